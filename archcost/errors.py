@@ -1,0 +1,118 @@
+"""Errors a user can act on: what was given, where it stands and what is allowed; each kind has one exit code."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import ClassVar, TypeAlias
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidirectional and zero-width formats, line separators
+_CARET_WIDTH = 160  # a longer source line is cut around the caret
+
+
+def visible(text: str) -> str:
+    """Return `text` with control, bidirectional and other invisible characters as escapes (`\\x1b`, `\\u202e`)."""
+    return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """Return `text` cut to `length` characters, the cut marked with three dots."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def quoted(text: str) -> str:
+    """Return `text` as messages show it: short, visible, between single quotes."""
+    return f"'{visible(shorten(text))}'"
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the allowed word closest to `given`, or nothing where none is close."""
+    close = get_close_matches(given, list(allowed), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def one_of(words: Iterable[str]) -> str:
+    """Return the words as a quoted list: 'a', 'b' or 'c'."""
+    names = [f"'{word}'" for word in words]
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"
+
+
+def unknown(what: str, given: str, allowed: Iterable[str]) -> str:
+    """Return the message for a name that is not in a closed list."""
+    names = list(allowed)
+    return f"unknown {what} {quoted(given)}{did_you_mean(given, names)}; allowed: {one_of(names)}"
+
+
+def dotted(path: Path) -> str:
+    """Return a key path as users type it: layers.0.widths."""
+    return ".".join(str(part) for part in path)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a text the user wrote; lines and columns start at 1, `text` is the source line."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+    text: str = ""
+
+    def __str__(self) -> str:
+        return visible(self.file) + (f":{self.line}:{self.column}" if self.line else "")
+
+    def caret(self) -> str:
+        """Return the source line with a caret under the column, indented; empty where the line is not known."""
+        if not self.text.strip():
+            return ""
+        start = max(0, self.column - _CARET_WIDTH // 2)
+        shown = visible(self.text[start : start + _CARET_WIDTH])
+        before = visible(self.text[start : self.column - 1])
+        return f"\n    {shown}\n    {' ' * len(before)}^"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong in what the user gave: where, at which key, and what is allowed instead."""
+
+    message: str
+    path: Path = ()
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        key = visible(shorten(dotted(self.path), 200))
+        parts = [str(self.place) if self.place else "", key, visible(self.message)]
+        return ": ".join(part for part in parts if part) + (self.place.caret() if self.place else "")
+
+    def at(self, place: Place) -> Mistake:
+        """Return the same mistake at `place`."""
+        return replace(self, place=place)
+
+
+class ArchcostError(Exception):
+    """The parent of all errors archcost raises on purpose; 70 is our own bug."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class InputError(ArchcostError):
+    """What the user gave is wrong or was refused; `mistakes` holds every one that was found."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, *mistakes: Mistake | str) -> None:
+        self.mistakes: Sequence[Mistake] = tuple(Mistake(m) if isinstance(m, str) else m for m in mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class TargetError(ArchcostError):
+    """A target or a runtime could not do the measurement it was asked for."""
+
+    exit_code: ClassVar[int] = 3
