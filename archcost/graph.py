@@ -1,0 +1,244 @@
+"""A network as a value: nodes in execution order, checked at birth, and the Builder that makes them.
+
+Every other thing about a network (module, counts, drawing, columns, JSON, cache key) is derived from its Graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from archcost.errors import InputError, Mistake, Path
+from archcost.ops import (
+    Act,
+    Bias,
+    Dropout,
+    Input,
+    Join,
+    Last,
+    Linear,
+    Lookup,
+    Op,
+    Recall,
+    Scale,
+    Shape,
+    ShapeError,
+    work,
+)
+
+_PER_STEP = (Input, Linear, Lookup, Bias, Act, Join, Scale, Dropout, Recall, Last)  # what may stand in a sequence
+
+
+class GraphError(ValueError):
+    """Nodes that are no network: the reason names the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator in its place: `inputs` are positions of earlier nodes, `runs` how often it runs per example."""
+
+    name: str
+    op: Op
+    inputs: tuple[int, ...]
+    column: int | None
+    group: str
+    shape: Shape
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A network: its nodes in execution order; the first is the input, the last the output.
+
+    `steps` is the length a sequence is counted at, None for an image; a module takes its length from its input.
+    Raises GraphError at birth where the nodes are no network.
+    """
+
+    nodes: tuple[Node, ...]
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_names(self.nodes)
+        for position, node in enumerate(self.nodes):
+            _check_node(self, position, node)
+        _check_use(self.nodes)
+        _check_recalls(self)
+
+
+def timed(graph: Graph) -> tuple[bool, ...]:
+    """Return, for every node, whether it makes one value per step (then tensors carry T behind the batch)."""
+    found: list[bool] = []
+    for node in graph.nodes:
+        per_step = graph.steps is not None and not isinstance(node.op, Last)
+        found.append(per_step and all(found[i] for i in node.inputs))
+    return tuple(found)
+
+
+def derived(
+    name: str,
+    op: Op,
+    inputs: tuple[int, ...],
+    before: Sequence[Node],
+    steps: int | None,
+    *,
+    column: int | None = None,
+    group: str = "",
+) -> Node:
+    """Return the node with shape and runs as they follow from its inputs among the nodes `before` it.
+
+    Raises ShapeError where the operator cannot take them.
+    """
+    shape = work(op, tuple([before[i].shape for i in inputs])).shape
+    return Node(name, op, inputs, column, group, shape, _runs(op, [before[i].runs for i in inputs], steps))
+
+
+def _runs(op: Op, counts: Sequence[int], steps: int | None) -> int:
+    if steps is None or isinstance(op, Last):
+        return 1
+    if not counts:
+        return steps
+    if min(counts) != max(counts):
+        raise ShapeError(f"cannot join a value per step with one per sequence (runs {sorted(set(counts))})")
+    return counts[0]
+
+
+def _check_names(nodes: tuple[Node, ...]) -> None:
+    if not nodes:
+        raise GraphError("a network needs at least one node")
+    seen: set[str] = set()
+    for node in nodes:
+        if node.name in seen or not node.name:
+            raise GraphError(f"two nodes are named {node.name!r}" if node.name else "a node has no name")
+        seen.add(node.name)
+
+
+def _check_node(graph: Graph, position: int, node: Node) -> None:
+    if (position == 0) != isinstance(node.op, Input):
+        raise GraphError(f"{node.name}: the first node, and no other, is the input")
+    if any(not 0 <= i < position for i in node.inputs):
+        raise GraphError(f"{node.name}: reads a node that does not come before it")
+    if graph.steps is not None and not isinstance(node.op, _PER_STEP):
+        raise GraphError(f"{node.name}: {type(node.op).__name__} does not work on sequences")
+    try:
+        made = derived(node.name, node.op, node.inputs, graph.nodes, graph.steps, column=node.column, group=node.group)
+    except ShapeError as error:
+        raise GraphError(f"{node.name}: {error}") from error
+    if made != node:
+        raise GraphError(f"{node.name}: makes {made.shape} x {made.runs}, not {node.shape} x {node.runs}")
+
+
+def readers(nodes: Sequence[Node]) -> list[list[int]]:
+    """Return, for every node, the positions of the nodes that read it (recalls not included)."""
+    found: list[list[int]] = [[] for _ in nodes]
+    for position, node in enumerate(nodes):
+        for i in node.inputs:
+            found[i].append(position)
+    return found
+
+
+def _check_use(nodes: tuple[Node, ...]) -> None:
+    recalled = {node.op.source for node in nodes if isinstance(node.op, Recall)}
+    for position, reading in enumerate(readers(nodes)[:-1]):
+        node = nodes[position]
+        if not reading and position not in recalled:
+            raise GraphError(f"{node.name}: nothing reads it")
+        if isinstance(node.op, Scale) and node.op.folded:
+            only = nodes[reading[0]] if len(reading) == 1 else None
+            if only is None or not isinstance(only.op, Linear):
+                raise GraphError(f"{node.name}: a folded scale is read by one Linear and by nothing else")
+
+
+def _check_recalls(graph: Graph) -> None:
+    recalls = [node for node in graph.nodes if isinstance(node.op, Recall)]
+    if not recalls:
+        return
+    sources = {node.op.source for node in recalls if isinstance(node.op, Recall)}
+    source = sources.pop()
+    if sources or not 0 < source < len(graph.nodes):
+        raise GraphError("all recalls of a network name one source, a node of it")
+    if graph.steps is None:
+        raise GraphError("only a network on sequences can recall")
+    cycle = recurrent(graph)
+    for position, node in enumerate(graph.nodes):
+        if isinstance(node.op, Recall):
+            if node.op.shape != graph.nodes[source].shape:
+                raise GraphError(f"{node.name}: recalls {node.op.shape}, its source makes {graph.nodes[source].shape}")
+            if position not in cycle:
+                raise GraphError(f"{node.name}: recalls what does not depend on it")
+
+
+def recurrent(graph: Graph) -> frozenset[int]:
+    """Return the positions on the recurrent cycle: reachable from a Recall and reaching its source.
+
+    Only these have to run step by step; everything else runs once over all steps.
+    """
+    recalls = [i for i, node in enumerate(graph.nodes) if isinstance(node.op, Recall)]
+    if not recalls:
+        return frozenset()
+    reached = [False] * len(graph.nodes)
+    for i, node in enumerate(graph.nodes):
+        reached[i] = isinstance(node.op, Recall) or any(reached[j] for j in node.inputs)
+    reaching: set[int] = {node.op.source for node in graph.nodes if isinstance(node.op, Recall)}
+    for i in range(max(reaching), -1, -1):
+        if i in reaching:
+            reaching.update(graph.nodes[i].inputs)
+    return frozenset(i for i in reaching if reached[i])
+
+
+class Builder:
+    """Makes a Graph node by node, derives shapes, and says which YAML key a shape error comes from.
+
+    Used by a family while it expands its spec, then thrown away.
+    """
+
+    def __init__(self, steps: int | None = None) -> None:
+        self.steps = steps
+        self.nodes: list[Node] = []
+        self._path: Path = ()
+        self._prefix = ""
+        self._group = ""
+
+    @contextmanager
+    def at(self, *path: str | int) -> Iterator[None]:
+        """Nodes added inside expand the YAML key at `path`."""
+        before, self._path = self._path, path
+        yield
+        self._path = before
+
+    @contextmanager
+    def group(self, name: str) -> Iterator[None]:
+        """Nodes added inside belong to group `name` (a line of the cost table) and carry it in their names."""
+        before, self._group, self._prefix = (self._group, self._prefix), name, f"{name}."
+        yield
+        self._group, self._prefix = before
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Names of nodes added inside begin with `name`."""
+        before, self._prefix = self._prefix, f"{self._prefix}{name}."
+        yield
+        self._prefix = before
+
+    def add(self, name: str, op: Op, *inputs: int, column: int | None = None) -> int:
+        """Append a node and return its position; raises InputError at the current key where the shapes do not fit."""
+        try:
+            node = derived(self._prefix + name, op, inputs, self.nodes, self.steps, column=column, group=self._group)
+        except ShapeError as error:
+            raise InputError(Mistake(f"{self._prefix}{name}: {error}", self._path)) from None
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    def shape(self, position: int) -> Shape:
+        """Return the shape of a node that was added."""
+        return self.nodes[position].shape
+
+    def close(self, source: int) -> None:
+        """Let every recall that was added name `source`, the node whose earlier values it hands over."""
+        for i, node in enumerate(self.nodes):
+            if isinstance(node.op, Recall):
+                self.nodes[i] = replace(node, op=replace(node.op, source=source))
+
+    def graph(self) -> Graph:
+        """Return the finished network; the last node that was added is its output."""
+        return Graph(tuple(self.nodes), self.steps)

@@ -1,0 +1,57 @@
+"""When a value is last used, and which nodes may write into their input: what a run and a memory count share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from archcost.graph import Node
+from archcost.ops import Act, Conv, Dropout, Join, Linear, Norm
+
+_UNSAVED = (Conv, Linear, Norm)  # autograd keeps none of these operators' outputs, so the output may be overwritten
+
+
+def last_uses(reads: dict[int, tuple[int, ...]]) -> dict[int, tuple[int, ...]]:
+    """Return, for every position in execution order, the values that nothing after it reads.
+
+    `reads` maps a position to the positions it reads; the last one's value is the result and never dies.
+    """
+    dies: dict[int, list[int]] = {position: [] for position in reads}
+    seen: set[int] = {next(reversed(reads))} if reads else set()
+    for position in reversed(reads):
+        for i in dict.fromkeys(reads[position]):
+            if i not in seen:
+                seen.add(i)
+                dies[position].append(i)
+    return {position: tuple(values) for position, values in dies.items()}
+
+
+def in_place(nodes: Sequence[Node], reads: Mapping[int, Sequence[int]]) -> frozenset[int]:
+    """Return the positions that may write their output over their first input, also while training.
+
+    An activation, or a sum of two or more, whose first input nothing else reads and autograd did not keep.
+    """
+    uses = _count(i for inputs in reads.values() for i in inputs)
+    return frozenset(
+        position
+        for position, inputs in reads.items()
+        if inputs
+        and _overwrites(nodes[position])
+        and uses[inputs[0]] == 1
+        and isinstance(nodes[inputs[0]].op, _UNSAVED)
+    )
+
+
+def _overwrites(node: Node) -> bool:
+    return isinstance(node.op, Act) or (isinstance(node.op, Join) and node.op.kind == "sum")
+
+
+def passes_on(node: Node) -> bool:
+    """Return whether a node hands on its very input once training is over."""
+    return isinstance(node.op, Dropout)
+
+
+def _count(values: Iterable[int]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return counts

@@ -1,0 +1,117 @@
+"""What the families share: strict types of the YAML keys, and the few chains of nodes all of them are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from archcost.graph import Builder
+from archcost.ops import Act, Conv, Norm, Pool
+
+T = TypeVar("T")
+
+LARGEST = 2**53
+
+
+def wrong(message: str, *path: str | int) -> PydanticCustomError:
+    """Return the error a validator raises: `given ...; allowed: ...`, at `path` below the validated key."""
+    # pydantic formats the message from its context: braces in what a user gave must not be read as fields
+    return PydanticCustomError("rule", "{message}", {"message": message, "path": list(path)})
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise wrong(f"given {value}; allowed: an odd number")
+    return value
+
+
+Count: TypeAlias = Annotated[int, Field(ge=1, le=LARGEST)]
+Kernel: TypeAlias = Annotated[Count, AfterValidator(_odd)]
+Rate: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+Each: TypeAlias = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]  # strict would refuse YAML's lists
+Image: TypeAlias = Annotated[tuple[Count, Count, Count], Field(strict=False)]
+
+
+class Strict(BaseModel):
+    """A mapping of the YAML: frozen, no unknown keys, no conversions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Named(Strict):
+    """The key every family knows."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """What tables and reports call the network; the file's stem where it is left out."""
+
+
+class OnImages(Named):
+    """The keys of every family that classifies images."""
+
+    input: Image
+    """[C, H, W]: channels, height, width."""
+    classes: Count
+    """How many classes are told apart."""
+
+
+class Stem(Strict):
+    """What stands before the first stage or block."""
+
+    channels: Count | None = None
+    """Channels it hands on."""
+    kernel: Kernel = 3
+    """Side of its convolution."""
+    stride: Count = 1
+    """Stride of its convolution."""
+    pool: Literal["none", "max"] = "none"
+    """max: a 3 x 3 max pool with stride 2 and padding 1 behind it."""
+
+
+def one_or_each(value: object) -> str:
+    """Return the tag of a key that takes one number or a list of them; tags in <> are no part of a key path."""
+    return "<each>" if isinstance(value, list | tuple) else "<one>"
+
+
+def same_length(values: tuple[T, ...] | None, other: tuple[object, ...] | None, name: str) -> tuple[T, ...] | None:
+    """Return `values` where they are as many as the `other` key's; raise otherwise."""
+    if values is not None and other is not None and len(values) != len(other):
+        raise wrong(f"given {len(values)} values; allowed: {len(other)}, one for each of '{name}'")
+    return values
+
+
+def conv(b: Builder, name: str, x: int, op: Conv, *, column: int | None = None) -> int:
+    """Add a convolution padded so that stride 1 keeps the size; its own padding is not looked at."""
+    padded = Conv(op.out, op.kernel, op.stride, op.kernel // 2, op.groups, op.bias)
+    return b.add(name, padded, x, column=column)
+
+
+def norm_relu(b: Builder, name: str, x: int, *, column: int | None = None) -> int:
+    """Add batch normalisation and a ReLU, numbered or named by `name`."""
+    return b.add(f"relu{name}", Act("relu"), b.add(f"norm{name}", Norm(), x, column=column), column=column)
+
+
+def stem(b: Builder, x: int, spec: Stem, channels: int, *, activate: bool = True) -> int:
+    """Add a stem: convolution, with `activate` BN and ReLU, and its pool."""
+    with b.at("stem"), b.group("stem"):
+        x = conv(b, "conv", x, Conv(channels, spec.kernel, spec.stride))
+        x = norm_relu(b, "", x) if activate else x
+        return stem_pool(b, x, spec)
+
+
+def stem_pool(b: Builder, x: int, spec: Stem) -> int:
+    """Add the stem's pool, where it has one."""
+    return b.add("pool", Pool("max", 3, 2, 1), x) if spec.pool == "max" else x
+
+
+def stem_size(spec: Stem, *, activate: bool = True) -> int:
+    """Return how many nodes `stem` adds."""
+    return 1 + 2 * activate + (spec.pool == "max")
+
+
+def strides_of(given: tuple[int, ...] | None, stages: int) -> tuple[int, ...]:
+    """Return the stride of each stage: 1, then 2, where none is given."""
+    return given if given is not None else (1,) + (2,) * (stages - 1)
