@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import math
 import os
+import pathlib
 import re
-import stat
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NoReturn, TypeAlias, final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, final
 
 import yaml  # type: ignore[import-untyped]  # PyYAML ships no types; all that leaves this file is typed
 
@@ -17,46 +17,25 @@ from archcost.errors import InputError, Mistake, Path, Place, quoted, shorten
 
 Value: TypeAlias = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
-MAX_BYTES = 2**20
-MAX_DEPTH = 64
-MAX_VALUES = 50_000
-MAX_INTEGER = 2**53  # beyond it a float, and so JSON in a browser, skips integers
-MAX_MISTAKES = 20
+MAX_BYTES: Final = 2**20
+MAX_DEPTH: Final = 64
+MAX_VALUES: Final = 50_000
+MAX_MISTAKES: Final = 20
+MAX_INTEGER: Final = 2**53  # beyond it a float64, and so many a JSON reader, skips integers
 
-# YAML 1.2, 10.3.2 'Tag Resolution' of the core schema; what matches nothing here is text.
-_WORDS: Mapping[str, bool | None] = {"": None, "~": None} | {
-    spelling: value
-    for word, value in (("null", None), ("true", True), ("false", False))
-    for spelling in (word, word.capitalize(), word.upper())
-}
+# The core schema of YAML 1.2 (10.3.2); a plain scalar that matches nothing here is text.
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLEANS = {"true": True, "True": True, "TRUE": True} | {"false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
-# All but c-printable of YAML 1.2 (5.1). Refused too: U+0085, U+2028 and U+2029, which end a line for PyYAML but not for YAML 1.2
-# nor in an editor (a comment could hide a key behind one), and U+FEFF, which PyYAML gives no column.
+# What YAML 1.2 (5.1) calls unprintable; U+0085, U+2028, U+2029, which end a line for PyYAML but not in YAML 1.2 nor in
+# editors (a comment could hide a key behind one); U+FEFF, to which PyYAML gives no column.
 _REFUSED = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _LINE_BREAK = re.compile("\r\n|\r|\n")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _INDEX = re.compile("[0-9]{1,6}")
-_FOREIGN_MARKS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
-_PLAIN_WORDS = (
-    ("'<stream end>'", "the end of the text"),
-    ("end of stream", "end of the text"),
-    ("<block end>", "the end of the block (is the indentation right?)"),
-    ("'<block mapping start>'", "a mapping"),
-    ("'<block sequence start>'", "a list"),
-    ("'<scalar>'", "a value"),
-    (
-        "mapping values are not allowed here",
-        "a ':' is not allowed here (is the indentation right? quote text with ': ')",
-    ),
-)
+_FOREIGN = re.compile(b"(\xff\xfe\0\0|\0\0\xfe\xff)|\xff\xfe|\xfe\xff")  # the byte order marks of UTF-32, of UTF-16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +44,11 @@ class Document:
 
     file: str
     tree: Value
-    values: Mapping[Path, Place] = field(repr=False)
-    keys: Mapping[Path, Place] = field(repr=False)
+    values: dict[Path, Place] = field(repr=False)
+    keys: dict[Path, Place] = field(repr=False)
 
     def place(self, path: Path, *, key: bool = False) -> Place:
-        """Return where the value at `path` (or its key) stands; what is missing stands where its nearest ancestor does."""
+        """Return where the value (or its key) at `path` stands; what is missing, where its nearest ancestor does."""
         if key and path in self.keys:
             return self.keys[path]
         while path and path not in self.values:
@@ -78,40 +57,30 @@ class Document:
 
 
 def read_file(path: str | os.PathLike[str]) -> Document:
-    """Read one YAML file of at most 1 MiB; every failure, also of the disk, is an InputError."""
-    file = os.fspath(path)
+    """Read a YAML file of at most 1 MiB; raises InputError also for what the disk refuses."""
+    source, file = pathlib.Path(path), os.fspath(path)
     try:
-        if not stat.S_ISREG(os.stat(file).st_mode):  # asked before opening: to open a FIFO would wait for its writer
-            raise InputError(Mistake("not a regular file", place=Place(file)))
-        with open(file, "rb") as stream:
+        if source.exists() and not source.is_file():  # asked before opening: opening a FIFO waits for its writer
+            raise InputError(Mistake("is not a regular file", place=Place(file)))
+        with source.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(Mistake(f"cannot be read: {error.strerror}", place=Place(file))) from error
-    except ValueError as error:  # open() on a name with a NUL or a lone surrogate
-        raise InputError(Mistake(f"cannot be read: {error}", place=Place(file))) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL or half a surrogate pair in the name
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(Mistake(f"cannot be read: {why}", place=Place(file))) from error
     return read_bytes(data, file)
 
 
 def read_bytes(data: bytes, file: str) -> Document:
-    """Read UTF-8, with or without a byte order mark; InputError names the first byte that is not."""
-    for mark, encoding in _FOREIGN_MARKS:
-        if data.startswith(mark):
-            raise InputError(Mistake(f"the text is {encoding}; save it as UTF-8", place=Place(file, 1, 1)))
-    body = data.removeprefix(codecs.BOM_UTF8)
-    if len(body) > MAX_BYTES:
-        raise InputError(Mistake("larger than 1 MiB", place=Place(file)))
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        latin = quoted(body[error.start : error.start + 1].decode("latin-1"))
-        message = f"byte 0x{body[error.start]:02X} (in Latin-1 {latin}) is not UTF-8; save the text as UTF-8"
-        place = _place_of(body.decode("utf-8", "replace"), len(body[: error.start].decode("utf-8")), file)
-        raise InputError(Mistake(message, place=place)) from error
-    return load(text, file)
+    """Read UTF-8 with or without a byte order mark; raises InputError, for other encodings at the first wrong byte."""
+    if mark := _FOREIGN.match(data):
+        raise InputError(Mistake(f"UTF-{32 if mark[1] else 16} is not read; save as UTF-8", place=Place(file, 1, 1)))
+    if len(data) > MAX_BYTES:
+        raise InputError(Mistake("is larger than 1 MiB", place=Place(file)))
+    return load(data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape"), file)
 
 
 def load(text: str, file: str) -> Document:
-    """Read one YAML 1.2 document of plain values; InputError holds up to 20 mistakes."""
+    """Read one YAML 1.2 document of plain values; raises InputError with up to 20 mistakes."""
     document = _read(text, file, ())
     if document.tree is None:
         raise InputError(Mistake("the file is empty", place=Place(file)))
@@ -121,42 +90,37 @@ def load(text: str, file: str) -> Document:
 def override(document: Document, assignment: str) -> Document:
     """Return the document with `a.0.b=VALUE` set, VALUE in YAML; digits index lists, missing mappings are created.
 
-    Mistakes and places in the value name the file `--set a.0.b`.
+    Places in the value, and so its mistakes, name the file `--set a.0.b`.
     """
     key, equals, text = assignment.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts) or len(parts) > MAX_DEPTH or _REFUSED.search(key):
-        allowed = f"allowed: key=value, with key a dotted path of at most {MAX_DEPTH} names, such as layers.0.widths=[192, 160]"
-        raise InputError(Mistake(f"{quoted(assignment)} sets nothing; {allowed}", place=Place("--set")))
-    label = f"--set {shorten(key.strip(), 200)}"
-    path = _locate(document.tree, parts, label)
-    new = _read(text, label, path)
-    start = Place(label, 1, 1, _LINE_BREAK.split(text)[0])
-    made = {path[:n]: start for n in range(1, len(path) + 1) if n == len(path) or path[:n] not in document.values}
-    values = {p: place for p, place in document.values.items() if p[: len(path)] != path}
-    keys = {p: place for p, place in document.keys.items() if p[: len(path)] != path}
+        allowed = "allowed: key=value, the key up to 64 names with dots between, as in layers.0.widths=[192, 160]"
+        raise InputError(Mistake(f"{quoted(assignment)} is no assignment; {allowed}", place=Place("--set")))
+    start = Place(f"--set {shorten(key.strip(), 200)}", 1, 1, _LINE_BREAK.split(text)[0])
+    path = _locate(document.tree, parts, Place(start.file))
+    new = _read(text, start.file, path)
+    prefixes = [path[:end] for end in range(1, len(path) + 1)]
+    made = {prefix: start for prefix in prefixes if prefix == path or prefix not in document.values}
+    values = {old: place for old, place in document.values.items() if old[: len(path)] != path}
+    keys = {old: place for old, place in document.keys.items() if old[: len(path)] != path}
     tree = _replaced(document.tree, path, new.tree)
     return Document(document.file, tree, values | made | new.values, keys | made | new.keys)
 
 
-def _locate(tree: Value, parts: Sequence[str], label: str) -> Path:
+def _locate(tree: Value, parts: Sequence[str], place: Place) -> Path:
     path: Path = ()
     for part in parts:
-        match tree:
-            case list():
-                index = int(part) if _INDEX.fullmatch(part) else len(tree)
-                if index >= len(tree):
-                    allowed = f"0 to {len(tree) - 1}" if tree else "nothing, the list is empty"
-                    raise InputError(
-                        Mistake(f"{quoted(part)} is no index of this list; allowed: {allowed}", path, Place(label))
-                    )
-                path, tree = (*path, index), tree[index]
-            case dict() | None:  # a null is taken for a mapping that is not there yet
-                path, tree = (*path, part), (tree or {}).get(part)
-            case _:
-                raise InputError(
-                    Mistake(f"holds {quoted(str(tree))}, which has no {quoted(part)} inside", path, Place(label))
-                )
+        if isinstance(tree, list):
+            index = int(part) if _INDEX.fullmatch(part) else len(tree)
+            if index >= len(tree):
+                allowed = f"0 to {len(tree) - 1}" if tree else "none, the list is empty"
+                raise InputError(Mistake(f"{quoted(part)} is no index of this list; allowed: {allowed}", path, place))
+            path, tree = (*path, index), tree[index]
+        elif isinstance(tree, dict) or tree is None:  # null: a mapping that is not there yet
+            path, tree = (*path, part), (tree or {}).get(part)
+        else:
+            raise InputError(Mistake(f"is {quoted(str(tree))}, with nothing called {quoted(part)} in it", path, place))
     return path
 
 
@@ -170,71 +134,59 @@ def _replaced(tree: Value, path: Path, value: Value) -> Value:
     return {**branch, str(head): _replaced(branch.get(str(head)), rest, value)}
 
 
-def _place_of(text: str, offset: int, file: str) -> Place:
-    before = _LINE_BREAK.split(text[:offset])
-    line = _LINE_BREAK.split(text)[len(before) - 1]
-    return Place(file, len(before), len(before[-1]) + 1, line)
-
-
 def _read(text: str, file: str, at: Path) -> Document:
     if len(text) > MAX_BYTES:
-        raise InputError(Mistake("larger than 1 MiB", place=Place(file)))
-    if refused := _REFUSED.search(text):
-        message = (
-            f"character U+{ord(refused[0]):04X} is not allowed in YAML; in double quotes an escape can stand for it"
-        )
-        raise InputError(Mistake(message, place=_place_of(text, refused.start(), file)))
+        raise InputError(Mistake("is larger than 1 MiB", place=Place(file)))
     builder = _Builder(file, _LINE_BREAK.split(text), at)
     try:
         for event in _events(text, builder):
             builder.take(event)
-    except InputError as error:
-        raise InputError(*builder.mistakes, *error.mistakes) from error.__cause__
+    except InputError as last:
+        builder.mistakes.extend(last.mistakes)
     if builder.mistakes:
         raise InputError(*builder.mistakes)
     return Document(file, builder.tree, builder.values, builder.keys)
 
 
 def _events(text: str, builder: _Builder) -> Iterator[yaml.Event]:
-    """Yield PyYAML's events; the pure-Python loader, because the C one crashes on deep nesting."""
-    loader = yaml.SafeLoader(text)
+    if refused := _REFUSED.search(text):
+        before = _LINE_BREAK.split(text[: refused.start()])
+        raise InputError(Mistake(_unprintable(refused[0]), place=builder.place(len(before) - 1, len(before[-1]))))
+    loader = yaml.SafeLoader(text)  # the pure-Python one: the C loader crashes on deep nesting
     try:
         while loader.check_event():
             yield loader.get_event()
     except yaml.MarkedYAMLError as error:
-        raise InputError(Mistake(_explain(error, builder), place=builder.place(error.problem_mark))) from error
+        place = builder.place(error.problem_mark.line, error.problem_mark.column)
+        raise InputError(Mistake(_explain(error, place), place=place)) from error
     except (ValueError, OverflowError) as error:
-        # The two that PyYAML 6.0 leaks: chr() of an escape beyond \U0010FFFF, int() of the digits of '%YAML 1.111...'.
-        message = "an escape or a number here is out of range"
-        raise InputError(Mistake(message, place=builder.place(loader.get_mark()))) from error
+        # All that PyYAML leaked in 2 million hostile texts: chr() of "\UFFFFFFFF", int() of 5,000 digits in '%YAML 1.'
+        place = builder.place(loader.line, loader.column)
+        raise InputError(Mistake("a number here is out of range", place=place)) from error
 
 
-def _explain(error: yaml.MarkedYAMLError, builder: _Builder) -> str:
-    place = builder.place(error.problem_mark)
-    if place.text[place.column - 1 : place.column] == "\t" and "cannot start any token" in error.problem:
-        return "a tab is not allowed here; indent and separate with spaces"
-    problem = str(error.problem)
-    for yaml_word, word in _PLAIN_WORDS:
-        problem = problem.replace(yaml_word, word)
-    mark = error.context_mark
-    return problem + (f", {error.context} that starts at {mark.line + 1}:{mark.column + 1}" if mark else "")
+def _unprintable(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, escaped by the decoder
+        byte = bytes([code - 0xDC00])
+        return f"byte 0x{byte.hex()} is not UTF-8 ({quoted(byte.decode('latin-1'))} in Latin-1); save as UTF-8"
+    return f"character U+{code:04X} is not allowed; double-quoted text can hold it as an escape"
+
+
+def _explain(error: yaml.MarkedYAMLError, place: Place) -> str:
+    problem = re.sub("'?<([a-z ]+)>'?", r"\1", error.problem).replace("stream", "text").replace(r"'\x00'", "text end")
+    if "cannot start any token" in problem:
+        tab = place.text[place.column - 1 : place.column] == "\t"
+        return "a tab is not allowed here; indent with spaces" if tab else f"{problem}; quotes make it text"
+    if "block end" in problem or "not allowed here" in problem:
+        problem += " (is the indentation right?)"
+    start = error.context_mark
+    return problem + (f", {error.context} that starts at {start.line + 1}:{start.column + 1}" if start else "")
 
 
 @final
 @dataclass(slots=True)
-class _Open:
-    """A list or mapping whose end has not come; `key` waits for its value."""
-
-    path: Path
-    items: list[Value] | dict[str, Value]
-    key: str | None = None
-
-
-@final
-@dataclass(slots=True)
-class _Builder:
-    """What the events seen so far have made; an explicit stack, so that no nesting becomes recursion."""
-
+class _Builder:  # what the events so far have made; the stack is explicit, so that nesting never becomes recursion
     file: str
     lines: Sequence[str]
     at: Path
@@ -242,19 +194,105 @@ class _Builder:
     values: dict[Path, Place] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
-    stack: list[_Open] = field(default_factory=list)
-    documents: int = 0
+    stack: list[tuple[Path, list[Value] | dict[str, Value] | None]] = field(default_factory=list)  # None: after a key
 
-    def place(self, mark: yaml.Mark) -> Place:
-        return Place(self.file, mark.line + 1, mark.column + 1, self.lines[mark.line])
+    def place(self, line: int, column: int) -> Place:
+        return Place(self.file, line + 1, column + 1, self.lines[line])
 
-    def refuse(self, message: str, place: Place, path: Path | None = None) -> None:
-        """Note a mistake after which reading can go on."""
-        self.mistakes.append(Mistake(message, self.next_path() if path is None else path, place))
+    def refuse(self, message: str, place: Place) -> None:  # after this mistake reading goes on
+        self.mistakes.append(Mistake(message, place=place))
         if len(self.mistakes) == MAX_MISTAKES:
-            raise InputError  # without a mistake of its own: `_read` adds those noted
+            raise InputError
 
-    def stop(self, message: str, place: Place) -> NoReturn:
-        raise InputError(Mistake(message, place=place))
+    def take(self, event: yaml.Event) -> None:
+        place = self.place(event.start_mark.line, event.start_mark.column)
+        if (anchor := getattr(event, "anchor", None)) is not None:
+            self.refuse(f"{quoted(anchor)} is an anchor or alias, which are not allowed; write the value out", place)
+        if (tag := getattr(event, "tag", None)) is not None:
+            self.refuse(f"tag {quoted(tag)} is not allowed; leave it out (quotes make text)", place)
+        match event:
+            case yaml.DocumentStartEvent() if self.values:
+                raise InputError(Mistake("a second document starts here; only one is allowed", place=place))
+            case yaml.DocumentStartEvent() if place.text.startswith("%"):
+                self.refuse("directives such as %YAML and %TAG are not allowed; leave them out", place)
+            case yaml.AliasEvent():
+                self.scalar(event.anchor, place, plain=False)
+            case yaml.ScalarEvent():
+                self.scalar(event.value, place, plain=event.style is None)
+            case yaml.CollectionStartEvent():
+                self.open([] if isinstance(event, yaml.SequenceStartEvent) else {}, place)
+            case yaml.CollectionEndEvent():
+                self.stack.pop()
+            case _:
+                pass  # the start and the end of the stream, the end of the document
 
-    ...
+    def awaits_key(self) -> bool:
+        return bool(self.stack) and isinstance(self.stack[-1][1], dict)
+
+    def scalar(self, text: str, place: Place, *, plain: bool) -> None:
+        try:  # JSON writes a character beyond U+FFFF as the escapes of a surrogate pair
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self.refuse("half a surrogate pair is not a character", place)
+        if self.awaits_key():
+            self.name(text, place, plain=plain)
+        elif isinstance(value := _plain(text) if plain else text, Mistake):
+            self.refuse(value.message, place)
+            self.put(None, place)
+        else:
+            self.put(value, place)
+
+    def name(self, key: str, place: Place, *, plain: bool) -> None:
+        path = (*self.stack[-1][0], key)
+        if not key or (plain and key in _NULLS):
+            self.refuse("a key must be text that is not empty", place)
+        elif plain and key == "<<":
+            self.refuse("merge keys (<<) are not allowed; write the keys out", place)
+        elif first := self.keys.get(path):
+            self.refuse(f"duplicate key {quoted(key)}; the first stands at {first.line}:{first.column}", place)
+        self.keys.setdefault(path, place)
+        self.stack.append((path, None))
+
+    def open(self, items: list[Value] | dict[str, Value], place: Place) -> None:
+        if self.awaits_key():
+            self.refuse("a key must be text, not a list or a mapping", place)
+            self.stack.append(((*self.stack[-1][0], "?"), None))  # this key of no name waits below for its value
+            path = self.stack[-1][0]
+        else:
+            path = self.put(items, place)
+        if len(path) >= MAX_DEPTH:
+            raise InputError(Mistake(f"nested deeper than {MAX_DEPTH} levels", place=place))
+        self.stack.append((path, items))
+
+    def put(self, value: Value, place: Place) -> Path:
+        if len(self.values) == MAX_VALUES:
+            raise InputError(Mistake(f"more than {MAX_VALUES:,} values are not allowed", place=place))
+        path, items = self.stack[-1] if self.stack else (self.at, None)
+        if isinstance(items, list):
+            path = (*path, len(items))
+            items.append(value)
+        elif self.stack:
+            self.stack.pop()
+            parent = self.stack[-1][1]
+            assert isinstance(parent, dict)
+            parent[str(path[-1])] = value
+        else:
+            self.tree = value
+        self.values[path] = place
+        return path
+
+
+def _plain(text: str) -> Value | Mistake:
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if _INTEGER.fullmatch(text):
+        digits = text.lstrip("+-0ox") or "0"  # int() refuses more than 4,300 digits: look at the length first
+        size = int(digits, {"0o": 8, "0x": 16}.get(text[:2], 10)) if len(digits) <= 18 else MAX_INTEGER + 1
+        if size > MAX_INTEGER:
+            return Mistake(f"{quoted(text)} is too large; integers lie between -2^53 and 2^53")
+        return -size if text.startswith("-") else size
+    if _NOT_FINITE.fullmatch(text) or (_FLOAT.fullmatch(text) and math.isinf(float(text))):
+        return Mistake(f"{quoted(text)} is not allowed; numbers must be finite")
+    return float(text) if _FLOAT.fullmatch(text) else text

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from archcost.graph import Builder
+from archcost.graph import Builder, Graph
 from archcost.ops import Act, Conv, Norm, Pool
+from archcost.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -42,14 +44,22 @@ class Strict(BaseModel):
     )
 
 
-class Named(Strict):
-    """The key every family knows."""
+class Network(Strict, ABC):
+    """What every family is: keys, a size known in closed form, and the graph they expand to."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """What tables and reports call the network; the file's stem where it is left out."""
 
+    @abstractmethod
+    def size(self) -> int:
+        """Return the number of nodes of the network, without building it."""
 
-class OnImages(Named):
+    @abstractmethod
+    def expand(self) -> tuple[Graph, Recipe]:
+        """Return the network and how it is trained; raises InputError at the key whose shapes do not fit."""
+
+
+class OnImages(Network):
     """The keys of every family that classifies images."""
 
     input: Image

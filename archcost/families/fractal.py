@@ -88,7 +88,7 @@ class Fractal(OnImages):
     def size(self) -> int:
         """Return the number of nodes of all columns, without building them."""
         columns = min(self.columns, _MANY)
-        block = 3 * (2**columns - 1) + (2 ** (columns - 2) if columns > 1 else 0) + 1
+        block = 3 * ((1 << columns) - 1) + (1 << columns >> 2 if columns > 1 else 0) + 1
         dropouts = sum(self.rate(i) > 0 for i in range(len(self.widths)))
         return 3 + (stem_size(self.stem) if self.stem else 0) + len(self.widths) * block + dropouts
 

@@ -12,7 +12,7 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator,
 
 from archcost.graph import Builder, Graph
 from archcost.ops import Act, Bias, Dropout, Input, Join, Last, Linear, Lookup, Recall, Scale
-from archcost.parts import Count, Named, Rate, Strict, wrong
+from archcost.parts import Count, Network, Rate, Strict, wrong
 from archcost.recipe import Recipe
 
 
@@ -38,7 +38,7 @@ def _kind(value: object) -> str:
     return "<features>" if isinstance(value, Features | dict) and "features" in dict(value) else "<tokens>"
 
 
-class HORNN(Named):
+class HORNN(Network):
     """A recurrent network that is fed its last N states."""
 
     family: Literal["hornn"]

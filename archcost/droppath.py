@@ -1,0 +1,109 @@
+"""Drop-path (FractalNet, 1605.07648, section 3.1): which joins lose inputs in a mini-batch, and what then still runs.
+
+Local: every input of a join is dropped with a probability, at least one survives, the join takes the mean of the
+survivors. Global: one column for the whole network. What is dropped is not computed. The network is planned block by
+block (wherever a single value is alive), so that few plans exist and all are kept: 21 for a block of three columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from archcost.graph import Graph, Node
+from archcost.layers import Call
+from archcost.liveness import last_uses
+from archcost.ops import Input, Join
+from archcost.restrict import beside, columns, surviving
+from archcost.steps import Steps, compiled, execute
+
+Pattern: TypeAlias = frozenset[tuple[int, int]]
+
+_MOST_PLANS = 4096  # a block of five columns has millions of patterns: past this the block's plans are made anew
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of the network between two places where a single value is alive; nodes[0] stands for its input."""
+
+    nodes: tuple[Node, ...]
+    joins: tuple[tuple[int, int], ...]
+    """Of every join of columns: its position and how many inputs it has."""
+    plans: dict[Pattern, Steps] = field(default_factory=dict)
+
+    def steps(self, dropped: Pattern, calls: Mapping[str, Call]) -> Steps:
+        """Return the steps that remain without the dropped inputs."""
+        if dropped not in self.plans:
+            if len(self.plans) >= _MOST_PLANS:
+                self.plans.clear()
+            self.plans[dropped] = compiled(self.nodes, surviving(self.nodes, dropped), calls)
+        return self.plans[dropped]
+
+
+def blocks(graph: Graph) -> tuple[Block, ...]:
+    """Return the network's blocks in order."""
+    starts = [0, *_single_values(graph)]
+    return tuple(_block(graph.nodes, a, b) for a, b in zip(starts, starts[1:], strict=False))
+
+
+def _single_values(graph: Graph) -> Iterator[int]:
+    """Yield the positions after which only their own value is alive, the output's among them."""
+    dies = last_uses({position: node.inputs for position, node in enumerate(graph.nodes)})
+    alive = 0
+    for position, dead in dies.items():
+        alive += 1 - len(dead)
+        if alive == 1 and position:
+            yield position
+
+
+def _block(nodes: Sequence[Node], start: int, end: int) -> Block:
+    inside = [replace(nodes[start], op=Input(nodes[start].shape), inputs=(), column=None)]
+    for position in range(start + 1, end + 1):
+        inside.append(replace(nodes[position], inputs=tuple(i - start for i in nodes[position].inputs)))
+    joins = [(i, len(node.inputs)) for i, node in enumerate(inside) if _joins_columns(inside, node)]
+    return Block(tuple(inside), tuple(joins))
+
+
+def _joins_columns(nodes: Sequence[Node], node: Node) -> bool:
+    return isinstance(node.op, Join) and all(nodes[i].column is not None for i in node.inputs)
+
+
+def drawn(block: Block, rate: float) -> Pattern:
+    """Return the join inputs of a block that one mini-batch drops, from torch's random numbers."""
+    if not block.joins:
+        return frozenset()
+    chances = iter(torch.rand(sum(count for _, count in block.joins)).tolist())
+    dropped: set[tuple[int, int]] = set()
+    for join, count in block.joins:
+        drawn = [next(chances) for _ in range(count)]
+        # where all would go, the one with the largest number stays: each is as likely as the others
+        dropped.update((join, k) for k, chance in enumerate(drawn) if chance < rate and chance < max(drawn))
+    return frozenset(dropped)
+
+
+class DropPath:
+    """Runs a fractal network with paths left out; made once per network."""
+
+    def __init__(self, graph: Graph, calls: Mapping[str, Call], local: float, whole: float) -> None:
+        self.local, self.whole = local, whole
+        self._calls = calls
+        self._blocks = blocks(graph)
+        self._length = len(graph.nodes)
+        self._columns = [
+            compiled(graph.nodes, surviving(graph.nodes, beside(graph.nodes, [c])), calls, alone=whole > 0)
+            for c in columns(graph)
+        ]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x: (B, C, H, W) -> (B, K), one mini-batch's choice of paths."""
+        if torch.rand(()).item() < self.whole:
+            chosen = int(torch.randint(len(self._columns), ()).item())
+            return execute(self._columns[chosen], [x, *[None] * (self._length - 1)])
+        for block in self._blocks:
+            steps = block.steps(drawn(block, self.local), self._calls)
+            x = execute(steps, [x, *[None] * (len(block.nodes) - 1)])
+        return x

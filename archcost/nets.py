@@ -1,0 +1,139 @@
+"""A graph as a torch module, compiled once: forward looks nothing up and lets every value go at its last use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from archcost.cost import BYTES, count, peak_bytes
+from archcost.droppath import DropPath
+from archcost.errors import InputError
+from archcost.graph import Graph
+from archcost.initial import initialise
+from archcost.layers import Call, layer
+from archcost.ops import Input, Recall
+from archcost.recipe import Recipe
+from archcost.restrict import columns, only
+from archcost.sequence import Recurrence
+from archcost.steps import compiled, execute
+from archcost.units import data_size
+
+PLAIN: Final = Recipe("he")
+
+
+class Net(nn.Module):
+    """A network that runs its graph.
+
+    Images: (B, C, H, W) -> (B, K). Sequences: (B, T) tokens or (B, T, F) -> (B, T, K) or (B, K), any T. `recipe` says
+    how weights begin and which paths are dropped while training. `layers`, another Net's, shares its weights by name.
+    """
+
+    def __init__(self, graph: Graph, recipe: Recipe = PLAIN, *, layers: Mapping[str, Call] | None = None) -> None:
+        super().__init__()
+        self.graph, self.recipe = graph, recipe
+        if layers is None:
+            alone = recipe.drop_global > 0 and bool(columns(graph))
+            self.calls: Mapping[str, Call] = _made(graph, alone)
+        else:
+            self.calls = {node.name: layers[node.name] for node in graph.nodes if node.name in layers}
+        self.layers = _tree(self.calls)
+        self._compile(alone=False)
+
+    def _compile(self, *, alone: bool) -> None:
+        graph, recipe = self.graph, self.recipe
+        recurs = any(isinstance(node.op, Recall) for node in graph.nodes)
+        reads = {position: node.inputs for position, node in enumerate(graph.nodes)}
+        self._recurrence = Recurrence(graph, self.calls) if recurs else None
+        self._steps = () if recurs else compiled(graph.nodes, reads, self.calls, alone=alone)
+        drops = (recipe.drop_local > 0 or recipe.drop_global > 0) and len(columns(graph)) > 1
+        self._drops = DropPath(graph, self.calls, recipe.drop_local, recipe.drop_global) if drops else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, C, H, W) -> (B, K); (B, T) or (B, T, F) -> (B, T, K), or (B, K) for a readout at the last step."""
+        if self._recurrence is not None:
+            return self._recurrence(x, None)[0]
+        if self._drops is not None and self.training:
+            return self._drops(x)
+        return execute(self._steps, [x, *[None] * (len(self.graph.nodes) - 1)])
+
+    def run(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return output and state behind the last step, (B, N, H) newest first; given back, a sequence goes on."""
+        if self._recurrence is None:
+            raise TypeError("only a recurrent network carries a state")
+        return self._recurrence(x, state)
+
+    def restricted(self, graph: Graph, *, alone: bool = False) -> Net:
+        """Return a network that runs `graph`, a restriction of this one's, with this one's weights.
+
+        `alone`: with the batch-norm statistics of columns that run alone, where this network keeps them.
+        """
+        part = Net(graph, Recipe(self.recipe.init), layers=self.calls)
+        part._compile(alone=alone and self.recipe.drop_global > 0)
+        return part.train(self.training)
+
+    def column(self, column: int) -> Net:
+        """Return one column (1 = shallowest) as a network with this one's weights."""
+        return self.restricted(only(self.graph, [column]), alone=True)
+
+
+def _made(graph: Graph, alone: bool) -> dict[str, Call]:
+    """Return every node's layer without values: initialise sets them."""
+    with torch.device("meta"):
+        return {
+            node.name: layer(node.op, [graph.nodes[i].shape for i in node.inputs], alone=alone)
+            for node in graph.nodes
+            if not isinstance(node.op, Input | Recall)
+        }
+
+
+def _tree(calls: Mapping[str, Call]) -> nn.Module:
+    """Return a module that holds the layers under the parts of their names, so that state keys are node names."""
+    root = nn.Module()
+    for name, call in calls.items():
+        if isinstance(call, nn.Module):
+            *parents, leaf = name.split(".")
+            place = root
+            for parent in parents:
+                if parent not in place._modules:
+                    place.add_module(parent, nn.Module())
+                place = place.get_submodule(parent)
+            place.add_module(leaf, call)
+    return root
+
+
+def build(graph: Graph, recipe: Recipe = PLAIN, *, seed: int = 0, available_bytes: int | None = None) -> Net:
+    """Return an initialised network on the CPU, in evaluation mode; torch's random state stays as it was.
+
+    Raises InputError where weights and the largest live set do not fit `available_bytes`.
+    """
+    needed = peak_bytes(graph, 1, BYTES["float32"])
+    if available_bytes is not None and needed > available_bytes:
+        weights = data_size(count(graph).weights_bytes(BYTES["float32"]))
+        message = f"too large to build: {weights} of weights, {data_size(needed)} to run"
+        raise InputError(f"{message}; this machine has {data_size(available_bytes)} free")
+    net = Net(graph, recipe).to_empty(device="cpu")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        initialise(graph, dict(net.calls), recipe.init)
+    return net.eval()
+
+
+def on_meta(graph: Graph) -> Net:
+    """Return the network without memory for its weights: it can be traced for shapes, not run."""
+    return Net(graph).eval()
+
+
+def example(graph: Graph, batch: int = 1, *, seed: int = 0, device: str = "cpu") -> Tensor:
+    """Return a seeded input: normal values, or uniform tokens; (B, ...) or (B, T, ...) for sequences."""
+    op = graph.nodes[0].op
+    assert isinstance(op, Input)  # a Graph begins with its input
+    shape = (batch, *(() if graph.steps is None else (graph.steps,)), *op.shape)
+    if device == "meta":
+        return torch.empty(shape, dtype=torch.float32 if op.below is None else torch.int64, device="meta")
+    generator = torch.Generator().manual_seed(seed)
+    if op.below is not None:
+        return torch.randint(min(op.below, 2**62), shape, generator=generator).to(device)
+    return torch.randn(shape, generator=generator).to(device)

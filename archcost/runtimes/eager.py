@@ -1,0 +1,90 @@
+"""The eager runtime: torch runs a copy of the module, operator by operator, as Python calls them."""
+
+from __future__ import annotations
+
+import copy
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from archcost.errors import TargetError, shorten, visible
+from archcost.measured import Plan, Source
+
+_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DEVICE: Final = torch.device("cpu")
+
+
+@contextmanager
+def prepare(source: Source, plan: Plan) -> Iterator[Callable[[], None]]:
+    """Yield a call of the module in evaluation mode without autograd, its weights and inputs at plan.dtype on the CPU.
+
+    A copy runs, on copies of the inputs, so that neither a cast nor what forward keeps reaches the caller's. Floating
+    point is cast, integers stay. Raises TargetError for what is no module and where it cannot be brought to the dtype.
+    """
+    dtype = _DTYPES[plan.dtype]
+    module = _runnable(_module(source), dtype)
+    args = [_moved(value, dtype) for value in source.args]
+    kwargs = {key: _moved(value, dtype) for key, value in source.kwargs.items()}
+
+    def call() -> None:
+        module(*args, **kwargs)
+
+    # entered once, not per call: entering costs microseconds
+    with _evaluating(module), torch.inference_mode():
+        yield call
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return what an eager latency depends on besides the device: torch, and Python, which calls every operator."""
+    return (("torch", torch.__version__), ("python", platform.python_version()))
+
+
+def _module(source: Source) -> nn.Module:
+    if not isinstance(source.network, nn.Module):
+        raise TargetError(f"the eager runtime runs torch modules; given a {type(source.network).__name__}")
+    return source.network
+
+
+def _runnable(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    try:
+        return copy.deepcopy(module).to(_DEVICE, dtype)
+    except Exception as error:
+        # Some modules cannot be copied (torch.nn.utils.weight_norm keeps a computed tensor, others hold a lock).
+        # One that needs no cast may run itself: its training flags are put back.
+        if _fits(module, dtype):
+            return module
+        detail = f"{type(error).__name__}: {visible(shorten(' '.join(str(error).split()), 400))}"
+        raise TargetError(f"the module cannot be copied to {dtype} on the CPU: {detail}") from error
+
+
+def _fits(module: nn.Module, dtype: torch.dtype) -> bool:
+    tensors = [*module.parameters(), *module.buffers()]
+    return all(t.device == _DEVICE and (t.dtype == dtype or not t.is_floating_point()) for t in tensors)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    flags = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, training in flags:
+            part.training = training
+
+
+def _moved(value: object, dtype: torch.dtype) -> object:
+    """Return a copy with every tensor inside tuples, lists and dicts moved: a state may be nested."""
+    if isinstance(value, Tensor):
+        return value.detach().to(_DEVICE, dtype if value.is_floating_point() else value.dtype, copy=True)
+    if isinstance(value, (tuple, list)):
+        parts = [_moved(part, dtype) for part in value]
+        make: Callable[..., object] = type(value)
+        return make(*parts) if hasattr(value, "_fields") else make(parts)  # a NamedTuple takes its parts one by one
+    if isinstance(value, dict):
+        return {key: _moved(part, dtype) for key, part in value.items()}
+    return value

@@ -1,0 +1,131 @@
+"""How a recurrent graph runs: only what lies on the cycle is stepped, all before and after it runs once over (B, T).
+
+The states that are fed back are kept newest first; a recall of several is one concatenation and its matrix product
+one call per step. Factors in front of a product are folded into its weight once a call, and kept while it is unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from archcost.graph import Graph, recurrent
+from archcost.layers import Call, Dense
+from archcost.ops import Recall, Scale
+from archcost.steps import Step, Steps, compiled, execute
+
+
+class Recurrence:
+    """A compiled recurrent graph: the steps before, on and after the cycle."""
+
+    def __init__(self, graph: Graph, calls: Mapping[str, Call]) -> None:
+        nodes = graph.nodes
+        cycle = recurrent(graph)
+        recalls = {i: node.op for i, node in enumerate(nodes) if isinstance(node.op, Recall)}
+        self.source = next(iter(recalls.values())).source
+        self.shape = nodes[self.source].shape
+        self.depth = max(max(op.delays) for op in recalls.values())
+        self.length = len(nodes)
+        later = _fed_by(graph, cycle)
+        before = {i: node.inputs for i, node in enumerate(nodes) if i not in cycle and i not in later}
+        self.before = _keeping(compiled(nodes, before, calls))
+        self.after = _keeping(compiled(nodes, {i: nodes[i].inputs for i in sorted(later)}, calls))
+        self.recalls = [(i, tuple(d - 1 for d in op.delays)) for i, op in recalls.items()]
+        self.folded = {i: nodes[i].inputs[0] for i in sorted(cycle) if _is_folded(nodes[i].op)}
+        self.factors = {i: calls[nodes[i].name] for i in self.folded}
+        self.stepped = self._stepped(graph, cycle, calls)
+        inputs = {i for step in self.stepped for i in step.inputs}
+        self.driving = sorted(inputs - cycle)
+        self.collected = sorted({i for n in later for i in nodes[n].inputs if i in cycle} | {len(nodes) - 1} & cycle)
+        self._weights: dict[int, tuple[tuple[int, int, torch.dtype], Tensor]] = {}
+
+    def _stepped(self, graph: Graph, cycle: frozenset[int], calls: Mapping[str, Call]) -> Steps:
+        """Return the cycle's steps; what comes from outside is never written over, a folded scale is passed by."""
+        reads = {i: graph.nodes[i].inputs for i in sorted(cycle)}
+        steps = []
+        for step in compiled(graph.nodes, reads, calls):
+            if step.output in self.folded:
+                continue
+            node = graph.nodes[step.output]
+            call = step.call if step.inputs[0] in cycle else calls[node.name]
+            steps.append(Step(call, step.inputs, step.output, ()))
+        return tuple(steps)
+
+    def __call__(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x: (B, T) tokens or (B, T, F); state: (B, N, H) newest first -> output, state behind the last step."""
+        values: list[Tensor | None] = [x, *[None] * (self.length - 1)]
+        last = execute(self.before, values) if self.before else x
+        history = self._history(last if state is None else state, x.shape[0], state)
+        driving = [(i, _given(values[i]).unbind(1)) for i in self.driving]
+        steps = self._bound(last)
+        kept: dict[int, list[Tensor]] = {i: [] for i in self.collected}
+        for t in range(x.shape[1]):
+            for i, sequence in driving:
+                values[i] = sequence[t]
+            for i, delays in self.recalls:
+                values[i] = history[delays[0]] if len(delays) == 1 else torch.cat([history[d] for d in delays], 1)
+            for call, inputs, place, _ in steps:
+                values[place] = call(*[values[i] for i in inputs])
+            history = [_given(values[self.source]), *history[:-1]]
+            for i, sequence_of in kept.items():
+                sequence_of.append(_given(values[i]))
+        for i, sequence_of in kept.items():
+            values[i] = torch.stack(sequence_of, 1)
+        output = execute(self.after, values) if self.after else _given(values[-1])
+        return output, torch.stack(history, 1)
+
+    def _history(self, like: Tensor, batch: int, state: Tensor | None) -> list[Tensor]:
+        """Return the earlier states, newest first; zero before the sequence."""
+        if state is not None:
+            return list(state.unbind(1))
+        zero = torch.zeros(batch, *self.shape, dtype=like.dtype, device=like.device)
+        return [zero] * self.depth
+
+    def _bound(self, like: Tensor) -> Sequence[Step]:
+        """Return the steps with folded weights lent to their products, read past the scale."""
+        if not self.folded:
+            return self.stepped
+        bound = []
+        for step in self.stepped:
+            scale = step.inputs[0]
+            if scale in self.folded and isinstance(step.call, Dense):
+                call = partial(step.call, weight=self._weight(scale, step.call))
+                step = Step(call, (self.folded[scale],), step.output, ())
+            bound.append(step)
+        return bound
+
+    def _weight(self, scale: int, product: Dense) -> Tensor:
+        """Return a product's weight times the factors; the last one again while the weight has not changed."""
+        factors = self.factors[scale]
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return factors(product.weight)
+        now = (product.weight.data_ptr(), product.weight._version, product.weight.dtype)
+        if scale not in self._weights or self._weights[scale][0] != now:
+            self._weights[scale] = (now, factors(product.weight))
+        return self._weights[scale][1]
+
+
+def _is_folded(op: object) -> bool:
+    return isinstance(op, Scale) and op.folded
+
+
+def _given(value: Tensor | None) -> Tensor:
+    assert value is not None  # our own bug: a step read a value nothing made
+    return value
+
+
+def _fed_by(graph: Graph, cycle: frozenset[int]) -> frozenset[int]:
+    fed: set[int] = set()
+    for i, node in enumerate(graph.nodes):
+        if i not in cycle and any(j in cycle or j in fed for j in node.inputs):
+            fed.add(i)
+    return frozenset(fed)
+
+
+def _keeping(steps: Steps) -> Steps:
+    """Return steps that let nothing go: what they make may be read on the cycle or behind it."""
+    return tuple(Step(call, inputs, place, ()) for call, inputs, place, _ in steps)
+

@@ -1,0 +1,140 @@
+"""From a tree of plain values to a family's frozen spec: all mistakes at once, each with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from archcost.document import Document, Value
+from archcost.errors import InputError, Mistake, Path, did_you_mean, one_of, quoted, unknown
+from archcost.families import families
+from archcost.parts import Network
+from archcost.units import grouped
+
+LARGEST_NETWORK: Final = 200_000
+"""Nodes from which a network is refused before it is built."""
+
+
+def validate(document: Document) -> Network:
+    """Return the spec a document holds; raises InputError with every mistake, in the order of the text."""
+    tree = document.tree
+    if not isinstance(tree, dict):
+        raise InputError(located(document, Mistake(f"given {shown(tree)}; allowed: a mapping of keys to values")))
+    known = families()
+    name = tree.get("family")
+    if "family" not in tree or not isinstance(name, str) or name not in known:
+        raise InputError(located(document, _no_family(tree, known)))
+    try:
+        spec = known[name].model_validate(tree)
+    except ValidationError as error:
+        found = [_mistake(document, known[name], details) for details in error.errors(include_url=False)]
+        raise InputError(*sorted(found, key=_reading_order)) from None
+    _refuse_giants(document, spec)
+    return spec
+
+
+def located(document: Document, mistake: Mistake, *, at_key: bool = False) -> Mistake:
+    """Return a mistake with the place of its key path in the document."""
+    return mistake if mistake.place else mistake.at(document.place(mistake.path, key=at_key))
+
+
+def shown(value: object) -> str:
+    """Return a given value as messages show it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return quoted(value)
+        case list() | tuple():
+            return f"a list of {len(value)}"
+        case dict():
+            return "a mapping"
+        case _:
+            return str(value)
+
+
+def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> Mistake:
+    if "family" not in tree:
+        return Mistake(f"missing; allowed: {one_of(known)}", ("family",))
+    name = tree["family"]
+    return Mistake(unknown("family", name if isinstance(name, str) else shown(name), known), ("family",))
+
+
+def _reading_order(mistake: Mistake) -> tuple[int, int]:
+    return (mistake.place.line, mistake.place.column) if mistake.place else (0, 0)
+
+
+def _refuse_giants(document: Document, spec: Network) -> None:
+    size = spec.size()
+    if size > LARGEST_NETWORK:
+        many = f"{grouped(size)}" if size < 10**15 else "more than 10^15"
+        message = f"the network would have {many} nodes; allowed: {grouped(LARGEST_NETWORK)}"
+        raise InputError(located(document, Mistake(message)))
+
+
+def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) -> Mistake:
+    """Return one of pydantic's errors in our words: what was given, what is allowed, and where."""
+    # a union's tag stands in the location between <>, and is no part of the key path
+    path: Path = tuple(part for part in details["loc"] if not (isinstance(part, str) and part.startswith("<")))
+    kind, context, given = details["type"], details.get("ctx", {}), details["input"]
+    if kind == "rule":
+        return located(document, Mistake(context["message"], (*path, *context["path"])))
+    if kind == "extra_forbidden":
+        message = unknown("key", str(path[-1]), sorted(_keys(model, path[:-1])))
+        return located(document, Mistake(message, path), at_key=True)
+    if kind == "missing":
+        few = isinstance(path[-1], int)
+        message = "too few values" if few else "missing; this key is required"
+        return located(document, Mistake(message, path[:-1] if few else path))
+    if kind == "literal_error":
+        words = re.findall(r"'([^']*)'", context["expected"])
+        guess = did_you_mean(given, words) if isinstance(given, str) else ""
+        return located(document, Mistake(f"given {shown(given)}{guess}; allowed: {context['expected']}", path))
+    allowed = _ALLOWED[kind](context) if kind in _ALLOWED else details["msg"]
+    return located(document, Mistake(f"given {shown(given)}; allowed: {allowed}", path))
+
+
+_ALLOWED: Final[dict[str, Callable[[Mapping[str, object]], str]]] = {
+    "int_type": lambda _: "an integer",
+    "float_type": lambda _: "a number",
+    "bool_type": lambda _: "true or false",
+    "string_type": lambda _: "text",
+    "tuple_type": lambda _: "a list",
+    "model_type": lambda _: "a mapping of keys to values",
+    "model_attributes_type": lambda _: "a mapping of keys to values",
+    "too_short": lambda c: f"at least {c['min_length']} values",
+    "too_long": lambda c: f"at most {c['max_length']} values",
+    "string_too_short": lambda c: f"text of at least {c['min_length']} character",
+    "string_too_long": lambda c: f"text of at most {c['max_length']} characters",
+    "greater_than_equal": lambda c: f"at least {c['ge']:g}",
+    "greater_than": lambda c: f"more than {c['gt']:g}",
+    "less_than_equal": lambda c: f"at most {c['le']:g}",
+    "less_than": lambda c: f"less than {c['lt']:g}",
+}
+
+
+def _keys(model: type[BaseModel], path: Path) -> set[str]:
+    """Return the keys a mapping at `path` may have."""
+    models = {model}
+    for part in path:
+        if isinstance(part, str):
+            fields = [m.model_fields[name] for m in models for name in m.model_fields if _key(m, name) == part]
+            models = {inner for field in fields for inner in _models(field.annotation)}
+    return {_key(m, name) for m in models for name in m.model_fields}
+
+
+def _key(model: type[BaseModel], name: str) -> str:
+    return model.model_fields[name].alias or name
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
