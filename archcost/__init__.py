@@ -1,3 +1,61 @@
-"""archcost: what a network costs, where the cost sits, and what it takes on the target device."""
+"""archcost: what a network costs, where the cost sits, and what it takes on the target device.
+
+`load` reads, checks and counts a network; `profile` adds witnesses and latencies. Importing archcost loads neither
+torch nor pydantic: what needs them is loaded with the first name that does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from archcost.cost import Cost, count
+    from archcost.errors import ArchcostError, InputError, Mistake, TargetError
+    from archcost.graph import Graph
+    from archcost.measured import Latency
+    from archcost.profiling import Profile, profile
+    from archcost.read import Model, load
+
+_HOMES = {
+    "ArchcostError": "errors",
+    "Cost": "cost",
+    "Graph": "graph",
+    "InputError": "errors",
+    "Latency": "measured",
+    "Mistake": "errors",
+    "Model": "read",
+    "Profile": "profiling",
+    "TargetError": "errors",
+    "count": "cost",
+    "load": "read",
+    "profile": "profiling",
+}
+
+__all__ = [
+    "ArchcostError",
+    "Cost",
+    "Graph",
+    "InputError",
+    "Latency",
+    "Mistake",
+    "Model",
+    "Profile",
+    "TargetError",
+    "count",
+    "load",
+    "profile",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Return a public name from the module it lives in (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'archcost' has no attribute {name!r}")
+    return getattr(import_module(f"archcost.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, final
 
-import yaml  # type: ignore[import-untyped]  # PyYAML ships no types; all that leaves this file is typed
+import yaml
 
 from archcost.errors import InputError, Mistake, Path, Place, quoted, shorten
 
@@ -155,9 +155,11 @@ def _events(text: str, builder: _Builder) -> Iterator[yaml.Event]:
     loader = yaml.SafeLoader(text)  # the pure-Python one: the C loader crashes on deep nesting
     try:
         while loader.check_event():
-            yield loader.get_event()
+            yield loader.get_event()  # type: ignore[no-untyped-call]  # forgotten by the stubs
     except yaml.MarkedYAMLError as error:
-        place = builder.place(error.problem_mark.line, error.problem_mark.column)
+        mark = error.problem_mark
+        assert mark is not None
+        place = builder.place(mark.line, mark.column)
         raise InputError(Mistake(_explain(error, place), place=place)) from error
     except (ValueError, OverflowError) as error:
         # All that PyYAML leaked in 2 million hostile texts: chr() of "\UFFFFFFFF", int() of 5,000 digits in '%YAML 1.'
@@ -174,7 +176,8 @@ def _unprintable(character: str) -> str:
 
 
 def _explain(error: yaml.MarkedYAMLError, place: Place) -> str:
-    problem = re.sub("'?<([a-z ]+)>'?", r"\1", error.problem).replace("stream", "text").replace(r"'\x00'", "text end")
+    problem = re.sub("'?<([a-z ]+)>'?", r"\1", str(error.problem))
+    problem = problem.replace("stream", "text").replace(r"'\x00'", "text end")
     if "cannot start any token" in problem:
         tab = place.text[place.column - 1 : place.column] == "\t"
         return "a tab is not allowed here; indent with spaces" if tab else f"{problem}; quotes make it text"
@@ -205,6 +208,7 @@ class _Builder:  # what the events so far have made; the stack is explicit, so t
             raise InputError
 
     def take(self, event: yaml.Event) -> None:
+        assert event.start_mark is not None
         place = self.place(event.start_mark.line, event.start_mark.column)
         if (anchor := getattr(event, "anchor", None)) is not None:
             self.refuse(f"{quoted(anchor)} is an anchor or alias, which are not allowed; write the value out", place)
@@ -216,7 +220,7 @@ class _Builder:  # what the events so far have made; the stack is explicit, so t
             case yaml.DocumentStartEvent() if place.text.startswith("%"):
                 self.refuse("directives such as %YAML and %TAG are not allowed; leave them out", place)
             case yaml.AliasEvent():
-                self.scalar(event.anchor, place, plain=False)
+                self.scalar(f"*{event.anchor}", place, plain=False)
             case yaml.ScalarEvent():
                 self.scalar(event.value, place, plain=event.style is None)
             case yaml.CollectionStartEvent():

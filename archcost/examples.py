@@ -23,3 +23,8 @@ def names() -> list[str]:
 def text(name: str) -> bytes:
     """Return the YAML of a shipped network."""
     return (_folder() / f"{name}{_SUFFIX}").read_bytes()
+
+
+def title(name: str) -> str:
+    """Return what the file's first line says the network is."""
+    return text(name).decode("utf-8").split("\n", 1)[0].removeprefix("#").strip()

@@ -1,11 +1,11 @@
-"""Measurements: what runs where and how, the raw seconds it took, what follows from them, and how far to trust it."""
+"""Measurements: how they are made, the raw seconds they gave, what follows from those and how far to trust it."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from archcost import errors, units
@@ -42,35 +42,14 @@ class Plan:
 
 def _mistakes(plan: Plan) -> Iterator[Mistake]:
     for key, value, least in (("batch", plan.batch, 1), ("threads", plan.threads, 1), ("seed", plan.seed, 0)):
-        if type(value) is not int or value < least:  # not isinstance: True is an int
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
             yield Mistake(f"given {value!r}; allowed: an integer of at least {least}", (key,))
     if plan.dtype not in DTYPES:
         yield Mistake(errors.unknown("dtype", str(plan.dtype), DTYPES), ("dtype",))
     for name, number, most in (("precision", plan.precision, 1.0), ("time_s", plan.time_s, math.inf)):
-        if type(number) not in (int, float) or not 0 < number < most:  # NaN fails the comparison
+        if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < most:  # NaN fails too
             bound = "below 1" if most == 1 else "finite"
             yield Mistake(f"given {number!r}; allowed: a number above 0 and {bound}", (name,))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Source:
-    """What shall run: a network, of a kind its runtime knows, and the arguments of one call, the batch in them."""
-
-    network: object  # a torch.nn.Module so far; this floor knows no torch
-    args: tuple[object, ...] = ()
-    kwargs: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a target before anything is measured; why_not is '' where it is here, memory None if unknown."""
-
-    target: str
-    here: bool
-    why_not: str
-    device: str
-    threads: int
-    memory_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)

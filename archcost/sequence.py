@@ -128,4 +128,3 @@ def _fed_by(graph: Graph, cycle: frozenset[int]) -> frozenset[int]:
 def _keeping(steps: Steps) -> Steps:
     """Return steps that let nothing go: what they make may be read on the cycle or behind it."""
     return tuple(Step(call, inputs, place, ()) for call, inputs, place, _ in steps)
-

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 _DECIMAL: Final = (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
 _SECONDS: Final = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
+
+_DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h)?")
+_IN_SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SHARE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(%)?")
 
 
 def _three_digits(value: float) -> str:
@@ -43,3 +48,20 @@ def grouped(value: int) -> str:
 def percent(share: float) -> str:
     """Return a share of 1 as a percentage with one digit: 0.0312 -> '3.1%'."""
     return f"{share * 100:.1f}%"
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that `10s`, `500 ms`, `1.5m`, `2h` or a bare number mean; raises ValueError otherwise."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not float(match[1]) > 0:
+        raise ValueError(f"given '{text}'; allowed: a time such as 10s, 500ms or 2m")
+    return float(match[1]) * _IN_SECONDS[match[2] or "s"]
+
+
+def parse_share(text: str) -> float:
+    """Return the share of 1 that `2%` or `0.02` mean; raises ValueError otherwise."""
+    match = _SHARE.fullmatch(text.strip())
+    value = float(match[1]) / (100 if match[2] else 1) if match else 0
+    if not 0 < value < 1:
+        raise ValueError(f"given '{text}'; allowed: a share such as 2% or 0.02, above 0 and below 1")
+    return value

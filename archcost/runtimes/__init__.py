@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from archcost import errors
 from archcost.errors import InputError
-from archcost.measured import Plan, Source
+from archcost.measured import Plan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Call: TypeAlias = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What shall run: a network and the arguments of one call of it, the batch in them."""
+
+    network: nn.Module
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,21 +32,17 @@ class Runtime:
     """A way to run a source: `prepare` gives a call that is good inside its context and leaves the source as it was."""
 
     name: str
-    prepare: Callable[[Source, Plan], AbstractContextManager[Callable[[], None]]]
+    prepare: Callable[[Source, Plan], AbstractContextManager[Call]]
     versions: Callable[[], tuple[tuple[str, str], ...]]
 
 
-def _eager() -> Runtime:
-    from archcost.runtimes import eager  # here and not above: torch costs 2 s of CPU and is loaded when it is to run
-
-    return Runtime("eager", eager.prepare, eager.versions)
-
-
-RUNTIMES: Final[dict[str, Callable[[], Runtime]]] = {"eager": _eager}
+# Places of modules with a RUNTIME, loaded where one is asked for: torch alone costs 2 s of CPU.
+RUNTIMES: Final[dict[str, str]] = {"eager": "archcost.runtimes.eager"}
 
 
 def find(name: str) -> Runtime:
     """Return the runtime of that name; raises InputError with the known ones."""
     if name not in RUNTIMES:
         raise InputError(errors.unknown("runtime", name, RUNTIMES))
-    return RUNTIMES[name]()
+    runtime: Runtime = import_module(RUNTIMES[name]).RUNTIME
+    return runtime

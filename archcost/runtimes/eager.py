@@ -12,41 +12,39 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import TargetError, shorten, visible
-from archcost.measured import Plan, Source
+from archcost.measured import Plan
+from archcost.runtimes import Call, Runtime, Source
 
 _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _DEVICE: Final = torch.device("cpu")
 
 
 @contextmanager
-def prepare(source: Source, plan: Plan) -> Iterator[Callable[[], None]]:
+def prepare(source: Source, plan: Plan) -> Iterator[Call]:
     """Yield a call of the module in evaluation mode without autograd, its weights and inputs at plan.dtype on the CPU.
 
     A copy runs, on copies of the inputs, so that neither a cast nor what forward keeps reaches the caller's. Floating
-    point is cast, integers stay. Raises TargetError for what is no module and where it cannot be brought to the dtype.
+    point is cast, integers stay. Raises TargetError where module or inputs cannot be brought there.
     """
     dtype = _DTYPES[plan.dtype]
-    module = _runnable(_module(source), dtype)
-    args = [_moved(value, dtype) for value in source.args]
-    kwargs = {key: _moved(value, dtype) for key, value in source.kwargs.items()}
+    module = _runnable(source.network, dtype)
+    args, kwargs = _inputs(source, dtype)
 
     def call() -> None:
         module(*args, **kwargs)
 
-    # entered once, not per call: entering costs microseconds
-    with _evaluating(module), torch.inference_mode():
+    # what a module that runs itself keeps from an inference pass could not be trained afterwards
+    mode = torch.no_grad() if module is source.network else torch.inference_mode()
+    with _evaluating(module), mode:  # entered once, not per call: entering costs microseconds
         yield call
 
 
 def versions() -> tuple[tuple[str, str], ...]:
     """Return what an eager latency depends on besides the device: torch, and Python, which calls every operator."""
-    return (("torch", torch.__version__), ("python", platform.python_version()))
+    return (("torch", str(torch.__version__)), ("python", platform.python_version()))
 
 
-def _module(source: Source) -> nn.Module:
-    if not isinstance(source.network, nn.Module):
-        raise TargetError(f"the eager runtime runs torch modules; given a {type(source.network).__name__}")
-    return source.network
+RUNTIME: Final = Runtime("eager", prepare, versions)
 
 
 def _runnable(module: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -54,11 +52,23 @@ def _runnable(module: nn.Module, dtype: torch.dtype) -> nn.Module:
         return copy.deepcopy(module).to(_DEVICE, dtype)
     except Exception as error:
         # Some modules cannot be copied (torch.nn.utils.weight_norm keeps a computed tensor, others hold a lock).
-        # One that needs no cast may run itself: its training flags are put back.
+        # One that needs no cast runs itself: its training flags are put back, what its own forward keeps is not.
         if _fits(module, dtype):
             return module
-        detail = f"{type(error).__name__}: {visible(shorten(' '.join(str(error).split()), 400))}"
-        raise TargetError(f"the module cannot be copied to {dtype} on the CPU: {detail}") from error
+        raise _refusal("module", dtype, error) from error
+
+
+def _inputs(source: Source, dtype: torch.dtype) -> tuple[list[object], dict[str, object]]:
+    try:
+        args = [_moved(value, dtype) for value in source.args]
+        return args, {key: _moved(value, dtype) for key, value in source.kwargs.items()}
+    except Exception as error:
+        raise _refusal("input", dtype, error) from error
+
+
+def _refusal(what: str, dtype: torch.dtype, error: Exception) -> TargetError:
+    detail = visible(shorten(" ".join(str(error).split()), 400))
+    return TargetError(f"the {what} cannot be copied to {dtype} on the CPU: {type(error).__name__}: {detail}")
 
 
 def _fits(module: nn.Module, dtype: torch.dtype) -> bool:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from archcost.measured import Facts, Origin, Plan, Samples, Source
-from archcost.runtimes import Runtime
+from archcost.measured import Origin, Plan, Samples
+from archcost.runtimes import Runtime, Source
+from archcost.targets import Facts, Target
 from archcost.targets.sampling import Clock, take
 
 _ROOT: Final = Path("/")  # the files of Linux stand under it; tests give another root
@@ -29,6 +30,9 @@ def measure(source: Source, runtime: Runtime, plan: Plan, *, clock: Clock = time
     # threads first: other runtimes read their number when they are prepared
     with threads(plan.threads), runtime.prepare(source, plan) as call:
         return take(call, plan, origin, clock, waited_s)
+
+
+TARGET: Final = Target("cpu", describe, measure)
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from archcost.measured import Facts, Origin, Plan, Samples, Source
-from archcost.runtimes import Runtime
-from archcost.targets.sampling import Call, Clock, seconds, take
+from archcost.measured import Origin, Plan, Samples
+from archcost.runtimes import Call, Runtime, Source
+from archcost.targets import Facts, Target
+from archcost.targets.sampling import Clock, seconds, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ def measure(source: Source, runtime: Runtime, plan: Plan, *, script: Script = Sc
     with runtime.prepare(source, plan) as real:
         seconds(real, clock)
     return take(call, plan, origin, clock, lambda: clock() * script.waiting * plan.threads)
+
+
+TARGET: Final = Target("fake", describe, measure)
 
 
 def durations(script: Script, seed: int) -> Iterator[float]:

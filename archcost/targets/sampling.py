@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from archcost.errors import ArchcostError, TargetError, shorten, visible
 from archcost.measured import Origin, Plan, Samples, enough, median, settled
+from archcost.runtimes import Call
 
-Call: TypeAlias = Callable[[], None]
 Clock: TypeAlias = Callable[[], float]  # seconds from any start
 Meter: TypeAlias = Callable[[], float | None]  # seconds this process's threads have waited for a core, None: not known
 

@@ -1,0 +1,58 @@
+# Every target makes .venv by itself on a fresh machine: `make test` is all a clone needs.
+
+PYTHON ?= python3
+# More flags for pip, e.g. PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" for torch without CUDA
+PIP_FLAGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+BEGUN := .venv/.begun
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: help demo test bench fix clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    profile a published network, as a table and as reports/demo.html"
+	@echo "make test    lint, types and tests: what CI runs"
+	@echo "make bench   run every script in studies/benchmarks"
+	@echo "make fix     mend what the linter can mend, and format"
+	@echo "make clean   remove .venv and everything made"
+	@echo
+	@echo "PYTHON=python3.12 make ... chooses the interpreter (3.11 or later) that .venv is made from"
+
+# .begun stands while pip works: where it is found again, that run was interrupted and .venv is made anew.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "archcost needs Python 3.11 or later; '$(PYTHON)' is" \
+			"$$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo missing)." >&2; \
+		echo "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@if [ -e $(BEGUN) ] || ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
+		echo "Making .venv (once; torch is large, this takes minutes) ..."; \
+		rm -rf .venv && mkdir .venv && touch $(BEGUN) && $(PYTHON) -m venv .venv; \
+	else echo "Bringing .venv up to date ..."; rm -f $(READY) && touch $(BEGUN); fi
+	@$(PIP) install $(PIP_FLAGS) -c constraints.txt 'pip>=25.1' # the first that knows --group
+	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e . --group dev
+	@mv $(BEGUN) $@ && touch $@
+
+demo: $(READY)
+	@mkdir -p reports
+	@$(BIN)/archcost profile resnet-50 --html reports/demo.html
+	@echo "The same numbers as a page: reports/demo.html"
+
+test: $(READY)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "Not formatted; run 'make fix'" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m pytest -q
+
+bench: $(READY)
+	@set -e; for script in $(sort $(wildcard studies/benchmarks/*.py)); do \
+		echo "== $$script"; $(BIN)/python $$script; done
+
+fix: $(READY)
+	@$(BIN)/ruff check --quiet --fix . ; status=$$?; $(BIN)/ruff format --quiet . && exit $$status
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info reports/demo.html
+	@find archcost tests studies -name __pycache__ -type d -prune -exec rm -rf {} +

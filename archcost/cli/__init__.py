@@ -1,0 +1,72 @@
+"""The command line: what is typed becomes a call, what comes back is printed; errors become one message and a code.
+
+Exit codes: 0 done; 1 a check did not hold; 2 the input was wrong or refused; 3 the target or runtime failed; 70 our own
+bug; 130 interrupted, 143 terminated. Only click is imported here: a command loads what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from archcost import __version__
+from archcost.cli.lists import completion, example, schema, targets
+from archcost.cli.profile import profile
+from archcost.errors import ArchcostError, visible
+
+INTERNAL, INTERRUPTED, TERMINATED = 70, 130, 143
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(__version__, prog_name="archcost")
+def cli() -> None:
+    """What a network costs, where the cost sits, and what it takes on this device."""
+
+
+for _command in (profile, example, schema, targets, completion):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    # as a shell's 143 also where a parent asks for the exit code; what is half-written is a file beside, never the target
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = cli.main(arguments, prog_name="archcost", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader has gone: nothing is wrong, and nothing may be written when the interpreter flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except (Exception, KeyboardInterrupt) as error:  # the one place where every error ends
+        code = _told(error, debug)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: BaseException, debug: bool) -> int:
+    """Say on standard error what went wrong, once and in words; return the exit code."""
+    if debug and not isinstance(error, click.ClickException):
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            click.echo("archcost: interrupted", err=True)
+            return INTERRUPTED
+        case ArchcostError():
+            click.echo(f"archcost: {error}", err=True)
+            return error.exit_code
+        case _:
+            words = visible(" ".join(f"{type(error).__name__}: {error}".split()))
+            click.echo(f"archcost: internal error: {words} (--debug shows where; please report it)", err=True)
+            return INTERNAL

@@ -1,0 +1,84 @@
+"""archcost targets, schema, example, completion: what there is."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from archcost.cli.options import debugged
+from archcost.errors import InputError, Mistake, unknown, visible
+from archcost.units import data_size
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@debugged
+def targets(as_json: bool) -> None:
+    """List the devices and runtimes to measure with, and whether they are here."""
+    # imported when the command runs, to keep start-up fast
+    from archcost import runtimes
+    from archcost import targets as known
+
+    facts = [known.find(name).describe() for name in known.names()]
+    if as_json:
+        rows = [
+            {
+                "target": f.target,
+                "here": f.here,
+                "why_not": f.why_not,
+                "device": f.device,
+                "threads": f.threads,
+                "memory_bytes": f.memory_bytes,
+            }
+            for f in facts
+        ]
+        click.echo(json.dumps({"targets": rows, "runtimes": list(runtimes.RUNTIMES)}, indent=1))
+        return
+    for f in facts:
+        memory = "" if f.memory_bytes is None else f", {data_size(f.memory_bytes)} free"
+        state = f"{f.threads} threads{memory}" if f.here else f"not here: {visible(f.why_not)}"
+        click.echo(f"{f.target:<8} {visible(f.device)}, {state}")
+    click.echo(f"runtimes {', '.join(runtimes.RUNTIMES)}")
+
+
+@click.command()
+@click.argument("name")
+@debugged
+def schema(name: str) -> None:
+    """Print the JSON Schema of a file format: model."""
+    from archcost import schema as schemas  # loads pydantic
+
+    if name not in schemas.NAMES:
+        raise InputError(Mistake(unknown("schema", name, schemas.NAMES)))
+    click.echo(schemas.committed(name), nl=False)
+
+
+@click.command()
+@click.argument("name", required=False)
+@debugged
+def example(name: str | None) -> None:
+    """Print a published network that ships, or list them all."""
+    from archcost import examples
+
+    known = examples.names()
+    if name is None:
+        for each in known:
+            click.echo(f"{each:<24} {examples.title(each)}")
+    elif name not in known:
+        raise InputError(Mistake(unknown("network", name, known)))
+    else:
+        click.echo(examples.text(name).decode("utf-8"), nl=False)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@debugged
+def completion(shell: str) -> None:
+    """Print the script that completes archcost in a shell: eval "$(archcost completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made is not None  # the choices are click's own
+    root = click.get_current_context().find_root().command
+    click.echo(made(root, {}, "archcost", "_ARCHCOST_COMPLETE").source())

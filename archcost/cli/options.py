@@ -1,0 +1,70 @@
+"""The options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from archcost.units import parse_duration, parse_share
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FORMATS = ("table", "json", "csv", "markdown")
+
+
+class Read(click.ParamType[Any]):
+    """An option whose text one function reads; what it refuses is a usage error."""
+
+    def __init__(self, name: str, read: Callable[[str], object]) -> None:
+        self.name, self.read = name, read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value that was read."""
+        try:
+            return self.read(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def formatted(command: F) -> F:
+    """Add --format and --json."""
+    command = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")(command)
+    return click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="How to print.")(command)
+
+
+def debugged(command: F) -> F:
+    """Add --debug; `main` looks for it itself, so that it also works where the command line is wrong."""
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")(command)
+
+
+def measured(command: F) -> F:
+    """Add what, where and how long to measure."""
+    for option in reversed(
+        (
+            click.option("--target", "targets", multiple=True, default=["cpu"], help="Where to measure (repeatable)."),
+            click.option("--runtime", "runtimes", multiple=True, default=["eager"], help="What runs it (repeatable)."),
+            click.option("--batch", "batches", multiple=True, type=int, default=[1], help="Batch size (repeatable)."),
+            click.option("--dtype", "dtypes", multiple=True, default=["float32"], help="Data type (repeatable)."),
+            click.option("--threads", multiple=True, type=int, help="Threads; all physical cores (repeatable)."),
+            click.option(
+                "--precision",
+                type=Read("share", parse_share),
+                default="2%",
+                show_default=True,
+                help="Half-width of the median's interval at which to stop.",
+            ),
+            click.option(
+                "--time",
+                "time_s",
+                type=Read("duration", parse_duration),
+                default="10s",
+                show_default=True,
+                help="Longest time for one measurement.",
+            ),
+            click.option("--no-latency", "latency", is_flag=True, flag_value=False, default=True, help="Count only."),
+        )
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,1 @@
+"""HTML made from a profile."""

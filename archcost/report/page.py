@@ -1,0 +1,26 @@
+"""A plain HTML page with a profile's numbers: one file, no script, no request."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from archcost import units
+from archcost.errors import visible
+from archcost.profiling import Profile
+
+
+def page(found: Profile) -> str:
+    """Return the page; every text from outside is escaped once, here."""
+    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.filters |= {
+        "visible": visible,
+        "grouped": units.grouped,
+        "scaled": units.scaled,
+        "size": units.data_size,
+        "duration": units.duration,
+        "percent": units.percent,
+    }
+    template = env.from_string((files("archcost") / "report" / "page.html").read_text(encoding="utf-8"))
+    return template.render(p=found, model=found.model, facts=found.to_dict())

@@ -1,0 +1,121 @@
+"""Independent counts of a built network: fvcore traces a real pass, torch counts one on tensors without memory.
+
+Where they do not equal the graph's own counts something is wrong, and the nodes that differ are named.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from archcost.cost import Cost
+from archcost.graph import Graph
+from archcost.nets import Net, example, on_meta
+
+# fvcore's names of what carries MACs; its total adds norms (2 or 5 an element) and adaptive pools, kept apart here
+_MACS: Final = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "einsum"})
+# what fvcore has no rule for and what needs none: it moves values, or is elementwise or a pool, and multiplies nothing
+_NO_MACS: Final = frozenset(
+    """abs add add_ avg_pool2d bernoulli_ cat chunk clamp clone constant_pad_nd copy_ detach div div_ dropout dropout_
+    embedding exp expand feature_dropout flatten gather index index_select max max_pool2d maximum mean min mul mul_
+    narrow neg ones pad permute relu relu_ repeat_interleave reshape rsub select sigmoid sigmoid_ slice split squeeze
+    stack sub sub_ sum tanh tanh_ transpose unbind unsqueeze view zeros zeros_like""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What fvcore and torch counted for one example; `unsupported` names operators that may carry MACs uncounted."""
+
+    params: int
+    fvcore_macs: int
+    torch_macs: int
+    unsupported: Mapping[str, int]
+    fvcore_by_node: Mapping[str, int]
+    torch_by_node: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the counts as JSON holds them."""
+        fvcore = {"params": self.params, "macs": self.fvcore_macs, "unsupported": dict(self.unsupported)}
+        return {"fvcore": fvcore, "torch": {"macs": self.torch_macs}}
+
+
+def witness(graph: Graph, net: Net) -> Witness:
+    """Return both witnesses' counts of a network; `net` is the graph built, and is left as it was."""
+    params = _fvcore_params(net)
+    by_fvcore, unsupported = _fvcore(graph, net)
+    by_torch = _torch(graph)
+    return Witness(params, sum(by_fvcore.values()), sum(by_torch.values()), unsupported, by_fvcore, by_torch)
+
+
+def differences(cost: Cost, seen: Witness) -> tuple[str, ...]:
+    """Return in words what the witnesses counted otherwise than the graph, node by node; nothing where all agree."""
+    lines = []
+    if seen.params != cost.params:
+        lines.append(f"params: {cost.params} counted, fvcore sees {seen.params}")
+    expected = {row.name: row.macs for row in cost.rows if row.macs}
+    for who, found in (("fvcore", seen.fvcore_by_node), ("torch", seen.torch_by_node)):
+        for name in dict.fromkeys([*expected, *found]):
+            if expected.get(name, 0) != found.get(name, 0):
+                where = name or "outside any node"
+                lines.append(f"{where}: {expected.get(name, 0)} MACs counted, {who} sees {found.get(name, 0)}")
+    lines += [f"{op}: fvcore has no count for it ({times} times)" for op, times in seen.unsupported.items()]
+    return tuple(lines)
+
+
+def _fvcore_params(net: Net) -> int:
+    parameter_count = _import_fvcore()[1]
+    return int(parameter_count(net)[""])
+
+
+def _fvcore(graph: Graph, net: Net) -> tuple[dict[str, int], dict[str, int]]:
+    """Return fvcore's MACs by node, and the operators it skipped that may carry MACs."""
+    analysis = _import_fvcore()[0](net, example(graph))
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    with torch.no_grad(), warnings.catch_warnings():
+        # the tracer warns of every Python number it takes from a shape: the count is for this shape, as it should be
+        warnings.simplefilter("ignore")
+        modules = analysis.by_module_and_operator()
+        skipped = analysis.unsupported_ops()
+    macs = {
+        node: int(sum(value for op, value in modules.get(path, {}).items() if op in _MACS))
+        for path, node in _paths(net).items()
+    }
+    whole = int(sum(value for op, value in modules[""].items() if op in _MACS))
+    unsupported = {op: int(n) for op, n in skipped.items() if op.removeprefix("aten::") not in _NO_MACS}
+    return _with_rest(macs, whole), unsupported
+
+
+def _torch(graph: Graph) -> dict[str, int]:
+    """Return torch's MACs by node, counted on a network without memory; it counts two operations a MAC."""
+    net = on_meta(graph)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(example(graph, device="meta"))
+    counts = counter.get_flop_counts()
+    macs = {node: sum(counts.get(f"Net.{path}", {}).values()) // 2 for path, node in _paths(net).items()}
+    return _with_rest(macs, counter.get_total_flops() // 2)
+
+
+def _paths(net: nn.Module) -> dict[str, str]:
+    """Return each layer's node name by its path in the module."""
+    return {path: path.removeprefix("layers.") for path, part in net.named_modules() if not any(part.children())}
+
+
+def _with_rest(by_node: dict[str, int], whole: int) -> dict[str, int]:
+    """Return the counts that are not 0, with what belongs to no node under the empty name."""
+    rest = whole - sum(by_node.values())
+    return {name: macs for name, macs in [*by_node.items(), ("", rest)] if macs}
+
+
+def _import_fvcore() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Import fvcore here: it warns while it is imported, and loads what nothing else needs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from fvcore.nn import FlopCountAnalysis, parameter_count
+    return FlopCountAnalysis, parameter_count

@@ -1,0 +1,337 @@
+"""Targets: sampling keeps its laws on a scripted clock, and the machine's facts are read as the system writes them."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterator
+from itertools import count, repeat
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from archcost import runtimes, targets
+from archcost.errors import InputError, TargetError
+from archcost.measured import Origin, Plan, Samples, summarise
+from archcost.runtimes import Source
+from archcost.targets import cpu, fake
+from archcost.targets.fake import Script, durations, scripted
+from archcost.targets.sampling import SHORT_S, take
+
+EAGER = runtimes.find("eager")
+ORIGIN = Origin("fake", "eager", "fake", ())
+LINEAR = Source(nn.Linear(4, 4), (torch.ones(1, 4),))
+
+
+def taken(script: Script, plan: Plan | None = None) -> Samples:
+    """Return the samples the loop takes of a script's calls."""
+    plan = plan or Plan()
+    call, clock = scripted(durations(script, plan.seed))
+    return take(call, plan, ORIGIN, clock, lambda: clock() * script.waiting * plan.threads)
+
+
+def test_a_drifting_warm_up_is_not_counted() -> None:
+    """Calls that start four times slower and get faster are warm-up; the samples are of the steady machine."""
+    samples = taken(Script(base_s=0.01, first_s=0.04, warmup=30))
+    row = summarise(samples)
+    assert row.warmup > 30
+    assert max(samples.samples_s) < 0.0105
+    assert row.stable
+    assert row.median_s == pytest.approx(0.01, rel=0.01)
+
+
+def test_a_warm_up_without_end_is_doubted() -> None:
+    """A machine that gets faster for as long as the plan allows is measured and not trusted."""
+    row = summarise(taken(Script(base_s=0.001, first_s=0.1, warmup=60), Plan(time_s=5)))
+    assert not row.stable
+    assert f"warm-up did not settle in {row.warmup} calls" in row.why
+
+
+def test_a_noisy_machine_is_not_stable() -> None:
+    """Where time runs out before the interval is narrow, the row says how wide it was and what was asked."""
+    row = summarise(taken(Script(base_s=0.05, noise=0.3)))
+    assert not row.stable
+    assert row.why.startswith("stopped after")
+    assert row.why.endswith("of the median, 2.0% asked")
+
+
+def test_a_quiet_machine_stops_early() -> None:
+    """A narrow interval ends the sampling at its least time, a twentieth of the plan's."""
+    samples = taken(Script(base_s=0.01, noise=0.001))
+    assert summarise(samples).stable
+    assert sum(samples.warmup_s) == pytest.approx(0.5, rel=0.2)
+    assert samples.sampling_s == pytest.approx(0.5, rel=0.2)
+
+
+def test_a_machine_that_waits_is_contended() -> None:
+    """Time spent waiting for a core is told in the row; just below the bound it is not."""
+    why = "contention: 20.0% of the sampling time went by waiting for a core"
+    assert summarise(taken(Script(waiting=0.2))).why == why
+    assert summarise(taken(Script(waiting=0.049))).why == ""
+
+
+def test_one_long_call_is_measured_five_times() -> None:
+    """A call longer than the whole plan is made twice to warm up and three times to sample, and is not trusted."""
+    samples = taken(Script(base_s=60, first_s=90, warmup=1, noise=0))
+    assert (samples.warmup_s, samples.samples_s) == ((90.0, 60.0), (60.0, 60.0, 60.0))
+    assert summarise(samples).why == "warm-up did not settle in 2 calls; too few samples: 3, at least 20 needed"
+
+
+@pytest.mark.parametrize(("base_s", "loops"), [(1e-6, 32), (5e-6, 4), (19e-6, 2), (21e-6, 1)])
+def test_short_calls_are_timed_in_rows(base_s: float, loops: int) -> None:
+    """A call that the clock can hardly see is timed in the shortest row, by powers of two, that lasts 20 us."""
+    samples = taken(Script(base_s=base_s, first_s=base_s, noise=0), Plan(time_s=0.01))
+    assert samples.loops == loops
+    assert samples.loops * base_s >= SHORT_S
+    assert summarise(samples).median_s == pytest.approx(base_s)
+
+
+def test_a_clock_that_stands_is_an_error() -> None:
+    """A clock that never moves ends in an error, not in an endless loop or a latency of 0."""
+    with pytest.raises(TargetError, match="the clock stands or is too coarse"):
+        take(lambda: None, Plan(), ORIGIN, lambda: 1.0, lambda: None)
+
+
+def test_samples_are_bounded() -> None:
+    """However long the plan, 10,000 samples are the most that is kept."""
+    samples = taken(Script(base_s=0.001, noise=1.0), Plan(precision=1e-6, time_s=1000))
+    assert (len(samples.warmup_s) <= 10_000, len(samples.samples_s)) == (True, 10_000)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.floats(1e-4, 3.0), st.floats(0.0, 1.0), st.integers(0, 50), st.sampled_from([0.01, 0.05]), st.integers(0, 2**31)
+)
+def test_sampling_keeps_its_time(base_s: float, noise: float, warmup: int, precision: float, seed: int) -> None:
+    """Warm-up takes three tenths of the plan's time at most, all takes the whole; each may exceed it by one call."""
+    plan = Plan(time_s=2.0, precision=precision, seed=seed)
+    samples = taken(Script(base_s=base_s, first_s=4 * base_s, warmup=warmup, noise=noise), plan)
+    warm, whole = sum(samples.warmup_s), sum(samples.warmup_s) + sum(samples.samples_s)
+    assert len(samples.warmup_s) == 2 or warm - samples.warmup_s[-1] <= 0.3 * plan.time_s
+    assert len(samples.samples_s) == 3 or whole - samples.samples_s[-1] <= plan.time_s * (1 + 1e-9)
+    assert samples == taken(Script(base_s=base_s, first_s=4 * base_s, warmup=warmup, noise=noise), plan)
+
+
+def test_stopping_early_does_not_spoil_the_interval() -> None:
+    """Stopping when the interval is narrow favours lucky samples: of 300 seeded runs 97% still cover the truth."""
+    script = Script(base_s=0.01, noise=0.1)
+    rows = [summarise(taken(script, Plan(seed=seed))) for seed in range(300)]
+    covered = [row.interval_s is not None and row.interval_s[0] <= 0.01 <= row.interval_s[1] for row in rows]
+    assert sum(covered) >= 291
+
+
+def fails_at(calls: int, error: BaseException) -> Callable[[], None]:
+    """Return a call that raises `error` when it is made for the last of `calls` times."""
+    left = iter(range(calls - 1))
+
+    def call() -> None:
+        if next(left, None) is None:
+            raise error
+
+    return call
+
+
+@pytest.mark.parametrize("calls", [1, 30])
+def test_an_error_of_the_network_is_an_error_of_the_target(calls: int) -> None:
+    """What forward raises, in warm-up or sampling, keeps its message, on one line and visible, and its cause."""
+    error = ValueError("shapes (1, 4)\n and \x1b[31m(5, 6)")
+    clock = count(step=0.01)
+    with pytest.raises(TargetError) as caught:
+        take(fails_at(calls, error), Plan(), ORIGIN, lambda: next(clock), lambda: None)
+    expected = "the network failed when it was run: ValueError: shapes (1, 4) and \\x1b[31m(5, 6)"
+    assert (str(caught.value), caught.value.__cause__) == (expected, error)
+
+
+@pytest.mark.parametrize("error", [InputError("refused"), KeyboardInterrupt()])
+def test_other_errors_pass(error: BaseException) -> None:
+    """Our own errors and an interrupt reach the caller as they are."""
+    with pytest.raises(type(error)) as caught:
+        take(fails_at(1, error), Plan(), ORIGIN, lambda: 0.0, lambda: None)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("collects", [True, False])
+@pytest.mark.parametrize("calls", [30, 10**9])
+def test_the_garbage_collector_is_put_back(collects: bool, calls: int) -> None:
+    """While samples are taken nothing is collected; afterwards, also after an error, it is as the caller had it."""
+    seen: list[bool] = []
+    call, clock = fails_at(calls, ValueError()), count(step=0.01)
+
+    def watched() -> None:
+        seen.append(gc.isenabled())
+        call()
+
+    (gc.enable if collects else gc.disable)()
+    try:
+        take(watched, Plan(), ORIGIN, lambda: next(clock), lambda: None)
+        failed = False
+    except TargetError:
+        failed = True
+    finally:
+        after = gc.isenabled()
+        gc.enable()
+    assert (seen[0], seen[-1], after, failed) == (collects, False, collects, calls == 30)
+
+
+def test_the_fake_target_repeats_exactly() -> None:
+    """One seed, one measurement; another seed, another."""
+    first, again, other = (fake.measure(LINEAR, EAGER, Plan(seed=seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert first.samples_s != other.samples_s
+
+
+class Failing(nn.Module):
+    """A network that cannot run; x: anything."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Fail."""
+        raise RuntimeError("expected 3 channels")
+
+
+@pytest.mark.parametrize("name", ["cpu", "fake"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_failing_network_leaves_the_machine_as_it_was(name: str, threads: int) -> None:
+    """On every target forward's message comes through, and torch's threads and the module's flags are put back."""
+    network, before = Failing().train(), torch.get_num_threads()
+    with pytest.raises(TargetError, match="RuntimeError: expected 3 channels"):
+        targets.find(name).measure(Source(network, (torch.ones(1),)), EAGER, Plan(threads=threads))
+    assert (network.training, torch.get_num_threads()) == (True, before)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_cpu_target_measures(threads: int) -> None:
+    """A real network on the plan's threads, timed by a clock that ticks 1 ms a reading, takes 1 ms a call."""
+    seen: set[int] = set()
+
+    class Counting(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.add(torch.get_num_threads())
+            return super().forward(x)
+
+    before, ticks = torch.get_num_threads(), count()
+    source, plan = Source(Counting(4, 2), (torch.ones(3, 4),)), Plan(batch=3, threads=threads, time_s=1.0)
+    samples = cpu.measure(source, EAGER, plan, clock=lambda: next(ticks) / 1000)
+    assert (seen, torch.get_num_threads()) == ({threads}, before)
+    assert samples.origin == Origin("cpu", "eager", cpu.device_name(), EAGER.versions())
+    assert summarise(samples).median_s == pytest.approx(0.001)
+    assert summarise(samples).examples_per_s == pytest.approx(3000)
+
+
+def test_targets_are_found_by_name() -> None:
+    """The fake target is found where it is asked for and listed nowhere else."""
+    assert (targets.names(), targets.names(hidden=True)) == (("cpu",), ("cpu", "fake"))
+    assert [targets.find(name).name for name in targets.TARGETS] == list(targets.TARGETS)
+    with pytest.raises(InputError, match=r"unknown target 'gpu'; did you mean 'cpu'\?; allowed: 'cpu'$"):
+        targets.find("gpu")
+
+
+@pytest.mark.parametrize("name", ["cpu", "fake"])
+def test_targets_describe_themselves(name: str) -> None:
+    """Every target says what it is: here, with a device, at least one thread and no wrong memory."""
+    facts = targets.find(name).describe()
+    assert (facts.target, facts.here, facts.why_not) == (name, True, "")
+    assert facts.device != ""
+    assert 1 <= facts.threads <= (os.cpu_count() or 1)
+    assert facts.memory_bytes is None or facts.memory_bytes > 0
+
+
+def machine(root: Path, files: dict[str, str]) -> Path:
+    """Write the files of a system below `root` and return it."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+CPU = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+PAIRS = {CPU.format(n): f"{n % 4},{n % 4 + 4}\n" for n in range(8)}  # 4 cores with 2 hardware threads each
+V1, V2 = "4:memory:/job\n2:cpu,cpuacct:/job/a\n", "0::/user.slice/job\n"
+GROUP = "sys/fs/cgroup"
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus", "cores"),
+    [
+        ({}, {0, 1, 2}, 3),
+        (PAIRS, set(range(8)), 4),
+        (PAIRS, {0, 4}, 1),
+        (PAIRS, {0, 1, 4}, 2),
+        (PAIRS | {"proc/self/cgroup": V2, f"{GROUP}/cpu.max": "max 100000\n"}, set(range(8)), 4),
+        (PAIRS | {"proc/self/cgroup": V2, f"{GROUP}/cpu.max": "250000 100000\n"}, set(range(8)), 2),
+        (PAIRS | {"proc/self/cgroup": V2, f"{GROUP}/cpu.max": "50000 100000\n"}, set(range(8)), 1),
+        (PAIRS | {"proc/self/cgroup": V2, f"{GROUP}/user.slice/job/cpu.max": "300000 100000\n",
+                  f"{GROUP}/user.slice/cpu.max": "200000 100000\n"}, set(range(8)), 2),
+        (PAIRS | {"proc/self/cgroup": V1, f"{GROUP}/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+                  f"{GROUP}/cpu,cpuacct/cpu.cfs_period_us": "100000\n"}, set(range(8)), 4),
+        (PAIRS | {"proc/self/cgroup": V1, f"{GROUP}/cpu,cpuacct/job/cpu.cfs_quota_us": "300000\n",
+                  f"{GROUP}/cpu,cpuacct/job/cpu.cfs_period_us": "100000\n"}, set(range(8)), 3),
+        (PAIRS | {"proc/self/cgroup": V1, f"{GROUP}/memory/job/cpu.max": "100000 100000\n"}, set(range(8)), 4),
+    ],
+)  # fmt: skip
+def test_physical_cores(tmp_path: Path, files: dict[str, str], cpus: set[int], cores: int) -> None:
+    """Siblings count once, CPUs that are not ours not at all, and no more than every enclosing quota allows."""
+    assert cpu.physical_cores(machine(tmp_path, files), cpus) == cores
+
+
+MEMINFO = {"proc/meminfo": "MemTotal:       16000 kB\nMemAvailable:    8000 kB\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"proc/meminfo": "MemTotal: 16000 kB\n"}, None),
+        (MEMINFO, 8_192_000),
+        (MEMINFO | {"proc/self/cgroup": V2, f"{GROUP}/memory.max": "max\n",
+                    f"{GROUP}/memory.current": "5\n"}, 8_192_000),
+        (MEMINFO | {"proc/self/cgroup": V2, f"{GROUP}/user.slice/memory.max": "5000000\n",
+                    f"{GROUP}/user.slice/memory.current": "3000000\n",
+                    f"{GROUP}/user.slice/memory.stat": "anon 1\ninactive_file 500000\n"}, 2_500_000),
+        (MEMINFO | {"proc/self/cgroup": V2, f"{GROUP}/memory.max": "500\n", f"{GROUP}/memory.current": "600\n"}, 0),
+        (MEMINFO | {"proc/self/cgroup": V1, f"{GROUP}/memory/job/memory.limit_in_bytes": "4000\n",
+                    f"{GROUP}/memory/job/memory.usage_in_bytes": "1000\n"}, 3000),
+        (MEMINFO | {"proc/self/cgroup": V1, f"{GROUP}/memory/memory.limit_in_bytes": "9223372036854771712\n",
+                    f"{GROUP}/memory/memory.usage_in_bytes": "1000\n"}, 8_192_000),
+        ({"proc/self/cgroup": V2, f"{GROUP}/memory.max": "5000\n", f"{GROUP}/memory.current": "0\n"}, 5000),
+    ],
+)  # fmt: skip
+def test_available_memory(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
+    """The smallest of what the system and every enclosing limit leave; None where nothing is known, never 0 for it."""
+    assert cpu.available_memory_bytes(machine(tmp_path, files)) == expected
+
+
+def test_device_name(tmp_path: Path) -> None:
+    """The processor is named as the system names it, and by what Python knows where it does not."""
+    assert cpu.device_name(tmp_path) != ""
+    text = "processor\t: 0\nmodel name\t: AMD EPYC 9654 @ 2.4: GHz\nprocessor\t: 1\nmodel name\t: other\n"
+    assert cpu.device_name(machine(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9654 @ 2.4: GHz"
+
+
+def test_waiting_is_summed_over_threads(tmp_path: Path) -> None:
+    """The second number of every thread's schedstat, in nanoseconds; None where the system has no such file."""
+    assert cpu.waited_s(tmp_path) is None
+    files = {"proc/self/task/7/schedstat": "9 1500000000 3\n", "proc/self/task/8/schedstat": "9 250000000 3\n"}
+    assert cpu.waited_s(machine(tmp_path, files)) == 1.75
+
+
+def test_scripts_are_what_they_say() -> None:
+    """A script without noise falls in equal steps from its first duration to its base, and stays there."""
+
+    def first(script: Script) -> list[float]:
+        stream: Iterator[float] = durations(script, 0)
+        return [next(stream) for _ in range(4)]
+
+    assert first(Script(base_s=1, first_s=5, warmup=2, noise=0)) == [5, 3, 1, 1]
+    assert first(Script(base_s=1, first_s=5, warmup=0, noise=0)) == [1, 1, 1, 1]
+
+
+def test_scripted_clocks_move_by_calls_alone() -> None:
+    """Reading the clock takes no time, a call takes the next duration."""
+    call, clock = scripted(repeat(0.25))
+    assert (clock(), clock()) == (0.0, 0.0)
+    call()
+    assert clock() == 0.25
