@@ -34,9 +34,9 @@ def quoted(text: str) -> str:
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the allowed word closest to `given`, or nothing where none is close."""
+    """Return ` (did you mean 'x'?)` for the allowed word closest to `given`, or nothing where none is close."""
     close = get_close_matches(given, list(allowed), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def one_of(words: Iterable[str]) -> str:

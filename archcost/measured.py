@@ -238,7 +238,8 @@ def _doubts(samples: Samples) -> Iterator[str]:
     if count < FEWEST:
         yield f"too few samples: {count}, at least {FEWEST} needed"
     elif not enough(samples.samples_s, asked):
-        width, taken = units.percent(half_width(samples.samples_s)), units.duration(samples.sampling_s)
-        yield f"stopped after {taken} with the interval at +-{width} of the median, {units.percent(asked)} asked"
+        width = math.ceil(half_width(samples.samples_s) * 1000) / 1000  # upwards: '2.0%, 2.0% asked' would puzzle
+        given = f"+-{units.percent(width)} of the median, {units.percent(asked)} asked"
+        yield f"stopped after {units.duration(samples.sampling_s)} with the interval at {given}"
     if (share := contention(samples)) is not None and share > _CONTENDED:
         yield f"contention: {units.percent(share)} of the sampling time went by waiting for a core"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -46,6 +46,9 @@ class Strict(BaseModel):
 
 class Network(Strict, ABC):
     """What every family is: keys, a size known in closed form, and the graph they expand to."""
+
+    grows_with: ClassVar[str]
+    """The key that makes a network too large."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """What tables and reports call the network; the file's stem where it is left out."""

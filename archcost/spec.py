@@ -75,7 +75,7 @@ def _refuse_giants(document: Document, spec: Network) -> None:
     if size > LARGEST_NETWORK:
         many = f"{grouped(size)}" if size < 10**15 else "more than 10^15"
         message = f"the network would have {many} nodes; allowed: {grouped(LARGEST_NETWORK)}"
-        raise InputError(located(document, Mistake(message)))
+        raise InputError(located(document, Mistake(message, (spec.grows_with,))))
 
 
 def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) -> Mistake:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_DECIMAL: Final = (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
+_DECIMAL: Final = (("E", 10**18), ("P", 10**15), ("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
 _SECONDS: Final = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h)?")

@@ -66,7 +66,7 @@ limits: {params: 1M, latency: 5 ms}
 """.encode(),
 )
 
-# What files break parsers with: the grammar's own characters, other encodings, other YAML versions, other programs' doors.
+# What files break parsers with: the grammar's own characters, other encodings, YAML 1.1, other programs' doors.
 TOKENS: tuple[bytes, ...] = (
     *b"[ ] { } , : ? - # & * ! | > ' \" % @ ` ~ \\".split(),
     *(b"\n", b"\r", b"\r\n", b"\t", b" ", b"  ", b": ", b"- ", b"? ", b" #", b"\n\n", b"\n  ", b"\n\t"),

@@ -10,9 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from archcost import document, read
-from archcost.document import Value
 
-Tree: TypeAlias = dict[str, Value]
+Tree: TypeAlias = dict[str, Any]
 Trees: TypeAlias = st.SearchStrategy[Tree]
 Draw: TypeAlias = Any  # hypothesis' own DrawFn, generic in every call
 
@@ -115,7 +114,7 @@ def nins(draw: Draw) -> Tree:
     channels, side, classes = image[0], min(image[1:]), draw(st.integers(1, 6))
     places = draw(st.integers(1, 3))
     top = _some(draw, sparse=st.lists(st.sampled_from([0, 1]), min_size=places, max_size=places))
-    top |= _some(draw, name=st.just("NiN"), span=st.just(1), window=st.sampled_from([1, 3]))
+    top |= _some(draw, name=st.just("NiN"), span=st.integers(1, 2), window=st.sampled_from([1, 3]))
     layers: list[Tree] = []
     for more in reversed(range(draw(st.integers(1, 3)))):
         layer = {"kernel": draw(st.sampled_from([1, 3, 5])), "widths": _ints(draw, 1, 8, places)}
@@ -123,21 +122,15 @@ def nins(draw: Draw) -> Tree:
         layer |= _some(draw, stride=st.integers(1, 2), dropout=RATES, pool=st.sampled_from(["none", "max", "avg"]))
         layer |= _some(draw, sparse=st.lists(st.sampled_from([0, 1]), min_size=places, max_size=places))
         layer |= _some(draw, window=st.sampled_from([1, 3]))
-        widest = min(
-            [seen for seen, sparse in zip([channels, *layer["widths"]], _pattern(layer, top), strict=False) if sparse],
-            default=1,
-        )
-        if "span" not in top or draw(st.booleans()):
+        seen = zip([channels, *layer["widths"]], layer.get("sparse") or top.get("sparse", []), strict=False)
+        widest = min((count for count, sparse in seen if sparse), default=1)
+        if top.get("span", 99) > widest or draw(st.booleans()):
             layer["span"] = draw(st.integers(1, widest))
         if _left(side, layer) < 1:
             del layer["pool"]
         channels, side = layer["widths"][-1], _left(side, layer)
         layers.append(layer)
     return {"family": "nin", "input": image, "classes": classes, **top, "layers": layers}
-
-
-def _pattern(layer: Tree, top: Tree) -> list[int]:
-    return layer.get("sparse") or top.get("sparse") or []
 
 
 @st.composite

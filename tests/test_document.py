@@ -43,11 +43,8 @@ SCALARS: tuple[tuple[str, Value], ...] = (
     *((word, True) for word in ("true", "True", "TRUE")),
     *((word, False) for word in ("false", "False", "FALSE")),
     *((word, word) for word in ("yes", "no", "on", "off", "y", "n", "tRUE", "nULL", "None", "nan", "inf", ".infinity")),
-    *(
-        (word, word)
-        for word in ("1:30", "2020-01-01", "1_000", "0b1", "-0x1F", "+0o7", "0o8", "0xG", "1e", "e3", ".", "-")
-    ),
-    *((word, word) for word in ("+", "1.2.3", "--1", "1e3.5", "٣", "1 2", "=", "2%", "a:b", "a#b")),  # noqa: RUF001
+    *((word, word) for word in ("1:30", "2020-01-01", "1_000", "0b1", "-0x1F", "+0o7", "0o8", "0xG", "1e", "e3", ".")),
+    *((word, word) for word in ("+", "1.2.3", "--1", "1e3.5", "٣", "1 2", "=", "2%", "a:b", "a#b")),
     ("0", 0),
     ("-0", 0),
     ("+7", 7),
@@ -205,10 +202,10 @@ def test_json_is_yaml(tree: Value, indent: int | None, windows: bool) -> None:
     assert same(tree) == same(load(text.replace("\n", "\r\n") if windows else text, "m.yaml").tree)
 
 
-@given(trees(st.text(max_size=12).filter(lambda text: not re.match("[-+.0-9]", text))), st.booleans(), st.booleans())
-def test_what_pyyaml_writes_is_read_back(tree: Value, flow: bool, plain: bool) -> None:
+@given(trees(st.text(max_size=12).filter(lambda text: not re.match("[-+.0-9]", text))), st.booleans())
+def test_what_pyyaml_writes_is_read_back(tree: Value, flow: bool) -> None:
     """Any tree PyYAML writes is read back equal, but for text that only YAML 1.2 calls a number (1e3, 08, 0o7)."""
-    text = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=plain, sort_keys=False)
+    text = yaml.safe_dump(tree, default_flow_style=flow, sort_keys=False)
     assert same(tree) == same(load(text, "m.yaml").tree)
 
 
@@ -252,14 +249,14 @@ def test_all_mistakes_are_told_at_once() -> None:
     text = "a: 1\na: 2\nb: !!int 3\nc: .inf\nd: &x 1\n<<: 1\n~: 2\n? [q]\n: 3\ne: 99999999999999999999\nf: [1\n"
     with pytest.raises(InputError) as caught:
         load(text, "m.yaml")
-    assert [2, 3, 4, 5, 6, 7, 8, 10, 12] == [mistake.place.line for mistake in caught.value.mistakes if mistake.place]
+    assert [mistake.place.line for mistake in caught.value.mistakes if mistake.place] == [2, 3, 4, 5, 6, 7, 8, 10, 12]
 
 
 def test_twenty_mistakes_are_enough() -> None:
     """The list of mistakes ends after 20."""
     with pytest.raises(InputError) as caught:
         load("- .nan\n" * 100, "m.yaml")
-    assert MAX_MISTAKES == len(caught.value.mistakes)
+    assert len(caught.value.mistakes) == MAX_MISTAKES
 
 
 @pytest.mark.parametrize(("assignment", "path", "value"), OVERRIDES, ids=[row[0] for row in OVERRIDES])
@@ -290,9 +287,9 @@ def test_places_after_an_override_name_it() -> None:
     assert Place(label, 1, 1, "[7, {x: 1}]") == new.place(("layers", 0, "widths"), key=True)
     assert Place(label, 1, 2, "[7, {x: 1}]") == new.place(("layers", 0, "widths", 0))
     assert Place(label, 1, 6, "[7, {x: 1}]") == new.place(("layers", 0, "widths", 1, "x"), key=True)
-    assert "m.yaml:5:5" == str(new.place(("layers", 0)))
-    assert "m.yaml:5:5" == str(new.place(("layers", 0), key=True))
-    assert "m.yaml:5:26" == str(new.place(("layers", 0, "pool"), key=True))
+    assert str(new.place(("layers", 0))) == "m.yaml:5:5"
+    assert str(new.place(("layers", 0), key=True)) == "m.yaml:5:5"
+    assert str(new.place(("layers", 0, "pool"), key=True)) == "m.yaml:5:26"
 
 
 def test_places_of_mappings_an_override_made() -> None:
@@ -301,7 +298,7 @@ def test_places_of_mappings_an_override_made() -> None:
     assert {Place("--set x.y.z", 1, 1)} == {
         new.place(path, key=key) for path in (("x",), ("x", "y"), ("x", "y", "z")) for key in (False, True)
     }
-    assert "m.yaml:2:1" == str(new.place(()))
+    assert str(new.place(())) == "m.yaml:2:1"
 
 
 def test_overrides_compose() -> None:
@@ -315,23 +312,22 @@ def test_overrides_compose() -> None:
         "layers.0.pool=avg",
     ):
         document = override(document, assignment)
-    assert {"kernel": 5, "pool": "max"} == at(document.tree, ("stem",))
-    assert [{"widths": [1], "pool": "avg"}] == at(document.tree, ("layers",))
-    assert "--set layers:1:1" == str(document.place(("layers", 1, "dropout")))
+    assert at(document.tree, ("stem",)) == {"kernel": 5, "pool": "max"}
+    assert at(document.tree, ("layers",)) == [{"widths": [1], "pool": "avg"}]
+    assert str(document.place(("layers", 1, "dropout"))) == "--set layers:1:1"
 
 
 @given(trees(st.text(max_size=12)), st.data())
 def test_any_value_can_be_set_anywhere(tree: Value, data: st.DataObject) -> None:
     """Setting the value at any path to its JSON gives it, and setting it back gives the old tree."""
     old = load(json.dumps({"a": tree}), "m.yaml")
-    typed = [path for path in old.values if path and all("." not in str(part) and str(part).isalnum() for part in path)]
+    typed = [path for path in old.values if path and all(re.fullmatch("[a-z0-9]+", str(part)) for part in path)]
     path = data.draw(st.sampled_from(typed))
     value = data.draw(trees(st.text(max_size=12)))
     key = ".".join(str(part) for part in path)
     new = override(old, f"{key}={json.dumps(value)}")
     assert same(value) == same(at(new.tree, path))
     assert same(old.tree) == same(override(new, f"{key}={json.dumps(at(old.tree, path))}").tree)
-    assert new.values.keys() == {(), *new.values.keys()}
 
 
 def test_a_file_is_read(tmp_path: File) -> None:
@@ -345,7 +341,7 @@ def test_a_file_may_have_1_mib_and_no_more(tmp_path: File) -> None:
     """A file of exactly 1 MiB is read, one byte more is refused."""
     file = tmp_path / "m.yaml"
     file.write_bytes(b"a: 1 #".ljust(MAX_BYTES, b"#"))
-    assert {"a": 1} == read_file(file).tree
+    assert read_file(file).tree == {"a": 1}
     file.write_bytes(b"a: 1 #".ljust(MAX_BYTES + 1, b"#"))
     assert f"{file}: is larger than 1 MiB" == refusal(file)
     file.write_bytes(b"\xef\xbb\xbfa: 1 #".ljust(MAX_BYTES + 1, b"#"))
@@ -373,7 +369,7 @@ def test_a_fifo_or_device_is_not_waited_for(tmp_path: File) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     assert f"{fifo}: is not a regular file" == refusal(fifo)
-    assert "/dev/zero: is not a regular file" == refusal(File("/dev/zero"))
+    assert refusal(File("/dev/zero")) == "/dev/zero: is not a regular file"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")

@@ -18,7 +18,7 @@ import click
 from archcost import __version__
 from archcost.cli.lists import completion, example, schema, targets
 from archcost.cli.profile import profile
-from archcost.errors import ArchcostError, visible
+from archcost.errors import ArchcostError, InputError, visible
 
 INTERNAL, INTERRUPTED, TERMINATED = 70, 130, 143
 
@@ -64,7 +64,9 @@ def _told(error: BaseException, debug: bool) -> int:
             click.echo("archcost: interrupted", err=True)
             return INTERRUPTED
         case ArchcostError():
-            click.echo(f"archcost: {error}", err=True)
+            # a mistake with a place begins with it, so that editors find file, line and column
+            placed = isinstance(error, InputError) and any(m.place for m in error.mistakes)
+            click.echo(str(error) if placed else f"archcost: {error}", err=True)
             return error.exit_code
         case _:
             words = visible(" ".join(f"{type(error).__name__}: {error}".split()))

@@ -6,7 +6,7 @@ A bottleneck squeezes the channels with a 1x1 convolution, convolves 3x3 in that
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
@@ -34,6 +34,8 @@ Ratio = Annotated[float, Field(gt=0)]
 
 class Bottleneck(OnImages):
     """A residual network in stages; `widths` are the channels a stage hands on."""
+
+    grows_with: ClassVar[str] = "depths"
 
     family: Literal["bottleneck"]
     """This family."""

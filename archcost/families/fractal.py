@@ -6,7 +6,7 @@ block has 2^(C-2) of them. Any choice of columns is a network of its own.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
@@ -45,6 +45,8 @@ class DropPath(Strict):
 
 class Fractal(OnImages):
     """Blocks of C columns, each followed by a 2 x 2 max pool."""
+
+    grows_with: ClassVar[str] = "columns"
 
     family: Literal["fractal"]
     """This family."""

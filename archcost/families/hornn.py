@@ -6,7 +6,7 @@ r_n = sigmoid(W^g_1n x_t + W^g_2n h_{t-n} + b_n). States before the sequence are
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
@@ -40,6 +40,8 @@ def _kind(value: object) -> str:
 
 class HORNN(Network):
     """A recurrent network that is fed its last N states."""
+
+    grows_with: ClassVar[str] = "order"
 
     family: Literal["hornn"]
     """This family."""

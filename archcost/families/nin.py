@@ -6,7 +6,7 @@ place sees only `span` channels, other ones for every output: unshared across ch
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -46,6 +46,8 @@ class Layer(Strict):
 
 class NiN(OnImages):
     """A stack of layers whose last channels are the class maps, averaged over space."""
+
+    grows_with: ClassVar[str] = "layers"
 
     family: Literal["nin"]
     """This family."""

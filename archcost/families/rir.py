@@ -6,7 +6,7 @@ r is the residual stream, t the transient one, which has no shortcut and may for
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import ValidationInfo, field_validator
 
@@ -30,6 +30,8 @@ from archcost.recipe import Recipe
 
 class RiR(OnImages):
     """Stages of blocks of two units each; `widths` are the channels of one stream."""
+
+    grows_with: ClassVar[str] = "depths"
 
     family: Literal["rir"]
     """This family."""
