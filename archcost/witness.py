@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archcost.cost import Cost
+from archcost.evaluating import evaluating
 from archcost.graph import Graph
 from archcost.nets import Net, example, on_meta
 
@@ -78,7 +79,7 @@ def _fvcore(graph: Graph, net: Net) -> tuple[dict[str, int], dict[str, int]]:
     """Return fvcore's MACs by node, and the operators it skipped that may carry MACs."""
     analysis = _import_fvcore()[0](net, example(graph))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    with torch.no_grad(), warnings.catch_warnings():
+    with evaluating(net), torch.no_grad(), warnings.catch_warnings():
         # the tracer warns of every Python number it takes from a shape: the count is for this shape, as it should be
         warnings.simplefilter("ignore")
         modules = analysis.by_module_and_operator()

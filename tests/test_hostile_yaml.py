@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "list as a key": (b"? [a]\n: 1", ":1:3: a key must be text, not a list or a mapping"),
     "mapping as a key": (b"{{a: 1}: 2}", ":1:2: a key must be text, not a list or a mapping"),
     "null as a key": (b"~: 1", ":1:1: a key must be text that is not empty"),
-    "nothing as a key": (b"{: 1}", ":1:2: a key must be text that is not empty"),
+    "nothing as a key": (b"?\n: 1", ":1:2: a key must be text that is not empty"),
     "empty text as a key": (b"'': 1\na: 2", ":1:1: a key must be text that is not empty"),
     "two documents": (b"a: 1\n---\na: 2", ":2:1: a second document starts here; only one is allowed"),
     "document after the end": (b"a: 1\n...\n---\nb: 2", ":3:1: a second document starts here"),

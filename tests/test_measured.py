@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.errors import InputError, TargetError
+from archcost.errors import InputError, TargetError, unknown
 from archcost.measured import (
     DTYPES,
     Origin,
@@ -54,8 +54,7 @@ DURATIONS = st.lists(st.floats(1e-7, 1e3), min_size=1, max_size=80)
         ({"batch": True}, "batch: given True; allowed: an integer of at least 1"),
         ({"threads": 1.5}, "threads: given 1.5; allowed: an integer of at least 1"),
         ({"seed": -1}, "seed: given -1; allowed: an integer of at least 0"),
-        ({"dtype": "float23"}, "dtype: unknown dtype 'float23'; did you mean 'float32'?; "
-                               "allowed: 'float32', 'bfloat16' or 'float16'"),
+        ({"dtype": "float23"}, f"dtype: {unknown('dtype', 'float23', DTYPES)}"),
         ({"precision": 0}, "precision: given 0; allowed: a number above 0 and below 1"),
         ({"precision": 1.0}, "precision: given 1.0; allowed: a number above 0 and below 1"),
         ({"precision": math.nan}, "precision: given nan; allowed: a number above 0 and below 1"),

@@ -53,8 +53,8 @@ def _totals(found: Profile) -> Iterator[str]:
     dtype, batch = found.dtype, found.batch
     rows = [
         ("parameters", found.params, f"{data_size(found.weights_bytes)} with buffers, {dtype}"),
-        ("MACs", found.macs, f"{scaled(found.macs)}; convolutions and linear layers, one example"),
-        ("elementwise", found.elementwise, f"{scaled(found.elementwise)}; biases, norms, activations, joins, pools"),
+        ("MACs", found.macs, f"{scaled(found.macs)}; in convolutions and linear layers"),
+        ("elementwise", found.elementwise, f"{scaled(found.elementwise)}; norms, activations, joins, pools, ..."),
         ("FLOPs", found.flops, f"{scaled(found.flops)} = 2 MACs + elementwise"),
     ]
     width = max(len(grouped(value)) for _, value, _ in rows)

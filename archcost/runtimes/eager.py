@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import TargetError, shorten, visible
+from archcost.evaluating import evaluating
 from archcost.measured import Plan
 from archcost.runtimes import Call, Runtime, Source
 
@@ -35,7 +36,7 @@ def prepare(source: Source, plan: Plan) -> Iterator[Call]:
 
     # what a module that runs itself keeps from an inference pass could not be trained afterwards
     mode = torch.no_grad() if module is source.network else torch.inference_mode()
-    with _evaluating(module), mode:  # entered once, not per call: entering costs microseconds
+    with evaluating(module), mode:  # entered once, not per call: entering costs microseconds
         yield call
 
 
@@ -74,17 +75,6 @@ def _refusal(what: str, dtype: torch.dtype, error: Exception) -> TargetError:
 def _fits(module: nn.Module, dtype: torch.dtype) -> bool:
     tensors = [*module.parameters(), *module.buffers()]
     return all(t.device == _DEVICE and (t.dtype == dtype or not t.is_floating_point()) for t in tensors)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    flags = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        yield
-    finally:
-        for part, training in flags:
-            part.training = training
 
 
 def _moved(value: object, dtype: torch.dtype) -> object:

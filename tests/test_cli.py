@@ -1,0 +1,295 @@
+"""The command line as users meet it: output, exit codes, streams, signals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from archcost import cli, profiling
+from archcost.cli.progress import progress
+
+SMALL = "family: fractal\ninput: [3, 8, 8]\nclasses: 4\ncolumns: 2\nwidths: [4, 8]\n"
+COUNT = ("--no-latency", "--no-witness")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    """A small network's file."""
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL, "utf-8")
+    return str(path)
+
+
+class Tags(HTMLParser):
+    """Collects the names of a page's elements and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of a command."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert isinstance(end.value.code, int)
+    return end.value.code, out, err
+
+
+def archcost(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-m", "archcost", *arguments]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_the_table_fits_80_columns_and_has_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    """The totals stand in full, the groups and columns are there, no line is wider than 80."""
+    code, out, err = run(capsys, "profile", "fractalnet-20", "--target", "fake", "--threads", "1")
+    assert (0, "") == (code, err)
+    for text in ("33,724,618", "845,222,912", "block5", "549,131,264", "agree", "stable", "fake/eager, batch 1"):
+        assert text in out
+    assert 80 >= max(len(line) for line in out.splitlines())
+
+
+def test_all_shipped_networks_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of shipped networks and the table of each keep to 80 columns."""
+    _, names, _ = run(capsys, "example")
+    for line in names.splitlines():
+        assert len(line) <= 80
+        _, out, _ = run(capsys, "profile", line.split()[0], *COUNT)
+        assert 80 >= max(len(row) for row in out.splitlines())
+
+
+def test_without_witnesses_the_table_says_so(capsys: pytest.CaptureFixture[str], small: str) -> None:
+    """--no-witness is told in the output."""
+    assert "left out" in run(capsys, "profile", small, *COUNT)[1]
+
+
+def test_json_is_one_document(capsys: pytest.CaptureFixture[str], small: str) -> None:
+    """--json and --format json print the same single document, and nothing else."""
+    first = run(capsys, "profile", small, *COUNT, "--json")
+    assert first == run(capsys, "profile", small, *COUNT, "--format", "json")
+    value = json.loads(first[1])
+    assert ("small", "fractal", [3, 8, 8], None) == tuple(value["model"][k] for k in ("name", "family", "input", "steps"))
+
+
+def test_csv_has_a_row_per_node(capsys: pytest.CaptureFixture[str], small: str) -> None:
+    """The CSV's MACs add up to the network's."""
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "profile", small, *COUNT, "--format", "csv")[1])))
+    macs = json.loads(run(capsys, "profile", small, *COUNT, "--json")[1])["macs"]
+    assert macs == sum(int(row["macs"]) for row in rows)
+
+
+def test_markdown_is_a_table(capsys: pytest.CaptureFixture[str], small: str) -> None:
+    """Markdown holds the totals, the groups and the latencies as tables."""
+    out = run(capsys, "profile", small, "--target", "fake", "--format", "markdown")[1]
+    assert "| parameters | " in out
+    assert "| block1 | " in out
+    assert "| fake | eager | 1 | float32 |" in out
+
+
+def test_standard_input_is_read(small: str) -> None:
+    """A dash reads the model from standard input; its name is that of the stream."""
+    done = archcost("profile", "-", *COUNT, "--json", input=SMALL.encode())
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert json.loads(done.stdout)["params"] == json.loads(archcost("profile", small, *COUNT, "--json").stdout)["params"]
+
+
+def test_overrides_apply_in_order(capsys: pytest.CaptureFixture[str], small: str) -> None:
+    """--set changes keys, the last one wins."""
+    out = run(capsys, "profile", small, *COUNT, "--json", "--set", "columns=3", "--set", "columns=1")[1]
+    assert [1] == [c["column"] for c in json.loads(out)["columns"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("profile", "missing.yaml"), "missing.yaml"),
+        (("profile", "."), "not a regular file"),
+        (("profile", "resnet-5"), "neither a file nor a shipped network"),
+        (("profile", "resnet-20", "--set", "depths=[3, x, 3]"), "--set depths:1:5: depths.1: given 'x'"),
+        (("profile", "resnet-20", "--set", "widht=3"), "(did you mean 'widths'?)"),
+        (("profile", "resnet-20", "--target", "gpu"), "unknown target 'gpu'"),
+        (("profile", "resnet-20", "--runtime", "tpu"), "unknown runtime 'tpu'"),
+        (("profile", "resnet-20", "--batch", "0"), "batch: given 0"),
+        (("profile", "resnet-20", "--batch", "x"), "'x' is not a valid integer"),
+        (("profile", "resnet-20", "--time", "never"), "allowed: a time such as 10s"),
+        (("profile", "resnet-20", "--precision", "200%"), "allowed: a share such as 2%"),
+        (("profile",), "Missing argument 'MODEL'"),
+        (("profil",), "Did you mean 'profile'?"),
+        (("example", "resnet-5"), "unknown network 'resnet-5'"),
+        (("schema", "modell"), "unknown schema 'modell' (did you mean 'model'?)"),
+        (("profile", "resnet-20", *COUNT, "--html", "nowhere/page.html"), "cannot write 'nowhere/page.html'"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_2(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    """What a user got wrong is said on standard error, without a traceback, with exit code 2."""
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in out + err
+
+
+def test_every_mistake_of_a_file_begins_with_its_place(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """All mistakes are told at once, each as file:line:column: key: what was given."""
+    path = tmp_path / "bad.yaml"
+    path.write_text(SMALL.replace("classes: 4", "classes: four").replace("[4, 8]", "[4, 0]") + "colour: red\n", "utf-8")
+    code, _, err = run(capsys, "profile", str(path))
+    assert code == 2
+    placed = re.findall(rf"^{re.escape(str(path))}:(\d+):(\d+): ([\w.]+): ", err, re.MULTILINE)
+    assert [("3", "10", "classes"), ("5", "13", "widths.1"), ("6", "1", "colour")] == placed
+
+
+def test_hidden_characters_are_shown_as_escapes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A name with a terminal escape and a right-to-left mark cannot act on the terminal, nor in any format."""
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL + 'name: "evil\\x1b[2J\\u202e<img src=x>"\n', "utf-8")
+    for form in ("table", "json", "csv", "markdown"):
+        _, out, err = run(capsys, "profile", str(path), *COUNT, "--format", form)
+        assert not {"\x1b", "\u202e"} & set(out + err)
+    assert "evil\\x1b[2J\\u202e" in run(capsys, "profile", str(path), *COUNT)[1]
+
+
+def test_a_count_that_differs_is_exit_1(
+    capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a witness counts otherwise, the node is named and the exit code is 1."""
+    real = profiling._witnessed
+    monkeypatch.setattr(profiling, "_witnessed", lambda *given: (real(*given)[0], ("block1.conv: 1 MACs counted",)))
+    code, out, _ = run(capsys, "profile", small, "--no-latency")
+    assert code == 1
+    assert "DISAGREE" in out
+    assert "block1.conv: 1 MACs counted" in out
+
+
+def test_a_failing_target_is_exit_3_and_the_rest_is_there(
+    capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target that cannot measure gives its reason and exit code 3; the counts are still printed."""
+    from archcost.errors import TargetError
+
+    def failing(*_: object) -> None:
+        raise TargetError("no power")
+
+    monkeypatch.setattr(profiling, "_measured", failing)
+    code, out, err = run(capsys, "profile", small, "--no-witness")
+    assert (3, True, True) == (code, "parameters" in out, "no power" in err)
+
+
+def test_our_own_bug_is_exit_70(
+    capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected error is told in one line; the traceback only with --debug."""
+    monkeypatch.setattr(profiling, "_built", lambda *_: {}["gone"])
+    code, _, err = run(capsys, "profile", small)
+    assert (70, True, False) == (code, "internal error: KeyError: 'gone'" in err, "Traceback" in err)
+    assert "Traceback" in run(capsys, "profile", small, "--debug")[2]
+
+
+def test_interrupted_is_130(
+    capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends with 130 and a word."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(profiling, "_built", interrupted)
+    code, out, err = run(capsys, "profile", small)
+    assert (130, "", "archcost: interrupted") == (code, out, err.strip())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as exit codes are POSIX")
+def test_terminated_is_143_and_leaves_no_half_file(tmp_path: Path) -> None:
+    """SIGTERM while measuring ends with 143; no page and no part of one is left."""
+    page = tmp_path / "page.html"
+    command = [sys.executable, "-m", "archcost", "profile", "resnet-50", "--time", "10m", "--precision", "0.001%"]
+    process = subprocess.Popen([*command, "--html", str(page)], stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    process.stderr.readline()  # the line that says it has been measuring for some seconds
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_closed_pipe_is_silent() -> None:
+    """A reader that goes away leaves no message behind."""
+    command = f"{sys.executable} -m archcost profile resnet-50 --no-latency --no-witness --json | head -c 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
+    assert (b"{", b"") == (done.stdout, done.stderr)
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """archcost schema model prints a JSON Schema that names all families."""
+    schema = json.loads(run(capsys, "schema", "model")[1])
+    assert {"bottleneck", "nin", "rir", "fractal", "hornn"} == set(schema["discriminator"]["mapping"])
+
+
+def test_an_example_round_trips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A shipped network that is printed and saved is the same network."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(run(capsys, "example", "resnet-56")[1], "utf-8")
+    digests = [json.loads(run(capsys, "profile", m, *COUNT, "--json")[1])["model"]["digest"] for m in (str(path), "resnet-56")]
+    assert digests[0] == digests[1]
+
+
+def test_targets_says_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+    """The cpu is listed with its threads, the fake target is not."""
+    value = json.loads(run(capsys, "targets", "--json")[1])
+    assert ["cpu"] == [t["target"] for t in value["targets"]]
+    assert "eager" in value["runtimes"]
+    assert "cpu " in run(capsys, "targets")[1]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_scripts_are_printed(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    """Each shell gets a script that asks archcost itself."""
+    assert "_ARCHCOST_COMPLETE" in run(capsys, "completion", shell)[1]
+
+
+def test_no_colour_where_none_is_wanted() -> None:
+    """Neither a pipe nor NO_COLOR gets terminal codes."""
+    done = archcost("profile", "resnet-20", *COUNT, env={**os.environ, "NO_COLOR": "1"})
+    assert b"\x1b" not in done.stdout
+
+
+def test_the_page_holds_the_same_numbers_and_no_script(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """--html writes one whole page: exact counts as text, nothing to run, nothing to fetch, hostile names as text."""
+    path, page = tmp_path / "small.yaml", tmp_path / "page.html"
+    path.write_text(SMALL + "name: '</title><script>alert(1)</script><img src=x onerror=y>'\n", "utf-8")
+    code, out, _ = run(capsys, "profile", str(path), "--target", "fake", "--html", str(page))
+    text = page.read_text("utf-8")
+    macs = next(line for line in out.splitlines() if "MACs" in line).split()[1]
+    assert (0, True) == (code, macs in text)
+    tags = Tags()
+    tags.feed(text)
+    assert not tags.names & {"script", "img", "link", "a", "iframe", "object", "form"}
+    assert not {name for name in tags.attributes if name in ("src", "href") or name.startswith("on")}
+    assert ["page.html", "small.yaml"] == sorted(p.name for p in tmp_path.iterdir())
+
+
+def test_progress_is_silent_about_what_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where standard error is no terminal, a quick stage is not mentioned."""
+    with progress("something quick"):
+        time.sleep(0.01)
+    assert ("", "") == tuple(capsys.readouterr())

@@ -1,0 +1,99 @@
+"""The witnesses: they agree with the counts, and where something is counted wrong they name the node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from archcost import load
+from archcost.cost import Cost, count
+from archcost.nets import build
+from archcost.recipe import Recipe
+from archcost.witness import differences, witness
+
+SMALL = ["resnet-20", "nin-cifar10", "fractalnet-ultra-3", "rir-18-wide", "hornn-3-gated", "hornn-2-gated-embedded"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_both_witnesses_agree_with_the_counts(name: str) -> None:
+    """fvcore and torch see what the graph counts, for every family."""
+    model = load(name)
+    seen = witness(model.graph, build(model.graph, Recipe(model.recipe.init)))
+    assert () == differences(model.cost, seen)
+    assert (model.cost.params, model.cost.macs) == (seen.params, seen.fvcore_macs)
+    assert model.cost.macs == seen.torch_macs
+
+
+def test_all_steps_of_a_sequence_are_witnessed() -> None:
+    """A recurrent network of T steps costs T times one step, for the witnesses too."""
+    model = load("hornn-3", ["input.steps=7", "pooling=fofe"])
+    seen = witness(model.graph, build(model.graph, model.recipe))
+    assert 7 * 4_480_000 == seen.fvcore_macs == seen.torch_macs
+
+
+def test_a_wrong_count_is_named() -> None:
+    """A row that counts one MAC too many is the one that is reported, by each witness."""
+    model = load("resnet-20")
+    seen = witness(model.graph, build(model.graph))
+    rows = list(model.cost.rows)
+    wrong = next(i for i, row in enumerate(rows) if row.name == "stage2.block1.conv2")
+    rows[wrong] = replace(rows[wrong], macs=rows[wrong].macs + 1)
+    lines = differences(Cost(tuple(rows)), seen)
+    assert 2 == len(lines)
+    assert all(line.startswith("stage2.block1.conv2: 2359297 MACs counted") for line in lines)
+
+
+def test_wrong_parameters_are_named() -> None:
+    """A parameter too many in the counts is reported."""
+    model = load("resnet-20")
+    seen = witness(model.graph, build(model.graph))
+    rows = (replace(model.cost.rows[1], params=1), *model.cost.rows[2:])
+    assert any(line.startswith("params: ") for line in differences(Cost(rows), seen))
+
+
+class Extra(nn.Module):
+    """A layer that also multiplies a matrix outside any node, and does what fvcore has no count for."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, C, H, W) -> the same as without it."""
+        flat = x.flatten(1)
+        return self.inner(x + 0 * torch.cdist(flat, flat).sum() + 0 * (flat @ flat.T).sum())
+
+
+def test_what_the_graph_does_not_know_is_seen() -> None:
+    """MACs at an unexpected place, and an operator without a count, are both reported and never a silent 0."""
+    model = load("resnet-20")
+    net = build(model.graph)
+    first = net._steps[0]
+    net._steps = (first._replace(call=Extra(first.call)), *net._steps[1:])
+    net.extra = net._steps[0].call
+    lines = differences(model.cost, witness(model.graph, net))
+    assert any("fvcore sees" in line and "extra" in line or "outside any node" in line for line in lines)
+    assert any("aten::" in line and "fvcore has no count" in line for line in lines)
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    """Weights, statistics, flags and torch's random state are the same after both witnesses."""
+    model = load("fractalnet-ultra-2")
+    net = build(model.graph)
+    net.train()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    random = torch.random.get_rng_state()
+    witness(model.graph, net)
+    torch.testing.assert_close(before, net.state_dict(), rtol=0, atol=0)
+    assert net.training
+    assert torch.equal(random, torch.random.get_rng_state())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_a_restricted_network_is_witnessed_alone() -> None:
+    """A column of a fractal network agrees as a network of its own."""
+    model = load("fractalnet-ultra-3", ["use_columns=[2]"])
+    assert () == differences(count(model.graph), witness(model.graph, build(model.graph)))
