@@ -51,6 +51,7 @@ bench: $(READY)
 		echo "== $$script"; $(BIN)/python $$script; done
 
 fix: $(READY)
+	@$(BIN)/python docs/make.py
 	@$(BIN)/ruff check --quiet --fix . ; status=$$?; $(BIN)/ruff format --quiet . && exit $$status
 
 clean:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TypeAlias
 
 import torch
@@ -47,7 +48,7 @@ class Block:
 def blocks(graph: Graph) -> tuple[Block, ...]:
     """Return the network's blocks in order."""
     starts = [0, *_single_values(graph)]
-    return tuple(_block(graph.nodes, a, b) for a, b in zip(starts, starts[1:], strict=False))
+    return tuple(_block(graph.nodes, a, b) for a, b in pairwise(starts))
 
 
 def _single_values(graph: Graph) -> Iterator[int]:

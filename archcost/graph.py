@@ -75,22 +75,15 @@ def timed(graph: Graph) -> tuple[bool, ...]:
     return tuple(found)
 
 
-def derived(
-    name: str,
-    op: Op,
-    inputs: tuple[int, ...],
-    before: Sequence[Node],
-    steps: int | None,
-    *,
-    column: int | None = None,
-    group: str = "",
-) -> Node:
-    """Return the node with shape and runs as they follow from its inputs among the nodes `before` it.
+def derived(bare: Node, before: Sequence[Node], steps: int | None) -> Node:
+    """Return a node with shape and runs as they follow from its inputs among the nodes `before` it.
 
     Raises ShapeError where the operator cannot take them.
     """
-    shape = work(op, tuple([before[i].shape for i in inputs])).shape
-    return Node(name, op, inputs, column, group, shape, _runs(op, [before[i].runs for i in inputs], steps))
+    inputs = [before[i] for i in bare.inputs]
+    shape = work(bare.op, tuple([node.shape for node in inputs])).shape
+    runs = _runs(bare.op, [node.runs for node in inputs], steps)
+    return Node(bare.name, bare.op, bare.inputs, bare.column, bare.group, shape, runs)
 
 
 def _runs(op: Op, counts: Sequence[int], steps: int | None) -> int:
@@ -121,7 +114,7 @@ def _check_node(graph: Graph, position: int, node: Node) -> None:
     if graph.steps is not None and not isinstance(node.op, _PER_STEP):
         raise GraphError(f"{node.name}: {type(node.op).__name__} does not work on sequences")
     try:
-        made = derived(node.name, node.op, node.inputs, graph.nodes, graph.steps, column=node.column, group=node.group)
+        made = derived(node, graph.nodes, graph.steps)
     except ShapeError as error:
         raise GraphError(f"{node.name}: {error}") from error
     if made != node:
@@ -222,8 +215,9 @@ class Builder:
 
     def add(self, name: str, op: Op, *inputs: int, column: int | None = None) -> int:
         """Append a node and return its position; raises InputError at the current key where the shapes do not fit."""
+        bare = Node(self._prefix + name, op, inputs, column, self._group, (), 0)
         try:
-            node = derived(self._prefix + name, op, inputs, self.nodes, self.steps, column=column, group=self._group)
+            node = derived(bare, self.nodes, self.steps)
         except ShapeError as error:
             raise InputError(Mistake(f"{self._prefix}{name}: {error}", self._path)) from None
         self.nodes.append(node)

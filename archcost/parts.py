@@ -51,7 +51,7 @@ class Network(Strict, ABC):
     """The key that makes a network too large."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """What tables and reports call the network; the file's stem where it is left out."""
+    """What tables and reports call the network; the file's name without its ending where left out."""
 
     @abstractmethod
     def size(self) -> int:
@@ -75,9 +75,9 @@ class Stem(Strict):
     """What stands before the first stage or block."""
 
     channels: Count | None = None
-    """Channels it hands on."""
+    """Channels it hands on: 16, or for rir twice the first width."""
     kernel: Kernel = 3
-    """Side of its convolution."""
+    """Side of its convolution, odd."""
     stride: Count = 1
     """Stride of its convolution."""
     pool: Literal["none", "max"] = "none"

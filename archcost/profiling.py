@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-import archcost
-from archcost import restrict, runtimes, targets
+from archcost import __version__, restrict, runtimes, targets
 from archcost.cost import BYTES, count, peak_bytes
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.measured import Latency, Plan, Samples, summarise
@@ -91,7 +90,7 @@ class Request:
 class Profile:
     """What was found out about a network.
 
-    `batch` and `dtype` are those of the memory figures. `agree`: whether the witnesses count what the graph counts, None
+    `batch` and `dtype` are those of the memory figures. `agree`: whether the witnesses count what the graph does, None
     where they were left out; `differences` says where not. `failures`: targets and runtimes that could not measure.
     """
 
@@ -177,7 +176,7 @@ class Profile:
         model = self.model
         spec: Mapping[str, object] = model.spec.model_dump()
         return {
-            "archcost": archcost.__version__,
+            "archcost": __version__,
             "schema": SCHEMA,
             "warnings": [*self.warnings, *self.differences, *self.failures],
             "model": {

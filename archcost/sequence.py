@@ -60,7 +60,7 @@ class Recurrence:
         last = execute(self.before, values) if self.before else x
         history = self._history(last if state is None else state, x.shape[0], state)
         driving = [(i, _given(values[i]).unbind(1)) for i in self.driving]
-        steps = self._bound(last)
+        steps = self._bound()
         kept: dict[int, list[Tensor]] = {i: [] for i in self.collected}
         for t in range(x.shape[1]):
             for i, sequence in driving:
@@ -84,7 +84,7 @@ class Recurrence:
         zero = torch.zeros(batch, *self.shape, dtype=like.dtype, device=like.device)
         return [zero] * self.depth
 
-    def _bound(self, like: Tensor) -> Sequence[Step]:
+    def _bound(self) -> Sequence[Step]:
         """Return the steps with folded weights lent to their products, read past the scale."""
         if not self.folded:
             return self.stepped
@@ -93,8 +93,9 @@ class Recurrence:
             scale = step.inputs[0]
             if scale in self.folded and isinstance(step.call, Dense):
                 call = partial(step.call, weight=self._weight(scale, step.call))
-                step = Step(call, (self.folded[scale],), step.output, ())
-            bound.append(step)
+                bound.append(Step(call, (self.folded[scale],), step.output, ()))
+            else:
+                bound.append(step)
         return bound
 
     def _weight(self, scale: int, product: Dense) -> Tensor:

@@ -118,5 +118,5 @@ def _import_fvcore() -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Import fvcore here: it warns while it is imported, and loads what nothing else needs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from fvcore.nn import FlopCountAnalysis, parameter_count
+        from fvcore.nn import FlopCountAnalysis, parameter_count  # noqa: PLC0415  # inside the filter
     return FlopCountAnalysis, parameter_count

@@ -40,6 +40,7 @@ class Tags(HTMLParser):
         self.attributes: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
         self.names.add(tag)
         self.attributes.update(name for name, _ in attrs)
 
@@ -87,7 +88,9 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str], small: str) ->
     first = run(capsys, "profile", small, *COUNT, "--json")
     assert first == run(capsys, "profile", small, *COUNT, "--format", "json")
     value = json.loads(first[1])
-    assert ("small", "fractal", [3, 8, 8], None) == tuple(value["model"][k] for k in ("name", "family", "input", "steps"))
+    assert ("small", "fractal", [3, 8, 8], None) == tuple(
+        value["model"][k] for k in ("name", "family", "input", "steps")
+    )
 
 
 def test_csv_has_a_row_per_node(capsys: pytest.CaptureFixture[str], small: str) -> None:
@@ -109,7 +112,9 @@ def test_standard_input_is_read(small: str) -> None:
     """A dash reads the model from standard input; its name is that of the stream."""
     done = archcost("profile", "-", *COUNT, "--json", input=SMALL.encode())
     assert (0, b"") == (done.returncode, done.stderr)
-    assert json.loads(done.stdout)["params"] == json.loads(archcost("profile", small, *COUNT, "--json").stdout)["params"]
+    assert (
+        json.loads(done.stdout)["params"] == json.loads(archcost("profile", small, *COUNT, "--json").stdout)["params"]
+    )
 
 
 def test_overrides_apply_in_order(capsys: pytest.CaptureFixture[str], small: str) -> None:
@@ -205,9 +210,7 @@ def test_our_own_bug_is_exit_70(
     assert "Traceback" in run(capsys, "profile", small, "--debug")[2]
 
 
-def test_interrupted_is_130(
-    capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_is_130(capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends with 130 and a word."""
 
     def interrupted(*_: object) -> None:
@@ -249,7 +252,9 @@ def test_an_example_round_trips(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     """A shipped network that is printed and saved is the same network."""
     path = tmp_path / "mine.yaml"
     path.write_text(run(capsys, "example", "resnet-56")[1], "utf-8")
-    digests = [json.loads(run(capsys, "profile", m, *COUNT, "--json")[1])["model"]["digest"] for m in (str(path), "resnet-56")]
+    digests = [
+        json.loads(run(capsys, "profile", m, *COUNT, "--json")[1])["model"]["digest"] for m in (str(path), "resnet-56")
+    ]
     assert digests[0] == digests[1]
 
 

@@ -68,7 +68,7 @@ INVALID: dict[str, tuple[Callable[[], Graph], str]] = {
     "empty": (lambda: Graph(()), "a network needs at least one node"),
     "same name": (lambda: image(RELU, replace(RELU, inputs=(1,))), "two nodes are named 'relu'"),
     "no name": (lambda: image(replace(RELU, name="")), "a node has no name"),
-    "no input": (lambda: Graph((node("bias", Act("relu"), (), V),)), "bias: the first node, and no other, is the input"),
+    "no input": (lambda: Graph((node("a", Act("relu"), (), V),)), "a: the first node, and no other, is the input"),
     "two inputs": (lambda: image(node("y", Input(V), (), V)), "y: the first node, and no other, is the input"),
     "reads itself": (lambda: image(replace(RELU, inputs=(1,))), "relu: reads a node that does not come before it"),
     "reads ahead": (lambda: image(replace(RELU, inputs=(2,)), replace(RELU, name="b", inputs=(1,))),
@@ -85,7 +85,8 @@ INVALID: dict[str, tuple[Callable[[], Graph], str]] = {
     "folded, two readers": (lambda: sequence(node("s", Scale((0.5,), folded=True), (0,), V, 5),
                                              node("j", Join("sum"), (1, 1), V, 5)),
                             "s: a folded scale is read by one Linear and by nothing else"),
-    "folded, no product": (lambda: sequence(node("s", Scale((0.5,), folded=True), (0,), V, 5), replace(STATE, inputs=(1,))),
+    "folded, no product": (lambda: sequence(node("s", Scale((0.5,), folded=True), (0,), V, 5),
+                                            replace(STATE, inputs=(1,))),
                            "s: a folded scale is read by one Linear and by nothing else"),
     "two sources": (lambda: sequence(*memory(), node("again", Recall(2, (1,), V), (), V, 5),
                                      node("out", Join("sum"), (3, 4), V, 5)),
@@ -217,7 +218,7 @@ def convs(graph: Graph) -> list[Node]:
 @given(fractals(all_columns=True))
 @laws(40)
 def test_fractal_closed_forms(tree: Tree) -> None:
-    """A block has 2^C - 1 convolutions and, from two columns on, 2^(C-2) joins; the deepest column is B * 2^(C-1) deep."""
+    """A block has 2^C - 1 convolutions and, from two columns on, 2^(C-2) joins; column c is B * 2^(c-1) deep."""
     graph, many, blocks = model(tree).graph, tree["columns"], len(tree["widths"])
     assert blocks * (2**many - 1) == len(convs(graph))
     joins = [n for n in graph.nodes if isinstance(n.op, Join)]
@@ -229,7 +230,7 @@ def test_fractal_closed_forms(tree: Tree) -> None:
 @given(fractals(all_columns=True))
 @laws(40)
 def test_columns_add_up(tree: Tree) -> None:
-    """The columns' convolutions share nothing: their MACs, and but for the first one's input their weights, add up."""
+    """The columns' convolutions share nothing: their MACs and their weights are the whole network's."""
     graph = model(tree).graph
 
     def spent(part: Graph) -> tuple[int, int]:
@@ -399,11 +400,11 @@ BROKEN: list[tuple[Any, str]] = [
     (changed(("nodes",), {"0": 1}), "nodes: a graph has a list of nodes"),
     (changed(("nodes",), []), "nodes: a network needs at least one node"),
     (changed(("nodes", 1), 7), "nodes.1: expected a mapping, not int"),
-    (changed(("nodes", 1, "name"), None), "nodes.1: a node has a name and a group (text) and a column (an integer or null)"),
+    (changed(("nodes", 1, "name"), None), "nodes.1: a node has a name and a group (text) and a column"),
     (changed(("nodes", 1, "name"), "x"), "nodes: two nodes are named 'x'"),
     (changed(("nodes", 1, "name"), ""), "nodes: a node has no name"),
-    (changed(("nodes", 1, "group"), 3), "nodes.1: a node has a name and a group (text) and a column (an integer or null)"),
-    (changed(("nodes", 1, "column"), "1"), "nodes.1: a node has a name and a group (text) and a column (an integer or null)"),
+    (changed(("nodes", 1, "group"), 3), "nodes.1: a node has a name and a group (text) and a column"),
+    (changed(("nodes", 1, "column"), "1"), "nodes.1: a node has a name and a group (text) and a column"),
     (changed(("nodes", 2, "inputs"), 0), "nodes.2.inputs: inputs are a list of positions"),
     (changed(("nodes", 2, "inputs"), [0, 2]), "nodes.2.inputs: inputs are positions of earlier nodes"),
     (changed(("nodes", 2, "inputs"), [0, -1]), "nodes.2.inputs: inputs are positions of earlier nodes"),

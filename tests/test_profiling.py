@@ -133,6 +133,7 @@ def test_where_all_fails_python_gets_the_error(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_slower_sparse_layer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a sparse layer takes longer than a dense one in its place, the profile says both times and the MACs."""
+
     def measure(source: runtimes.Source, runtime: runtimes.Runtime, plan: Plan) -> targets.Samples:
         sparse = any("window" in node.name for node in source.network.graph.nodes)  # type: ignore[union-attr]
         base_s = 0.003 if sparse else 0.001

@@ -75,7 +75,7 @@ def test_what_the_graph_does_not_know_is_seen() -> None:
     net._steps = (first._replace(call=Extra(first.call)), *net._steps[1:])
     net.extra = net._steps[0].call
     lines = differences(model.cost, witness(model.graph, net))
-    assert any("fvcore sees" in line and "extra" in line or "outside any node" in line for line in lines)
+    assert any("fvcore sees" in line and ("extra" in line or "outside any node" in line) for line in lines)
     assert any("aten::" in line and "fvcore has no count" in line for line in lines)
 
 

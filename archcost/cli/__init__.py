@@ -35,7 +35,7 @@ for _command in (profile, example, schema, targets, completion):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    # as a shell's 143 also where a parent asks for the exit code; what is half-written is a file beside, never the target
+    # an exit like any other: what is half-written, always a file beside its target, is removed on the way out
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:

@@ -78,8 +78,10 @@ def _markdown(found: Profile) -> str:
     if found.latencies:
         heads = ("target", "runtime", "batch", "dtype", "threads", "median", "99% interval", "stable")
         rows = [
-            (*(f.target, f.runtime, str(f.batch), f.dtype, str(f.threads), duration(f.median_s)), between(f.interval_s))
-            + ("yes" if f.stable else f"no: {f.why}",)
+            (
+                *(f.target, f.runtime, str(f.batch), f.dtype, str(f.threads), duration(f.median_s)),
+                *(between(f.interval_s), "yes" if f.stable else f"no: {f.why}"),
+            )
             for f in found.latencies
         ]
         parts.append(_grid(heads, rows))

@@ -31,7 +31,7 @@ def table(found: Profile, *, colour: bool) -> str:
         "",
         *_witnesses(found, colour),
         *(line for latency in found.latencies for line in _latency(latency, colour)),
-        *_notes(found, colour),
+        *_notes(found),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -125,7 +125,7 @@ def _latency(latency: Latency, colour: bool) -> Iterator[str]:
     yield from _field("", f"{stable}{': ' + latency.why if latency.why else ''}; on {visible(latency.device)}")
 
 
-def _notes(found: Profile, colour: bool) -> Iterator[str]:
+def _notes(found: Profile) -> Iterator[str]:
     told = [line for line in found.warnings if ": not stable: " not in line]  # the latency's own lines say so
     for label, lines in (("note", told), ("failed", found.failures)):
         for line in lines:

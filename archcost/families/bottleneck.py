@@ -52,7 +52,7 @@ class Bottleneck(OnImages):
     reduction: Annotated[
         Annotated[Ratio, Tag("<one>")] | Annotated[Each[Ratio], Tag("<each>")], Discriminator(one_or_each)
     ] = 4.0
-    """Outer / inner channels of a bottleneck, one number or one per stage."""
+    """Outer / inner channels of a bottleneck, one number or one per stage; inner is a multiple of groups."""
     groups: Count = 1
     """Groups of the 3x3 convolution."""
     strides: Each[Count] | None = None
@@ -60,7 +60,7 @@ class Bottleneck(OnImages):
     stride_on: Literal["spatial", "reduce"] = "spatial"
     """Which convolution of a bottleneck strides: the 3x3 ('v1.5') or the first 1x1 (2015)."""
     shortcut: Literal["projection", "conv", "pad", "none"] | None = None
-    """Where the shape changes: 1x1 conv + BN, 1x1 conv, or option A; none: no shortcut anywhere. pre: conv."""
+    """Where the shape changes: 1x1 conv + BN (post's default), 1x1 conv (pre's), option A; none: nowhere a shortcut."""
     dropout: Rate = 0.0
     """Inside the block, before the last convolution."""
 

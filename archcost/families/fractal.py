@@ -55,7 +55,7 @@ class Fractal(OnImages):
     widths: Each[Count]
     """Channels per block; as many blocks as values."""
     kernel: Kernel = 3
-    """Side of every convolution."""
+    """Side of every convolution, odd."""
     join: Literal["mean", "sum", "max"] = "mean"
     """How columns that meet are combined."""
     stem: Stem | None = None
@@ -114,7 +114,7 @@ class Fractal(OnImages):
 
 def _block(b: Builder, x: int, spec: Fractal, width: int, dropout: float) -> int:
     """Add a block row by row: the columns whose convolution ends in a row meet in its join and start from it again."""
-    ends = {column: x for column in range(1, spec.columns + 1)}
+    ends = dict.fromkeys(range(1, spec.columns + 1), x)
     for row in range(1, 2 ** (spec.columns - 1) + 1):
         meeting = [c for c in ends if row % 2 ** (spec.columns - c) == 0]
         for column in meeting:

@@ -60,7 +60,7 @@ class HORNN(Network):
     embedding: Count | None = None
     """E, values of an embedded token; left out: the input matrix acts on the one-hot token."""
     activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
-    """f."""
+    """f, what makes the state of the sum."""
     readout: Literal["every", "last"] | None = None
     """Outputs at every step or the last; every for tokens, last for features."""
     dropout: Rate = 0.0

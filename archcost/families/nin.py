@@ -22,7 +22,7 @@ class Layer(Strict):
     """One layer: a spatial convolution, then 1x1 convolutions, then a pool and dropout."""
 
     kernel: Kernel
-    """Side of the first convolution."""
+    """Side of the first convolution, odd."""
     stride: Count = 1
     """Stride of the first convolution."""
     widths: Each[Count]
@@ -36,7 +36,7 @@ class Layer(Strict):
     span: Count | None = None
     """Channels one unshared kernel sees."""
     window: Kernel | None = None
-    """Spatial side of the sparse 1x1s."""
+    """Spatial side of the sparse 1x1s, odd: 1 is CiC-1D, 3 and more CiC-3D."""
 
     @field_validator("sparse")
     @classmethod

@@ -1,0 +1,93 @@
+"""Writes what is derived from the specs and committed: the JSON Schema and the reference of model.yaml's keys.
+
+Run by `make fix`; tests compare the committed files with what this would write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from archcost.families import FAMILIES
+from archcost.schema import NAMES, made
+
+ROOT = Path(__file__).parents[1]
+HEAD = """# model.yaml: every key
+
+One network in a file, flat, told apart by `family`; `archcost example NAME` prints one to start from. Read as YAML 1.2
+without tags, anchors, merge keys or duplicate keys; at most 1 MiB, 64 levels, 50,000 values, integers up to 2^53.
+A network of more than 200,000 nodes is refused before it is built. `--set stem.channels=32` overrides a key on the
+command line. For editors: `archcost schema model > model.schema.json`, and
+`# yaml-language-server: $schema=model.schema.json` as the file's first line.
+
+Made from the specs by `docs/make.py`: change a key's docstring, then run `make fix`.
+"""
+
+
+def reference() -> str:
+    """Return the reference: a section per family, a row per key with type, default and meaning."""
+    definitions = json.loads(made("model"))["$defs"]
+    parts = [HEAD]
+    for name, spec in FAMILIES.items():
+        parts.append(f"\n## family: {name}\n\n{(spec.__doc__ or '').strip()}\n\n")
+        parts += _table(definitions[spec.__name__], definitions)
+        for key, inner in _inner(definitions[spec.__name__], definitions):
+            parts.append(f"\n`{key}`: {inner['description']}\n\n")
+            parts += _table(inner, definitions)
+    return "".join(parts)
+
+
+def _table(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[str]:
+    yield "| key | type | default | meaning |\n|---|---|---|---|\n"
+    required = schema.get("required", [])
+    for key, value in schema["properties"].items():
+        default = "required" if key in required else _default(value.get("default"))
+        meaning = value.get("description", "").replace("|", "\\|").replace("\n", " ")
+        yield f"| `{key}` | {_type(value, definitions)} | {default} | {meaning} |\n"
+
+
+def _default(value: object) -> str:
+    return "-" if value is None else f"`{json.dumps(value)}`" if not isinstance(value, dict) else "`{}`"
+
+
+def _inner(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the mappings and lists of mappings a schema holds."""
+    for key, value in schema["properties"].items():
+        for place in (value, value.get("items", {}), *value.get("anyOf", []), *value.get("oneOf", [])):
+            if "$ref" in place:
+                yield key, definitions[place["$ref"].rsplit("/", 1)[1]]
+
+
+def _type(value: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """Return a JSON Schema's type in words."""
+    if "$ref" in value:
+        keys = definitions[value["$ref"].rsplit("/", 1)[1]]["properties"]
+        return "{" + ", ".join(keys) + "}"
+    for union in ("anyOf", "oneOf"):
+        if union in value:
+            kinds = [_type(v, definitions) for v in value[union] if v.get("type") != "null"]
+            return " or ".join(dict.fromkeys(kinds))
+    if "const" in value or "enum" in value:
+        return ", ".join(f"`{word}`" for word in value.get("enum", [value.get("const")]))
+    if value.get("type") == "array":
+        inner = value.get("items") or value["prefixItems"][0]
+        return f"list of {_type(inner, definitions)}"
+    return _scalar(value)
+
+
+def _scalar(value: Mapping[str, Any]) -> str:
+    names = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "text"}
+    bounds = [
+        f"{sign} {value[key]}"
+        for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"))
+        if key in value and value[key] != 2**53
+    ]
+    return " ".join([names[value["type"]], *([", ".join(bounds)] if bounds else [])])
+
+
+if __name__ == "__main__":
+    for schema in NAMES:
+        (ROOT / "archcost" / "schemas" / f"{schema}.json").write_text(made(schema), encoding="utf-8")
+    (ROOT / "docs" / "model.md").write_text(reference(), encoding="utf-8")
