@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from archcost import __version__, restrict, runtimes, targets
@@ -250,22 +250,31 @@ def _several(value: object, kind: type) -> tuple:  # type: ignore[type-arg]  # o
 def profiled(model: Model, request: Request, progress: Progress = silent) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
     plans = request.plans()
-    places = [(targets.find(t), runtimes.find(r)) for t in request.targets for r in request.runtimes]
+    for target in request.targets:
+        targets.check(target)
+    for runtime in request.runtimes:
+        runtimes.check(runtime)
     net = _built(model, progress) if request.latency or request.witness else None
     seen, wrong = _witnessed(model, net, progress) if request.witness and net else (None, ())
+    samples, failures = _all_measured(model.graph, net, request, progress) if request.latency and net else ((), ())
+    warnings = [f"{_named(s)}: not stable: {why}" for s in samples if (why := summarise(s).why)]
+    if samples:
+        warnings += _sparse_warnings(model, samples[0], progress)
+    return Profile(model, plans[0].batch, plans[0].dtype, seen, wrong, samples, failures, tuple(warnings))
+
+
+def _all_measured(
+    graph: Graph, net: Net, request: Request, progress: Progress
+) -> tuple[tuple[Samples, ...], tuple[str, ...]]:
+    """Return the samples of every combination that could be measured, and why the others could not."""
     samples: list[Samples] = []
     failures: list[str] = []
-    warnings: list[str] = []
-    if request.latency and net:
-        for (target, runtime), plan in itertools.product(places, plans):
-            try:
-                samples.append(_measured(model.graph, net, target, runtime, plan, progress))
-            except TargetError as error:
-                failures.append(f"{target.name}/{runtime.name}, batch {plan.batch}, {plan.dtype}: {error}")
-        warnings += _sparse_warnings(model, places[0], plans[0], progress)
-        warnings += [f"{_named(s)}: not stable: {summarise(s).why}" for s in samples if not summarise(s).stable]
-    first = plans[0]
-    return Profile(model, first.batch, first.dtype, seen, wrong, tuple(samples), tuple(failures), tuple(warnings))
+    for target, runtime, plan in itertools.product(request.targets, request.runtimes, request.plans()):
+        try:
+            samples.append(_measured(graph, net, target, runtime, plan, progress))
+        except TargetError as error:
+            failures.append(f"{target}/{runtime}, batch {plan.batch}, {plan.dtype}: {error}")
+    return tuple(samples), tuple(failures)
 
 
 def _named(samples: Samples) -> str:
@@ -293,28 +302,24 @@ def _witnessed(model: Model, net: Net, progress: Progress) -> tuple[Witness, tup
     return seen, differences(model.cost, seen)
 
 
-def _measured(
-    graph: Graph, net: Net, target: targets.Target, runtime: runtimes.Runtime, plan: Plan, progress: Progress
-) -> Samples:
+def _measured(graph: Graph, net: Net, target: str, runtime: str, plan: Plan, progress: Progress) -> Samples:
     from archcost.nets import example  # loads torch
 
-    what = f"measuring on {target.name}/{runtime.name}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
+    what = f"measuring on {target}/{runtime}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
     with progress(what):
-        return target.measure(Source(net, (example(graph, plan.batch, seed=plan.seed),)), runtime, plan)
+        source = Source(net, (example(graph, plan.batch, seed=plan.seed),))
+        return targets.find(target).measure(source, runtimes.find(runtime), plan)
 
 
-def _sparse_warnings(
-    model: Model, place: tuple[targets.Target, runtimes.Runtime], plan: Plan, progress: Progress
-) -> list[str]:
+def _sparse_warnings(model: Model, like: Samples, progress: Progress) -> list[str]:
     """Return a sentence for every sparse layer that takes longer than a dense one: fewer MACs are not always faster."""
     from archcost.nets import build  # loads torch
 
     found = []
-    share = min(0.5, plan.time_s / 10)
-    quick = Plan(plan.batch, plan.dtype, plan.threads, 0.1, share, plan.seed)
+    plan = replace(like.plan, precision=0.1, time_s=min(0.5, like.plan.time_s / 10))
     for pair in pairs(model.graph):
         sparse_s, dense_s = (
-            summarise(_measured(graph, build(graph), *place, quick, progress)).median_s
+            summarise(_measured(graph, build(graph), like.origin.target, like.origin.runtime, plan, progress)).median_s
             for graph in (pair.sparse, pair.dense)
         )
         if sparse_s > dense_s:

@@ -234,6 +234,13 @@ def low(names: Iterable[str]) -> list[str]:
     return [name for name in names if (home := place(name)) is not None and home[0] in OUTSIDE]
 
 
+def test_counting_is_light() -> None:
+    """Reading and counting a network for the table loads neither torch nor fvcore."""
+    arguments = ["profile", "resnet-20", "--no-latency", "--no-witness"]
+    script = f"from archcost.cli import cli; cli.main({arguments}, standalone_mode=False)"
+    assert loaded_by(script) & (HEAVY | {"fvcore"}) == set()
+
+
 def test_import_archcost_is_light() -> None:
     """`import archcost` loads nothing heavy, not even pydantic."""
     assert loaded_by("import archcost") & (HEAVY | {"pydantic", "yaml", "click"}) == set()

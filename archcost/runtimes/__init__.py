@@ -40,9 +40,14 @@ class Runtime:
 RUNTIMES: Final[dict[str, str]] = {"eager": "archcost.runtimes.eager"}
 
 
-def find(name: str) -> Runtime:
-    """Return the runtime of that name; raises InputError with the known ones."""
+def check(name: str) -> None:
+    """Raise InputError with the known runtimes where `name` is none; nothing is loaded."""
     if name not in RUNTIMES:
         raise InputError(errors.unknown("runtime", name, RUNTIMES))
+
+
+def find(name: str) -> Runtime:
+    """Return the runtime of that name; raises InputError with the known ones."""
+    check(name)
     runtime: Runtime = import_module(RUNTIMES[name]).RUNTIME
     return runtime

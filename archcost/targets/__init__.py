@@ -44,9 +44,14 @@ def names(*, hidden: bool = False) -> tuple[str, ...]:
     return tuple(name for name in TARGETS if hidden or name not in _HIDDEN)
 
 
-def find(name: str) -> Target:
-    """Return the target of that name, a hidden one too; raises InputError with those that are not hidden."""
+def check(name: str) -> None:
+    """Raise InputError with the targets that are not hidden where `name` is none; nothing is loaded."""
     if name not in TARGETS:
         raise InputError(errors.unknown("target", name, names()))
+
+
+def find(name: str) -> Target:
+    """Return the target of that name, a hidden one too; raises InputError with those that are not hidden."""
+    check(name)
     target: Target = import_module(TARGETS[name]).TARGET
     return target
