@@ -22,7 +22,7 @@ from archcost.recipe import Recipe
 from archcost.runtimes import Source
 from archcost.sparse import pairs
 from archcost.targets.cpu import available_memory_bytes, physical_cores
-from archcost.units import duration, percent
+from archcost.units import data_size, duration, percent
 
 if TYPE_CHECKING:
     from archcost.graph import Graph
@@ -250,10 +250,7 @@ def _several(value: object, kind: type) -> tuple:  # type: ignore[type-arg]  # o
 def profiled(model: Model, request: Request, progress: Progress = silent) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
     plans = request.plans()
-    for target in request.targets:
-        targets.check(target)
-    for runtime in request.runtimes:
-        runtimes.check(runtime)
+    _check(request, plans)
     net = _built(model, progress) if request.latency or request.witness else None
     seen, wrong = _witnessed(model, net, progress) if request.witness and net else (None, ())
     samples, failures = _all_measured(model.graph, net, request, progress) if request.latency and net else ((), ())
@@ -261,6 +258,19 @@ def profiled(model: Model, request: Request, progress: Progress = silent) -> Pro
     if samples:
         warnings += _sparse_warnings(model, samples[0], progress)
     return Profile(model, plans[0].batch, plans[0].dtype, seen, wrong, samples, failures, tuple(warnings))
+
+
+def _check(request: Request, plans: tuple[Plan, ...]) -> None:
+    """Raise InputError for a target or runtime that is not known, and for more threads than a target has CPUs."""
+    for runtime in request.runtimes:
+        runtimes.check(runtime)
+    most = max(plan.threads for plan in plans)
+    for target in request.targets:
+        cpus = targets.find(target).describe().cpus
+        if most > cpus:
+            raise InputError(
+                Mistake(f"given {most}; allowed: 1 to {cpus}, the CPUs of target '{target}'", ("threads",))
+            )
 
 
 def _all_measured(
@@ -306,6 +316,9 @@ def _measured(graph: Graph, net: Net, target: str, runtime: str, plan: Plan, pro
     from archcost.nets import example  # loads torch
 
     what = f"measuring on {target}/{runtime}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
+    needed, free = peak_bytes(graph, plan.batch, BYTES[plan.dtype]), available_memory_bytes()
+    if free is not None and needed > free:
+        raise TargetError(f"needs {data_size(needed)} of memory, {data_size(free)} are free")
     with progress(what):
         source = Source(net, (example(graph, plan.batch, seed=plan.seed),))
         return targets.find(target).measure(source, runtimes.find(runtime), plan)

@@ -242,6 +242,15 @@ def test_a_closed_pipe_is_silent() -> None:
     assert (b"{", b"") == (done.stdout, done.stderr)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said() -> None:
+    """Where standard output cannot be written, one message says so."""
+    command = f"{sys.executable} -m archcost profile resnet-50 --no-latency --no-witness --json > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
+    assert (2, 1) == (done.returncode, done.stderr.count(b"\n"))
+    assert b"No space left on device" in done.stderr
+
+
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """archcost schema model prints a JSON Schema that names all families."""
     schema = json.loads(run(capsys, "schema", "model")[1])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from specs import FAMILIES, Tree, fractals, laws, model
+from specs import FAMILIES, Tree, fractals, hornns, laws, model
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -24,6 +25,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script`", DeprecationWarning)  # also where -W error is asked for
     from fvcore.nn import FlopCountAnalysis
 
+POOLINGS = ("none", "max", "fofe", "gated")
 MACS = {"conv", "linear", "addmm", "matmul", "bmm"}  # fvcore adds norms and pools to its total: kept apart
 
 
@@ -70,12 +72,16 @@ def quiet_fvcore() -> None:
     logging.getLogger("fvcore").setLevel(logging.ERROR)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# every pooling for certain: hypothesis draws in clumps
+TREES = FAMILIES | {f"hornn-{pooling}": hornns().map(partial(dict, pooling=pooling)) for pooling in POOLINGS}
+
+
+@pytest.mark.parametrize("family", TREES)
 def test_counted_is_witnessed(family: str) -> None:
     """Parameters and buffers equal torch's, MACs equal fvcore's and torch's, and the output has its shape."""
 
-    @given(FAMILIES[family])
-    @laws(30)
+    @given(TREES[family])
+    @laws(25)
     def law(tree: Tree) -> None:
         check(model(tree).graph)
 
@@ -119,7 +125,7 @@ def test_every_word_is_drawn(family: str) -> None:
     drawn: set[str] = set()
 
     @given(FAMILIES[family])
-    @laws(200)
+    @laws(500)
     def collect(tree: Tree) -> None:
         drawn.update(words(tree))
 

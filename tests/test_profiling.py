@@ -75,6 +75,7 @@ def test_a_model_can_be_given() -> None:
         ({"batch": 0}, "batch: given 0; allowed: an integer of at least 1"),
         ({"dtype": "int8"}, "unknown dtype 'int8'"),
         ({"threads": 0}, "threads: given 0"),
+        ({"threads": 10**6}, "threads: given 1000000; allowed: 1 to "),
         ({"precision": 2.0}, "precision: given 2.0"),
     ],
 )
@@ -102,6 +103,12 @@ def test_too_large_to_build_says_how_to_count_it(tmp_path: Path) -> None:
     assert 144_000_000_000_000 < archcost.profile(path, latency=False, witness=False).params
     with pytest.raises(InputError, match=r"too large to build: 576 TB of weights.*\n.*--no-latency --no-witness"):
         archcost.profile(path, latency=False)
+
+
+def test_a_batch_too_large_for_memory_is_refused() -> None:
+    """A batch whose values cannot fit is a TargetError with both sizes, before anything is allocated."""
+    with pytest.raises(TargetError, match=r"batch 100000000, float32: needs [0-9.]+ TB of memory, .* are free"):
+        archcost.profile("resnet-20", batch=10**8, witness=False)
 
 
 def _failing(name: str) -> targets.Target:

@@ -42,12 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = cli.main(arguments, prog_name="archcost", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # the reader has gone: nothing is wrong, and nothing may be written when the interpreter flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader has gone: nothing is wrong
         code = 0
     except (Exception, KeyboardInterrupt) as error:  # the one place where every error ends
         code = _told(error, debug)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _discard_output() -> None:
+    """Let nothing more be written to standard output: the interpreter would try again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
 
 
 def _told(error: BaseException, debug: bool) -> int:
@@ -68,6 +72,10 @@ def _told(error: BaseException, debug: bool) -> int:
             placed = isinstance(error, InputError) and any(m.place for m in error.mistakes)
             click.echo(str(error) if placed else f"archcost: {error}", err=True)
             return error.exit_code
+        case OSError():
+            _discard_output()
+            click.echo(f"archcost: cannot read or write: {visible(str(error))}", err=True)
+            return InputError.exit_code
         case _:
             words = visible(" ".join(f"{type(error).__name__}: {error}".split()))
             click.echo(f"archcost: internal error: {words} (--debug shows where; please report it)", err=True)

@@ -29,6 +29,7 @@ def targets(as_json: bool) -> None:
                 "why_not": f.why_not,
                 "device": f.device,
                 "threads": f.threads,
+                "cpus": f.cpus,
                 "memory_bytes": f.memory_bytes,
             }
             for f in facts

@@ -15,13 +15,17 @@ from archcost.runtimes import Runtime, Source
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a target before anything is measured; why_not is '' where it is here, memory None if unknown."""
+    """What is known of a target before anything is measured; why_not is '' where it is here, memory None if unknown.
+
+    threads: how many are used where none are asked for; cpus: how many may be.
+    """
 
     target: str
     here: bool
     why_not: str
     device: str
     threads: int
+    cpus: int
     memory_bytes: int | None
 
 

@@ -21,7 +21,7 @@ _UNLIMITED: Final = 2**60  # cgroup v1 writes 'no limit' as a number of bytes ab
 
 def describe() -> Facts:
     """Return what is known of this processor; it is always here."""
-    return Facts("cpu", True, "", device_name(), physical_cores(), available_memory_bytes())
+    return Facts("cpu", True, "", device_name(), physical_cores(), os.cpu_count() or 1, available_memory_bytes())
 
 
 def measure(source: Source, runtime: Runtime, plan: Plan, *, clock: Clock = time.perf_counter) -> Samples:

@@ -29,7 +29,7 @@ class Script:
 
 def describe() -> Facts:
     """Return the facts of a machine that is everywhere the same."""
-    return Facts("fake", True, "", "fake", 1, None)
+    return Facts("fake", True, "", "fake", 1, 64, None)
 
 
 def measure(source: Source, runtime: Runtime, plan: Plan, *, script: Script = Script()) -> Samples:
