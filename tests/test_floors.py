@@ -26,7 +26,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     3: ("evaluating", "layers", "steps", "sequence", "droppath", "initial", "nets", "witness",
         "runtimes", "runtimes.*", "targets", "targets.sampling", "targets.*"),
     5: ("profiling", "report.*", "report"),
-    6: ("cli.options", "cli.progress", "cli.table", "cli.forms", "cli.models", "cli.*", "cli", "__main__"),
+    6: ("cli.options", "cli.progress", "cli.rows", "cli.table", "cli.forms", "cli.models", "cli.*", "cli", "__main__"),
 }  # fmt: skip
 # What the floors below may import besides archcost and the standard library; the floors above are not bound.
 OUTSIDE: dict[int, frozenset[str]] = {

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from archcost.cli.options import FORMATS
+from archcost.cli.rows import as_csv, as_markdown, escaped
 from archcost.cli.table import table
-from archcost.errors import visible
 from archcost.profiling import Layer, Profile
 from archcost.units import data_size, duration, grouped
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 
 
 def printed(found: Profile, form: str, *, colour: bool) -> str:
@@ -25,39 +20,18 @@ def printed(found: Profile, form: str, *, colour: bool) -> str:
         case "json":
             return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
         case "csv":
-            return _csv(Layer._fields, found.layers)
+            return as_csv(Layer._fields, found.layers)
         case "markdown":
             return _markdown(found)
         case _:
             raise ValueError(f"{form} is none of {FORMATS}")
 
 
-def _csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case tuple():
-            return "x".join(map(str, value))
-        case str():
-            text = visible(value)
-            return f"'{text}" if text.startswith(_FORMULA) else text
-        case _:
-            return str(value)
-
-
 def _markdown(found: Profile) -> str:
     cost = found.model.cost
     parts = [
-        f"# {_escaped(found.model.name)}\n",
-        _grid(
+        f"# {escaped(found.model.name)}\n",
+        as_markdown(
             ("", "exact", ""),
             [
                 ("parameters", grouped(found.params), f"{data_size(found.weights_bytes)} with buffers, {found.dtype}"),
@@ -67,7 +41,7 @@ def _markdown(found: Profile) -> str:
                 ("peak memory, bytes", grouped(found.peak_memory_bytes), f"batch {found.batch}, {found.dtype}"),
             ],
         ),
-        _grid(
+        as_markdown(
             ("group", "parameters", "MACs", "elementwise"),
             [
                 (name, grouped(total.params), grouped(total.macs), grouped(total.elementwise))
@@ -84,8 +58,8 @@ def _markdown(found: Profile) -> str:
             )
             for f in found.latencies
         ]
-        parts.append(_grid(heads, rows))
-    parts.append("".join(f"- {_escaped(line)}\n" for line in [witness_line(found), *found.differences]))
+        parts.append(as_markdown(heads, rows))
+    parts.append("".join(f"- {escaped(line)}\n" for line in [witness_line(found), *found.differences]))
     return "\n".join(parts)
 
 
@@ -105,12 +79,3 @@ def witness_line(found: Profile) -> str:
             return "witnesses: DISAGREE"
         case _ as never:
             assert_never(never)
-
-
-def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(_escaped(cell) for cell in line)} |\n" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    return visible(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
