@@ -1,4 +1,4 @@
-"""The JSON Schema of model.yaml, made from the families' specs; the committed copy is what `archcost schema` prints."""
+"""The JSON Schemas of model.yaml and budget.yaml, made from the specs; `archcost schema` prints the committed copies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from archcost.families.fractal import Fractal
 from archcost.families.hornn import HORNN
 from archcost.families.nin import NiN
 from archcost.families.rir import RiR
+from archcost.limits import Limits
 
-NAMES = ("model",)
+NAMES = ("model", "budget")
 
 Shipped: TypeAlias = Bottleneck | NiN | RiR | Fractal | HORNN
 
@@ -23,9 +24,10 @@ def made(name: str) -> str:
     """Return a schema as the specs define it now."""
     if name not in NAMES:
         raise KeyError(name)
-    schema = TypeAdapter(Annotated[Shipped, Field(discriminator="family")]).json_schema()
+    kind = Limits if name == "budget" else Annotated[Shipped, Field(discriminator="family")]
+    schema = TypeAdapter(kind).json_schema()
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"archcost {name}.yaml"}
-    return json.dumps(head | schema, indent=1) + "\n"
+    return json.dumps(head | schema | head, indent=1) + "\n"
 
 
 def committed(name: str) -> str:

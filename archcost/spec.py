@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, get_args
+from typing import Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +18,8 @@ from archcost.units import grouped
 LARGEST_NETWORK: Final = 200_000
 """Nodes from which a network is refused before it is built."""
 
+M = TypeVar("M", bound=BaseModel)
+
 
 def validate(document: Document) -> Network:
     """Return the spec a document holds; raises InputError with every mistake, in the order of the text."""
@@ -28,13 +30,18 @@ def validate(document: Document) -> Network:
     name = tree.get("family")
     if "family" not in tree or not isinstance(name, str) or name not in known:
         raise InputError(located(document, _no_family(tree, known)))
-    try:
-        spec = known[name].model_validate(tree)
-    except ValidationError as error:
-        found = [_mistake(document, known[name], details) for details in error.errors(include_url=False)]
-        raise InputError(*sorted(found, key=_reading_order)) from None
+    spec = conform(document, known[name])
     _refuse_giants(document, spec)
     return spec
+
+
+def conform(document: Document, model: type[M]) -> M:
+    """Return the model a document's tree is; raises InputError with every mistake, in the order of the text."""
+    try:
+        return model.model_validate(document.tree)
+    except ValidationError as error:
+        found = [_mistake(document, model, details) for details in error.errors(include_url=False)]
+        raise InputError(*sorted(found, key=_reading_order)) from None
 
 
 def located(document: Document, mistake: Mistake, *, at_key: bool = False) -> Mistake:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import Final
+
+from archcost.errors import quoted
 
 _DECIMAL: Final = (("E", 10**18), ("P", 10**15), ("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
 _SECONDS: Final = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(us|ms|s|m|h)?")
 _IN_SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LARGEST: Final = 2**53  # beyond it a float64, and so many a JSON reader, skips integers
+_QUANTITY: Final = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,16})?)[ ]{0,8}([a-zA-Z]{0,3})")
+_COUNTS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_DECIMAL_SIZES: Final = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZES: Final = {**_DECIMAL_SIZES, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_LATENCIES: Final = {"us": Fraction(1, 10**6), "ms": Fraction(1, 10**3), "s": Fraction(1)}
 _SHARE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(%)?")
 
 
@@ -65,3 +75,34 @@ def parse_share(text: str) -> float:
     if not 0 < value < 1:
         raise ValueError(f"given '{text}'; allowed: a share such as 2% or 0.02, above 0 and below 1")
     return value
+
+
+def parse_count(text: str) -> int:
+    """Return the integer that `1500000` or `1.5M` mean (k, M, G, T: 10^3 to 10^12); raises ValueError otherwise."""
+    return _whole(text, _COUNTS, "1 to 2^53, also with k, M, G or T, such as 1.5M")
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `64 MB` (10^6), `64 MiB` (2^20) or a bare integer mean; raises ValueError otherwise."""
+    return _whole(text, _SIZES, "1 to 2^53 bytes, also in kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 64 MB")
+
+
+def parse_latency(text: str) -> float:
+    """Return the seconds that `5 ms`, `800us` or `0.1 s` mean; raises ValueError otherwise, also without a unit."""
+    value = _quantity(text, _LATENCIES)
+    if not value:
+        raise ValueError(f"given {quoted(text)}; allowed: a time above 0 in us, ms or s, such as 5 ms")
+    return float(value)
+
+
+def _whole(text: str, factors: Mapping[str, int], allowed: str) -> int:
+    value = _quantity(text, factors)
+    if value is None or value.denominator != 1 or not 1 <= value <= _LARGEST:
+        raise ValueError(f"given {quoted(text)}; allowed: a whole number, {allowed}")
+    return value.numerator
+
+
+def _quantity(text: str, factors: Mapping[str, int | Fraction]) -> Fraction | None:
+    """Return a number times its unit, exactly; None where it is none, or the unit is not one of `factors`."""
+    match = _QUANTITY.fullmatch(text.strip())
+    return Fraction(match[1]) * factors[match[2]] if match and match[2] in factors else None
