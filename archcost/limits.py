@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
 from archcost import document
 from archcost.budget import UNITS, Budget
@@ -43,10 +44,13 @@ Time: TypeAlias = Annotated[
 ]
 
 
-def _without_null(schema: dict[str, Any]) -> None:
-    """State in a JSON Schema that a limit is there or not, never null, and one of them is."""
+def _without_null(schema: JsonDict) -> None:
+    """State in a JSON Schema that at least one limit is there, and that none is null."""
     schema["minProperties"] = 1
-    for key in schema["properties"].values():
+    keys = schema["properties"]
+    assert isinstance(keys, dict)
+    for key in keys.values():
+        assert isinstance(key, dict)
         del key["default"]
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas of model.yaml and budget.yaml, made from the specs; `archcost schema` prints the committed copies."""
+"""The JSON Schemas of model.yaml and budget.yaml, made from their specs; what `archcost schema` prints is committed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def made(name: str) -> str:
     """Return a schema as the specs define it now."""
     if name not in NAMES:
         raise KeyError(name)
-    kind = Limits if name == "budget" else Annotated[Shipped, Field(discriminator="family")]
-    schema = TypeAdapter(kind).json_schema()
+    models = TypeAdapter(Annotated[Shipped, Field(discriminator="family")])
+    schema = Limits.model_json_schema() if name == "budget" else models.json_schema()
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"archcost {name}.yaml"}
     return json.dumps(head | schema | head, indent=1) + "\n"
 

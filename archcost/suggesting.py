@@ -85,10 +85,13 @@ def suggestions(model: Model, *, batch: int = 1, dtype: str = "float32") -> tupl
 
     Changes that make the same network are one. A network of a family that is not archcost's own gets none.
     """
+    changes = tuple(_changes(model))
+    if not changes:
+        return ()
     base = document.load(to_yaml(model.spec), "model.yaml")
     before = counts(model, batch=batch, dtype=dtype)
     found: dict[str, Suggestion] = {}
-    for change in _changes(model):
+    for change in changes:
         changed = _changed(base, change)
         if changed is None or changed.digest in found:
             continue

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +17,9 @@ from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.units import data_size, duration, grouped, percent
 
 if TYPE_CHECKING:
+    from archcost.comparing import Timed
     from archcost.graph import Graph
-    from archcost.measured import Latency, Plan, Samples
+    from archcost.measured import Plan, Samples
     from archcost.nets import Net
     from archcost.profiling import Request
     from archcost.read import Model
@@ -26,33 +27,6 @@ if TYPE_CHECKING:
 
 _WIDTH = 80
 _TURNS = 4  # how often each network of a pair is measured: what else the machine does then falls on both
-
-
-class Pair(NamedTuple):
-    """The original and a changed network, measured by turns."""
-
-    original: Latency
-    changed: Latency
-
-    @property
-    def ratio(self) -> float:
-        """Changed over original, medians."""
-        return self.changed.median_s / self.original.median_s
-
-    @property
-    def differ(self) -> bool | None:
-        """Whether the medians' 99% intervals lie apart; None where there are too few samples for one."""
-        a, b = self.original.interval_s, self.changed.interval_s
-        return None if a is None or b is None else a[1] < b[0] or b[1] < a[0]
-
-    @property
-    def words(self) -> str:
-        """What the measurement says."""
-        if self.differ is None:
-            return "too few samples"
-        if not self.differ:
-            return "no detectable difference"
-        return "faster" if self.ratio < 1 else "slower"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +39,7 @@ class Report:
     before: Counts
     shown: Mapping[int, Suggestion]
     found: int
-    pairs: Mapping[int, Pair]
+    pairs: Mapping[int, Timed]
     failures: tuple[str, ...]
     written: str | None = None
 
@@ -79,20 +53,19 @@ class Report:
 @measured
 @formatted
 @debugged
-def suggest(
-    model: str, overrides: tuple[str, ...], top: int, form: str, as_json: bool, **given: Any
-) -> None:  # given: --apply, -o and the measuring options
+def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json: bool, **given: Any) -> None:
     """List single changes of a network that save parameters or MACs, as exact counts.
 
     MODEL is a YAML file, - for standard input, or a network that ships ('archcost example' lists them). Each change is
-    measured by turns with the original; --time is then shared by all of them. --apply N -o FILE writes one as YAML.
+    measured by turns with the original, in one way (one target, runtime, batch, ...); all share --time, but a network
+    gets at least 20 calls a change. --apply N -o FILE writes one changed network as YAML and measures nothing.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import read_model
     from archcost.profiling import Request
     from archcost.suggesting import counts, suggestions
 
-    chosen, output = given.pop("chosen"), given.pop("output")
+    chosen, output = given.pop("chosen"), given.pop("output")  # what is left says how to measure
     if (chosen is None) != (output is None):
         raise click.UsageError("--apply N and -o FILE go together: the change to write, and where to.")
     asked = Request(**given, witness=False)
@@ -120,9 +93,7 @@ def _place(asked: Request) -> tuple[str, Plan]:
     profiling._check(asked, plans)
     (target, *others), (runtime, *more) = asked.targets, asked.runtimes
     if others or more or len(plans) > 1:
-        raise InputError(
-            Mistake("changes are measured in one way; allowed: one target, runtime, batch, dtype, threads")
-        )
+        raise InputError("changes are measured in one way; allowed: one target, runtime, batch, dtype and threads")
     return f"{target}/{runtime}", plans[0]
 
 
@@ -144,35 +115,36 @@ def _write(report: Report, output: str) -> None:
 
 def _beside(report: Report, asked: Request) -> Report:
     """Return the report with each change measured by turns with the original; all turns share the plan's time."""
-    from archcost import document, profiling, read
+    from archcost import profiling
 
     plan = replace(report.plan, time_s=report.plan.time_s / (len(report.shown) * 2 * _TURNS))
-    original = profiling._built(report.model, progress)
-    pairs: dict[int, Pair] = {}
+    original = report.model.graph, profiling._built(report.model, progress)
+    pairs: dict[int, Timed] = {}
     failures = []
-    for number, suggestion in report.shown.items():
-        with progress(f"measuring {suggestion.change.title}, {len(pairs) + 1} of {len(report.shown)}"):
-            changed = read.expand(document.load(suggestion.yaml, "changed.yaml"))
-            sides = ((report.model.graph, original), (changed.graph, profiling._built(changed, profiling.silent)))
+    for i, (number, suggestion) in enumerate(report.shown.items(), 1):
+        with progress(f"measuring {suggestion.change.title}, {i} of {len(report.shown)}"):
             try:
-                pairs[number] = _by_turns(sides, asked, plan)
+                pairs[number] = _by_turns(original, suggestion, asked, plan)
             except TargetError as error:
                 failures.append(f"change {number}: {error}")
     return replace(report, pairs=pairs, failures=tuple(failures))
 
 
-def _by_turns(sides: Sequence[tuple[Graph, Net]], asked: Request, plan: Plan) -> Pair:
-    """Return both sides' latencies, each of several short measurements: first one begins a turn, then the other."""
-    from archcost import profiling
+def _by_turns(original: tuple[Graph, Net], suggestion: Suggestion, asked: Request, plan: Plan) -> Timed:
+    """Return the latencies of both networks, each of several short measurements; who goes first alternates."""
+    from archcost import document, profiling, read
+    from archcost.comparing import Timed
     from archcost.measured import summarise
 
+    changed = read.expand(document.load(suggestion.yaml, "changed.yaml"))
+    sides = original, (changed.graph, profiling._built(changed, profiling.silent))
     taken: tuple[list[Samples], list[Samples]] = ([], [])
     for turn in range(_TURNS):
         for side in (0, 1) if turn % 2 == 0 else (1, 0):
             graph, net = sides[side]
-            way = asked.targets[0], asked.runtimes[0]
-            taken[side].append(profiling._measured(graph, net, *way, plan, profiling.silent))
-    return Pair(*(summarise(_pooled(parts)) for parts in taken))
+            where = asked.targets[0], asked.runtimes[0]
+            taken[side].append(profiling._measured(graph, net, *where, plan, profiling.silent))
+    return Timed(*(summarise(_pooled(parts)) for parts in taken))
 
 
 def _pooled(parts: Sequence[Samples]) -> Samples:
@@ -195,14 +167,15 @@ def _pooled(parts: Sequence[Samples]) -> Samples:
 def _show(report: Report, form: str) -> None:
     from archcost.cli.rows import as_csv, as_markdown
 
+    rows = [_row(report, number) for number in report.shown]
     match form:
         case "json":
             click.echo(json.dumps(_as_dict(report), indent=1, allow_nan=False))
         case "csv":
-            rows = [_row(report, number) for number in report.shown]
             click.echo(as_csv(_COLUMNS, [tuple(row[key] for key in _COLUMNS) for row in rows]), nl=False)
         case "markdown":
-            click.echo(as_markdown(*_cells(report)), nl=False)
+            texts = [["" if row[key] is None else str(row[key]) for key in _COLUMNS] for row in rows]
+            click.echo(as_markdown(_COLUMNS, texts), nl=False)
         case _:
             click.echo("\n".join(line.rstrip() for line in _table(report, colour=sys.stdout.isatty())))
     if form != "table":
@@ -226,15 +199,25 @@ def _row(report: Report, number: int) -> dict[str, object]:
         "overrides": " ".join(suggestion.change.overrides),
         **_named(suggestion.after),
         **{f"{key}_saved": value for key, value in _named(suggestion.saved).items()},
-        "original_s": pair and pair.original.median_s,
-        "changed_s": pair and pair.changed.median_s,
+        "original_s": pair and pair.first.median_s,
+        "changed_s": pair and pair.other.median_s,
         "ratio": pair and pair.ratio,
-        "measured": pair and pair.words,
+        "measured": _words(pair),
     }
 
 
 def _named(counts: Counts) -> dict[str, int]:
     return {"params": counts.params, "macs": counts.macs, "peak_memory_bytes": counts.peak_bytes}
+
+
+def _words(pair: Timed | None) -> str | None:
+    if pair is None:
+        return None
+    if pair.differ is None:
+        return "too few samples"
+    if not pair.differ:
+        return "no detectable difference"
+    return "faster" if pair.ratio < 1 else "slower"
 
 
 def _as_dict(report: Report) -> dict[str, object]:
@@ -268,13 +251,7 @@ def _suggested(report: Report, number: int) -> dict[str, object]:
         "overrides": list(suggestion.change.overrides),
         "digest": suggestion.digest,
         "yaml": suggestion.yaml,
-        "latency": pair
-        and {
-            "original": pair.original.to_dict(),
-            "changed": pair.changed.to_dict(),
-            "ratio": pair.ratio,
-            "differ": pair.differ,
-        },
+        "latency": pair and pair.to_dict(),
     }
 
 
@@ -294,13 +271,12 @@ def _slower(report: Report) -> Iterator[str]:
 def _larger(report: Report) -> Iterator[str]:
     grown = {number: s.ratios[2] for number, s in report.shown.items() if s.saved.peak_bytes < 0}
     if grown:
-        most = max(grown, key=lambda number: grown[number])
         many = f"change{'s' * (len(grown) > 1)} {', '.join(map(str, grown))}"
-        yield f"{many}: more memory at the peak, up to {grown[most]:.2f} times (change {most})"
+        yield f"{many}: more memory at the peak, {'up to ' * (len(grown) > 1)}{max(grown.values()):.2f} times as much"
 
 
 def _shaky(report: Report) -> Iterator[str]:
-    shaky = [n for n, pair in report.pairs.items() if not (pair.original.stable and pair.changed.stable)]
+    shaky = [n for n, pair in report.pairs.items() if not (pair.first.stable and pair.other.stable)]
     if shaky:
         many = "no measurement is" if len(shaky) == len(report.pairs) else f"{', '.join(map(str, shaky))} are not"
         yield f"{many} stable (--json says why): a longer --time or a smaller --top helps"
@@ -311,39 +287,6 @@ def _left_out(report: Report) -> Iterator[str]:
 
     if left := untried(report.model):
         yield f"{left} stages or layers, those with the fewest MACs, were not changed one by one: there are too many"
-
-
-def _cells(report: Report) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    """Return heads and rows of everything, for Markdown."""
-    heads = (
-        "",
-        "change",
-        "--set",
-        "params",
-        "saved",
-        "MACs",
-        "saved",
-        "peak memory, bytes",
-        "saved",
-        "latency",
-        "ratio",
-    )
-    rows = [("0", "none", "", *_exact(report.before), "", "")]
-    for number, suggestion in report.shown.items():
-        pair = report.pairs.get(number)
-        took = (duration(pair.changed.median_s), f"{pair.ratio:.2f}, {pair.words}") if pair else ("", "")
-        change = suggestion.change
-        rows.append((str(number), change.title, " ".join(change.overrides), *_exact(*_both(suggestion)), *took))
-    return heads, rows
-
-
-def _exact(counts: Counts, shares: Sequence[float] | None = None) -> tuple[str, ...]:
-    saved = [percent(share) for share in shares] if shares else [""] * len(counts)
-    return tuple(cell for pair in zip(map(grouped, counts), saved, strict=True) for cell in pair)
-
-
-def _both(suggestion: Suggestion) -> tuple[Counts, Sequence[float]]:
-    return suggestion.after, [1 - ratio for ratio in suggestion.ratios]
 
 
 def _table(report: Report, *, colour: bool) -> Iterator[str]:
@@ -378,7 +321,7 @@ def _table(report: Report, *, colour: bool) -> Iterator[str]:
 def _changes(report: Report) -> Iterator[str]:
     from archcost.cli.rows import aligned
 
-    exact = {number: _exact(*_both(suggestion))[:4] for number, suggestion in report.shown.items()}
+    exact = {number: _saving(suggestion) for number, suggestion in report.shown.items()}
     heads = ("params", "saved", "MACs", "saved")
     taken = sum(2 + max(len(row[i]) for row in [heads, *exact.values()]) for i in range(4))
     digits = len(str(max(exact)))
@@ -386,6 +329,11 @@ def _changes(report: Report) -> Iterator[str]:
     titles = {number: shorten(s.change.title, room) for number, s in report.shown.items()}
     rows = [(f"{number:>{digits}}  {titles[number]}", *cells) for number, cells in exact.items()]
     yield from aligned((f"{'#':>{digits}}  change", *heads), rows).splitlines()
+
+
+def _saving(suggestion: Suggestion) -> tuple[str, ...]:
+    params, macs, _ = (percent(1 - ratio) for ratio in suggestion.ratios)
+    return grouped(suggestion.after.params), params, grouped(suggestion.after.macs), macs
 
 
 def _whys(report: Report) -> Iterator[str]:
@@ -404,11 +352,11 @@ def _latencies(report: Report) -> Iterator[str]:
     plan = report.plan
     yield ""
     yield f"  Measured by turns, {report.place}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads:"
-    rows = [
-        (str(n), duration(p.original.median_s), duration(p.changed.median_s), f"{p.ratio:.2f}", p.words)
-        for n, p in report.pairs.items()
-    ]
-    yield from aligned(("#", "original", "changed", "ratio", ""), rows).splitlines()
+    times = [(duration(p.first.median_s), duration(p.other.median_s)) for p in report.pairs.values()]
+    rows = [(str(n), *t, f"{p.ratio:.2f}") for (n, p), t in zip(report.pairs.items(), times, strict=True)]
+    heads, *lines = aligned(("#", "original", "changed", "ratio"), rows).splitlines()
+    yield heads
+    yield from (f"{line}  {_words(pair)}" for line, pair in zip(lines, report.pairs.values(), strict=True))
 
 
 def _wrapped(text: str) -> Iterator[str]:

@@ -1,0 +1,207 @@
+"""archcost check: whether a network keeps to a budget; made for CI."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from textwrap import wrap
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from archcost import __version__
+from archcost.cli.options import FORMATS, debugged, formatted, measured
+from archcost.cli.progress import progress
+from archcost.cli.rows import aligned, as_csv, as_markdown, escaped
+from archcost.errors import InputError, Mistake, TargetError, shorten, visible
+from archcost.units import duration, grouped, percent, scaled
+
+if TYPE_CHECKING:
+    from archcost.budget import Budget, Facts, Verdict
+    from archcost.profiling import Profile, Request
+    from archcost.read import Model
+
+_WIDTH: Final = 80
+_EXACT: Final = 23  # digits and commas up to which a number is shown in full: two columns of them fit
+_STATES: Final = {True: "PASS", False: "FAIL", None: "cannot tell"}
+_COLOURS: Final = {True: "green", False: "red", None: "yellow"}
+_HEADS: Final = ("limit", "actual", "used")
+
+
+@click.command()
+@click.argument("model")
+@click.option("--budget", "budget_file", required=True, metavar="FILE", help="The limits, as YAML.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
+@measured
+@click.option("--strict", is_flag=True, help="Exit 1 also where a limit cannot be judged.")
+@formatted
+@debugged
+def check(
+    model: str,
+    budget_file: str,
+    overrides: tuple[str, ...],
+    strict: bool,
+    form: str,
+    as_json: bool,
+    **request: object,
+) -> int:
+    """Check that a network keeps to a budget; exit 1 where it does not.
+
+    MODEL is a YAML file, - for standard input, or a network that ships. Latency is measured only where the budget
+    limits it.
+    """
+    # imported when the command runs: they load pydantic, and torch where something is measured
+    from archcost.budget import judge
+    from archcost.profiling import Request, profiled
+
+    asked = Request(**request, witness=False)  # type: ignore[arg-type]  # click gives each option its declared type
+    network, budget = _read(model, overrides, budget_file)
+    asked = replace(asked, latency=asked.latency and budget.latency_s is not None)
+    found = profiled(network, asked, progress)
+    verdicts = judge(budget, _facts(found, asked))
+    click.echo(_printed(found, verdicts, "json" if as_json else form), nl=False)
+    for line in found.warnings:
+        click.echo(f"warning: {visible(line)}", err=True)
+    return _code(found, verdicts, strict)
+
+
+def _read(model: str, overrides: Sequence[str], budget_file: str) -> tuple[Model, Budget]:
+    """Return network and budget; raises InputError with the mistakes of both."""
+    from archcost.cli.models import read_model  # loads pydantic
+    from archcost.limits import load_budget
+
+    mistakes: list[Mistake] = []
+    try:
+        budget = load_budget(budget_file)
+    except InputError as error:
+        mistakes += error.mistakes
+    try:
+        network = read_model(model, overrides)
+    except InputError as error:
+        mistakes += error.mistakes
+    if mistakes:
+        raise InputError(*mistakes)
+    return network, budget
+
+
+def _facts(found: Profile, asked: Request) -> Facts:
+    """Return what a budget is judged by: memory at every batch and dtype asked for, not only the first."""
+    from archcost.budget import Facts, Memory
+
+    settings = dict.fromkeys(itertools.product(asked.batches, asked.dtypes))
+    each = [replace(found, batch=batch, dtype=dtype) for batch, dtype in settings]
+    return Facts(
+        params=found.params,
+        macs=found.macs,
+        memory=tuple(Memory(p.batch, p.dtype, p.peak_memory_bytes, p.weights_bytes) for p in each),
+        latencies=found.latencies,
+        uncounted=tuple(str(operator["op"]) for operator in found.uncounted),
+        failures=found.failures,
+    )
+
+
+def _code(found: Profile, verdicts: Sequence[Verdict], strict: bool) -> int:
+    """Return 1 where a limit is exceeded, whatever else happened; raise where a target failed."""
+    exceeded = any(verdict.holds is False for verdict in verdicts)
+    if found.failures and not exceeded:
+        raise TargetError("\n".join(visible(line) for line in found.failures))
+    return int(exceeded or (strict and any(verdict.holds is None for verdict in verdicts)))
+
+
+def _printed(found: Profile, verdicts: Sequence[Verdict], form: str) -> str:
+    match form:
+        case "table":
+            return _table(found, verdicts)
+        case "json":
+            return json.dumps(_as_dict(found, verdicts), indent=1, allow_nan=False) + "\n"
+        case "csv":
+            heads = ("limit_on", "where", "unit", "limit", "actual", "share", "verdict", "words")
+            return as_csv(heads, [_csv_row(verdict) for verdict in verdicts])
+        case "markdown":
+            rows = [(_STATES[v.holds], v.name, v.where, *_numbers(v), v.words) for v in verdicts]
+            table = as_markdown(("", "", "where", *_HEADS, ""), rows)
+            return f"# {escaped(found.model.name)}\n\n{table}"
+        case _:
+            raise ValueError(f"{form} is none of {FORMATS}")
+
+
+def _as_dict(found: Profile, verdicts: Sequence[Verdict]) -> dict[str, object]:
+    from archcost.profiling import SCHEMA  # loads pydantic
+
+    model = found.model
+    return {
+        "archcost": __version__,
+        "schema": SCHEMA,
+        "warnings": [*found.warnings, *found.failures],
+        "model": {"name": model.name, "family": model.family, "digest": model.digest},
+        "holds": _together(verdicts),
+        "verdicts": [verdict.to_dict() for verdict in verdicts],
+        "latencies": [latency.to_dict() for latency in found.latencies],
+    }
+
+
+def _together(verdicts: Sequence[Verdict]) -> bool | None:
+    """Return False where a limit is exceeded, None where one cannot be told, else True."""
+    states = {verdict.holds for verdict in verdicts}
+    return False if False in states else None if None in states else True
+
+
+def _csv_row(verdict: Verdict) -> tuple[object, ...]:
+    told = verdict.to_dict()
+    numbers = (told[key] for key in ("name", "where", "unit", "limit", "actual", "share"))
+    return *numbers, _STATES[verdict.holds], verdict.words
+
+
+def _numbers(verdict: Verdict) -> tuple[str, str, str]:
+    """Return the limit, what was found and how much of the limit that is, as people read them."""
+    return _amount(verdict, verdict.limit), _amount(verdict, verdict.actual), _used(verdict.share)
+
+
+def _amount(verdict: Verdict, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if verdict.name == "latency":
+        return duration(value)
+    unit = " B" if verdict.name in ("memory", "weights") else ""
+    exact = grouped(int(value)) + unit
+    if len(exact) <= _EXACT:
+        return exact
+    return scaled(int(value), unit.strip()) if value < 10**21 else f"{value:.1e}{unit}"
+
+
+def _used(share: float | None) -> str:
+    if share is None:
+        return "-"
+    return percent(share) if share < 10 else f"{share:.3g}x"
+
+
+def _table(found: Profile, verdicts: Sequence[Verdict]) -> str:
+    rows = [(f"{_STATES[verdict.holds]:<11}  {verdict.name}", *_numbers(verdict)) for verdict in verdicts]
+    heads, *lines = aligned(("", *_HEADS), rows, indent=0).splitlines()
+    told = [f"{visible(shorten(found.model.name, 60))}: {_summary(verdicts)}", heads]
+    for verdict, line in zip(verdicts, lines, strict=True):
+        text = visible("; ".join(filter(None, [verdict.words, verdict.where])))
+        beside = f"{line}  {text}"
+        told.append(_coloured(verdict, beside if len(beside) <= _WIDTH else line))
+        if len(beside) > _WIDTH:
+            told += wrap(text, _WIDTH, initial_indent=" " * 13, subsequent_indent=" " * 13)
+    return "\n".join(told) + "\n"
+
+
+def _coloured(verdict: Verdict, line: str) -> str:
+    state = _STATES[verdict.holds]
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        return line
+    return click.style(state, fg=_COLOURS[verdict.holds]) + line.removeprefix(state)
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    over = list(dict.fromkeys(verdict.name for verdict in verdicts if verdict.holds is False))
+    unknown = list(dict.fromkeys(verdict.name for verdict in verdicts if verdict.holds is None))
+    parts = [f"over the budget in {', '.join(over)}"] if over else []
+    parts += [f"cannot tell for {', '.join(unknown)}"] if unknown else []
+    return "; ".join(parts) or "within the budget"

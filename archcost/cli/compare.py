@@ -1,0 +1,277 @@
+"""archcost compare: networks side by side, each against the first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from string import ascii_uppercase
+from textwrap import wrap
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from archcost.cli.options import FORMATS, debugged, formatted, measured
+from archcost.cli.progress import progress
+from archcost.cli.rows import aligned, as_csv, as_markdown, escaped
+from archcost.errors import InputError, Mistake, TargetError, shorten, visible
+from archcost.units import data_size, duration, grouped, scaled
+
+if TYPE_CHECKING:
+    from archcost.comparing import Against, Comparison, Quantity, Timed
+    from archcost.measured import Latency
+    from archcost.read import Model
+
+_WIDTH: Final = 80
+_EXACT: Final = 17  # digits and commas up to which a count is shown in full: four columns of them fit
+_LABELS: Final = {
+    "params": "parameters",
+    "macs": "MACs",
+    "elementwise": "elementwise",
+    "flops": "FLOPs",
+    "weights_bytes": "weights",
+    "activation_bytes": "written",
+    "peak_memory_bytes": "peak memory",
+}
+_CSV: Final = ("number", "first", "other", "layer", "where", "quantity", "value_first", "value_other", "ratio")
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL ...")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of all (repeatable).")
+@measured
+@click.option("--layers", is_flag=True, help="Also print the layers, matched by name.")
+@formatted
+@debugged
+def compare(
+    models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, form: str, as_json: bool, **request: object
+) -> None:
+    """Compare networks: totals, layers and latency of each against the first.
+
+    Each MODEL is a YAML file, - for standard input, or a network that ships. --json has the layers always.
+    """
+    # imported when the command runs: they load pydantic, and torch where something is measured
+    from archcost import comparing
+    from archcost.profiling import Request, profiled
+
+    asked = Request(**request, witness=False)  # type: ignore[arg-type]  # click gives each option its declared type
+    read = _read(models, overrides)
+    found = comparing.compare([profiled(model, asked, progress) for model in read])
+    form = "json" if as_json else form
+    click.echo(_printed(found, form, layers), nl=False)
+    if form != "table":
+        for line in found.warnings:
+            click.echo(f"warning: {visible(line)}", err=True)
+    if failures := [f"{p.model.name}: {line}" for p in found.profiles for line in p.failures]:
+        raise TargetError("\n".join(visible(line) for line in failures))
+
+
+def _read(models: tuple[str, ...], overrides: tuple[str, ...]) -> list[Model]:
+    """Return all networks; raises InputError with the mistakes of all."""
+    from archcost.cli.models import read_model  # loads pydantic
+
+    if len(models) < 2:
+        raise InputError(Mistake("given 1 network; allowed: two or more to compare"))
+    if models.count("-") > 1:
+        raise InputError(Mistake("standard input (-) can be read only once"))
+    read: list[Model] = []
+    mistakes: dict[Mistake, None] = {}  # in order, each once: an override that is wrong is wrong in every network
+    for model in models:
+        try:
+            read.append(read_model(model, overrides))
+        except InputError as error:
+            mistakes |= dict.fromkeys(error.mistakes)
+    if mistakes:
+        raise InputError(*mistakes)
+    return read
+
+
+def _printed(found: Comparison, form: str, layers: bool) -> str:
+    match form:
+        case "table":
+            return _table(found, layers)
+        case "json":
+            return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
+        case "csv":
+            return as_csv(_CSV, _csv_rows(found, layers))
+        case "markdown":
+            return _markdown(found, layers)
+        case _:
+            raise ValueError(f"{form} is none of {FORMATS}")
+
+
+def _letter(position: int) -> str:
+    """Return what stands for a network in heads: A to Z, then their numbers."""
+    return ascii_uppercase[position] if position < len(ascii_uppercase) else f"N{position + 1}"
+
+
+def _table(found: Comparison, layers: bool) -> str:
+    parts = [_legend(found), *(_pair(number, pair, layers) for number, pair in enumerate(found.against, start=1))]
+    notes = [line for line in found.warnings if ": not stable: " not in line]  # the latency's own lines say so
+    if notes:
+        parts.append("\n".join(_wrapped(f"note: {line}", 0, 6) for line in notes) + "\n")
+    return "\n".join(parts)
+
+
+def _legend(found: Comparison) -> str:
+    lines = []
+    for position, profile in enumerate(found.profiles):
+        name = visible(shorten(profile.model.name, 40))
+        lines.append(f"{_letter(position)}  {name}, {profile.model.family}, digest {profile.model.digest[:12]}")
+    memory = {f"batch {profile.batch}, {profile.dtype}" for profile in found.profiles}
+    lines.append(f"counts of one example; bytes at {' and '.join(sorted(memory))}")
+    return "".join(_wrapped(line, 0, 3) + "\n" for line in lines)
+
+
+def _pair(number: int, pair: Against, layers: bool) -> str:
+    a, b = _letter(0), _letter(number)
+    heads = (f"{b} against {a}", a, b, "difference", "ratio")
+    parts = [
+        aligned(heads, list(_total_rows(pair)), indent=0),
+        "".join(line + "\n" for timed in pair.latencies for line in _timed_lines(a, b, timed)),
+        _layer_table(a, b, pair) if layers else _wrapped(_layer_words(a, b, pair), 0, 13) + "\n",
+    ]
+    return "".join(parts)
+
+
+def _total_rows(pair: Against) -> Iterator[tuple[str, ...]]:
+    for quantity in pair.totals:
+        yield _LABELS[quantity.name], *_values(quantity), _times(quantity.ratio)
+
+
+def _values(quantity: Quantity) -> tuple[str, str, str]:
+    """Return both values and their signed difference, as every form shows them."""
+    of = data_size if quantity.name.endswith("_bytes") else _count
+    sign = "+" if quantity.difference > 0 else ""
+    return of(quantity.first), of(quantity.other), sign + of(quantity.difference)
+
+
+def _count(value: int) -> str:
+    return grouped(value) if len(grouped(value)) <= _EXACT else _short(value)
+
+
+def _short(value: int) -> str:
+    return scaled(value) if abs(value) < 10**21 else f"{value:.1e}"  # beyond the largest prefix
+
+
+def _times(ratio: float | None) -> str:
+    if ratio is None:
+        return "-"
+    return f"{ratio:.2f}" if 0.1 <= ratio < 1000 else f"{ratio:.3g}"
+
+
+def _timed_lines(a: str, b: str, timed: Timed) -> Iterator[str]:
+    yield f"latency      {_where(timed.first)}"
+    for letter, latency in ((a, timed.first), (b, timed.other)):
+        doubts = "" if latency.stable else f"; not stable: {latency.why}"
+        yield _wrapped(f"  {letter:<11}{duration(latency.median_s)}, {_interval(latency)}{doubts}", 0, 13)
+    yield f"  {b + '/' + a:<11}{_times(timed.ratio)}: {_verdict(b, timed)}"
+
+
+def _interval(latency: Latency) -> str:
+    if latency.interval_s is None:
+        return f"{latency.samples} samples are too few for an interval"
+    low, high = latency.interval_s
+    return f"99% interval {duration(low)} to {duration(high)}"
+
+
+def _verdict(b: str, timed: Timed) -> str:
+    if timed.differ is None:
+        return "cannot tell, too few samples"
+    if not timed.differ:
+        return "no detectable difference, the intervals overlap"
+    return f"{b} is {'faster' if timed.ratio < 1 else 'slower'}, the intervals lie apart"
+
+
+def _where(latency: Latency) -> str:
+    return f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {latency.threads} threads"
+
+
+def _layer_words(a: str, b: str, pair: Against) -> str:
+    changed = sum(not layer.same for layer in pair.layers)
+    match = f"{len(pair.layers)} of the same name, {changed} of them with other counts"
+    return f"layers       {match}; {len(pair.only_first)} only in {a}, {len(pair.only_other)} only in {b}"
+
+
+def _layer_table(a: str, b: str, pair: Against) -> str:
+    """Return the layers that have parameters or MACs; what only one network has follows in its own order."""
+    rows = [
+        (visible(layer.name), *_signed(layer.params), *_signed(layer.macs))
+        for layer in pair.layers
+        if any((*layer.params[1:], *layer.macs[1:]))
+    ]
+    for layer in pair.only_first:
+        if layer.params or layer.macs:
+            rows.append((visible(layer.name), _short(layer.params), "-", "-", _short(layer.macs), "-", "-"))
+    for layer in pair.only_other:
+        if layer.params or layer.macs:
+            rows.append((visible(layer.name), "-", _short(layer.params), "-", "-", _short(layer.macs), "-"))
+    heads = ("", f"params {a}", b, f"{b} - {a}", f"MACs {a}", b, f"{b} - {a}")
+    numbers = sum(2 + max(map(len, column)) for column in list(zip(heads, *rows, strict=True))[1:])
+    cut = [(_tail(row[0], _WIDTH - 1 - numbers), *row[1:]) for row in rows]
+    return f"{_wrapped(_layer_words(a, b, pair), 0, 13)}\n{aligned(heads, cut, indent=0)}"
+
+
+def _tail(name: str, length: int) -> str:
+    """Return a name cut at its beginning: layers of one block differ at the end."""
+    return name if len(name) <= length else f"...{name[3 - length :]}"
+
+
+def _signed(quantity: Quantity) -> tuple[str, str, str]:
+    sign = "+" if quantity.difference > 0 else ""
+    return _short(quantity.first), _short(quantity.other), sign + _short(quantity.difference)
+
+
+def _wrapped(text: str, first: int, others: int) -> str:
+    lines = wrap(visible(text), _WIDTH - 1, initial_indent=" " * first, subsequent_indent=" " * others)
+    return "\n".join(lines)
+
+
+def _csv_rows(found: Comparison, layers: bool) -> Iterator[tuple[object, ...]]:
+    first = found.profiles[0].model.name
+    for number, pair in enumerate(found.against, start=2):
+        names = (number, first, found.profiles[number - 1].model.name)
+        for q in pair.totals:
+            yield *names, "", "", q.name, q.first, q.other, q.ratio
+        for timed in pair.latencies:
+            medians = (timed.first.median_s, timed.other.median_s)
+            yield *names, "", _where(timed.first), "median_s", *medians, timed.ratio
+        for layer, *rest in _layer_rows(pair) if layers else ():
+            yield *names, layer, "", *rest
+
+
+def _layer_rows(pair: Against) -> Iterator[tuple[str, str, int | None, int | None, float | None]]:
+    """Yield layer, quantity, both values, None where a network has no such layer, and their ratio."""
+    for matched in pair.layers:
+        for q in (matched.params, matched.macs):
+            yield matched.name, q.name, q.first, q.other, q.ratio
+    for alone in pair.only_first:
+        yield alone.name, "params", alone.params, None, None
+        yield alone.name, "macs", alone.macs, None, None
+    for alone in pair.only_other:
+        yield alone.name, "params", None, alone.params, None
+        yield alone.name, "macs", None, alone.macs, None
+
+
+def _markdown(found: Comparison, layers: bool) -> str:
+    first = found.profiles[0].model.name
+    parts = []
+    for profile, pair in zip(found.profiles[1:], found.against, strict=True):
+        heads = ("", first, profile.model.name, "difference", "ratio")
+        parts.append(as_markdown(heads, _total_rows(pair)))
+        parts += [as_markdown(("latency", *heads[1:3], "ratio", ""), _markdown_times(pair))] if pair.latencies else []
+        parts += [as_markdown(("layer", *heads[1:3], "ratio"), _markdown_layers(pair))] if layers else []
+    if found.warnings:
+        parts.append("".join(f"- {escaped(line)}\n" for line in found.warnings))
+    return "\n".join(parts)
+
+
+def _markdown_times(pair: Against) -> Iterator[tuple[str, ...]]:
+    for timed in pair.latencies:
+        cells = [f"{duration(each.median_s)} ({_interval(each)})" for each in (timed.first, timed.other)]
+        yield _where(timed.first), *cells, _times(timed.ratio), _verdict("the second", timed)
+
+
+def _markdown_layers(pair: Against) -> Iterator[tuple[str, ...]]:
+    for layer, quantity, first, other, ratio in _layer_rows(pair):
+        values = ("-" if value is None else grouped(value) for value in (first, other))
+        yield f"{layer} {quantity}", *values, _times(ratio)

@@ -1,0 +1,31 @@
+"""archcost draw: a network as an SVG picture."""
+
+from __future__ import annotations
+
+import click
+
+from archcost.cli.options import debugged
+
+
+@click.command()
+@click.argument("model")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The SVG file; standard output where left out.")
+@debugged
+def draw(model: str, overrides: tuple[str, ...], output: str | None) -> None:
+    """Draw a network as SVG: fractal columns in lanes, states of earlier steps dashed.
+
+    Above 300 nodes every stage is one box with its totals. MODEL is a YAML file, - for standard input, or a network
+    that ships ('archcost example' lists them).
+    """
+    # imported when the command runs: reading loads pydantic
+    from archcost import drawing
+    from archcost.cli.models import read_model
+    from archcost.files import write_whole
+
+    found = read_model(model, overrides)
+    picture = drawing.draw(found.graph, found.name)
+    if output is None:
+        click.echo(picture.encode("utf-8"), nl=False)  # whatever the terminal speaks: XML without a word on it is UTF-8
+    else:
+        write_whole(output, picture)

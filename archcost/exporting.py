@@ -1,0 +1,86 @@
+"""A network handed to other tools: as JSON or YAML text, or with weights as an ONNX or torch.export file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from archcost import codec
+from archcost.errors import InputError, quoted, unknown
+from archcost.files import write_whole
+from archcost.read import Model
+from archcost.writing import to_yaml
+
+
+def as_json(model: Model) -> str:
+    """Return a network's name and its graph, one node a line; codec.decode reads the value again."""
+    value = codec.encode(model.graph)
+    nodes = value.pop("nodes")
+    assert isinstance(nodes, list)  # so does encode make it
+    head = json.dumps({"name": model.name, **value})
+    lines = ",\n  ".join(json.dumps(node) for node in nodes)
+    return f'{head[:-1]}, "nodes": [\n  {lines}\n]}}\n'
+
+
+def as_yaml(model: Model) -> str:
+    """Return the YAML that is read as the same network, with the keys that are not the defaults."""
+    return to_yaml(model.spec)
+
+
+TEXTS: Final[dict[str, Callable[[Model], str]]] = {"json": as_json, "yaml": as_yaml}
+# Functions that save a network with weights, loaded where one is asked for: torch alone costs 2 s of CPU.
+PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
+    "onnx": ("archcost.programs", "save_onnx"),
+    "pt2": ("archcost.programs", "save_pt2"),
+}
+FORMATS: Final = (*TEXTS, *PROGRAMS)
+
+
+def export(
+    model: Model, to: str, path: str | os.PathLike[str], *, seed: int = 0, batch: int | None = None
+) -> tuple[str, ...]:
+    """Write a network to `path`, whole or not at all, and return what there is to say about the file.
+
+    `seed` is that of the weights, `batch` a fixed batch size, any size where left out: both for files with weights,
+    which are read back and run before they get their name. Raises InputError where the format, the path or the memory
+    will not do, TargetError where the file computes something else.
+    """
+    if to not in FORMATS:
+        raise InputError(unknown("format", to, FORMATS))
+    if to in TEXTS:
+        write_whole(path, TEXTS[to](model))
+        return ()
+    place, name = PROGRAMS[to]
+    save: Callable[[Model, Path, int, int | None], tuple[str, ...]] = getattr(import_module(place), name)
+    with _placed(Path(path)) as part:
+        return save(model, part, seed, batch)
+
+
+@contextmanager
+def _placed(target: Path) -> Iterator[Path]:
+    """Yield a path beside `target`; what is written there is renamed into place at the end, or removed on an error."""
+    if "\0" in str(target) or (target.exists() and not target.is_file()):  # a device would be replaced by the rename
+        raise InputError(f"cannot write {quoted(str(target))}: not a regular file")
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            mask = os.umask(0o022)
+            os.umask(mask)
+            part.chmod(0o666 & ~mask)
+            part.replace(target)
+        finally:
+            with suppress(FileNotFoundError):
+                part.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write {quoted(str(target))}: {error.strerror or error}") from error

@@ -1,0 +1,177 @@
+"""Comparisons: differences and ratios are exact against the first network, layers match by name, times are paired."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+import specs
+from hypothesis import given
+from hypothesis import strategies as st
+
+import archcost
+from archcost import profiling
+from archcost.comparing import NOT_INTERLEAVED, TOTALS, Alone, Quantity, Timed, compare
+from archcost.errors import InputError
+from archcost.measured import Origin, Plan, Samples, summarise
+from archcost.profiling import Layer, Profile
+
+
+def counted(source: str, *overrides: str) -> Profile:
+    """Return a shipped network's counts."""
+    return archcost.profile(archcost.load(source, overrides), latency=False, witness=False)
+
+
+def samples(base_s: float, *, count: int = 30, seed: int = 0, batch: int = 1) -> Samples:
+    """Return a measurement around `base_s`."""
+    draw = random.Random(seed)
+    durations = tuple(base_s * draw.lognormvariate(0, 0.01) for _ in range(count))
+    return Samples(Origin("cpu", "eager", "a device", ()), Plan(batch=batch), (base_s,), durations, 1, True, 1.0, 0.0)
+
+
+A, B = counted("resnet-20"), counted("resnet-56")
+
+
+def test_totals_stand_side_by_side() -> None:
+    """Every total has both values, their difference and their ratio, equal to the profiles' own."""
+    (pair,) = compare([A, B]).against
+    assert list(TOTALS) == [quantity.name for quantity in pair.totals]
+    for quantity in pair.totals:
+        assert (getattr(A, quantity.name), getattr(B, quantity.name)) == (quantity.first, quantity.other)
+    assert (583_296, 855_770 / 272_474) == (pair.totals[0].difference, pair.totals[0].ratio)
+
+
+def test_layers_match_by_name() -> None:
+    """A longer network has the shorter one's layers and more; names that only one has are listed in its order."""
+    (pair,) = compare([A, B]).against
+    names = [{layer.name for layer in found.layers} for found in (A, B)]
+    assert names[0] & names[1] == {layer.name for layer in pair.layers}
+    assert (len(names[0] - names[1]), len(names[1] - names[0])) == (len(pair.only_first), len(pair.only_other))
+    assert Alone("stage1.block4.conv1", 2_304, 2_359_296) in pair.only_other
+    assert [layer.name for layer in B.layers if layer.name not in names[0]] == [layer.name for layer in pair.only_other]
+
+
+def test_a_layer_that_changed_says_by_how_much() -> None:
+    """Layers of the same name and other widths have both counts and the difference."""
+    (pair,) = compare([A, counted("resnet-20", "widths=[32, 32, 64]")]).against
+    conv = next(layer for layer in pair.layers if layer.name == "stage1.block2.conv1")
+    assert (2_304, 9_216, 6_912, 4.0) == (*conv.params[1:], conv.params.difference, conv.params.ratio)
+    assert not conv.same
+    assert (2_359_296, 9_437_184) == conv.macs[1:]
+
+
+def test_layers_that_share_a_name_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a module is called twice, its calls count together: none is dropped."""
+    row = Layer("twice", "Conv", "", None, (1,), 10, 100, 1, 1, 1, 1)
+    monkeypatch.setattr(Profile, "layers", (row, row._replace(params=0)))
+    (pair,) = compare([A, B]).against
+    assert [("twice", 10, 200)] == [(m.name, m.params.first, m.macs.first) for m in pair.layers]
+
+
+@given(specs.bottlenecks(), specs.nins())
+@specs.laws(10)
+def test_turned_round_the_differences_change_sign(one: specs.Tree, other: specs.Tree) -> None:
+    """What one has more the other has less; ratios are each other's inverse; nothing is lost."""
+    a, b = (archcost.profile(specs.model(tree), latency=False, witness=False) for tree in (one, other))
+    (there,), (back,) = compare([a, b]).against, compare([b, a]).against
+    for forth, turned in zip(there.totals, back.totals, strict=True):
+        assert forth.difference == -turned.difference
+        assert forth.ratio is None or turned.ratio is None or forth.ratio * turned.ratio == pytest.approx(1)
+    assert (there.only_first, there.only_other) == (back.only_other, back.only_first)
+    macs = sum(m.macs.other for m in there.layers) + sum(alone.macs for alone in there.only_other)
+    assert b.macs == macs
+
+
+@given(specs.nins())
+@specs.laws(10)
+def test_a_network_equals_itself(tree: specs.Tree) -> None:
+    """Against itself every difference is 0, every ratio 1, and no layer stands alone."""
+    found = archcost.profile(specs.model(tree), latency=False, witness=False)
+    (pair,) = compare([found, found]).against
+    assert {(0, 1.0)} == {(q.difference, q.ratio) for q in pair.totals if q.first}
+    assert all(layer.same for layer in pair.layers)
+    assert ((), ()) == (pair.only_first, pair.only_other)
+
+
+@given(st.integers(0, 2**60), st.integers(0, 2**60))
+def test_a_ratio_to_nothing_is_none(first: int, other: int) -> None:
+    """The difference is exact at any size; against 0 there is no ratio, rather than an infinite one."""
+    quantity = Quantity("macs", first, other)
+    assert first + quantity.difference == other
+    assert (quantity.ratio is None) == (first == 0)
+
+
+def test_each_network_is_compared_with_the_first() -> None:
+    """Three networks make two pairs."""
+    found = compare([A, B, counted("nin-cifar10")])
+    assert [855_770, 966_986] == [pair.totals[0].other for pair in found.against]
+    assert {272_474} == {pair.totals[0].first for pair in found.against}
+
+
+@pytest.mark.parametrize("profiles", [[], [A]])
+def test_fewer_than_two_are_refused(profiles: list[Profile]) -> None:
+    """There is nothing to compare one network with."""
+    with pytest.raises(InputError, match="allowed: two or more to compare"):
+        compare(profiles)
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "differ"),
+    [
+        (samples(0.001), samples(0.002), True),
+        (samples(0.002), samples(0.001), True),
+        (samples(0.001), samples(0.001, seed=1), False),
+        (samples(0.001, count=5), samples(0.002), None),
+    ],
+)
+def test_latencies_differ_where_their_intervals_lie_apart(first: Samples, other: Samples, differ: bool | None) -> None:
+    """Overlapping intervals are no difference; too few samples cannot tell."""
+    timed = Timed(summarise(first), summarise(other))
+    assert differ is timed.differ
+    assert timed.ratio == timed.other.median_s / timed.first.median_s
+
+
+def test_latencies_are_paired_by_their_setting() -> None:
+    """Only measurements of the same target, runtime, device, batch, dtype and threads are put side by side."""
+    a = replace(A, samples=(samples(0.001), samples(0.008, batch=8)))
+    b = replace(B, samples=(samples(0.02, batch=4), samples(0.016, batch=8)))
+    (pair,) = compare([a, b]).against
+    assert [8] == [timed.first.batch for timed in pair.latencies]
+    assert 2.0 == pytest.approx(pair.latencies[0].ratio)
+
+
+def test_it_says_that_the_times_were_not_taken_by_turns() -> None:
+    """A ratio of times comes with its limitation; counts alone need no warning."""
+    timed = [replace(found, samples=(samples(0.001),)) for found in (A, B)]
+    assert NOT_INTERLEAVED in compare(timed).warnings
+    assert () == compare([A, B]).warnings
+
+
+def test_failures_and_uncounted_operators_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What limits a comparison is told with the network it is about."""
+    monkeypatch.setattr(profiling.Profile, "uncounted", ({"op": "aten::strange", "calls": 2},))
+    told = compare([A, replace(B, failures=("gpu: no power",))]).warnings
+    assert f"{B.model.name}: gpu: no power" in told
+    assert f"{A.model.name}: MACs are a lower bound, operators without a count: aten::strange" in told
+
+
+def test_all_of_it_is_json() -> None:
+    """The dictionary is JSON without NaN, has the promised keys, and refers to networks by position."""
+    timed = [replace(found, samples=(samples(0.001, count=n),)) for found, n in ((A, 30), (B, 3))]
+    value = json.loads(json.dumps(compare(timed).to_dict(), allow_nan=False))
+    assert ["archcost", "schema", "warnings", "models", "comparisons"] == list(value)
+    assert [A.model.name, B.model.name] == [model["name"] for model in value["models"]]
+    (pair,) = value["comparisons"]
+    keys = ["first", "other", "totals", "layers", "only_first", "only_other", "latencies"]
+    assert (0, 1, keys) == (pair["first"], pair["other"], list(pair))
+    assert {"first": 272_474, "other": 855_770, "difference": 583_296, "ratio": 855_770 / 272_474} == pair["totals"][
+        "params"
+    ]
+    (latency,) = pair["latencies"]
+    assert ({"first", "other"}, None, None) == (
+        set(latency["median_s"]),
+        latency["interval_s"]["other"],
+        latency["differ"],
+    )
