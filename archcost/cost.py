@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from archcost.graph import Graph
 from archcost.liveness import in_place, last_uses, passes_on
-from archcost.ops import Input, Lookup, Scale, Shape, work
+from archcost.ops import Input, Lookup, Recall, Scale, Shape, work
 
 INDEX_BYTES: Final = 8  # a token is an int64 at every dtype
 BYTES: Final = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
@@ -147,7 +147,8 @@ def _row(graph: Graph, position: int) -> Row:
     size = prod(node.shape) * node.runs
     table = isinstance(node.op, Lookup)
     copied = not isinstance(node.op, Input) and not passes_on(node) and not _folded(node.op)
-    read = size if table else sum(prod(n.shape) * n.runs for n in inputs) if copied else 0
+    gathers = table or isinstance(node.op, Recall)
+    read = size if gathers else sum(prod(n.shape) * n.runs for n in inputs) if copied else 0
     return Row(
         name=node.name,
         op=type(node.op).__name__,

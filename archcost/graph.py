@@ -62,6 +62,7 @@ class Graph:
         _check_names(self.nodes)
         for position, node in enumerate(self.nodes):
             _check_node(self, position, node)
+        _check_time(self)
         _check_use(self.nodes)
         _check_recalls(self)
 
@@ -130,16 +131,38 @@ def readers(nodes: Sequence[Node]) -> list[list[int]]:
     return found
 
 
+def _check_time(graph: Graph) -> None:
+    if graph.steps is not None and graph.steps < 1:
+        raise GraphError(f"a sequence has at least one step, not {graph.steps}")
+    per_step = timed(graph)
+    for node in graph.nodes:
+        made_once = [i for i in node.inputs if not per_step[i]]
+        if 0 < len(made_once) < len(node.inputs):
+            raise GraphError(f"{node.name}: cannot join a value per step with one per sequence")
+        if isinstance(node.op, Last) and made_once:
+            raise GraphError(f"{node.name}: takes the last of what is not a sequence")
+        source = node.op.source if isinstance(node.op, Recall) else 0
+        if graph.steps and source < len(per_step) and not per_step[source]:
+            raise GraphError(f"{node.name}: recalls what is not a sequence")
+
+
 def _check_use(nodes: tuple[Node, ...]) -> None:
-    recalled = {node.op.source for node in nodes if isinstance(node.op, Recall)}
-    for position, reading in enumerate(readers(nodes)[:-1]):
+    wanted = [False] * len(nodes)
+    left = [len(nodes) - 1]
+    while left:
+        position = left.pop()
+        if 0 <= position < len(nodes) and not wanted[position]:
+            wanted[position] = True
+            op = nodes[position].op
+            left += [op.source] if isinstance(op, Recall) else nodes[position].inputs
+    for position, reading in enumerate(readers(nodes)):
         node = nodes[position]
-        if not reading and position not in recalled:
+        if not wanted[position]:
             raise GraphError(f"{node.name}: nothing reads it")
         if isinstance(node.op, Scale) and node.op.folded:
             only = nodes[reading[0]] if len(reading) == 1 else None
-            if only is None or not isinstance(only.op, Linear):
-                raise GraphError(f"{node.name}: a folded scale is read by one Linear and by nothing else")
+            if only is None or not isinstance(only.op, Linear) or not isinstance(nodes[node.inputs[0]].op, Recall):
+                raise GraphError(f"{node.name}: a folded scale reads a recall and is read by one Linear alone")
 
 
 def _check_recalls(graph: Graph) -> None:
@@ -155,6 +178,8 @@ def _check_recalls(graph: Graph) -> None:
     cycle = recurrent(graph)
     for position, node in enumerate(graph.nodes):
         if isinstance(node.op, Recall):
+            if isinstance(graph.nodes[source].op, Recall):
+                raise GraphError(f"{node.name}: recalls a recall")
             if node.op.shape != graph.nodes[source].shape:
                 raise GraphError(f"{node.name}: recalls {node.op.shape}, its source makes {graph.nodes[source].shape}")
             if position not in cycle:

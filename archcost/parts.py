@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -21,6 +22,12 @@ def wrong(message: str, *path: str | int) -> PydanticCustomError:
     """Return the error a validator raises: `given ...; allowed: ...`, at `path` below the validated key."""
     # pydantic formats the message from its context: braces in what a user gave must not be read as fields
     return PydanticCustomError("rule", "{message}", {"message": message, "path": list(path)})
+
+
+def all_wrong(mistakes: Sequence[tuple[str, Sequence[str | int]]]) -> PydanticCustomError:
+    """Return the error that tells several rules at once, each with its path below the validated key."""
+    (message, path), *more = mistakes
+    return PydanticCustomError("rule", "{message}", {"message": message, "path": list(path), "more": more})
 
 
 def _odd(value: int) -> int:

@@ -13,6 +13,7 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 from archcost.graph import Builder, Graph
 from archcost.ops import Act, Conv, Dropout, GlobalPool, Input, Join, Linear, Norm, Pad
 from archcost.parts import (
+    LARGEST,
     Count,
     Each,
     OnImages,
@@ -73,8 +74,12 @@ class Bottleneck(OnImages):
     @classmethod
     def _reduction(cls, value: float | tuple[float, ...], info: ValidationInfo) -> float | tuple[float, ...]:
         _bottleneck_only(info)
+        each = value if isinstance(value, tuple) else (value,) * len(info.data.get("widths", ()))
         if isinstance(value, tuple):
             same_length(value, info.data.get("depths"), "depths")
+        for ratio, width in zip(each, info.data.get("widths", ()), strict=False):
+            if width > ratio * LARGEST:
+                raise wrong(f"given {ratio}; allowed: what leaves at most 2^53 channels inside")
         return value
 
     @field_validator("groups", "stride_on")

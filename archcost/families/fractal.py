@@ -20,13 +20,13 @@ from archcost.parts import (
     Rate,
     Stem,
     Strict,
+    all_wrong,
     conv,
     norm_relu,
     one_or_each,
     same_length,
     stem,
     stem_size,
-    wrong,
 )
 from archcost.recipe import Recipe
 from archcost.restrict import only
@@ -78,9 +78,13 @@ class Fractal(OnImages):
     @classmethod
     def _exist(cls, value: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
         most = info.data.get("columns")
-        for i, column in enumerate(value or ()):
-            if most is not None and column > most:
-                raise wrong(f"given {column}; allowed: 1 to {most}, the columns there are", i)
+        wrong = [
+            (f"given {column}; allowed: 1 to {most}, the columns there are", [i])
+            for i, column in enumerate(value or ())
+            if most is not None and column > most
+        ]
+        if wrong:
+            raise all_wrong(wrong)
         return value
 
     def rate(self, block: int) -> float:
