@@ -93,7 +93,7 @@ def _decode_node(value: JSON, before: list[Node], steps: int | None, path: Path)
         raise InputError(Mistake("inputs are positions of earlier nodes", (*path, "inputs")))
     op = _decode_op(_mapping(item.get("op"), (*path, "op")), (*path, "op"))
     try:
-        return derived(Node(name, op, positions, column, group, (), 0), before, steps)
+        return derived(Node(name, op, positions, column, group, (), 0), before, steps)[0]
     except ShapeError as error:
         raise InputError(Mistake(str(error), path)) from None
 

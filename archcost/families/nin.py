@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from archcost.graph import Builder, Graph
-from archcost.ops import Act, Conv, Dropout, GlobalPool, Input, Pool, Window
-from archcost.parts import Count, Each, Kernel, OnImages, Rate, Strict, all_wrong, conv, same_length
+from archcost.ops import Act, Dropout, GlobalPool, Input, Pool, Window
+from archcost.parts import Count, Each, Kernel, OnImages, Rate, Strict, all_wrong, same, same_length
 from archcost.recipe import Recipe
 
 Pattern = Each[Literal[0, 1]]
@@ -110,7 +110,7 @@ def _layer(b: Builder, x: int, spec: NiN, i: int, layer: Layer) -> int:
         if sparse:
             with b.at(*(("layers", i, "span") if layer.span else ("span",))):
                 x = b.add(f"window{name}", Window(width, layer.span or spec.span or 0), x)
-        x = conv(b, f"conv{name}", x, Conv(width, side, stride, groups=width if sparse else 1, bias=True))
+        x = b.add(f"conv{name}", same(width, side, stride, groups=width if sparse else 1, bias=True), x)
         x = b.add(f"relu{name}", Act("relu"), x)
     if layer.pool != "none":
         with b.at("layers", i, "pool"):

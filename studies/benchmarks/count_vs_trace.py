@@ -1,13 +1,15 @@
 """How much cheaper is counting a graph than building the module and tracing it? Target: 1000 times, FractalNet C = 4.
 
 From the spec to the graph to exact counts, against building the initialised module and fvcore's trace of it, in one
-run; both give parameters and MACs. Then the time per node as networks grow, which should stay flat. One thread.
+run; both give parameters and MACs. Then the time per node as networks grow, which should stay flat. One thread; what
+torch's import has left in memory is kept out of garbage collection.
 
     python studies/benchmarks/count_vs_trace.py
 """
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Iterator
 from statistics import median
@@ -96,6 +98,9 @@ def growth() -> str:
 def main() -> None:
     """Print both tables."""
     torch.set_num_threads(1)
+    # a full collection would walk all that torch has loaded, which a process that only counts never loads
+    gc.collect()
+    gc.freeze()
     print(machine())
     print(versus())
     print()
