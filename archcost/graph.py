@@ -274,7 +274,7 @@ class Builder:
     def add(self, name: str, op: Op, *inputs: int, column: int | None = None) -> int:
         """Append a node and return its position; raises InputError at the current key where the shapes do not fit."""
         nodes = self.nodes
-        shapes = tuple([nodes[i].shape for i in inputs])
+        shapes = (nodes[inputs[0]].shape,) if len(inputs) == 1 else tuple([nodes[i].shape for i in inputs])
         key = id(op), shapes
         try:
             made = self._known.get(key) or self._known.setdefault(key, work(op, shapes))
