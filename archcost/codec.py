@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import fields
+from math import isfinite
 from typing import Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from archcost.errors import InputError, Mistake, Path, unknown
@@ -14,6 +15,8 @@ from archcost.ops import OPS, Op, ShapeError
 
 JSON: TypeAlias = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 SCHEMA: Final = 1
+LARGEST: Final = 200_000
+"""Nodes, and steps back in time, from which a network is refused."""
 
 _BY_NAME: Final[dict[str, Callable[..., Op]]] = {op.__name__: op for op in OPS}
 _LEAST: Final = {"padding": 0}  # every other integer of an operator is at least 1
@@ -49,13 +52,14 @@ def digest(graph: Graph) -> str:
 def decode(value: JSON) -> Graph:
     """Return the graph that `encode` made; raises InputError for anything else, with the path of what is wrong."""
     top = _mapping(value, ())
-    if top.get("schema") != SCHEMA:
+    _only(top, ("schema", "steps", "nodes"), ())
+    if type(top.get("schema")) is not int or top["schema"] != SCHEMA:
         raise InputError(Mistake(f"given {top.get('schema')!r}; this version reads {SCHEMA}", ("schema",)))
     steps, items = top.get("steps"), top.get("nodes")
     if not (steps is None or (isinstance(steps, int) and not isinstance(steps, bool) and steps >= 1)):
         raise InputError(Mistake("steps are a positive integer or null", ("steps",)))
-    if not isinstance(items, list):
-        raise InputError(Mistake("a graph has a list of nodes", ("nodes",)))
+    if not isinstance(items, list) or len(items) > LARGEST:
+        raise InputError(Mistake(f"a graph has a list of nodes, at most {LARGEST}", ("nodes",)))
     nodes: list[Node] = []
     for position, item in enumerate(items):
         nodes.append(_decode_node(item, nodes, steps, ("nodes", position)))
@@ -71,19 +75,25 @@ def _mapping(value: JSON, path: Path) -> dict[str, JSON]:
     return value
 
 
+def _only(item: dict[str, JSON], keys: tuple[str, ...], path: Path) -> None:
+    if strange := sorted(item.keys() - set(keys)):
+        raise InputError(*(Mistake(unknown("key", key, keys), (*path, key)) for key in strange))
+
+
 def _decode_node(value: JSON, before: list[Node], steps: int | None, path: Path) -> Node:
     item = _mapping(value, path)
+    _only(item, ("name", "op", "inputs", "column", "group"), path)
     name, group, column, inputs = (item.get(key) for key in ("name", "group", "column", "inputs"))
-    if not isinstance(name, str) or not isinstance(group, str) or not (column is None or isinstance(column, int)):
+    if not isinstance(name, str) or not isinstance(group, str) or not (column is None or type(column) is int):
         raise InputError(Mistake("a node has a name and a group (text) and a column (an integer or null)", path))
     if not isinstance(inputs, list):
         raise InputError(Mistake("inputs are a list of positions", (*path, "inputs")))
-    positions = tuple(i for i in inputs if isinstance(i, int) and 0 <= i < len(before))
+    positions = tuple(i for i in inputs if type(i) is int and 0 <= i < len(before))
     if len(positions) < len(inputs):
         raise InputError(Mistake("inputs are positions of earlier nodes", (*path, "inputs")))
     op = _decode_op(_mapping(item.get("op"), (*path, "op")), (*path, "op"))
     try:
-        return derived(Node(name, op, positions, column, group, (), 0), before, steps)
+        return derived(Node(name, op, positions, column, group, (), 0), before, steps)[0]
     except ShapeError as error:
         raise InputError(Mistake(str(error), path)) from None
 
@@ -112,5 +122,7 @@ def _fits(value: object, hint: object, key: str) -> bool:
     if args:
         return any(_fits(value, arg, key) for arg in args)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= _LEAST.get(key, 1)
+        return type(value) is int and value >= _LEAST.get(key, 1) and (key != "delays" or value <= LARGEST)
+    if hint is float:
+        return isinstance(value, float) and isfinite(value) and (key != "rate" or 0 <= value < 1)
     return type(value) is hint

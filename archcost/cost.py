@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from archcost.graph import Graph
+from archcost.graph import Graph, Node
 from archcost.liveness import in_place, last_uses, passes_on
-from archcost.ops import Input, Lookup, Scale, Shape, work
+from archcost.ops import Dropout, Input, Lookup, Recall, Scale, Shape, Work
 
 INDEX_BYTES: Final = 8  # a token is an int64 at every dtype
 BYTES: Final = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
@@ -18,8 +18,7 @@ BYTES: Final = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
 K = TypeVar("K")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What one node costs in one pass for one example, all its runs together; counts are scalars.
 
     `read`: what it reads of other nodes' outputs, and of a table row by row; `tokens` read come apart (int64).
@@ -65,27 +64,28 @@ class Total:
         """Two operations a multiply-accumulate, and one each elementwise operation."""
         return 2 * self.macs + self.elementwise
 
-    def plus(self, row: Row) -> Total:
-        """Return the total with one more row."""
-        return Total(
-            self.params + row.params,
-            self.buffers + row.buffers,
-            self.macs + row.macs,
-            self.elementwise + row.elementwise,
-            self.rows + 1,
-        )
+
+def _total(rows: Sequence[Row]) -> Total:
+    return Total(
+        sum([row.params for row in rows]),
+        sum([row.buffers for row in rows]),
+        sum([row.macs for row in rows]),
+        sum([row.elementwise for row in rows]),
+        len(rows),
+    )
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A network's rows in execution order, and what they add up to."""
+    """What a network costs in all, and row by row; the rows are made when they are first asked for."""
 
-    rows: tuple[Row, ...]
+    total: Total
+    made: Callable[[], tuple[Row, ...]]
 
     @cached_property
-    def total(self) -> Total:
-        """The whole network."""
-        return _sums(self.rows, lambda row: "")[""] if self.rows else Total()
+    def rows(self) -> tuple[Row, ...]:
+        """A row for each node, in execution order."""
+        return self.made()
 
     @property
     def params(self) -> int:
@@ -129,41 +129,61 @@ class Cost:
 
 
 def _sums(rows: Sequence[Row], key: Callable[[Row], K]) -> dict[K, Total]:
-    sums: dict[K, Total] = {}
+    parts: dict[K, list[Row]] = {}
     for row in rows:
-        sums[key(row)] = sums.get(key(row), Total()).plus(row)
-    return sums
+        parts.setdefault(key(row), []).append(row)
+    return {name: _total(part) for name, part in parts.items()}
+
+
+def listed(rows: tuple[Row, ...]) -> Cost:
+    """Return the cost that `rows` add up to."""
+    return Cost(_total(rows), lambda: rows)
 
 
 def count(graph: Graph) -> Cost:
     """Return the exact cost of a network; pure arithmetic on its graph, nothing is allocated."""
-    return Cost(tuple(_row(graph, position) for position in range(len(graph.nodes))))
-
-
-def _row(graph: Graph, position: int) -> Row:
-    node = graph.nodes[position]
-    inputs = [graph.nodes[i] for i in node.inputs]
-    one = work(node.op, tuple(n.shape for n in inputs))
-    size = prod(node.shape) * node.runs
-    table = isinstance(node.op, Lookup)
-    copied = not isinstance(node.op, Input) and not passes_on(node) and not _folded(node.op)
-    read = size if table else sum(prod(n.shape) * n.runs for n in inputs) if copied else 0
-    return Row(
-        name=node.name,
-        op=type(node.op).__name__,
-        group=node.group,
-        column=node.column,
-        shape=node.shape,
-        runs=node.runs,
-        params=one.params,
-        buffers=one.buffers,
-        macs=one.macs * node.runs,
-        elementwise=one.elementwise * node.runs,
-        read=read,
-        tokens=node.runs if table else 0,
-        stored=0 if table else one.params + one.buffers,
-        written=size if copied else 0,
+    works, runs = graph.works, [node.runs for node in graph.nodes]
+    total = Total(
+        sum([work.params for work in works]),
+        sum([work.buffers for work in works]),
+        sum([work.macs * n for work, n in zip(works, runs, strict=True)]),
+        sum([work.elementwise * n for work, n in zip(works, runs, strict=True)]),
+        len(works),
     )
+    return Cost(total, partial(_rows, graph))
+
+
+def _rows(graph: Graph) -> tuple[Row, ...]:
+    sizes = [prod(node.shape) * node.runs for node in graph.nodes]
+    return tuple(
+        [_row(node, one, sizes, i) for i, (node, one) in enumerate(zip(graph.nodes, graph.works, strict=True))]
+    )
+
+
+def _row(node: Node, one: Work, sizes: Sequence[int], position: int) -> Row:
+    runs, size = node.runs, sizes[position]
+    params, buffers = one.params, one.buffers
+    read, tokens, stored, written = sum([sizes[i] for i in node.inputs]), 0, params + buffers, size
+    if type(node.op) in _UNLIKE:
+        read, tokens, stored, written = _unlike(node, size)
+    kind, shape, column, group = type(node.op).__name__, node.shape, node.column, node.group
+    macs, elementwise = one.macs * runs, one.elementwise * runs
+    counts = (params, buffers, macs, elementwise, read, tokens, stored, written)
+    return Row(node.name, kind, group, column, shape, runs, *counts)
+
+
+_UNLIKE: Final = frozenset({Input, Lookup, Recall, Dropout, Scale})
+
+
+def _unlike(node: Node, size: int) -> tuple[int, int, int, int]:
+    """Return what is read, tokens and stored values among it, and written by the operators that are unlike others."""
+    match node.op:
+        case Lookup():  # row by row, not the whole table
+            return size, node.runs, 0, size
+        case Recall() | Scale(folded=False):
+            return size, 0, 0, size
+        case _:  # is given, or hands on its very input, or is folded into a weight
+            return 0, 0, 0, 0
 
 
 def _folded(op: object) -> bool:

@@ -8,7 +8,7 @@ block (wherever a single value is alive), so that few plans exist and all are ke
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -62,9 +62,9 @@ def _single_values(graph: Graph) -> Iterator[int]:
 
 
 def _block(nodes: Sequence[Node], start: int, end: int) -> Block:
-    inside = [replace(nodes[start], op=Input(nodes[start].shape), inputs=(), column=None)]
+    inside = [nodes[start]._replace(op=Input(nodes[start].shape), inputs=(), column=None)]
     for position in range(start + 1, end + 1):
-        inside.append(replace(nodes[position], inputs=tuple(i - start for i in nodes[position].inputs)))
+        inside.append(nodes[position]._replace(inputs=tuple(i - start for i in nodes[position].inputs)))
     joins = [(i, len(node.inputs)) for i, node in enumerate(inside) if _joins_columns(inside, node)]
     return Block(tuple(inside), tuple(joins))
 

@@ -65,7 +65,7 @@ def layer(op: Op, inputs: Sequence[Shape], *, alone: bool = False) -> Call:
         case Pad():
             return partial(_padded, out=op.out, stride=op.stride)
         case Window():
-            return Gather(op.starts(inputs[0][0]), op.span)
+            return partial(_gathered, count=op.count, span=op.span)
         case Scale():
             return Factors(op.factors, inputs[0][0] // len(op.factors))
         case Dropout():
@@ -142,20 +142,12 @@ class Shift(nn.Module):
         return x + self.bias
 
 
-class Gather(nn.Module):
-    """Windows of adjacent channels, one behind the other; the index follows the input's device and is no state."""
-
-    def __init__(self, starts: tuple[int, ...], span: int) -> None:
-        super().__init__()
-        self.starts, self.span = starts, span
-        self._index: Tensor | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, C, H, W) -> (B, len(starts) * span, H, W)."""
-        if self._index is None or self._index.device != x.device:
-            starts = torch.tensor(self.starts, device=x.device)
-            self._index = (starts[:, None] + torch.arange(self.span, device=x.device)).flatten()
-        return x.index_select(1, self._index)
+def _gathered(x: Tensor, count: int, span: int) -> Tensor:
+    """x: (B, C, H, W) -> (B, count * span, H, W), windows as ops.Window.starts spreads them."""
+    # made in every call: an index that is kept is state, and neither a parameter nor a buffer a count could name
+    spread = torch.arange(count, device=x.device) * (x.shape[1] - span)
+    starts = spread.div(max(count - 1, 1), rounding_mode="floor")
+    return x.index_select(1, (starts[:, None] + torch.arange(span, device=x.device)).flatten())
 
 
 class Factors(nn.Module):

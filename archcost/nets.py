@@ -35,8 +35,7 @@ class Net(nn.Module):
         super().__init__()
         self.graph, self.recipe = graph, recipe
         if layers is None:
-            alone = recipe.drop_global > 0 and bool(columns(graph))
-            self.calls: Mapping[str, Call] = _made(graph, alone)
+            self.calls: Mapping[str, Call] = _made(graph, alone=_trains_alone(graph, recipe))
         else:
             self.calls = {node.name: layers[node.name] for node in graph.nodes if node.name in layers}
         self.layers = _tree(self.calls)
@@ -71,12 +70,17 @@ class Net(nn.Module):
         `alone`: with the batch-norm statistics of columns that run alone, where this network keeps them.
         """
         part = Net(graph, Recipe(self.recipe.init), layers=self.calls)
-        part._compile(alone=alone and self.recipe.drop_global > 0)
+        part._compile(alone=alone and _trains_alone(self.graph, self.recipe))
         return part.train(self.training)
 
     def column(self, column: int) -> Net:
         """Return one column (1 = shallowest) as a network with this one's weights."""
         return self.restricted(only(self.graph, [column]), alone=True)
+
+
+def _trains_alone(graph: Graph, recipe: Recipe) -> bool:
+    """Return whether columns also run alone in training; a single column always does, with nothing dropped."""
+    return recipe.drop_global > 0 and len(columns(graph)) > 1
 
 
 def _made(graph: Graph, alone: bool) -> dict[str, Call]:
@@ -114,8 +118,9 @@ def build(graph: Graph, recipe: Recipe = PLAIN, *, seed: int = 0, available_byte
         weights = data_size(count(graph).weights_bytes(BYTES["float32"]))
         message = f"too large to build: {weights} of weights, {data_size(needed)} to run"
         raise InputError(f"{message}; this machine has {data_size(available_bytes)} free")
-    net = Net(graph, recipe).to_empty(device="cpu")
-    with torch.random.fork_rng(devices=[]):
+    # a caller's inference mode would make weights that no later training may use
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        net = Net(graph, recipe).to_empty(device="cpu")
         torch.manual_seed(seed)
         initialise(graph, dict(net.calls), recipe.init)
     return net.eval()

@@ -165,8 +165,8 @@ class Join:
     kind: Literal["sum", "mean", "max", "product"]
 
     def work(self, *values: Shape) -> Work:
-        """n times any one shape -> that shape."""
-        if len(set(values)) != 1:
+        """n times any one shape -> that shape, n >= 2."""
+        if len(values) < 2 or len(set(values)) != 1:
             raise ShapeError(f"cannot join the shapes {', '.join(map(str, values)) or 'of nothing'}")
         each = len(values) - 1 + (self.kind == "mean")
         return Work(values[0], elementwise=each * prod(values[0]))
@@ -196,8 +196,12 @@ class Pool:
     ceil: bool = False
 
     def work(self, image: Shape) -> Work:
-        """(C, H, W) -> (C, H', W')."""
+        """(C, H, W) -> (C, H', W'); no window may hold padding alone, so padding is at most half the kernel."""
         channels, height, width = _image(image)
+        if 2 * self.padding > self.kernel:
+            raise ShapeError(
+                f"a padding of {self.padding} is more than half of the {self.kernel} x {self.kernel} window"
+            )
         side = (self.kernel, self.stride, self.padding, self.ceil)
         shape = (channels, _slid(height, *side), _slid(width, *side))
         each = self.kernel**2 - 1 + (self.kind == "avg")
@@ -267,6 +271,8 @@ class Scale:
 
     def work(self, vector: Shape) -> Work:
         """(n * H,) -> (n * H,)."""
+        if not self.factors:
+            raise ShapeError("a scale needs factors")
         _divisible("values", _vector(vector), len(self.factors))
         return Work(vector, elementwise=0 if self.folded else prod(vector))
 

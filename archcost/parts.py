@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -21,6 +22,12 @@ def wrong(message: str, *path: str | int) -> PydanticCustomError:
     """Return the error a validator raises: `given ...; allowed: ...`, at `path` below the validated key."""
     # pydantic formats the message from its context: braces in what a user gave must not be read as fields
     return PydanticCustomError("rule", "{message}", {"message": message, "path": list(path)})
+
+
+def all_wrong(mistakes: Sequence[tuple[str, Sequence[str | int]]]) -> PydanticCustomError:
+    """Return the error that tells several rules at once, each with its path below the validated key."""
+    (message, path), *more = mistakes
+    return PydanticCustomError("rule", "{message}", {"message": message, "path": list(path), "more": more})
 
 
 def _odd(value: int) -> int:
@@ -96,21 +103,24 @@ def same_length(values: tuple[T, ...] | None, other: tuple[object, ...] | None, 
     return values
 
 
-def conv(b: Builder, name: str, x: int, op: Conv, *, column: int | None = None) -> int:
-    """Add a convolution padded so that stride 1 keeps the size; its own padding is not looked at."""
-    padded = Conv(op.out, op.kernel, op.stride, op.kernel // 2, op.groups, op.bias)
-    return b.add(name, padded, x, column=column)
+RELU = Act("relu")
+NORM = Norm()
+
+
+def same(out: int, kernel: int, stride: int = 1, *, groups: int = 1, bias: bool = False) -> Conv:
+    """Return a convolution padded so that stride 1 keeps the size."""
+    return Conv(out, kernel, stride, kernel // 2, groups, bias)
 
 
 def norm_relu(b: Builder, name: str, x: int, *, column: int | None = None) -> int:
     """Add batch normalisation and a ReLU, numbered or named by `name`."""
-    return b.add(f"relu{name}", Act("relu"), b.add(f"norm{name}", Norm(), x, column=column), column=column)
+    return b.add(f"relu{name}", RELU, b.add(f"norm{name}", NORM, x, column=column), column=column)
 
 
 def stem(b: Builder, x: int, spec: Stem, channels: int, *, activate: bool = True) -> int:
     """Add a stem: convolution, with `activate` BN and ReLU, and its pool."""
     with b.at("stem"), b.group("stem"):
-        x = conv(b, "conv", x, Conv(channels, spec.kernel, spec.stride))
+        x = b.add("conv", same(channels, spec.kernel, spec.stride), x)
         x = norm_relu(b, "", x) if activate else x
         return stem_pool(b, x, spec)
 

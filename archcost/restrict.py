@@ -52,7 +52,7 @@ def restrict(graph: Graph, cut: Cut) -> Graph:
     for position, inputs in kept.items():
         node = graph.nodes[position]
         op = replace(node.op, source=place[node.op.source]) if isinstance(node.op, Recall) else node.op
-        nodes.append(replace(node, op=op, inputs=tuple(place[i] for i in inputs)))
+        nodes.append(node._replace(op=op, inputs=tuple(place[i] for i in inputs)))
     return Graph(tuple(nodes), graph.steps)
 
 

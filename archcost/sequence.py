@@ -1,19 +1,20 @@
 """How a recurrent graph runs: only what lies on the cycle is stepped, all before and after it runs once over (B, T).
 
 The states that are fed back are kept newest first; a recall of several is one concatenation and its matrix product
-one call per step. Factors in front of a product are folded into its weight once a call, and kept while it is unchanged.
+one call per step. Factors in front of a product are folded into its weight, once a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from archcost.graph import Graph, recurrent
+from archcost.graph import Graph, Node, recurrent
 from archcost.layers import Call, Dense
+from archcost.liveness import in_place
 from archcost.ops import Recall, Scale
 from archcost.steps import Step, Steps, compiled, execute
 
@@ -31,28 +32,32 @@ class Recurrence:
         self.length = len(nodes)
         later = _fed_by(graph, cycle)
         before = {i: node.inputs for i, node in enumerate(nodes) if i not in cycle and i not in later}
-        self.before = _keeping(compiled(nodes, before, calls))
-        self.after = _keeping(compiled(nodes, {i: nodes[i].inputs for i in sorted(later)}, calls))
+        # decided for the whole graph: what one part reads, another may not write over
+        overwrites = in_place(nodes, {i: node.inputs for i, node in enumerate(nodes)})
+        self.before = _keeping(compiled(nodes, before, calls, overwrites=overwrites))
+        after = {i: nodes[i].inputs for i in sorted(later)}
+        self.after = _keeping(compiled(nodes, after, calls, overwrites=overwrites - self._outside(nodes, after)))
         self.recalls = [(i, tuple(d - 1 for d in op.delays)) for i, op in recalls.items()]
         self.folded = {i: nodes[i].inputs[0] for i in sorted(cycle) if _is_folded(nodes[i].op)}
         self.factors = {i: calls[nodes[i].name] for i in self.folded}
-        self.stepped = self._stepped(graph, cycle, calls)
+        self.stepped = self._stepped(nodes, cycle, calls, overwrites)
         inputs = {i for step in self.stepped for i in step.inputs}
         self.driving = sorted(inputs - cycle)
         self.collected = sorted({i for n in later for i in nodes[n].inputs if i in cycle} | {len(nodes) - 1} & cycle)
-        self._weights: dict[int, tuple[tuple[int, int, torch.dtype], Tensor]] = {}
 
-    def _stepped(self, graph: Graph, cycle: frozenset[int], calls: Mapping[str, Call]) -> Steps:
-        """Return the cycle's steps; what comes from outside is never written over, a folded scale is passed by."""
-        reads = {i: graph.nodes[i].inputs for i in sorted(cycle)}
-        steps = []
-        for step in compiled(graph.nodes, reads, calls):
-            if step.output in self.folded:
-                continue
-            node = graph.nodes[step.output]
-            call = step.call if step.inputs[0] in cycle else calls[node.name]
-            steps.append(Step(call, step.inputs, step.output, ()))
-        return tuple(steps)
+    @staticmethod
+    def _outside(nodes: Sequence[Node], part: Collection[int]) -> frozenset[int]:
+        """Return the positions of a part whose first input another part makes, and may still need."""
+        return frozenset(i for i in part if nodes[i].inputs and nodes[i].inputs[0] not in part)
+
+    def _stepped(
+        self, nodes: Sequence[Node], cycle: frozenset[int], calls: Mapping[str, Call], overwrites: frozenset[int]
+    ) -> Steps:
+        """Return the cycle's steps; a folded scale is passed by."""
+        reads = {i: nodes[i].inputs for i in sorted(cycle)}
+        steps = compiled(nodes, reads, calls, overwrites=overwrites - self._outside(nodes, cycle))
+        kept = [step for step in steps if step.output not in self.folded]
+        return tuple(Step(call, inputs, place, ()) for call, inputs, place, _ in kept)
 
     def __call__(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """x: (B, T) tokens or (B, T, F); state: (B, N, H) newest first -> output, state behind the last step."""
@@ -92,21 +97,11 @@ class Recurrence:
         for step in self.stepped:
             scale = step.inputs[0]
             if scale in self.folded and isinstance(step.call, Dense):
-                call = partial(step.call, weight=self._weight(scale, step.call))
+                call = partial(step.call, weight=self.factors[scale](step.call.weight))
                 bound.append(Step(call, (self.folded[scale],), step.output, ()))
             else:
                 bound.append(step)
         return bound
-
-    def _weight(self, scale: int, product: Dense) -> Tensor:
-        """Return a product's weight times the factors; the last one again while the weight has not changed."""
-        factors = self.factors[scale]
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return factors(product.weight)
-        now = (product.weight.data_ptr(), product.weight._version, product.weight.dtype)
-        if scale not in self._weights or self._weights[scale][0] != now:
-            self._weights[scale] = (now, factors(product.weight))
-        return self._weights[scale][1]
 
 
 def _is_folded(op: object) -> bool:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeVar, get_args
+from typing import Final, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from archcost.codec import LARGEST
 from archcost.document import Document, Value
 from archcost.errors import InputError, Mistake, Path, did_you_mean, one_of, quoted, unknown
 from archcost.families import families
 from archcost.parts import Network
 from archcost.units import grouped
 
-LARGEST_NETWORK: Final = 200_000
-"""Nodes from which a network is refused before it is built."""
+_BESIDE: Final = "does not go with the keys beside it"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -40,7 +40,9 @@ def conform(document: Document, model: type[M]) -> M:
     try:
         return model.model_validate(document.tree)
     except ValidationError as error:
-        found = [_mistake(document, model, details) for details in error.errors(include_url=False)]
+        # pydantic drops wrong values from a list and then calls it too short
+        real = [details for details in error.errors(include_url=False) if not _after_effect(details)]
+        found = [mistake for details in real for mistake in _mistakes(document, model, details)]
         raise InputError(*sorted(found, key=_reading_order)) from None
 
 
@@ -79,25 +81,42 @@ def _reading_order(mistake: Mistake) -> tuple[int, int]:
 
 def _refuse_giants(document: Document, spec: Network) -> None:
     size = spec.size()
-    if size > LARGEST_NETWORK:
+    if size > LARGEST:
         many = f"{grouped(size)}" if size < 10**15 else "more than 10^15"
-        message = f"the network would have {many} nodes; allowed: {grouped(LARGEST_NETWORK)}"
+        message = f"the network would have {many} nodes; allowed: {grouped(LARGEST)}"
         raise InputError(located(document, Mistake(message, (spec.grows_with,))))
+
+
+def _after_effect(details: ErrorDetails) -> bool:
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
+
+
+def _mistakes(document: Document, model: type[BaseModel], details: ErrorDetails) -> Iterator[Mistake]:
+    yield _mistake(document, model, details)
+    for message, path in details.get("ctx", {}).get("more", ()):
+        rule = {**details, "ctx": {"message": message, "path": list(path)}}
+        yield _mistake(document, model, cast(ErrorDetails, rule))
 
 
 def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) -> Mistake:
     """Return one of pydantic's errors in our words: what was given, what is allowed, and where."""
     # a union's tag stands in the location between <>, and is no part of the key path
-    path: Path = tuple(part for part in details["loc"] if not (isinstance(part, str) and part.startswith("<")))
     kind, context, given = details["type"], details.get("ctx", {}), details["input"]
+    *inner, last = details["loc"] or ("<whole>",)
+    users = kind == "extra_forbidden"  # then the last part is what the user wrote, and may look like a tag
+    path: Path = tuple(part for part in inner if not str(part).startswith("<"))
+    path = (*path, last) if users or not str(last).startswith("<") else path
     if kind == "rule":
         return located(document, Mistake(context["message"], (*path, *context["path"])))
     if kind == "extra_forbidden":
-        message = unknown("key", str(path[-1]), sorted(_keys(model, path[:-1])))
+        keys = _keys(model, path[:-1])
+        message = unknown("key", str(path[-1]), sorted(keys)) if path[-1] not in keys else _BESIDE
         return located(document, Mistake(message, path), at_key=True)
     if kind == "missing":
         few = isinstance(path[-1], int)
-        message = "too few values" if few else "missing; this key is required"
+        message = (
+            f"given {len(cast(list[object], given))} values; allowed: 3" if few else "missing; this key is required"
+        )
         return located(document, Mistake(message, path[:-1] if few else path))
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])

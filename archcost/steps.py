@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from torch import Tensor
@@ -26,13 +26,19 @@ Steps: TypeAlias = tuple[Step, ...]
 
 
 def compiled(
-    nodes: Sequence[Node], reads: dict[int, tuple[int, ...]], calls: Mapping[str, Call], *, alone: bool = False
+    nodes: Sequence[Node],
+    reads: dict[int, tuple[int, ...]],
+    calls: Mapping[str, Call],
+    *,
+    alone: bool = False,
+    overwrites: Collection[int] | None = None,
 ) -> Steps:
     """Return the steps of the positions in `reads`, in their order; `calls` holds each node's layer by name.
 
-    `alone`: batch norms use and update the statistics of columns that run alone.
+    `alone`: batch norms use and update the statistics of columns that run alone. `overwrites`: the positions that write
+    over their first input; where left out, those that may when nothing but `reads` is read.
     """
-    overwrites = in_place(nodes, reads)
+    overwrites = in_place(nodes, reads) if overwrites is None else overwrites
     dies = last_uses(reads)
     steps = []
     for position, inputs in reads.items():

@@ -51,7 +51,7 @@ def gradients(net: nn.Module) -> dict[str, Tensor | None]:
 
 
 def interpret(graph: Graph, state: Mapping[str, Tensor], x: Tensor, *, training: bool = False) -> Tensor:
-    """Return a network's output: images (B, C, H, W) -> (B, K), sequences (B, T) or (B, T, F) -> (B, T, K) or (B, K)."""
+    """Return a network's output; images: (B, C, H, W), sequences: (B, T) or (B, T, F) -> (B, K) or (B, T, K)."""
     if graph.steps is None:
         return _images(graph, state, x, training)
     return unrolled(graph, state, x, training=training)[0]

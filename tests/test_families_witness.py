@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -67,9 +68,13 @@ def check(graph: Graph) -> None:
 
 
 @pytest.fixture(autouse=True)
-def quiet_fvcore() -> None:
-    """Let fvcore's logger tell errors only: it warns of every operator that it has no rule for."""
+def quiet_and_alone() -> Iterator[None]:
+    """Let fvcore's logger tell errors only, and torch use one thread: more wait for each other on a busy machine."""
     logging.getLogger("fvcore").setLevel(logging.ERROR)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 # every pooling for certain: hypothesis draws in clumps

@@ -13,14 +13,15 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 from archcost.graph import Builder, Graph
 from archcost.ops import Act, Conv, Dropout, GlobalPool, Input, Join, Linear, Norm, Pad
 from archcost.parts import (
+    LARGEST,
     Count,
     Each,
     OnImages,
     Rate,
     Stem,
-    conv,
     norm_relu,
     one_or_each,
+    same,
     same_length,
     stem,
     stem_size,
@@ -73,8 +74,12 @@ class Bottleneck(OnImages):
     @classmethod
     def _reduction(cls, value: float | tuple[float, ...], info: ValidationInfo) -> float | tuple[float, ...]:
         _bottleneck_only(info)
+        each = value if isinstance(value, tuple) else (value,) * len(info.data.get("widths", ()))
         if isinstance(value, tuple):
             same_length(value, info.data.get("depths"), "depths")
+        for ratio, width in zip(each, info.data.get("widths", ()), strict=False):
+            if width > ratio * LARGEST:
+                raise wrong(f"given {ratio}; allowed: what leaves at most 2^53 channels inside")
         return value
 
     @field_validator("groups", "stride_on")
@@ -130,14 +135,14 @@ def _bottleneck_only(info: ValidationInfo) -> None:
 
 
 def _convs(spec: Bottleneck, stage: int, stride: int) -> tuple[Conv, ...]:
-    """Return the residual branch's convolutions, padding left out."""
+    """Return the residual branch's convolutions."""
     outer = spec.widths[stage]
     if spec.block == "basic":
-        return Conv(outer, 3, stride), Conv(outer, 3)
+        return same(outer, 3, stride), same(outer, 3)
     inner, on_reduce = spec.inner(stage), spec.stride_on == "reduce"
-    reduce = Conv(inner, 1, stride if on_reduce else 1)
-    spatial = Conv(inner, 3, 1 if on_reduce else stride, groups=spec.groups)
-    return reduce, spatial, Conv(outer, 1)
+    reduce = same(inner, 1, stride if on_reduce else 1)
+    spatial = same(inner, 3, 1 if on_reduce else stride, groups=spec.groups)
+    return reduce, spatial, same(outer, 1)
 
 
 def _block(b: Builder, x: int, spec: Bottleneck, convs: tuple[Conv, ...], changed: bool) -> int:
@@ -151,7 +156,7 @@ def _block(b: Builder, x: int, spec: Bottleneck, convs: tuple[Conv, ...], change
             shortcut = branch if changed and i == 1 else shortcut
         if last and spec.dropout:
             branch = b.add("dropout", Dropout(spec.dropout), branch)
-        branch = conv(b, f"conv{i}", branch, op)
+        branch = b.add(f"conv{i}", op, branch)
         if post:
             branch = b.add(f"norm{i}", Norm(), branch) if last else norm_relu(b, str(i), branch)
     if spec.joint() != "none":

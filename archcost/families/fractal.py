@@ -11,8 +11,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from archcost.graph import Builder, Graph
-from archcost.ops import Conv, Dropout, GlobalPool, Input, Join, Linear, Pool
+from archcost.ops import Dropout, GlobalPool, Input, Join, Linear, Pool
 from archcost.parts import (
+    NORM,
+    RELU,
     Count,
     Each,
     Kernel,
@@ -20,13 +22,12 @@ from archcost.parts import (
     Rate,
     Stem,
     Strict,
-    conv,
-    norm_relu,
+    all_wrong,
     one_or_each,
+    same,
     same_length,
     stem,
     stem_size,
-    wrong,
 )
 from archcost.recipe import Recipe
 from archcost.restrict import only
@@ -78,9 +79,13 @@ class Fractal(OnImages):
     @classmethod
     def _exist(cls, value: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
         most = info.data.get("columns")
-        for i, column in enumerate(value or ()):
-            if most is not None and column > most:
-                raise wrong(f"given {column}; allowed: 1 to {most}, the columns there are", i)
+        wrong = [
+            (f"given {column}; allowed: 1 to {most}, the columns there are", [i])
+            for i, column in enumerate(value or ())
+            if most is not None and column > most
+        ]
+        if wrong:
+            raise all_wrong(wrong)
         return value
 
     def rate(self, block: int) -> float:
@@ -115,15 +120,16 @@ class Fractal(OnImages):
 def _block(b: Builder, x: int, spec: Fractal, width: int, dropout: float) -> int:
     """Add a block row by row: the columns whose convolution ends in a row meet in its join and start from it again."""
     ends = dict.fromkeys(range(1, spec.columns + 1), x)
+    op, join = same(width, spec.kernel), Join(spec.join)
     for row in range(1, 2 ** (spec.columns - 1) + 1):
         meeting = [c for c in ends if row % 2 ** (spec.columns - c) == 0]
         for column in meeting:
-            with b.scope(f"column{column}"):
-                nth = row // 2 ** (spec.columns - column)
-                y = conv(b, f"conv{nth}", ends[column], Conv(width, spec.kernel), column=column)
-                ends[column] = norm_relu(b, str(nth), y, column=column)
+            nth = row // 2 ** (spec.columns - column)
+            y = b.add(f"column{column}.conv{nth}", op, ends[column], column=column)
+            y = b.add(f"column{column}.norm{nth}", NORM, y, column=column)
+            ends[column] = b.add(f"column{column}.relu{nth}", RELU, y, column=column)
         if len(meeting) > 1:
-            joined = b.add(f"join{row // 2}", Join(spec.join), *(ends[c] for c in meeting))
+            joined = b.add(f"join{row // 2}", join, *(ends[c] for c in meeting))
             ends |= dict.fromkeys(meeting, joined)
     x = b.add("dropout", Dropout(dropout), ends[1]) if dropout else ends[1]
     return b.add("pool", Pool("max", 2, 2), x)

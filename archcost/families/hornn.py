@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from archcost.graph import Builder, Graph
 from archcost.ops import Act, Bias, Dropout, Input, Join, Last, Linear, Lookup, Recall, Scale
@@ -47,7 +47,7 @@ class HORNN(Network):
     """This family."""
     input: Annotated[Annotated[Tokens, Tag("<tokens>")] | Annotated[Features, Tag("<features>")], Discriminator(_kind)]
     """{steps, vocab} or {steps, features}."""
-    classes: Count | None = None
+    classes: Annotated[Count | None, Field(validate_default=True)] = None
     """Outputs of the readout; the vocabulary where left out, required with features."""
     hidden: Count
     """H, the values of a state."""
@@ -73,11 +73,12 @@ class HORNN(Network):
             raise wrong("given with features; allowed: only with 'input: {steps, vocab}'")
         return value
 
-    @model_validator(mode="after")
-    def _outputs(self) -> HORNN:
-        if self.classes is None and isinstance(self.input, Features):
-            raise wrong("missing; a network on features needs it, how many classes are told apart", "classes")
-        return self
+    @field_validator("classes")
+    @classmethod
+    def _outputs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and isinstance(info.data.get("input"), Features):
+            raise wrong("missing; a network on features needs it, how many classes are told apart")
+        return value
 
     def size(self) -> int:
         """Return the number of nodes of the network, a recall counted once per state it hands over."""

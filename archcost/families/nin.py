@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from archcost.graph import Builder, Graph
-from archcost.ops import Act, Conv, Dropout, GlobalPool, Input, Pool, Window
-from archcost.parts import Count, Each, Kernel, OnImages, Rate, Strict, conv, same_length, wrong
+from archcost.ops import Act, Dropout, GlobalPool, Input, Pool, Window
+from archcost.parts import Count, Each, Kernel, OnImages, Rate, Strict, all_wrong, same, same_length
 from archcost.recipe import Recipe
 
 Pattern = Each[Literal[0, 1]]
@@ -64,16 +64,19 @@ class NiN(OnImages):
     @classmethod
     def _fits(cls, layers: tuple[Layer, ...], info: ValidationInfo) -> tuple[Layer, ...]:
         sparse, span = info.data.get("sparse"), info.data.get("span")
+        found: list[tuple[str, tuple[str | int, ...]]] = []
         for i, layer in enumerate(layers):
             pattern = layer.sparse or sparse or ()
             if pattern and len(pattern) != len(layer.widths):
-                raise wrong(f"given {len(pattern)} values; allowed: {len(layer.widths)}, as 'widths'", i, "sparse")
+                found.append((f"given {len(pattern)} values; allowed: {len(layer.widths)}, as 'widths'", (i, "sparse")))
             if any(pattern) and (layer.span or span) is None:
-                raise wrong("a sparse place needs it; allowed: 'span', how many channels a kernel sees", i, "span")
+                found.append(("a sparse place needs it; allowed: 'span', how many channels a kernel sees", (i, "span")))
         classes, last = info.data.get("classes"), layers[-1].widths[-1]
         if classes is not None and last != classes:
             place = (len(layers) - 1, "widths", len(layers[-1].widths) - 1)
-            raise wrong(f"given {last}; allowed: {classes}, the number of classes", *place)
+            found.append((f"given {last}; allowed: {classes}, the number of classes", place))
+        if found:
+            raise all_wrong(found)
         return layers
 
     def pattern(self, layer: Layer) -> tuple[int, ...]:
@@ -107,7 +110,7 @@ def _layer(b: Builder, x: int, spec: NiN, i: int, layer: Layer) -> int:
         if sparse:
             with b.at(*(("layers", i, "span") if layer.span else ("span",))):
                 x = b.add(f"window{name}", Window(width, layer.span or spec.span or 0), x)
-        x = conv(b, f"conv{name}", x, Conv(width, side, stride, groups=width if sparse else 1, bias=True))
+        x = b.add(f"conv{name}", same(width, side, stride, groups=width if sparse else 1, bias=True), x)
         x = b.add(f"relu{name}", Act("relu"), x)
     if layer.pool != "none":
         with b.at("layers", i, "pool"):

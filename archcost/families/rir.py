@@ -17,8 +17,8 @@ from archcost.parts import (
     Each,
     OnImages,
     Stem,
-    conv,
     norm_relu,
+    same,
     same_length,
     stem_pool,
     stem_size,
@@ -118,7 +118,7 @@ class _Unit(NamedTuple):
 def _stem(b: Builder, x: int, spec: RiR, stream: str) -> int:
     """Add one stream's half of the stem: half the filters of one convolution."""
     with b.scope(stream):
-        x = conv(b, "conv", x, Conv(spec.stem_channels() // 2, spec.stem.kernel, spec.stem.stride))
+        x = b.add("conv", same(spec.stem_channels() // 2, spec.stem.kernel, spec.stem.stride), x)
         return stem_pool(b, norm_relu(b, "", x), spec.stem)
 
 
@@ -136,9 +136,9 @@ def _block(b: Builder, streams: tuple[int, int], spec: RiR, units: tuple[_Unit, 
 
 def _unit(b: Builder, streams: tuple[int, int], unit: _Unit, spec: RiR, outer: int | None) -> tuple[int, int]:
     r, t = streams
-    op = Conv(unit.width, 3, unit.stride)
-    rr, tr = conv(b, "rr", r, op), conv(b, "tr", t, op)
-    rt, tt = conv(b, "rt", r, op), conv(b, "tt", t, op)
+    op = same(unit.width, 3, unit.stride)
+    rr, tr = b.add("rr", op, r), b.add("tr", op, t)
+    rt, tt = b.add("rt", op, r), b.add("tt", op, t)
     terms = [rr, tr, _shortcut(b, "shortcut", r, unit, spec)] + ([] if outer is None else [outer])
     residual = norm_relu(b, "_r", b.add("join_r", Join("sum"), *terms))
     return residual, norm_relu(b, "_t", b.add("join_t", Join("sum"), rt, tt))

@@ -43,8 +43,14 @@ class Times(NamedTuple):
         return Ratio(self.median_s(above) / self.median_s(below), min(each), max(each))
 
 
-def interleaved(sides: Sequence[Callable[[], object]], *, rounds: int, calls: int, warmup: int = 3) -> Times:
-    """Time every side `calls` times a round, side after side; every other round begins at the other end."""
+def interleaved(
+    sides: Sequence[Callable[[], object]], *, rounds: int, calls: int | Sequence[int], warmup: int = 3
+) -> Times:
+    """Time every side `calls` times a round, side after side; every other round begins at the other end.
+
+    `calls` may differ by side: a quick one then runs on alone when the slow one has had its calls.
+    """
+    each = [calls] * len(sides) if isinstance(calls, int) else list(calls)
     for side in sides:
         for _ in range(warmup):
             side()
@@ -52,11 +58,12 @@ def interleaved(sides: Sequence[Callable[[], object]], *, rounds: int, calls: in
     for nth in range(rounds):
         samples: list[list[float]] = [[] for _ in sides]
         order = list(enumerate(sides))[:: -1 if nth % 2 else 1]
-        for _ in range(calls):
+        for call in range(max(each)):
             for place, side in order:
-                begin = perf_counter()
-                side()
-                samples[place].append(perf_counter() - begin)
+                if call < each[place]:
+                    begin = perf_counter()
+                    side()
+                    samples[place].append(perf_counter() - begin)
         found.append(samples)
     return Times(found)
 

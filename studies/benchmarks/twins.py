@@ -7,6 +7,8 @@ archcost is imported; a source network is any module whose leaves carry the stat
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +38,7 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         y += identity
-        return self.relu(y)  # type: ignore[no-any-return]  # torch: a module's call gives Any
+        return self.relu(y)
 
 
 class ResNet(nn.Module):
@@ -69,7 +71,7 @@ class ResNet(nn.Module):
         """x: (B, 3, H, W) -> (B, classes)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.avgpool(self.blocks(x))
-        return self.fc(torch.flatten(x, 1))  # type: ignore[no-any-return]  # torch: a module's call gives Any
+        return self.fc(torch.flatten(x, 1))
 
 
 class Fractal(nn.Module):
@@ -130,7 +132,7 @@ class FractalNet(nn.Module):
         """x: (B, 3, H, W) -> (B, classes)."""
         for fractal, dropout in zip(self.fractals, self.dropouts, strict=True):
             x = self.pool(dropout(fractal(x)))
-        return self.fc(x.mean((2, 3)))  # type: ignore[no-any-return]  # torch: a module's call gives Any
+        return self.fc(x.mean((2, 3)))
 
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield every layer with state under the name the column, its place in it and its block give it."""
@@ -145,42 +147,43 @@ class FractalNet(nn.Module):
         yield "head.linear", self.fc
 
 
+@dataclass(frozen=True)
+class Recurrent:
+    """What a HORNN is: `inputs` words or features, N = `order`, tokens embedded or not, read every step or last."""
+
+    inputs: int
+    hidden: int
+    order: int
+    classes: int
+    pooling: Literal["none", "max", "fofe", "gated"] = "none"
+    alpha: float = 0.6
+    activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
+    embedding: int | None = None
+    tokens: bool = True
+    every: bool = True
+
+
 class NaiveHORNN(nn.Module):
-    """A Higher Order RNN as its equations read: a loop over time, one matrix product per order, readout inside.
+    """A Higher Order RNN as its equations read: a loop over time, one matrix product per order, readout inside."""
 
-    `inputs` words or features; `embedding` a table in front; `pooling` none, max, fofe or gated.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        hidden: int,
-        order: int,
-        classes: int,
-        *,
-        pooling: str = "none",
-        alpha: float = 0.6,
-        activation: str = "tanh",
-        embedding: int | None = None,
-        tokens: bool = True,
-        every: bool = True,
-    ) -> None:
+    def __init__(self, spec: Recurrent) -> None:
         super().__init__()
-        self.order, self.pooling, self.alpha, self.every = order, pooling, alpha, every
-        self.hidden, self.activation = hidden, getattr(torch, activation)
-        self.embedding = nn.Embedding(inputs, embedding) if embedding else nn.Identity()
-        one_hot = tokens and not embedding
+        self.spec = spec
+        self.activation = getattr(torch, spec.activation)
+        self.embedding = nn.Embedding(spec.inputs, spec.embedding) if spec.embedding else nn.Identity()
+        self.drive = self._dense()
+        self.feedback = nn.ModuleList(nn.Linear(spec.hidden, spec.hidden, bias=False) for _ in range(spec.order))
+        self.bias = nn.Parameter(torch.zeros(spec.hidden))
+        gates = spec.order if spec.pooling == "gated" else 0
+        self.gate_drive = nn.ModuleList(self._dense() for _ in range(gates))
+        self.gate_feedback = nn.ModuleList(nn.Linear(spec.hidden, spec.hidden) for _ in range(gates))
+        self.readout = nn.Linear(spec.hidden, spec.classes)
 
-        def dense() -> nn.Module:
-            return nn.Embedding(inputs, hidden) if one_hot else nn.Linear(embedding or inputs, hidden, bias=False)
-
-        self.drive = dense()
-        self.feedback = nn.ModuleList(nn.Linear(hidden, hidden, bias=False) for _ in range(order))
-        self.bias = nn.Parameter(torch.zeros(hidden))
-        gates = order if pooling == "gated" else 0
-        self.gate_drive = nn.ModuleList(dense() for _ in range(gates))
-        self.gate_feedback = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(gates))
-        self.readout = nn.Linear(hidden, classes)
+    def _dense(self) -> nn.Module:
+        """Return a matrix on the input; on a one-hot token that is a lookup."""
+        if self.spec.tokens and not self.spec.embedding:
+            return nn.Embedding(self.spec.inputs, self.spec.hidden)
+        return nn.Linear(self.spec.embedding or self.spec.inputs, self.spec.hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T) or (B, T, F) -> (B, T, classes), or (B, classes) for a readout at the last step."""
@@ -188,28 +191,28 @@ class NaiveHORNN(nn.Module):
 
     def run(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the output and the last states; state: (B, N, H) newest first."""
-        zero = torch.zeros(x.shape[0], self.hidden, dtype=self.bias.dtype)
-        history = [zero] * self.order if state is None else list(state.unbind(1))
+        zero = torch.zeros(x.shape[0], self.spec.hidden, dtype=self.bias.dtype)
+        history = [zero] * self.spec.order if state is None else list(state.unbind(1))
         outputs = []
         for t in range(x.shape[1]):
             h = self.step(self.embedding(x[:, t]), history)
             history = [h, *history[:-1]]
-            if self.every or t == x.shape[1] - 1:
+            if self.spec.every or t == x.shape[1] - 1:
                 outputs.append(self.readout(h))
-        return torch.stack(outputs, 1) if self.every else outputs[0], torch.stack(history, 1)
+        return torch.stack(outputs, 1) if self.spec.every else outputs[0], torch.stack(history, 1)
 
     def step(self, x: Tensor, history: list[Tensor]) -> Tensor:
         """x: (B,) tokens or (B, F); history: N times (B, H) -> (B, H)."""
         terms = [feedback(h) for feedback, h in zip(self.feedback, history, strict=True)]
-        if self.pooling == "fofe":
-            terms = [self.alpha**n * term for n, term in enumerate(terms, 1)]
-        if self.pooling == "gated":
+        if self.spec.pooling == "fofe":
+            terms = [self.spec.alpha**n * term for n, term in enumerate(terms, 1)]
+        if self.spec.pooling == "gated":
             gates = zip(self.gate_drive, self.gate_feedback, history, strict=True)
             terms = [torch.sigmoid(d(x) + f(h)) * term for (d, f, h), term in zip(gates, terms, strict=True)]
         pooled = terms[0]
         for term in terms[1:]:
-            pooled = torch.maximum(pooled, term) if self.pooling == "max" else pooled + term
-        return self.activation(self.drive(x) + pooled + self.bias)  # type: ignore[no-any-return]  # found by name
+            pooled = torch.maximum(pooled, term) if self.spec.pooling == "max" else pooled + term
+        return self.activation(self.drive(x) + pooled + self.bias)
 
 
 def masked_dense(conv: nn.Conv2d, starts: Sequence[int], channels: int) -> nn.Conv2d:
@@ -279,7 +282,7 @@ class RiR(nn.Module):
         r, t = self.stem_r(x), self.stem_t(x)
         for unit in self.units:
             r, t = unit(r, t)
-        return self.bn(self.conv(torch.cat([r, t], 1))).mean((2, 3))  # type: ignore[no-any-return]  # a module's call
+        return self.bn(self.conv(torch.cat([r, t], 1))).mean((2, 3))
 
 
 class SingleLayerResNet(nn.Module):
@@ -300,7 +303,7 @@ class SingleLayerResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, 3, H, W) -> (B, classes)."""
-        return self.fc(self.layers(self.stem(x)).mean((2, 3)))  # type: ignore[no-any-return]  # a module's call
+        return self.fc(self.layers(self.stem(x)).mean((2, 3)))
 
 
 class SingleLayer(nn.Module):
@@ -363,12 +366,12 @@ def hornn_pairs(source: nn.Module, twin: NaiveHORNN) -> list[tuple[Tensor, Tenso
     pairs.append((ours["input.drive.weight"], _weight(twin.drive)))
     if isinstance(twin.embedding, nn.Embedding):
         pairs.append((ours["input.embedding.weight"], twin.embedding.weight))
-    whole = ours.get("recurrence.feedback.weight")
+    whole, size = ours.get("recurrence.feedback.weight"), twin.spec.hidden
     for n, feedback in enumerate(twin.feedback):
         if whole is None:
             pairs.append((ours[f"recurrence.feedback{n + 1}.weight"], _weight(feedback)))
         else:
-            pairs.append((whole[:, n * twin.hidden : (n + 1) * twin.hidden], _weight(feedback)))
+            pairs.append((whole[:, n * size : (n + 1) * size], _weight(feedback)))
     pairs.append((ours["recurrence.bias.bias" if whole is None else "recurrence.feedback.bias"], twin.bias))
     for n, (drive, feedback) in enumerate(zip(twin.gate_drive, twin.gate_feedback, strict=True), 1):
         pairs.append((ours[f"gates.drive{n}.weight"], _weight(drive)))
