@@ -19,13 +19,13 @@ from archcost.writing import to_yaml
 
 
 def as_json(model: Model) -> str:
-    """Return a network's name and its graph, one node a line; codec.decode reads the value again."""
+    """Return a network's name and graph, one node a line; codec.decode reads what stands at `graph`."""
     value = codec.encode(model.graph)
     nodes = value.pop("nodes")
     assert isinstance(nodes, list)  # so does encode make it
-    head = json.dumps({"name": model.name, **value})
     lines = ",\n  ".join(json.dumps(node) for node in nodes)
-    return f'{head[:-1]}, "nodes": [\n  {lines}\n]}}\n'
+    name, head = json.dumps(model.name), json.dumps(value)[:-1]
+    return f'{{"name": {name}, "digest": "{model.digest}", "graph": {head}, "nodes": [\n  {lines}\n]}}}}\n'
 
 
 def as_yaml(model: Model) -> str:
@@ -65,9 +65,12 @@ def export(
 @contextmanager
 def _placed(target: Path) -> Iterator[Path]:
     """Yield a path beside `target`; what is written there is renamed into place at the end, or removed on an error."""
-    if "\0" in str(target) or (target.exists() and not target.is_file()):  # a device would be replaced by the rename
-        raise InputError(f"cannot write {quoted(str(target))}: not a regular file")
+    refused = InputError(f"cannot write {quoted(str(target))}: not a regular file")
+    if "\0" in str(target):
+        raise refused
     try:
+        if target.exists() and not target.is_file():  # a device would be replaced by the rename
+            raise refused
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
         os.close(handle)
         part = Path(name)

@@ -250,8 +250,8 @@ def _several(value: object, kind: type) -> tuple:  # type: ignore[type-arg]  # o
 def profiled(model: Model, request: Request, progress: Progress = silent) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
     plans = request.plans()
-    _check(request, plans)
-    net = _built(model, progress) if request.latency or request.witness else None
+    check(request, plans)
+    net = built(model, progress) if request.latency or request.witness else None
     seen, wrong = _witnessed(model, net, progress) if request.witness and net else (None, ())
     samples, failures = _all_measured(model.graph, net, request, progress) if request.latency and net else ((), ())
     warnings = [f"{_named(s)}: not stable: {why}" for s in samples if (why := summarise(s).why)]
@@ -260,7 +260,7 @@ def profiled(model: Model, request: Request, progress: Progress = silent) -> Pro
     return Profile(model, plans[0].batch, plans[0].dtype, seen, wrong, samples, failures, tuple(warnings))
 
 
-def _check(request: Request, plans: tuple[Plan, ...]) -> None:
+def check(request: Request, plans: tuple[Plan, ...]) -> None:
     """Raise InputError for a target or runtime that is not known, and for more threads than a target has CPUs."""
     for runtime in request.runtimes:
         runtimes.check(runtime)
@@ -281,7 +281,7 @@ def _all_measured(
     failures: list[str] = []
     for target, runtime, plan in itertools.product(request.targets, request.runtimes, request.plans()):
         try:
-            samples.append(_measured(graph, net, target, runtime, plan, progress))
+            samples.append(measured(graph, net, target, runtime, plan, progress))
         except TargetError as error:
             failures.append(f"{target}/{runtime}, batch {plan.batch}, {plan.dtype}: {error}")
     return tuple(samples), tuple(failures)
@@ -292,7 +292,7 @@ def _named(samples: Samples) -> str:
     return f"{samples.origin.target}/{samples.origin.runtime}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
 
 
-def _built(model: Model, progress: Progress) -> Net:
+def built(model: Model, progress: Progress) -> Net:
     """Return the network with weights but without drop-path: what inference runs."""
     from archcost.nets import build  # loads torch, which counting alone does not need
 
@@ -312,7 +312,8 @@ def _witnessed(model: Model, net: Net, progress: Progress) -> tuple[Witness, tup
     return seen, differences(model.cost, seen)
 
 
-def _measured(graph: Graph, net: Net, target: str, runtime: str, plan: Plan, progress: Progress) -> Samples:
+def measured(graph: Graph, net: Net, target: str, runtime: str, plan: Plan, progress: Progress) -> Samples:
+    """Return the raw seconds of a built network; raises TargetError where it does not fit or cannot run."""
     from archcost.nets import example  # loads torch
 
     what = f"measuring on {target}/{runtime}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
@@ -332,7 +333,7 @@ def _sparse_warnings(model: Model, like: Samples, progress: Progress) -> list[st
     plan = replace(like.plan, precision=0.1, time_s=min(0.5, like.plan.time_s / 10))
     for pair in pairs(model.graph):
         sparse_s, dense_s = (
-            summarise(_measured(graph, build(graph), like.origin.target, like.origin.runtime, plan, progress)).median_s
+            summarise(measured(graph, build(graph), like.origin.target, like.origin.runtime, plan, progress)).median_s
             for graph in (pair.sparse, pair.dense)
         )
         if sparse_s > dense_s:

@@ -77,7 +77,9 @@ def save_onnx(model: Model, path: Path, seed: int, batch: int | None) -> tuple[s
 def _runtime() -> ModuleType:
     """Return ONNX Runtime; raises InputError where one of the packages of the extra is missing."""
     try:
-        return [import_module(name) for name in _PACKAGES][-1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [import_module(name) for name in _PACKAGES][-1]
     except ImportError as error:
         why = shorten(" ".join(str(error).split()), 120)
         raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install 'archcost[onnx]'") from None

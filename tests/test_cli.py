@@ -195,7 +195,7 @@ def test_a_failing_target_is_exit_3_and_the_rest_is_there(
     def failing(*_: object) -> None:
         raise TargetError("no power")
 
-    monkeypatch.setattr(profiling, "_measured", failing)
+    monkeypatch.setattr(profiling, "measured", failing)
     code, out, err = run(capsys, "profile", small, "--no-witness")
     assert (3, True, True) == (code, "parameters" in out, "no power" in err)
 
@@ -204,7 +204,7 @@ def test_our_own_bug_is_exit_70(
     capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unexpected error is told in one line; the traceback only with --debug."""
-    monkeypatch.setattr(profiling, "_built", lambda *_: {}["gone"])
+    monkeypatch.setattr(profiling, "built", lambda *_: {}["gone"])
     code, _, err = run(capsys, "profile", small)
     assert (70, True, False) == (code, "internal error: KeyError: 'gone'" in err, "Traceback" in err)
     assert "Traceback" in run(capsys, "profile", small, "--debug")[2]
@@ -216,7 +216,7 @@ def test_interrupted_is_130(capsys: pytest.CaptureFixture[str], small: str, monk
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(profiling, "_built", interrupted)
+    monkeypatch.setattr(profiling, "built", interrupted)
     code, out, err = run(capsys, "profile", small)
     assert (130, "", "archcost: interrupted") == (code, out, err.strip())
 

@@ -62,7 +62,7 @@ def fail_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object) -> None:
         raise TargetError("no power \x1b[2J")
 
-    monkeypatch.setattr(profiling, "_measured", failing)
+    monkeypatch.setattr(profiling, "measured", failing)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_line_per_limit_with_limit_actual_and_share(capsys: pytest.CaptureFixt
 
 def test_counts_alone_are_not_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a limit on latency nothing is built and nothing measured."""
-    monkeypatch.setattr(profiling, "_built", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr(profiling, "built", lambda *_: pytest.fail("built"))
     assert checked(capsys)[0] == 0
 
 
@@ -284,7 +284,7 @@ def test_our_own_bug_is_exit_70_and_interrupted_130(
         def broken(*_: object, error: BaseException = error) -> None:
             raise error
 
-        monkeypatch.setattr(profiling, "_built", broken)
+        monkeypatch.setattr(profiling, "built", broken)
         assert code == checked(capsys, *FAKE)[0]
         assert code == run(capsys, "compare", "small.yaml", "other.yaml", *FAKE)[0]
 

@@ -83,7 +83,7 @@ def test_wrong_requests_are_refused_before_anything_is_built(
     asked: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name or number that cannot be is an InputError that says what is allowed, and nothing is built for it."""
-    monkeypatch.setattr(profiling, "_built", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr(profiling, "built", lambda *_: pytest.fail("built"))
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         archcost.profile("resnet-20", **asked)  # type: ignore[arg-type]  # wrong on purpose
 

@@ -16,8 +16,11 @@ from typing import NoReturn
 import click
 
 from archcost import __version__
+from archcost.cli.check import check
+from archcost.cli.compare import compare
 from archcost.cli.lists import completion, example, schema, targets
 from archcost.cli.profile import profile
+from archcost.cli.suggest import suggest
 from archcost.errors import ArchcostError, InputError, visible
 
 INTERNAL, INTERRUPTED, TERMINATED = 70, 130, 143
@@ -29,7 +32,7 @@ def cli() -> None:
     """What a network costs, where the cost sits, and what it takes on this device."""
 
 
-for _command in (profile, example, schema, targets, completion):
+for _command in (profile, compare, check, suggest, example, schema, targets, completion):
     cli.add_command(_command)
 
 

@@ -47,7 +47,7 @@ def targets(as_json: bool) -> None:
 @click.argument("name")
 @debugged
 def schema(name: str) -> None:
-    """Print the JSON Schema of a file format: model."""
+    """Print the JSON Schema of a file format: model or budget."""
     from archcost import schema as schemas  # loads pydantic
 
     if name not in schemas.NAMES:

@@ -90,7 +90,7 @@ def _place(asked: Request) -> tuple[str, Plan]:
     from archcost import profiling
 
     plans = asked.plans()
-    profiling._check(asked, plans)
+    profiling.check(asked, plans)
     (target, *others), (runtime, *more) = asked.targets, asked.runtimes
     if others or more or len(plans) > 1:
         raise InputError("changes are measured in one way; allowed: one target, runtime, batch, dtype and threads")
@@ -118,7 +118,7 @@ def _beside(report: Report, asked: Request) -> Report:
     from archcost import profiling
 
     plan = replace(report.plan, time_s=report.plan.time_s / (len(report.shown) * 2 * _TURNS))
-    original = report.model.graph, profiling._built(report.model, progress)
+    original = report.model.graph, profiling.built(report.model, progress)
     pairs: dict[int, Timed] = {}
     failures = []
     for i, (number, suggestion) in enumerate(report.shown.items(), 1):
@@ -137,13 +137,13 @@ def _by_turns(original: tuple[Graph, Net], suggestion: Suggestion, asked: Reques
     from archcost.measured import summarise
 
     changed = read.expand(document.load(suggestion.yaml, "changed.yaml"))
-    sides = original, (changed.graph, profiling._built(changed, profiling.silent))
+    sides = original, (changed.graph, profiling.built(changed, profiling.silent))
     taken: tuple[list[Samples], list[Samples]] = ([], [])
     for turn in range(_TURNS):
         for side in (0, 1) if turn % 2 == 0 else (1, 0):
             graph, net = sides[side]
             where = asked.targets[0], asked.runtimes[0]
-            taken[side].append(profiling._measured(graph, net, *where, plan, profiling.silent))
+            taken[side].append(profiling.measured(graph, net, *where, plan, profiling.silent))
     return Timed(*(summarise(_pooled(parts)) for parts in taken))
 
 

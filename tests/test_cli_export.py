@@ -1,0 +1,183 @@
+"""archcost export as users meet it: output, exit codes, files that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import archcost
+from archcost import cli, codec, exporting, programs
+
+SMALL = "family: nin\ninput: [3, 8, 8]\nclasses: 4\nlayers: [{kernel: 3, widths: [6, 4]}]\n"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    """A small network's file, in a folder of its own."""
+    path = tmp_path / "models" / "small.yaml"
+    path.parent.mkdir()
+    path.write_text(SMALL, "utf-8")
+    return str(path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of `archcost export`."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(["export", *arguments])
+    out, err = capsys.readouterr()
+    assert isinstance(end.value.code, int)
+    return end.value.code, out, err
+
+
+def test_texts_are_printed_or_written(capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path) -> None:
+    """json and yaml go to standard output, with -o the same text into the file and nothing to the terminal."""
+    for to in ("json", "yaml"):
+        code, out, err = run(capsys, small, "--to", to)
+        assert (0, "") == (code, err)
+        path = tmp_path / f"small.{to}"
+        assert (0, "", "") == run(capsys, small, "--to", to, "-o", str(path))
+        assert out == path.read_text("utf-8")
+
+
+def test_yaml_can_be_profiled_and_json_decoded(capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path) -> None:
+    """What was printed is the network, overrides included."""
+    change = ("--set", "layers.0.widths=[5, 4]")
+    expected = archcost.load(small, [change[1]]).digest
+    path = tmp_path / "again.yaml"
+    path.write_text(run(capsys, small, *change, "--to", "yaml")[1], "utf-8")
+    value = json.loads(run(capsys, small, *change, "--to", "json")[1])
+    assert (expected, expected) == (archcost.load(path).digest, codec.digest(codec.decode(value["graph"])))
+
+
+def test_pt2_is_written_and_described(capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path) -> None:
+    """Input, untrained weights and the comparison are said on standard output; only the file is there."""
+    path = tmp_path / "small.pt2"
+    code, out, _ = run(capsys, small, "--to", "pt2", "-o", str(path), "--seed", "3", "--batch", "2")
+    assert 0 == code
+    for text in (
+        "input (2, 3, 8, 8), float32",
+        "initialised with seed 3: not trained",
+        "torch.export.load differs by 0 ",
+    ):
+        assert text in out
+    assert ["models", "small.pt2"] == sorted(each.name for each in tmp_path.iterdir())
+
+
+def test_sequences_are_said_to_be_unrolled(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A recurrent network's file takes the counted number of steps; the output tells."""
+    tiny = ("--set", "hidden=4", "--set", "input={steps: 3, vocab: 7}")
+    out = run(capsys, "hornn-3", *tiny, "--to", "pt2", "-o", str(tmp_path / "net.pt2"))[1]
+    assert "input (batch, 3), int64; any batch" in out
+    assert "unrolled: 3 steps, no other length" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing argument 'MODEL'"),
+        (("resnet-20",), "Missing option '--to'"),
+        (("resnet-20", "--to", "tflite"), "'tflite' is not one of 'json', 'yaml', 'onnx', 'pt2'"),
+        (("resnet-20", "--to", "onnx"), "--to onnx needs -o FILE"),
+        (("resnet-20", "--to", "pt2"), "--to pt2 needs -o FILE"),
+        (("resnet-20", "--to", "json", "--batch", "2"), "--batch: json holds no batch"),
+        (("resnet-20", "--to", "pt2", "-o", "x", "--batch", "0"), "0 is not in the range"),
+        (("resnet-20", "--to", "pt2", "-o", "x", "--seed", "-1"), "-1 is not in the range"),
+        (("resnet-20", "--to", "pt2", "-o", "x", "--batch", "2147483648"), "too large to export"),
+        (("resnet-20", "--to", "pt2", "-o", "nowhere/net.pt2"), "cannot write 'nowhere/net.pt2'"),
+        (("resnet-20", "--to", "json", "-o", "nowhere/net.json"), "cannot write 'nowhere/net.json'"),
+        (("resnet-20", "--to", "json", "-o", "."), "is a directory"),
+        (("resnet-5", "--to", "json"), "neither a file nor a shipped network"),
+        (("resnet-20", "--to", "json", "--set", "widht=3"), "(did you mean 'widths'?)"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_2(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    """What a user got wrong is said on standard error, without a traceback; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert (2, "") == (code, out)
+    assert message in err
+    assert "Traceback" not in err
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_exit_2_and_names_the_extra(
+    capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without ONNX Runtime the message is what to install."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, out, err = run(capsys, small, "--to", "onnx", "-o", str(tmp_path / "small.onnx"))
+    assert (2, "") == (code, out)
+    assert "pip install 'archcost[onnx]'" in err
+    assert [tmp_path / "models"] == list(tmp_path.iterdir())
+
+
+def test_a_failed_check_is_exit_3_and_leaves_no_file(
+    capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that computes something else is not kept."""
+    monkeypatch.setattr(programs, "PT2_TOLERANCE", -1.0)
+    code, out, err = run(capsys, small, "--to", "pt2", "-o", str(tmp_path / "small.pt2"))
+    assert (3, "", True) == (code, out, "differs by" in err)
+    assert [tmp_path / "models"] == list(tmp_path.iterdir())
+
+
+def test_interrupted_leaves_no_file(
+    capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a program is compared ends with 130 and removes what was half-written."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(programs, "compared", interrupted)
+    assert 130 == run(capsys, small, "--to", "pt2", "-o", str(tmp_path / "small.pt2"))[0]
+    assert [tmp_path / "models"] == list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are POSIX")
+def test_a_full_disk_is_said(small: str, tmp_path: Path) -> None:
+    """Where the file does not fit, one message says so, and nothing of it is left."""
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "from archcost import exporting, load; from archcost.errors import InputError\n"
+        f"try: exporting.export(load({small!r}), 'pt2', {str(tmp_path / 'small.pt2')!r})\n"
+        "except InputError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120, check=False)
+    assert done.stdout.startswith(b"cannot write "), done.stderr.decode()
+    assert [tmp_path / "models"] == list(tmp_path.iterdir())
+
+
+def test_the_choices_are_those_of_the_library() -> None:
+    """The command lists its formats itself, so that --help loads nothing; they are the same."""
+    from archcost.cli.export import _FORMATS, _TEXTS
+
+    assert (exporting.FORMATS, tuple(exporting.TEXTS)) == (_FORMATS, _TEXTS)
+
+
+@pytest.mark.parametrize("to", ["json", "yaml"])
+def test_texts_load_no_torch(to: str) -> None:
+    """A network is written as text in a fraction of the time that torch takes to load."""
+    script = (
+        "import sys; from archcost import exporting, load;"
+        f"exporting.TEXTS[{to!r}](load('resnet-20')); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    assert (b"False\n", b"") == (done.stdout, done.stderr)
+
+
+def test_help_says_that_weights_are_untrained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody takes the file for a trained network."""
+    words = " ".join(run(capsys, "--help")[1].split())
+    assert "weights as initialised, not trained" in words
+    assert "pip install 'archcost[onnx]'" in words
