@@ -34,8 +34,9 @@ class Net(nn.Module):
     def __init__(self, graph: Graph, recipe: Recipe = PLAIN, *, layers: Mapping[str, Call] | None = None) -> None:
         super().__init__()
         self.graph, self.recipe = graph, recipe
+        self._keeps_alone = _trains_alone(graph, recipe)
         if layers is None:
-            self.calls: Mapping[str, Call] = _made(graph, alone=_trains_alone(graph, recipe))
+            self.calls: Mapping[str, Call] = _made(graph, alone=self._keeps_alone)
         else:
             self.calls = {node.name: layers[node.name] for node in graph.nodes if node.name in layers}
         self.layers = _tree(self.calls)
@@ -67,10 +68,13 @@ class Net(nn.Module):
     def restricted(self, graph: Graph, *, alone: bool = False) -> Net:
         """Return a network that runs `graph`, a restriction of this one's, with this one's weights.
 
+        The layers are this one's: `eval()` or `train()` on the part changes them here too.
+
         `alone`: with the batch-norm statistics of columns that run alone, where this network keeps them.
         """
         part = Net(graph, Recipe(self.recipe.init), layers=self.calls)
-        part._compile(alone=alone and _trains_alone(self.graph, self.recipe))
+        part._keeps_alone = self._keeps_alone
+        part._compile(alone=alone and self._keeps_alone)
         return part.train(self.training)
 
     def column(self, column: int) -> Net:

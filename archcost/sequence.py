@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from archcost.errors import InputError
 from archcost.graph import Graph, Node, recurrent
 from archcost.layers import Call, Dense
 from archcost.liveness import in_place
@@ -61,6 +62,8 @@ class Recurrence:
 
     def __call__(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """x: (B, T) tokens or (B, T, F); state: (B, N, H) newest first -> output, state behind the last step."""
+        if not x.shape[1]:
+            raise InputError(f"given a sequence of no steps, {tuple(x.shape)}; allowed: at least one")
         values: list[Tensor | None] = [x, *[None] * (self.length - 1)]
         last = execute(self.before, values) if self.before else x
         history = self._history(last if state is None else state, x.shape[0], state)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from twins import NaiveHORNN, Recurrent, copy_hornn, hornn_pairs
 
 from archcost import nets
+from archcost.errors import InputError
 from archcost.graph import Builder, Graph, recurrent
 from archcost.nets import Net
 from archcost.ops import Act, Input, Join, Last, Linear, Recall, Scale
@@ -238,6 +239,13 @@ def test_folded_weights_follow_an_optimiser() -> None:
     weighted(net(x)).backward()
     optimiser.step()
     assert_fresh(net, x)
+
+
+def test_a_sequence_of_no_steps_is_refused() -> None:
+    """A sequence without steps is the caller's mistake, said with its shape."""
+    _, net = fofe()
+    with pytest.raises(InputError, match=r"given a sequence of no steps, \(2, 0\)"):
+        net(torch.zeros(2, 0, dtype=torch.int64))
 
 
 def test_folded_weights_follow_a_write() -> None:
