@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from archcost.cost import Cost, count
+from archcost.cost import Cost, Total, count
 from archcost.drawing_boxes import Box, Scheme, scheme, shown
 from archcost.drawing_grid import LINE, MARGIN, NAMED, PAD, wide
 from archcost.drawing_layout import Edge, Frame, Placed, Point, layout
@@ -105,7 +105,7 @@ def _frames(frames: Iterable[Frame], cost: Cost) -> Iterator[str]:
         yield f'<rect class="frame" x="{frame.x}" y="{frame.y}" width="{frame.width}" height="{frame.height}" rx="10"/>'
         y = frame.y + 24
         for group in frame.groups:
-            total = totals[group]
+            total = totals.get(group, Total())  # a group of the input alone has no row
             yield f'<text class="group" x="{frame.x + 14}" y="{y}">{escape(shorten(shown(group), _NAME))}</text>'
             for n, line in enumerate((f"{scaled(total.params)} params", f"{scaled(total.macs)} MACs"), 1):
                 yield f'<text class="name soft" x="{frame.x + 14}" y="{y + 16 * n}">{line}</text>'

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never
 
-from archcost.cost import Cost, Row, Total
+from archcost.cost import Cost, Row, listed
 from archcost.errors import shorten, visible
 from archcost.graph import Graph, readers
 from archcost.ops import (
@@ -148,20 +148,12 @@ def _group_box(graph: Graph, cost: Cost, positions: Sequence[int]) -> Box:
     last = graph.nodes[positions[-1]]
     if len(positions) == 1:
         return _chain_box(graph, cost, positions)
-    total = sums(cost.rows[i] for i in positions)
+    total = listed(tuple(cost.rows[i] for i in positions)).total
     facts = (("nodes", grouped(total.rows)), ("params", grouped(total.params)), ("MACs", grouped(total.macs)))
     name = shown(last.group) or "no group"
     lines = ((name, ""), *facts)
     tip = (f"{name}: {facts[0][1]} nodes", f"{facts[1][1]} params, {facts[2][1]} MACs")
     return Box(lines, tip, "plain", last.group, None, dimensions(last.shape))
-
-
-def sums(rows: Iterable[Row]) -> Total:
-    """Return what some rows cost together."""
-    total = Total()
-    for row in rows:
-        total = total.plus(row)
-    return total
 
 
 def _tip(row: Row) -> str:

@@ -110,8 +110,11 @@ def _quiet(what: str) -> Iterator[None]:
     except (ArchcostError, OSError):
         raise
     except Exception as error:
-        words = shorten(" ".join(str(error).split()), 300)
-        raise TargetError(f"{what} cannot export this network: {type(error).__name__}: {visible(words)}") from error
+        first: BaseException = error
+        while first.__cause__ is not None:  # exporters wrap what went wrong in advice
+            first = first.__cause__
+        words = shorten(" ".join(str(first).split()), 300)
+        raise TargetError(f"{what} cannot export this network: {type(first).__name__}: {visible(words)}") from error
     finally:
         for logger, level in loggers:
             logger.setLevel(level)

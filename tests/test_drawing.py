@@ -284,6 +284,16 @@ def test_an_input_alone_is_drawn() -> None:
     parsed(draw(chain(Input((3, 2, 2)))))
 
 
+def test_an_input_in_a_group_of_its_own_is_drawn() -> None:
+    """A group without a cost has a frame like any other."""
+    b = Builder()
+    with b.group("source"):
+        x = b.add("input", Input((1, 2, 2)))
+    with b.group("rest"):
+        b.add("relu", Act("relu"), x)
+    assert {"source", "rest", "0 MACs"} <= set(texts(draw(b.graph())))
+
+
 def test_columns_that_are_no_lanes_are_drawn_all_the_same() -> None:
     """Two nodes of one column side by side, as no fractal network has them, do not cover each other."""
     b = Builder()

@@ -208,10 +208,10 @@ def test_a_file_that_computes_something_else_is_not_written(
 
 
 def test_what_an_exporter_raises_is_a_target_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exporter that fails is named with its own words; nothing is left."""
+    """An exporter that fails is named with the words of its first cause; nothing is left."""
 
     def failing(*_: object, **__: object) -> None:
-        raise RuntimeError("no such\noperator \x1b[2J")
+        raise ValueError("good advice") from RuntimeError("no such\noperator \x1b[2J")
 
     monkeypatch.setattr(torch.export, "export", failing)
     message = r"torch.export cannot export this network: RuntimeError: no such operator \\x1b\[2J"

@@ -18,6 +18,8 @@ import click
 from archcost import __version__
 from archcost.cli.check import check
 from archcost.cli.compare import compare
+from archcost.cli.draw import draw
+from archcost.cli.export import export
 from archcost.cli.lists import completion, example, schema, targets
 from archcost.cli.profile import profile
 from archcost.cli.suggest import suggest
@@ -32,7 +34,7 @@ def cli() -> None:
     """What a network costs, where the cost sits, and what it takes on this device."""
 
 
-for _command in (profile, compare, check, suggest, example, schema, targets, completion):
+for _command in (profile, compare, check, suggest, draw, export, example, schema, targets, completion):
     cli.add_command(_command)
 
 
