@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from archcost import codec
-from archcost.errors import InputError, quoted, unknown
-from archcost.files import write_whole
+from archcost.errors import InputError, unknown
+from archcost.files import placed, write_whole
 from archcost.read import Model
 from archcost.writing import to_yaml
 
@@ -58,32 +56,5 @@ def export(
         return ()
     place, name = PROGRAMS[to]
     save: Callable[[Model, Path, int, int | None], tuple[str, ...]] = getattr(import_module(place), name)
-    with _placed(Path(path)) as part:
+    with placed(Path(path)) as part:
         return save(model, part, seed, batch)
-
-
-@contextmanager
-def _placed(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target`; what is written there is renamed into place at the end, or removed on an error."""
-    refused = InputError(f"cannot write {quoted(str(target))}: not a regular file")
-    if "\0" in str(target):
-        raise refused
-    try:
-        if target.exists() and not target.is_file():  # a device would be replaced by the rename
-            raise refused
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
-        os.close(handle)
-        part = Path(name)
-        try:
-            yield part
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-            mask = os.umask(0o022)
-            os.umask(mask)
-            part.chmod(0o666 & ~mask)
-            part.replace(target)
-        finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
-    except OSError as error:
-        raise InputError(f"cannot write {quoted(str(target))}: {error.strerror or error}") from error

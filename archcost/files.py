@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from archcost.errors import InputError, quoted
@@ -12,22 +13,36 @@ from archcost.errors import InputError, quoted
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` beside `path` and rename it into place; raises InputError where that cannot be done."""
-    target = Path(path)
+    with placed(Path(path)) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def placed(target: Path) -> Iterator[Path]:
+    """Yield a path beside `target`; what is written there is renamed into place at the end, or removed on an error.
+
+    Raises InputError where nothing can be written, or `target` is a device or folder, which a rename would replace.
+    """
+    refused = InputError(f"cannot write {quoted(str(target))}: not a regular file")
+    if "\0" in str(target):
+        raise refused
     try:
+        if target.exists() and not target.is_file():
+            raise refused
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
+        os.close(handle)
+        part = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
+            yield part
+            with part.open("rb") as file:
                 os.fsync(file.fileno())
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(target)
+            part.chmod(0o666 & ~_umask())
+            part.replace(target)
         finally:
             with suppress(FileNotFoundError):
-                Path(name).unlink()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"cannot write {quoted(str(target))}: {reason}") from None
+                part.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write {quoted(str(target))}: {error.strerror or error}") from error
 
 
 def _umask() -> int:
