@@ -67,6 +67,9 @@ class Graph:
         object.__setattr__(self, "works", works)
         _check_whole(self)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Graph:
+        return self  # a value: a copy of what cannot change is itself
+
     @classmethod
     def _derived(cls, nodes: tuple[Node, ...], works: tuple[Work, ...], steps: int | None) -> Graph:
         """Return the graph of nodes a Builder has derived: each is right in itself, only the whole is checked."""

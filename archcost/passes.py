@@ -1,0 +1,309 @@
+"""One pass of a module under the count: forward alone, or a training step with its backward.
+
+A copy runs, on meta tensors where it can; where its course depends on values, or an operator knows no meta tensors, a
+copy with data. A module that cannot be copied runs itself, and is put back as it was.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from threading import RLock
+from typing import Any, Final, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archcost import copies
+from archcost.dispatching import Calls, Counting
+from archcost.lifetimes import Lifetimes
+from archcost.untouched import settings, untouched
+
+Args: TypeAlias = Sequence[object]
+Kwargs: TypeAlias = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A module and the arguments of one call of it."""
+
+    module: nn.Module
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = None  # type: ignore[assignment]  # set below: a frozen default must not be shared
+
+    def __post_init__(self) -> None:
+        if self.kwargs is None:
+            object.__setattr__(self, "kwargs", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass did.
+
+    peak_bytes: the most that was alive at once, inputs with it and weights without; inputs_bytes: of the inputs alone;
+    real_because: why it ran on data and not on meta tensors, empty where it did not.
+    """
+
+    calls: Calls
+    peak_bytes: int
+    inputs_bytes: int
+    real_because: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPass:
+    """What a forward and a backward pass did; saved_bytes: what autograd kept between them, weights and inputs apart.
+
+    peak_bytes: the most alive at once, inputs and gradients with it, weights without.
+    """
+
+    forward: Calls
+    backward: Calls
+    saved_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A call that may be run: `ours` where its module is a copy, `hollow` where all its tensors are on meta."""
+
+    call: Call
+    weights: Sequence[Tensor]
+    ours: bool
+    hollow: bool
+
+
+def forward(call: Call) -> Pass:
+    """Return what a call does in evaluation mode without gradients; raises what the module raises on real tensors."""
+    try:
+        return _forward(_on_meta(call), "")
+    except Exception as error:  # a copy on meta may fail in any way: the run on data decides
+        because = _reason(error)
+    with _on_data(call) as ready:
+        return _forward(ready, because)
+
+
+def training(call: Call) -> TrainingPass:
+    """Return what a training step does, its loss the sum of all outputs; raises what the module raises."""
+    try:
+        return _training(_on_meta(call))
+    except Exception:  # noqa: S110  # as above, and the forward pass has told why
+        pass
+    with _on_data(call) as ready:
+        return _training(ready)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _on_meta(call: Call) -> _Ready:
+    args = copies.mapped(call.args, copies.hollow)
+    kwargs = copies.mapped(dict(call.kwargs), copies.hollow)
+    module, weights = copies.on_meta(call.module)
+    return _Ready(Call(module, args, kwargs), weights, ours=True, hollow=True)  # type: ignore[arg-type]  # as it was
+
+
+@contextmanager
+def _on_data(call: Call) -> Iterator[_Ready]:
+    """Yield the call on a copy with data, or of the module itself, which is put back as it was."""
+    with ExitStack() as stack:
+        try:
+            module, ours = copies.real(call.module), True
+        except Exception:  # locks, generators, open files: what cannot be copied
+            stack.enter_context(untouched(call.module))
+            module, ours = call.module, False
+        yield _Ready(Call(module, call.args, call.kwargs), list(copies.tensors(module)), ours, hollow=False)
+
+
+def _counting(ready: _Ready) -> Counting:
+    weights = [tensor for tensor in ready.weights if not copies.is_lazy(tensor)]
+    return Counting(Lifetimes(weights, found((ready.call.args, ready.call.kwargs))), hollow=ready.hollow)
+
+
+def _forward(ready: _Ready, because: str) -> Pass:
+    mode, call = _counting(ready), ready.call
+    with _quiet(), torch.no_grad(), _tracked(ready, mode, None, training=False):
+        with mode:
+            call.module(*call.args, **call.kwargs)
+    return Pass(mode.calls, mode.lifetimes.peak_bytes, mode.lifetimes.inputs_bytes, because)
+
+
+def _training(ready: _Ready) -> TrainingPass:
+    mode, nodes, call = _counting(ready), _Nodes(), ready.call
+    for parameter in call.module.parameters():
+        parameter.grad = None
+    with _quiet(), torch.enable_grad(), _tracked(ready, mode, nodes, training=True):
+        with mode:
+            outputs = [t for t in found(call.module(*call.args, **call.kwargs)) if t.requires_grad]
+        nodes.claim(outputs, "")
+        ahead, mode.calls = mode.calls, Calls()
+        loss = [t.sum().real if t.is_complex() else t.sum() for t in outputs]
+        outputs.clear()
+        saved_bytes = mode.lifetimes.now_bytes - mode.lifetimes.inputs_bytes
+        mode.place = lambda: mode.path[-1] if len(mode.path) > 1 else nodes.place()
+        with mode:
+            if loss:
+                torch.autograd.backward(loss)
+    return TrainingPass(ahead, mode.calls, saved_bytes, mode.lifetimes.peak_bytes)
+
+
+def found(value: object) -> list[Tensor]:
+    """Return the tensors in tuples, lists, dicts and dataclasses, as deep as they stand."""
+    match value:
+        case Tensor():
+            return [value]
+        case Mapping():
+            return [t for part in value.values() for t in found(part)]
+        case tuple() | list() | set():
+            return [t for part in value for t in found(part)]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return [t for f in fields(value) for t in found(getattr(value, f.name))]
+        case _:
+            return []
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Run with torch's settings as a count needs them, and leave them as they were.
+
+    The attention fast path and torch.compile hide operators.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(settings())
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # the caller's own runs will warn; a count need not
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(_fused_attention())
+        torch.manual_seed(0)
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+
+
+_PATCHING: Final = RLock()
+
+
+@contextmanager
+def _fused_attention() -> Iterator[None]:
+    """Let scaled_dot_product_attention on meta be the fused operator that it is on a CPU, which keeps no scores.
+
+    torch decides it in C++ by the device, so the Python name is exchanged for a while; it does what it did for all
+    tensors that are not on meta. The lock keeps two threads from putting back each other's.
+    """
+    own = functional.scaled_dot_product_attention
+
+    def attention(*args: Any, **kwargs: Any) -> Tensor:
+        if not _fusable(*args, **kwargs):
+            return own(*args, **kwargs)
+        query, key, value, mask, causal, scale = _attention_of(*args, **kwargs)
+        fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        result: Tensor = fused(query, key, value, 0.0, causal, attn_mask=mask, scale=scale)[0]
+        return result
+
+    with _PATCHING:
+        functional.scaled_dot_product_attention = attention
+        try:
+            yield
+        finally:
+            functional.scaled_dot_product_attention = own
+
+
+def _attention_of(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    *rest: Any,
+    **named: Any,
+) -> tuple[Any, ...]:
+    """Return what the fused operator takes of scaled_dot_product_attention's arguments."""
+    causal = rest[1] if len(rest) > 1 else named.get("is_causal", False)
+    scale = rest[2] if len(rest) > 2 else named.get("scale")
+    return query, key, value, attn_mask, causal, scale
+
+
+_FUSABLE: Final = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
+
+
+def _fusable(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *rest: Any, **named: Any
+) -> bool:
+    """Return whether torch's CPU kernel would be taken: no dropout, four dimensions, heads of one size.
+
+    aten/src/ATen/native/transformers/sdp_utils_cpp.cpp, use_flash_attention_cpp.
+    """
+    dropout = rest[0] if rest else named.get("dropout_p", 0.0)
+    tensors = (query, key, value)
+    return (
+        dropout == 0.0
+        and all(t.is_meta and t.dim() == 4 and t.dtype is query.dtype and t.stride(-1) == 1 for t in tensors)
+        and query.dtype in _FUSABLE
+        and query.shape[-1] == key.shape[-1] == value.shape[-1]
+        and query.shape[0] == key.shape[0] == value.shape[0]
+        and (attn_mask is None or not (attn_mask.requires_grad or attn_mask.dim() not in (2, 4)))
+        and all(0 not in t.shape for t in tensors)
+    )
+
+
+class _Nodes:
+    """Which module an autograd node belongs to: a module's are those between its inputs and its outputs."""
+
+    def __init__(self) -> None:
+        self.paths: dict[Any, str] = {}
+
+    def claim(self, tensors: Sequence[Tensor], path: str) -> None:
+        """Give every node behind the tensors that has no module yet to the module at `path`."""
+        waiting = [t.grad_fn for t in tensors if t.grad_fn is not None]
+        while waiting:
+            node = waiting.pop()
+            if node not in self.paths:
+                self.paths[node] = path
+                waiting += [before for before, _ in node.next_functions if before is not None]
+
+    def place(self) -> str:
+        """Return the module of the node that runs now."""
+        return self.paths.get(torch._C._current_autograd_node(), "")
+
+
+@contextmanager
+def _tracked(ready: _Ready, mode: Counting, nodes: _Nodes | None, *, training: bool) -> Iterator[None]:
+    """Set the training flags, and let the mode know which part runs: each part's forward is wrapped, by its path.
+
+    A copy is thrown away, so nothing is put back there.
+    """
+    before = [(part, part.__dict__.get("forward"), part.training) for _, part in copies.parts(ready.call.module)]
+    for path, part in copies.parts(ready.call.module):
+        part.__dict__["training"] = training
+        part.__dict__["forward"] = _telling(path, part.forward, mode, nodes)
+    try:
+        yield
+    finally:
+        for part, own, flag in before if not ready.ours else ():
+            part.__dict__["training"] = flag
+            part.__dict__.pop("forward")
+            if own is not None:
+                part.__dict__["forward"] = own
+
+
+def _telling(path: str, inner: Callable[..., Any], mode: Counting, nodes: _Nodes | None) -> Callable[..., Any]:
+    stack, runs = mode.path, mode.calls.runs
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if nodes is not None:
+            nodes.claim(found((args, kwargs)), stack[-1])
+        stack.append(path)
+        runs[path] = runs.get(path, 0) + 1
+        try:
+            result = inner(*args, **kwargs)
+        finally:
+            stack.pop()
+        if nodes is not None:
+            nodes.claim(found(result), path)
+        return result
+
+    run.__wrapped__ = inner  # type: ignore[attr-defined]  # what asks for the signature sees the forward's own
+    return run

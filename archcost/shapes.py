@@ -1,0 +1,162 @@
+"""Results on meta without asking torch: its own shape functions are Python and take up to 4 ms a call.
+
+Each function here gives (shape, strides, type) of what an operator would return, or None where the call is not one of
+the plain ones it knows; torch is asked then. tests/test_shapes.py compares every one with torch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+
+class Form(NamedTuple):
+    """What a tensor on meta is."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+
+
+Result: TypeAlias = Form | list["Result"] | None | int | float | bool
+"""What an operator returned: a tensor's form, several, or what is no tensor."""
+
+
+def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the strides of a contiguous tensor."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
+def _form(x: Tensor) -> Form:
+    return Form(tuple(x.shape), x.stride(), x.dtype)
+
+
+def _dense(x: Tensor) -> bool:
+    return x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
+
+
+def _pointwise(args: Sequence[Any]) -> Form | None:
+    """Values of one shape, strides and floating type, and numbers; or a whole one and what is broadcast to it."""
+    given = [a for a in args if isinstance(a, Tensor)]
+    x = given[0]
+    if not x.is_floating_point() or any(a.dtype is not x.dtype for a in given):
+        return None
+    if any(isinstance(a, complex) for a in args):
+        return None
+    if all(a.shape == x.shape and a.stride() == x.stride() for a in given) and _dense(x):
+        return _form(x)
+    if not all(a.is_contiguous() for a in given):
+        return None
+    shape = torch.broadcast_shapes(*(a.shape for a in given))
+    return Form(tuple(shape), contiguous(shape), x.dtype) if shape == x.shape else None
+
+
+def _convolution(args: Sequence[Any]) -> Form | None:
+    """(x, weight, bias, stride, padding, dilation, transposed, output padding, groups): torch.nn.Conv2d's formulas."""
+    x, weight, _, stride, padding, dilation, transposed, more, groups = args
+    if not (x.is_contiguous() and weight.is_contiguous()):
+        return None  # channels_last in, channels_last out: torch knows
+    sides = []
+    for i, size in enumerate(x.shape[2:]):
+        step, pad, spread = (v[i if len(v) > 1 else 0] for v in (stride, padding, dilation))
+        reach = spread * (weight.shape[2 + i] - 1)
+        if transposed:
+            sides.append((size - 1) * step - 2 * pad + reach + more[i if len(more) > 1 else 0] + 1)
+        else:
+            sides.append((size + 2 * pad - reach - 1) // step + 1)
+    expected = weight.shape[0] if transposed else weight.shape[1] * groups
+    if x.shape[1] != expected or x.dtype is not weight.dtype or min(sides, default=1) < 1:
+        return None  # an error: torch words it
+    shape = (x.shape[0], weight.shape[1] * groups if transposed else weight.shape[0], *sides)
+    return Form(shape, contiguous(shape), x.dtype)
+
+
+def _batch_norm(args: Sequence[Any]) -> list[Result] | None:
+    """(x, weight, bias, mean, var, training, ...) -> like x, and the statistics that training keeps."""
+    x, weight, training = args[0], args[1], args[5]
+    if not _dense(x) or (weight is not None and weight.dtype is not x.dtype):
+        return None
+    kept = (x.shape[1] if training else 0,)
+    statistics = Form(kept, (1,), torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype)
+    return [_form(x), statistics, statistics]
+
+
+def _layer_norm(args: Sequence[Any]) -> list[Result] | None:
+    """(x, normalised shape, weight, bias, eps) -> like x, mean and 1/deviation of each row."""
+    x, over = args[0], args[1]
+    if x.dtype not in (torch.float32, torch.float64) or not x.is_contiguous():
+        return None
+    if any(a is not None and a.dtype is not x.dtype for a in args[2:4]) or list(x.shape[-len(over) :]) != list(over):
+        return None
+    rows = (*x.shape[: -len(over)], *(1 for _ in over))
+    row = Form(rows, contiguous(rows), x.dtype)
+    return [_form(x), row, row]
+
+
+def _addmm(args: Sequence[Any]) -> Form | None:
+    bias, left, right = args[:3]
+    if left.dim() != 2 or right.dim() != 2 or left.shape[1] != right.shape[0] or bias.dtype is not left.dtype:
+        return None
+    shape = (left.shape[0], right.shape[1])
+    wide = bias.dim() == 1 and bias.shape[0] in (1, shape[1])
+    return Form(shape, contiguous(shape), left.dtype) if wide and left.dtype is right.dtype else None
+
+
+def _mean(args: Sequence[Any]) -> Form | None:
+    """(x, dimensions, kept or not)."""
+    x, over = args[0], args[1] if len(args) > 1 else None
+    if not over or not x.is_contiguous() or not x.is_floating_point():
+        return None
+    keep = len(args) > 2 and bool(args[2])
+    gone = {d % x.dim() for d in over}
+    shape = tuple(1 if i in gone else s for i, s in enumerate(x.shape) if keep or i not in gone)
+    return Form(shape, contiguous(shape), x.dtype)
+
+
+def _dropout(args: Sequence[Any]) -> list[Result] | None:
+    x = args[0]
+    return [_form(x), Form(tuple(x.shape), x.stride(), torch.bool)] if _dense(x) and args[2] is True else None
+
+
+_POINTWISE: Final = """relu sigmoid tanh gelu silu mish hardswish hardsigmoid hardtanh leaky_relu elu softplus add sub mul
+    div neg exp log sqrt rsqrt pow abs clamp clamp_min clamp_max sin cos erf square threshold_backward sigmoid_backward
+    tanh_backward gelu_backward silu_backward hardswish_backward hardsigmoid_backward hardtanh_backward
+    leaky_relu_backward elu_backward""".split()
+
+FORMS: Final[Mapping[str, Callable[[Sequence[Any]], Result]]] = {
+    **dict.fromkeys(_POINTWISE, _pointwise),
+    "convolution": _convolution,
+    "native_batch_norm": _batch_norm,
+    "native_layer_norm": _layer_norm,
+    "addmm": _addmm,
+    "mean": _mean,
+    "native_dropout": _dropout,
+}
+"""By operator; each is asked once for every kind of call."""
+
+
+def form_of(result: Any) -> Result:
+    """Return what an operator's result is."""
+    if isinstance(result, Tensor):
+        return _form(result)
+    return [form_of(value) for value in result] if isinstance(result, tuple | list) else result
+
+
+def made(result: Result) -> Any:
+    """Return a result of that form on meta, in storage of its own."""
+    if isinstance(result, Form):
+        return torch.empty_strided(result.shape, result.strides, dtype=result.dtype, device="meta")
+    return tuple(made(value) for value in result) if isinstance(result, list) else result
+
+
+def size_bytes(shape: Sequence[int], dtype: torch.dtype) -> int:
+    """Return the bytes of that many values."""
+    return prod(shape) * dtype.itemsize
