@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.overrides import TorchFunctionMode
 
 from archcost.errors import InputError, quoted
@@ -24,6 +24,7 @@ _ATOMS: Final = frozenset(
     {int, float, str, bool, bytes, complex, type(None), type, FunctionType, BuiltinFunctionType, torch.dtype}
     | {torch.device, torch.memory_format, torch.Size}
 )
+_SIMPLE: Final = frozenset({tuple, set, list})
 _NEVER: Final = _ATOMS | {dict, OrderedDict, set, tuple, list}  # a quick no to whether a value is a tensor
 _PLAIN: Final = frozenset({Tensor, nn.Parameter, nn.Buffer})
 # in these modules of torch __setstate__ only adds what old checkpoints lack
@@ -71,7 +72,7 @@ def tensors(module: nn.Module) -> Iterator[Tensor]:
 
 def is_lazy(tensor: Tensor) -> bool:
     """Return whether a tensor gets its shape only in the first call."""
-    return isinstance(tensor, UninitializedTensorMixin)
+    return isinstance(tensor, UninitializedParameter | UninitializedBuffer)
 
 
 def on_meta(module: nn.Module) -> tuple[nn.Module, list[Tensor]]:
@@ -86,19 +87,24 @@ def on_meta(module: nn.Module) -> tuple[nn.Module, list[Tensor]]:
 
 def real(module: nn.Module) -> nn.Module:
     """Return a copy with data of its own."""
-    return _copied_whole(module, {id(t): _detached(t) for t in tensors(module) if not t.is_leaf}, _filled)
+    return _copied_whole(module, {id(t): _detached(t) for t in tensors(module) if not t.is_leaf}, filled)
 
 
 def hollow(tensor: Tensor) -> Tensor:
     """Return a tensor on meta of the same shape, strides, type and wish for a gradient."""
     if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
-        return type(tensor)(device="meta", dtype=tensor.dtype)
+        return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]  # both take one: torch's stub
     if type(tensor) not in _PLAIN or tensor.is_quantized or tensor.layout is not torch.strided:
         raise TypeError(f"{type(tensor).__name__} ({tensor.dtype}, {tensor.layout}) is not copied to meta")
     made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     if type(tensor) is nn.Parameter:
         return nn.Parameter(made, tensor.requires_grad)
     return made.requires_grad_() if tensor.requires_grad and tensor.is_leaf else made
+
+
+def filled(tensor: Tensor) -> Tensor:
+    """Return a copy with data of its own, and the same wish for a gradient."""
+    return _detached(tensor).requires_grad_(tensor.requires_grad)
 
 
 def mapped(value: object, change: Callable[[Tensor], Tensor]) -> object:
@@ -123,10 +129,6 @@ def mapped(value: object, change: Callable[[Tensor], Tensor]) -> object:
 
 def _detached(tensor: Tensor) -> Tensor:
     return tensor.detach().clone()  # deepcopy refuses tensors that were computed with gradients (weight_norm's)
-
-
-def _filled(tensor: Tensor) -> Tensor:
-    return _detached(tensor).requires_grad_(tensor.requires_grad)
 
 
 class _Deep(TorchFunctionMode):
@@ -161,7 +163,7 @@ def _copied_whole(module: nn.Module, memo: dict[int, Any], make: Callable[[Tenso
 def _clone(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     found = memo.get(id(module))
     if found is None:
-        if not _ordinary(type(module)):
+        if not _ordinary(type(module)):  # type: ignore[arg-type]  # classes can be hashed
             return copy.deepcopy(module, memo)
         found = memo[id(module)] = object.__new__(type(module))
         made = found.__dict__
@@ -185,8 +187,8 @@ def _copied(value: object, memo: dict[int, Any]) -> object:
         return _clone(value, memo)
     if isinstance(value, Tensor) and id(value) in memo:
         return memo[id(value)]
-    if kind in (tuple, set, list) and all(type(part) in _ATOMS for part in value):  # type: ignore[attr-defined]  # one
-        return value if kind is tuple else memo.setdefault(id(value), kind(value))
+    if isinstance(value, tuple | set | list) and kind in _SIMPLE and all(type(part) in _ATOMS for part in value):
+        return value if kind is tuple else memo.setdefault(id(value), value.copy())  # type: ignore[union-attr]  # no tuple
     return copy.deepcopy(value, memo)
 
 

@@ -88,14 +88,19 @@ class Calls:
     on_data: set[str] = field(default_factory=set)
 
 
-class Counting(TorchDispatchMode):
+def macs(calls: Calls) -> int:
+    """Return the multiply-accumulates of all calls."""
+    return sum(tally.macs for tally in calls.tallies.values())
+
+
+class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's __init_subclass__
     """Counts every operator that passes into `calls`, under the module path on top of `path`.
 
     hollow: the call runs on meta tensors, and what it makes without a tensor to go by is made there too.
     """
 
     def __init__(self, lifetimes: Lifetimes, *, hollow: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.calls = Calls()
         self.lifetimes = lifetimes
         self.hollow = hollow

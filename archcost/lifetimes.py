@@ -15,14 +15,16 @@ from torch import Tensor, UntypedStorage
 class Lifetimes:
     """The bytes alive now and at most; storages of `weights` are apart, they are there before and after.
 
-    `now_bytes` begins with `inputs`: whoever calls the module holds them.
+    `now_bytes` begins with `inputs`: whoever calls the module holds them. used: positions of the weights that were
+    read.
     """
 
-    def __init__(self, weights: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
+    def __init__(self, weights: Iterable[tuple[int, Tensor]], inputs: Iterable[Tensor]) -> None:
         self.now_bytes = self.peak_bytes = 0
         self._alive: dict[int, int] = {}
         self._refs: dict[weakref.ref[UntypedStorage], int] = {}
-        self.weights = frozenset(tensor.untyped_storage()._cdata for tensor in weights)
+        self.weights = {tensor.untyped_storage()._cdata: position for position, tensor in weights}
+        self.used: set[int] = set()
         for tensor in inputs:
             self.born(tensor)
         self.inputs_bytes = self.now_bytes
@@ -40,8 +42,12 @@ class Lifetimes:
         self.peak_bytes = max(self.peak_bytes, self.now_bytes)
 
     def is_weight(self, tensor: Tensor) -> bool:
-        """Return whether a tensor lies in a weight's storage."""
-        return tensor.untyped_storage()._cdata in self.weights
+        """Return whether a tensor that is read lies in a weight's storage, and remember it."""
+        position = self.weights.get(tensor.untyped_storage()._cdata)
+        if position is None:
+            return False
+        self.used.add(position)
+        return True
 
     def _died(self, reference: weakref.ref[UntypedStorage]) -> None:
         self.now_bytes -= self._alive.pop(self._refs.pop(reference))

@@ -11,7 +11,7 @@ from typing import Final
 from archcost import errors, units
 from archcost.errors import InputError, Mistake, TargetError
 
-DTYPES: Final = ("float32", "bfloat16", "float16")
+DTYPES: Final = ("float32", "bfloat16", "float16", "float64")
 FEWEST: Final = 20  # samples below which no measurement counts as stable
 _RISK: Final = 100  # one in a hundred: the chance that an interval misses, or a percentile is none
 _WINDOW: Final = 5  # warm-up calls in a window: the fewest whose fall, five of five, is past two standard deviations

@@ -59,8 +59,17 @@ def _convolution_backward(args: Args, _: Any) -> int:
 
 
 def _trilinear(args: Args, _: Any) -> int:
-    """nn.Bilinear's kernel: every weight meets the product of one value of each input, once an example."""
-    return int(prod(args[0].shape[:1]) * prod(args[1].shape))
+    """nn.Bilinear's kernel, forward and backward: (three factors, the dimensions each is spread over, ...).
+
+    One product for every combination of indices.
+    """
+    sides: list[int] = []
+    for factor, spread in zip(args[:3], args[3:6], strict=True):
+        shape = list(factor.shape)
+        for dimension in sorted(spread):
+            shape.insert(dimension, 1)
+        sides = [max(pair) for pair in zip(sides or shape, shape, strict=True)]
+    return prod(sides)
 
 
 def _attention(args: Args, _: Any) -> int:
@@ -69,7 +78,7 @@ def _attention(args: Args, _: Any) -> int:
     return int(prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
 
 
-def _attention_backward(args: Args, out: Any) -> int:
+def _attention_backward(args: Args, _: Any) -> int:
     """(grad, query, key, value, ...): the scores again, and two products for each of the forward's two."""
     query, key, value = args[1:4]
     scores = prod(query.shape[:-1]) * key.shape[-2]
@@ -77,6 +86,7 @@ def _attention_backward(args: Args, out: Any) -> int:
 
 
 def _quantized_linear(args: Args, out: Any) -> int:
+    """(x, packed weight, ...)."""
     return int(prod(out.shape) * args[0].shape[-1])
 
 
@@ -109,7 +119,6 @@ MACS: Final[Mapping[Any, Rule]] = {
     **_each("mkldnn_rnn_layer", _fused_recurrence),
     **_each(" ".join(f"_scaled_dot_product_{kind}" for kind in _FUSED), _attention),
     **_each(" ".join(f"_scaled_dot_product_{kind}_backward" for kind in _FUSED), _attention_backward),
-    **_each("_scaled_dot_product_flash_attention_for_cpu_backward", _attention_backward),
 }
 BY_NAME: Final[Mapping[str, Rule]] = {
     f"quantized::linear{kind}": _quantized_linear
@@ -135,6 +144,11 @@ def _per_input(args: Args, _: Any) -> int:
     return _size(args[0])
 
 
+def _per_score(args: Args, _: Any) -> int:
+    query, key = args[:2]
+    return int(prod(query.shape[:-1]) * key.shape[-2])
+
+
 def _pool(extra: int) -> Rule:
     """Return the rule of a pool of k x k values: k^2 - 1 an output, `extra` more for an average."""
     return lambda args, out: (prod(args[1]) - 1 + extra) * _size(_first(out))
@@ -152,7 +166,9 @@ _REDUCTIONS = """sum mean amax amin prod var std var_mean std_mean linalg_vector
 ELEMENTWISE: Final[Mapping[Any, Rule]] = {
     **_each(_NORMS, _per_output(2)),
     **_each(_REDUCTIONS, _per_input),
+    **_each("_weight_norm_interface", _per_output(2)),
     **_each("_softmax _log_softmax _safe_softmax", _per_output(1)),
+    **_each(" ".join(f"_scaled_dot_product_{kind}" for kind in _FUSED), _per_score),
     **_each("avg_pool2d avg_pool3d", _pool(1)),
     **_each("max_pool2d_with_indices max_pool3d_with_indices", _pool(0)),
     **_each("addmm addmm_ addmv addmv_ baddbmm baddbmm_", _bias(0)),
@@ -163,21 +179,22 @@ ELEMENTWISE: Final[Mapping[Any, Rule]] = {
 MOVES: Final = frozenset(
     """_assert_async _cdist_none _conj _copy_from _embedding_bag _embedding_bag_forward_only _local_scalar_dense
     _nested_tensor_from_mask _nested_tensor_from_mask_left_aligned _pack_padded_sequence _pad_packed_sequence
-    _reshape_alias _reshape_copy _to_copy _unsafe_index _unsafe_view alias arange argsort as_strided bernoulli bernoulli_
-    bincount cat channel_shuffle clone col2im constant_pad_nd contiguous copy copy_ detach detach_ diag_embed embedding
-    embedding_dense_backward _embedding_bag_dense_backward empty empty_like empty_permuted empty_strided equal
-    exponential_ expand eye fill fill_ flip full full_like gather grid_sampler_2d grid_sampler_3d im2col index index_add
-    index_add_ index_copy index_copy_ index_fill index_put index_put_ index_select item kthvalue lift lift_fresh
-    lift_fresh_copy linspace masked_fill masked_fill_ masked_scatter masked_select multinomial native_channel_shuffle
-    native_dropout new_empty new_empty_strided new_full new_ones new_zeros nonzero normal normal_ one_hot ones ones_like
-    pad permute pixel_shuffle pixel_unshuffle rand rand_like randint randint_like randn randn_like randperm
-    reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d
-    replication_pad3d resize_ roll rot90 scalar_tensor scatter scatter_ scatter_add scatter_add_ searchsorted
-    select_backward select_scatter set_ slice_backward slice_scatter sort split split_with_sizes squeeze_ stack sym_size
-    t t_ topk transpose_ tril tril_ tril_indices triu triu_ triu_indices unbind unfold unfold_backward uniform uniform_
-    unique unique_consecutive _unique2 unsafe_split unsafe_split_with_sizes unsqueeze_ upsample_bicubic2d
-    upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d
-    view zero zero_ zeros zeros_like quantize_per_tensor dequantize""".split()
+    _reshape_alias _reshape_copy _to_copy _unsafe_index _unsafe_view alias arange argsort as_strided bernoulli
+    bernoulli_ bincount cat channel_shuffle clone col2im constant_pad_nd contiguous copy copy_ detach detach_
+    diag_embed embedding embedding_dense_backward _embedding_bag_dense_backward empty empty_like empty_permuted
+    empty_strided equal exponential_ expand eye fill fill_ flip full full_like gather grid_sampler_2d
+    grid_sampler_3d im2col index index_add index_add_ index_copy index_copy_ index_fill index_put index_put_
+    index_select item kthvalue lift lift_fresh lift_fresh_copy linspace masked_fill masked_fill_ masked_scatter
+    masked_select multinomial native_channel_shuffle native_dropout new_empty new_empty_strided new_full
+    new_ones new_zeros nonzero normal normal_ one_hot ones ones_like pad permute pixel_shuffle pixel_unshuffle
+    rand rand_like randint randint_like randn randn_like randperm reflection_pad1d reflection_pad2d
+    reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d replication_pad3d resize_ roll
+    rot90 scalar_tensor scatter scatter_ scatter_add scatter_add_ searchsorted select_backward select_scatter
+    set_ slice_backward slice_scatter sort split split_with_sizes squeeze_ stack sym_size t t_ topk transpose_
+    tril tril_ tril_indices triu triu_ triu_indices unbind unfold unfold_backward uniform uniform_ unique
+    unique_consecutive _unique2 unsafe_split unsafe_split_with_sizes unsqueeze_ upsample_bicubic2d
+    upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d
+    upsample_trilinear3d view zero zero_ zeros zeros_like quantize_per_tensor dequantize""".split()
 )
 """Operators that move, make or choose values, or interpolate them: no matrix product is in them."""
 

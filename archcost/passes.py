@@ -9,9 +9,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from threading import RLock
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,11 @@ from torch.nn import functional
 
 from archcost import copies
 from archcost.dispatching import Calls, Counting
+from archcost.evaluating import evaluating
 from archcost.lifetimes import Lifetimes
 from archcost.untouched import settings, untouched
 
-Args: TypeAlias = Sequence[object]
-Kwargs: TypeAlias = Mapping[str, object]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +32,21 @@ class Call:
 
     module: nn.Module
     args: tuple[object, ...] = ()
-    kwargs: Mapping[str, object] = None  # type: ignore[assignment]  # set below: a frozen default must not be shared
-
-    def __post_init__(self) -> None:
-        if self.kwargs is None:
-            object.__setattr__(self, "kwargs", {})
+    kwargs: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
     """What one pass did.
 
-    peak_bytes: the most that was alive at once, inputs with it and weights without; inputs_bytes: of the inputs alone;
-    real_because: why it ran on data and not on meta tensors, empty where it did not.
+    peak_bytes: the most that was alive at once, inputs with it and weights without; used: positions, in the order of
+    copies.tensors, of the weights that were read; real_because: why it ran on data and not on meta tensors, empty where
+    it did not.
     """
 
     calls: Calls
     peak_bytes: int
-    inputs_bytes: int
+    used: frozenset[int]
     real_because: str
 
 
@@ -76,67 +73,117 @@ class _Ready:
     hollow: bool
 
 
-def forward(call: Call) -> Pass:
-    """Return what a call does in evaluation mode without gradients; raises what the module raises on real tensors."""
+def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
+    """Return what a call does in evaluation mode without gradients; raises what the module raises on real tensors.
+
+    cast: the floating type that weights and inputs are brought to first.
+    """
     try:
-        return _forward(_on_meta(call), "")
+        return _forward(_on_meta(call, cast), "")
     except Exception as error:  # a copy on meta may fail in any way: the run on data decides
-        because = _reason(error)
-    with _on_data(call) as ready:
+        because = reason(error)
+    with on_data(call, cast) as ready:
         return _forward(ready, because)
 
 
-def training(call: Call) -> TrainingPass:
+def training(call: Call, cast: torch.dtype | None = None) -> TrainingPass:
     """Return what a training step does, its loss the sum of all outputs; raises what the module raises."""
     try:
-        return _training(_on_meta(call))
+        return _training(_on_meta(call, cast))
     except Exception:  # noqa: S110  # as above, and the forward pass has told why
         pass
-    with _on_data(call) as ready:
+    with on_data(call, cast) as ready:
         return _training(ready)
 
 
-def _reason(error: Exception) -> str:
+def under(call: Call, run: Callable[[Call], T]) -> T:
+    """Return what another counter gives for a copy of the call in evaluation mode: on meta where it can, or on data."""
+    try:
+        return _under(_on_meta(call, None), run)
+    except Exception:  # noqa: S110  # as above
+        pass
+    with on_data(call) as ready:
+        return _under(ready, run)
+
+
+def _under(ready: _Ready, run: Callable[[Call], T]) -> T:
+    with quiet(fused=False), evaluating(ready.call.module), ExitStack() as stack:
+        if ready.hollow:
+            stack.enter_context(torch.device("meta"))
+        return run(ready.call)
+
+
+def settled(call: Call) -> Call:
+    """Return a call whose lazy parameters have their shapes: of a copy that has run once, where there are any."""
+    if not any(copies.is_lazy(tensor) for tensor in copies.tensors(call.module)):
+        return call
+    with on_data(call) as ready, quiet(), evaluating(ready.call.module), torch.no_grad():
+        ready.call.module(*call.args, **call.kwargs)
+    return Call(ready.call.module, call.args, call.kwargs)
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception says, in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _on_meta(call: Call) -> _Ready:
-    args = copies.mapped(call.args, copies.hollow)
-    kwargs = copies.mapped(dict(call.kwargs), copies.hollow)
+def _on_meta(call: Call, cast: torch.dtype | None) -> _Ready:
     module, weights = copies.on_meta(call.module)
-    return _Ready(Call(module, args, kwargs), weights, ours=True, hollow=True)  # type: ignore[arg-type]  # as it was
+    ready = _Ready(Call(module, call.args, call.kwargs), weights, ours=True, hollow=True)
+    return _changed(ready, copies.hollow, cast)
 
 
 @contextmanager
-def _on_data(call: Call) -> Iterator[_Ready]:
-    """Yield the call on a copy with data, or of the module itself, which is put back as it was."""
+def on_data(call: Call, cast: torch.dtype | None = None) -> Iterator[_Ready]:
+    """Yield the call on a copy with data, or of the module itself, which is put back as it was.
+
+    Its inputs are copies too: a module may write into them.
+    """
     with ExitStack() as stack:
         try:
             module, ours = copies.real(call.module), True
         except Exception:  # locks, generators, open files: what cannot be copied
             stack.enter_context(untouched(call.module))
             module, ours = call.module, False
-        yield _Ready(Call(module, call.args, call.kwargs), list(copies.tensors(module)), ours, hollow=False)
+        ready = _Ready(Call(module, call.args, call.kwargs), list(copies.tensors(module)), ours, hollow=False)
+        yield _changed(ready, copies.filled, cast)
+
+
+def _changed(ready: _Ready, change: Callable[[Tensor], Tensor], cast: torch.dtype | None) -> _Ready:
+    """Return the call with its inputs changed, and all that is floating of the type it is cast to."""
+
+    def given(tensor: Tensor) -> Tensor:
+        made = change(tensor)
+        return made.to(cast) if cast is not None and made.is_floating_point() else made
+
+    call = ready.call
+    args, kwargs = copies.mapped(tuple(call.args), given), copies.mapped(dict(call.kwargs), given)
+    changed = Call(call.module, args, kwargs)  # type: ignore[arg-type]  # mapped keeps the structure
+    if cast is None:
+        return replace(ready, call=changed)
+    if not ready.ours:
+        raise TypeError("a module that cannot be copied is not cast to another type")
+    call.module.to(cast)
+    return replace(ready, call=changed, weights=list(copies.tensors(call.module)))
 
 
 def _counting(ready: _Ready) -> Counting:
-    weights = [tensor for tensor in ready.weights if not copies.is_lazy(tensor)]
+    weights = [(i, tensor) for i, tensor in enumerate(ready.weights) if not copies.is_lazy(tensor)]
     return Counting(Lifetimes(weights, found((ready.call.args, ready.call.kwargs))), hollow=ready.hollow)
 
 
 def _forward(ready: _Ready, because: str) -> Pass:
     mode, call = _counting(ready), ready.call
-    with _quiet(), torch.no_grad(), _tracked(ready, mode, None, training=False):
-        with mode:
-            call.module(*call.args, **call.kwargs)
-    return Pass(mode.calls, mode.lifetimes.peak_bytes, mode.lifetimes.inputs_bytes, because)
+    with quiet(), torch.no_grad(), _tracked(ready, mode, None, training=False), mode:
+        call.module(*call.args, **call.kwargs)
+    return Pass(mode.calls, mode.lifetimes.peak_bytes, frozenset(mode.lifetimes.used), because)
 
 
 def _training(ready: _Ready) -> TrainingPass:
     mode, nodes, call = _counting(ready), _Nodes(), ready.call
     for parameter in call.module.parameters():
         parameter.grad = None
-    with _quiet(), torch.enable_grad(), _tracked(ready, mode, nodes, training=True):
+    with quiet(), torch.enable_grad(), _tracked(ready, mode, nodes, training=True):
         with mode:
             outputs = [t for t in found(call.module(*call.args, **call.kwargs)) if t.requires_grad]
         nodes.claim(outputs, "")
@@ -167,10 +214,10 @@ def found(value: object) -> list[Tensor]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet(*, fused: bool = True) -> Iterator[None]:
     """Run with torch's settings as a count needs them, and leave them as they were.
 
-    The attention fast path and torch.compile hide operators.
+    The attention fast path and torch.compile hide operators. fused: attention on meta is one operator, as on a CPU.
     """
     with ExitStack() as stack:
         stack.enter_context(settings())
@@ -178,7 +225,8 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")  # the caller's own runs will warn; a count need not
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(_fused_attention())
+        if fused:
+            stack.enter_context(_fused_attention())
         torch.manual_seed(0)
         torch.backends.mha.set_fastpath_enabled(False)
         yield

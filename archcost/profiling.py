@@ -5,55 +5,30 @@ Not named profile: the package's public call is, and a module of that name would
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from archcost import __version__, restrict, runtimes, targets
-from archcost.cost import BYTES, count, peak_bytes
+from archcost import __version__, measuring, restrict
+from archcost.account import Account, Layer, account
+from archcost.cost import count
 from archcost.errors import InputError, Mistake, TargetError
-from archcost.measured import Latency, Plan, Samples, summarise
-from archcost.ops import Shape
-from archcost.read import Model, load
-from archcost.recipe import Recipe
-from archcost.runtimes import Source
-from archcost.sparse import pairs
-from archcost.targets.cpu import available_memory_bytes, physical_cores
-from archcost.units import data_size, duration, percent
+from archcost.measured import Latency, Samples, summarise
+from archcost.measuring import Progress, Request, silent
+from archcost.read import Model, Reference, read
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from archcost.counting import Module
+    from archcost.engines import Engines
+    from archcost.given import Given
     from archcost.graph import Graph
     from archcost.nets import Net
     from archcost.witness import Witness
 
 SCHEMA: Final = 1
-
-Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
-"""Told what begins; the context lasts as long as that does."""
-
-
-def silent(_: str) -> AbstractContextManager[object]:
-    """Show no progress."""
-    return nullcontext()
-
-
-class Layer(NamedTuple):
-    """One node of the network as a profile shows it; counts are per example, bytes at the profile's batch and dtype."""
-
-    name: str
-    op: str
-    group: str
-    column: int | None
-    shape: Shape
-    params: int
-    macs: int
-    elementwise: int
-    read_bytes: int
-    written_bytes: int
-    runs: int
 
 
 class Column(NamedTuple):
@@ -66,51 +41,46 @@ class Column(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What to find out about a network: each combination of the tuples is one latency; no `threads`: all cores."""
-
-    targets: tuple[str, ...] = ("cpu",)
-    runtimes: tuple[str, ...] = ("eager",)
-    batches: tuple[int, ...] = (1,)
-    dtypes: tuple[str, ...] = ("float32",)
-    threads: tuple[int, ...] = ()
-    precision: float = 0.02
-    time_s: float = 10.0
-    latency: bool = True
-    witness: bool = True
-
-    def plans(self) -> tuple[Plan, ...]:
-        """Return how to measure, one plan for each combination; raises InputError for values that cannot be."""
-        threads = self.threads or (physical_cores(),)
-        each = itertools.product(self.batches, self.dtypes, threads)
-        return tuple(Plan(batch, dtype, n, self.precision, self.time_s) for batch, dtype, n in each)
-
-
-@dataclass(frozen=True, slots=True)
 class Profile:
     """What was found out about a network.
 
-    `batch` and `dtype` are those of the memory figures. `agree`: whether the witnesses count what the graph does, None
-    where they were left out; `differences` says where not. `failures`: targets and runtimes that could not measure.
+    `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `agree`: whether
+    all witnesses count the same, None where there are none, or one could not count at all; `differences`: where they
+    count otherwise. `failures`: targets and runtimes that could not measure.
     """
 
-    model: Model
-    batch: int
-    dtype: str
-    witness: Witness | None
+    model: Model | Module
+    accounts: tuple[Account, ...]
+    witness: Witness | Engines | None
+    agree: bool | None
     differences: tuple[str, ...]
     samples: tuple[Samples, ...]
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
+    def account(self) -> Account:
+        """What the network takes at the first batch and dtype."""
+        return self.accounts[0]
+
+    @property
+    def batch(self) -> int:
+        """The batch of the memory figures."""
+        return self.account.batch
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the memory figures."""
+        return self.account.dtype
+
+    @property
     def params(self) -> int:
-        """Every trainable scalar."""
+        """Every parameter, shared ones once."""
         return self.model.cost.params
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one example, all its steps."""
+        """Multiply-accumulates of one example, all its steps; of a module's call as it was given."""
         return self.model.cost.macs
 
     @property
@@ -126,45 +96,43 @@ class Profile:
     @property
     def weights_bytes(self) -> int:
         """Parameters and buffers at the dtype."""
-        return self.model.cost.weights_bytes(BYTES[self.dtype])
+        return self.account.weights_bytes
 
     @property
     def activation_bytes(self) -> int:
         """All outputs of one pass."""
-        return self.model.cost.activation_bytes(self.batch, BYTES[self.dtype])
+        return self.account.activation_bytes
 
     @property
     def peak_memory_bytes(self) -> int:
         """Weights and the largest live set in execution order."""
-        return peak_bytes(self.model.graph, self.batch, BYTES[self.dtype])
-
-    @property
-    def agree(self) -> bool | None:
-        """Whether all witnesses agree with the counts; None where there are none."""
-        return None if self.witness is None else not self.differences
+        return self.account.peak_bytes
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The nodes in execution order."""
-        size = BYTES[self.dtype]
-        return tuple(
-            Layer(
-                *(row.name, row.op, row.group, row.column, row.shape, row.params, row.macs, row.elementwise),
-                *(row.read_bytes(self.batch, size), row.written_bytes(self.batch, size), row.runs),
-            )
-            for row in self.model.cost.rows
-        )
+        """The nodes of a network, or a module's operators part by part, in execution order."""
+        return self.account.layers
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns of a fractal network, shallowest first; none for others."""
-        return tuple(_column(self.model.graph, column) for column in restrict.columns(self.model.graph))
+        if not isinstance(self.model, Model):
+            return ()
+        graph = self.model.graph
+        return tuple(_column(graph, column) for column in restrict.columns(graph))
 
     @property
     def uncounted(self) -> tuple[dict[str, object], ...]:
-        """Operators without a count: {"op", "calls"}; a graph's own operators all have one."""
+        """Operators without a count: {"op", "calls"}."""
+        if not isinstance(self.model, Model):
+            return tuple(operator._asdict() for operator in self.model.uncounted)
         unsupported = self.witness.unsupported if self.witness else {}
         return tuple({"op": op, "calls": calls} for op, calls in unsupported.items())
+
+    @property
+    def coverage(self) -> float:
+        """The share of the operators' calls that have a count; all of a graph's have one."""
+        return 1.0 if isinstance(self.model, Model) else self.model.coverage
 
     @property
     def latencies(self) -> tuple[Latency, ...]:
@@ -174,7 +142,7 @@ class Profile:
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it (schema 1)."""
         model = self.model
-        spec: Mapping[str, object] = model.spec.model_dump()
+        weights = None if isinstance(model, Model) else model.weights.to_dict()
         return {
             "archcost": __version__,
             "schema": SCHEMA,
@@ -182,8 +150,8 @@ class Profile:
             "model": {
                 "name": model.name,
                 "family": model.family,
-                "input": spec["input"],
-                "steps": model.graph.steps,
+                "input": model.input,
+                "steps": model.steps,
                 "digest": model.digest,
             },
             "batch": self.batch,
@@ -198,10 +166,17 @@ class Profile:
             "uncounted": list(self.uncounted),
             "witnesses": None if self.witness is None else self.witness.to_dict(),
             "agree": self.agree,
-            "layers": [layer._asdict() for layer in self.layers],
+            "layers": [self._layer(layer) for layer in self.layers],
             "columns": [column._asdict() for column in self.columns],
             "latencies": [latency.to_dict() for latency in self.latencies],
+            "parameters": weights,
+            "coverage": self.coverage,
+            "training": None if self.account.training is None else self.account.training.to_dict(),
+            "memory": [each.memory() for each in self.accounts],
         }
+
+    def _layer(self, layer: Layer) -> dict[str, object]:
+        return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
 
 
 def _column(graph: Graph, column: int) -> Column:
@@ -211,33 +186,40 @@ def _column(graph: Graph, column: int) -> Column:
 
 
 def profile(
-    source: str | os.PathLike[str] | Model,
+    source: str | os.PathLike[str] | Model | nn.Module,
     inputs: object = None,
     *,
     target: str | Iterable[str] = "cpu",
     runtime: str | Iterable[str] = "eager",
     batch: int | Iterable[int] = 1,
-    dtype: str | Iterable[str] = "float32",
+    dtype: str | Iterable[str] | None = None,
     threads: int | Iterable[int] | None = None,
     precision: float = 0.02,
     time_s: float = 10.0,
     latency: bool = True,
     witness: bool = True,
+    allow_code: bool = False,
 ) -> Profile:
-    """Return the counts, witnesses and latencies of a network: a YAML file, a shipped name or a Model.
+    """Return the counts, witnesses and latencies of a network: a YAML file, a shipped name, a Model or a torch module.
 
-    `threads` are the physical cores this process may use where left out; each of the five may be several, every
-    combination is measured. Raises InputError for what cannot be, TargetError where nothing could be measured.
+    A module needs `inputs`: a tensor, a tuple or list of arguments, or a dict of keyword arguments; counts are then
+    those of that call. `dtype` is the network's own where left out, float32 for one of a family; `threads` are the
+    physical cores this process may use; each of the five may be several, every combination is measured. `allow_code`:
+    whether a file may name code to run. Raises InputError for what cannot be, TargetError where nothing could be
+    measured.
     """
-    if inputs is not None or not isinstance(source, str | os.PathLike | Model):
-        raise InputError(Mistake(f"given {type(source).__name__}; allowed: a YAML file, a shipped network or a Model"))
-    model = source if isinstance(source, Model) else load(source)
-    numbers = () if threads is None else _several(threads, int)
     request = Request(
-        *(_several(target, str), _several(runtime, str), _several(batch, int), _several(dtype, str), numbers),
-        *(precision, time_s, latency, witness),
+        targets=_several(target, str),
+        runtimes=_several(runtime, str),
+        batches=_several(batch, int),
+        dtypes=() if dtype is None else _several(dtype, str),
+        threads=() if threads is None else _several(threads, int),
+        precision=precision,
+        time_s=time_s,
+        latency=latency,
+        witness=witness,
     )
-    found = profiled(model, request)
+    found = profiled(_named(source, inputs, request, allow_code), request)
     if found.failures and not found.samples:
         raise TargetError("\n".join(found.failures))
     return found
@@ -247,97 +229,74 @@ def _several(value: object, kind: type) -> tuple:  # type: ignore[type-arg]  # o
     return (value,) if isinstance(value, kind) or not isinstance(value, Iterable) else tuple(value)
 
 
-def profiled(model: Model, request: Request, progress: Progress = silent) -> Profile:
+def _named(source: object, inputs: object, request: Request, allow_code: bool) -> Model | Reference | Given:
+    if not isinstance(source, str | os.PathLike | Model):
+        from archcost.given import given  # loads torch
+
+        return given(source, inputs, request)
+    if inputs is not None:
+        raise InputError(Mistake("inputs go with a torch module; a network's own input follows from its file"))
+    return source if isinstance(source, Model) else read(source, allow_code=allow_code)
+
+
+def profiled(source: Model | Reference | Given, request: Request, progress: Progress = silent) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
-    plans = request.plans()
-    check(request, plans)
-    net = built(model, progress) if request.latency or request.witness else None
-    seen, wrong = _witnessed(model, net, progress) if request.witness and net else (None, ())
-    samples, failures = _all_measured(model.graph, net, request, progress) if request.latency and net else ((), ())
-    warnings = [f"{_named(s)}: not stable: {why}" for s in samples if (why := summarise(s).why)]
+    measuring.check(request, request.plans())
+    if isinstance(source, Model):
+        return _of_model(source, request, progress)
+    if isinstance(source, Reference):
+        from archcost.given import made  # loads torch
+
+        with progress(f"building {source.name}"):
+            source = made(source)
+    return _of_module(source, request, progress)
+
+
+def _of_model(model: Model, request: Request, progress: Progress) -> Profile:
+    net = measuring.built(model, progress) if request.latency or request.witness else None
+    accounts = tuple(account(model.graph, batch, dtype) for batch, dtype in request.settings())
+    seen: Witness | None = None
+    wrong: tuple[str, ...] = ()
+    if request.witness and net:
+        seen, wrong, accounts = _witnessed(model, net, accounts, progress)
+    subject = measuring.of_net(model.graph, net) if request.latency and net else None
+    samples, failures = measuring.all_measured(subject, request, progress) if subject else ((), ())
+    warnings = _unstable(samples)
     if samples:
-        warnings += _sparse_warnings(model, samples[0], progress)
-    return Profile(model, plans[0].batch, plans[0].dtype, seen, wrong, samples, failures, tuple(warnings))
+        warnings += measuring.sparse_warnings(model, samples[0], progress)
+    agree = None if seen is None else not wrong
+    return Profile(model, accounts, seen, agree, wrong, samples, failures, tuple(warnings))
 
 
-def check(request: Request, plans: tuple[Plan, ...]) -> None:
-    """Raise InputError for a target or runtime that is not known, and for more threads than a target has CPUs."""
-    for runtime in request.runtimes:
-        runtimes.check(runtime)
-    most = max(plan.threads for plan in plans)
-    for target in request.targets:
-        cpus = targets.find(target).describe().cpus
-        if most > cpus:
-            raise InputError(
-                Mistake(f"given {most}; allowed: 1 to {cpus}, the CPUs of target '{target}'", ("threads",))
-            )
-
-
-def _all_measured(
-    graph: Graph, net: Net, request: Request, progress: Progress
-) -> tuple[tuple[Samples, ...], tuple[str, ...]]:
-    """Return the samples of every combination that could be measured, and why the others could not."""
-    samples: list[Samples] = []
-    failures: list[str] = []
-    for target, runtime, plan in itertools.product(request.targets, request.runtimes, request.plans()):
-        try:
-            samples.append(measured(graph, net, target, runtime, plan, progress))
-        except TargetError as error:
-            failures.append(f"{target}/{runtime}, batch {plan.batch}, {plan.dtype}: {error}")
-    return tuple(samples), tuple(failures)
-
-
-def _named(samples: Samples) -> str:
-    plan = samples.plan
-    return f"{samples.origin.target}/{samples.origin.runtime}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
-
-
-def built(model: Model, progress: Progress) -> Net:
-    """Return the network with weights but without drop-path: what inference runs."""
-    from archcost.nets import build  # loads torch, which counting alone does not need
-
-    with progress(f"building {model.name}"):
-        try:
-            return build(model.graph, Recipe(model.recipe.init), available_bytes=available_memory_bytes())
-        except InputError as error:
-            hint = "its counts alone need no memory: leave out latency and witnesses (--no-latency --no-witness)"
-            raise InputError(*error.mistakes, Mistake(hint)) from None
-
-
-def _witnessed(model: Model, net: Net, progress: Progress) -> tuple[Witness, tuple[str, ...]]:
-    from archcost.witness import differences, witness  # loads torch and fvcore
+def _witnessed(
+    model: Model, net: Net, accounts: tuple[Account, ...], progress: Progress
+) -> tuple[Witness, tuple[str, ...], tuple[Account, ...]]:
+    """Return what the witnesses count, where they differ, and the accounts with what autograd keeps."""
+    from archcost.witness import differences, trained, witness  # loads torch and fvcore
 
     with progress(f"counting {len(model.graph.nodes)} nodes with fvcore and torch"):
         seen = witness(model.graph, net)
-    return seen, differences(model.cost, seen)
+        steps = [trained(model.graph, net, each) for each in accounts]
+    wrong = (*differences(model.cost, seen), *(line for _, line in steps if line))
+    return seen, wrong, tuple(replace(each, training=step) for each, (step, _) in zip(accounts, steps, strict=True))
 
 
-def measured(graph: Graph, net: Net, target: str, runtime: str, plan: Plan, progress: Progress) -> Samples:
-    """Return the raw seconds of a built network; raises TargetError where it does not fit or cannot run."""
-    from archcost.nets import example  # loads torch
+def _of_module(given: Given, request: Request, progress: Progress) -> Profile:
+    from archcost.engines import engines  # loads torch and fvcore
+    from archcost.given import counted
 
-    what = f"measuring on {target}/{runtime}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
-    needed, free = peak_bytes(graph, plan.batch, BYTES[plan.dtype]), available_memory_bytes()
-    if free is not None and needed > free:
-        raise TargetError(f"needs {data_size(needed)} of memory, {data_size(free)} are free")
-    with progress(what):
-        source = Source(net, (example(graph, plan.batch, seed=plan.seed),))
-        return targets.find(target).measure(source, runtimes.find(runtime), plan)
+    with progress(f"counting {given.name}"):
+        module, own_dtype = counted(given, request)
+    seen = None
+    if request.witness:
+        with progress(f"counting {given.name} with fvcore and torch"):
+            seen = engines(module)
+    subject = measuring.of_module(module, own_dtype)
+    samples, failures = measuring.all_measured(subject, request, progress) if request.latency else ((), ())
+    warnings = (*module.notes, *(seen.notes if seen else ()), *_unstable(samples))
+    agree, wrong = (seen.agree, seen.differences) if seen else (None, ())
+    return Profile(module, module.accounts, seen, agree, wrong, samples, failures, warnings)
 
 
-def _sparse_warnings(model: Model, like: Samples, progress: Progress) -> list[str]:
-    """Return a sentence for every sparse layer that takes longer than a dense one: fewer MACs are not always faster."""
-    from archcost.nets import build  # loads torch
-
-    found = []
-    plan = replace(like.plan, precision=0.1, time_s=min(0.5, like.plan.time_s / 10))
-    for pair in pairs(model.graph):
-        sparse_s, dense_s = (
-            summarise(measured(graph, build(graph), like.origin.target, like.origin.runtime, plan, progress)).median_s
-            for graph in (pair.sparse, pair.dense)
-        )
-        if sparse_s > dense_s:
-            times = f"{duration(sparse_s)}, a dense one in its place {duration(dense_s)}"
-            less = percent(count(pair.sparse).macs / count(pair.dense).macs)
-            found.append(f"{pair.name}: the sparse layer takes {times}, with {less} of the dense one's MACs")
-    return found
+def _unstable(samples: tuple[Samples, ...]) -> list[str]:
+    return [f"{measuring.named(s)}: not stable: {why}" for s in samples if (why := summarise(s).why)]

@@ -1,21 +1,29 @@
-"""From what a user names (a file, standard input, a shipped network) to a Model: validated, expanded, counted."""
+"""From what a user names to a Model, validated, expanded, counted, or to a Reference: code that makes one, not yet run.
+
+A user names a file, standard input, a shipped network or code (package.module:callable).
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
-from archcost import codec, document, examples
+from archcost import codec, document, examples, foreign
 from archcost.cost import Cost, count
 from archcost.document import Document
-from archcost.errors import InputError, Mistake, did_you_mean, quoted
+from archcost.errors import InputError, Mistake, Place, did_you_mean, quoted
+from archcost.foreign import Argument, Foreign
 from archcost.graph import Graph
 from archcost.parts import Network
 from archcost.recipe import Recipe
 from archcost.spec import located, validate
+
+_NO_CONSENT: Final = "is code; code named in a file runs only with --allow-code (Python: allow_code=True)"
+_NO_GRAPH: Final = "is code, which has no graph to load; archcost.profile(..., allow_code=True) runs and counts it"
 
 
 @dataclass(frozen=True)
@@ -42,13 +50,59 @@ class Model:
         """The family's name in the YAML."""
         return str(self.spec.model_dump().get("family", ""))
 
+    @property
+    def input(self) -> object:
+        """What the network takes, as the YAML says it."""
+        return self.spec.model_dump().get("input")
+
+    @property
+    def steps(self) -> int | None:
+        """The length a sequence is counted at, None for an image."""
+        return self.graph.steps
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A network that code makes, with its name and the spec that names the code; nothing of it has run."""
+
+    name: str
+    spec: Foreign
+
 
 def load(source: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Model:
     """Return the network a YAML file or a shipped name stands for, with `key=value` overrides applied in order.
 
-    Raises InputError with every mistake found, each with file, line and column.
+    Raises InputError with every mistake found, each with file, line and column; also for code, which has no graph.
     """
+    if is_code(source):
+        raise InputError(Mistake(f"{quoted(os.fspath(source))} {_NO_GRAPH}"))
     return expand(open_document(source), overrides)
+
+
+def read(
+    source: str | os.PathLike[str],
+    overrides: Iterable[str] = (),
+    inputs: Sequence[Argument] = (),
+    allow_code: bool = False,
+) -> Model | Reference:
+    """Return the network, or the reference to code, that a YAML file, a shipped name or package.module:callable is.
+
+    Code that a file names is refused without `allow_code`; naming it as the source is consent. `inputs` are what such
+    code is called with. Raises InputError as `load` does.
+    """
+    if not is_code(source):
+        return interpret(open_document(source), overrides, inputs, allow_code)
+    text = os.fspath(source)
+    named = _overridden(foreign.typed(text, inputs), overrides)
+    if isinstance(named.tree, dict) and not {"input", "inputs"} & named.tree.keys():
+        message = f"{quoted(text)} is code, and needs what it is called with"
+        raise InputError(Mistake(f"{message}; allowed: one {foreign.OPTION} or more, as in --input 3,224,224"))
+    return interpret(named, allow_code=True)
+
+
+def is_code(source: str | os.PathLike[str]) -> bool:
+    """Return whether a source is package.module:callable, and no file of that name is there."""
+    return isinstance(source, str) and foreign.names_code(source) and not os.path.lexists(source)
 
 
 def open_document(source: str | os.PathLike[str]) -> Document:
@@ -64,12 +118,41 @@ def open_document(source: str | os.PathLike[str]) -> Document:
 
 
 def expand(source: Document, overrides: Iterable[str] = ()) -> Model:
-    """Return the network a document describes."""
-    for assignment in overrides:
-        source = document.override(source, assignment)
+    """Return the network a document describes; raises InputError where code makes it."""
+    found = interpret(source, overrides, allow_code=True)  # nothing of it runs here
+    if isinstance(found, Reference):
+        raise _refused(source, found.spec, _NO_GRAPH)
+    return found
+
+
+def interpret(
+    source: Document, overrides: Iterable[str] = (), inputs: Sequence[Argument] = (), allow_code: bool = False
+) -> Model | Reference:
+    """Return the network, or the reference to code, that a document describes; `inputs` replace those of a module."""
+    takes = isinstance(source.tree, dict) and source.tree.get("family") == foreign.FAMILY
+    source = _overridden(foreign.with_inputs(source, inputs) if inputs and takes else source, overrides)
     spec = validate(source)
+    if inputs and not takes:
+        message = "goes with code; allowed here: --set input=..., which changes the network's own"
+        raise InputError(Mistake(message, place=Place(foreign.OPTION)))
+    name = spec.name or Path(source.file).stem or "model"
+    if isinstance(spec, Foreign):
+        if not allow_code:
+            raise _refused(source, spec, _NO_CONSENT)
+        return Reference(name, spec)
     try:
         graph, recipe = spec.expand()
     except InputError as error:
         raise InputError(*(located(source, mistake) for mistake in error.mistakes)) from None
-    return Model(spec.name or Path(source.file).stem or "model", spec, graph, recipe)
+    return Model(name, spec, graph, recipe)
+
+
+def _overridden(source: Document, overrides: Iterable[str]) -> Document:
+    for assignment in overrides:
+        source = document.override(source, assignment)
+    return source
+
+
+def _refused(source: Document, spec: Foreign, why: str) -> InputError:
+    mistake = Mistake(f"{quoted(spec.factory)} {why}", ("factory",))
+    return InputError(located(source, mistake, at_key=True))

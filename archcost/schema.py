@@ -13,11 +13,12 @@ from archcost.families.fractal import Fractal
 from archcost.families.hornn import HORNN
 from archcost.families.nin import NiN
 from archcost.families.rir import RiR
+from archcost.foreign import Foreign
 from archcost.limits import Limits
 
 NAMES = ("model", "budget")
 
-Shipped: TypeAlias = Bottleneck | NiN | RiR | Fractal | HORNN
+Shipped: TypeAlias = Bottleneck | NiN | RiR | Fractal | HORNN | Foreign
 
 
 def made(name: str) -> str:

@@ -55,7 +55,7 @@ def _pointwise(args: Sequence[Any]) -> Form | None:
         return _form(x)
     if not all(a.is_contiguous() for a in given):
         return None
-    shape = torch.broadcast_shapes(*(a.shape for a in given))
+    shape = torch.broadcast_shapes(*(a.shape for a in given))  # type: ignore[no-untyped-call]  # torch's
     return Form(tuple(shape), contiguous(shape), x.dtype) if shape == x.shape else None
 
 
@@ -126,9 +126,9 @@ def _dropout(args: Sequence[Any]) -> list[Result] | None:
     return [_form(x), Form(tuple(x.shape), x.stride(), torch.bool)] if _dense(x) and args[2] is True else None
 
 
-_POINTWISE: Final = """relu sigmoid tanh gelu silu mish hardswish hardsigmoid hardtanh leaky_relu elu softplus add sub mul
-    div neg exp log sqrt rsqrt pow abs clamp clamp_min clamp_max sin cos erf square threshold_backward sigmoid_backward
-    tanh_backward gelu_backward silu_backward hardswish_backward hardsigmoid_backward hardtanh_backward
+_POINTWISE: Final = """relu sigmoid tanh gelu silu mish hardswish hardsigmoid hardtanh leaky_relu elu softplus add sub
+    mul div neg exp log sqrt rsqrt pow abs clamp clamp_min clamp_max sin cos erf square threshold_backward
+    sigmoid_backward tanh_backward gelu_backward silu_backward hardswish_backward hardsigmoid_backward hardtanh_backward
     leaky_relu_backward elu_backward""".split()
 
 FORMS: Final[Mapping[str, Callable[[Sequence[Any]], Result]]] = {

@@ -13,21 +13,28 @@ from archcost.codec import LARGEST
 from archcost.document import Document, Value
 from archcost.errors import InputError, Mistake, Path, did_you_mean, one_of, quoted, unknown
 from archcost.families import families
+from archcost.foreign import FAMILY, Foreign
 from archcost.parts import Network
 from archcost.units import grouped
 
 _BESIDE: Final = "does not go with the keys beside it"
+_CODE: Final = f"or '{FAMILY}', what code makes"
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate(document: Document) -> Network:
-    """Return the spec a document holds; raises InputError with every mistake, in the order of the text."""
+def validate(document: Document) -> Network | Foreign:
+    """Return the spec a document holds; raises InputError with every mistake, in the order of the text.
+
+    Foreign where the family is `module`: code, of which nothing is imported here.
+    """
     tree = document.tree
     if not isinstance(tree, dict):
         raise InputError(located(document, Mistake(f"given {shown(tree)}; allowed: a mapping of keys to values")))
-    known = families()
     name = tree.get("family")
+    if name == FAMILY:
+        return conform(document, Foreign)
+    known = families()
     if "family" not in tree or not isinstance(name, str) or name not in known:
         raise InputError(located(document, _no_family(tree, known)))
     spec = conform(document, known[name])
@@ -70,9 +77,11 @@ def shown(value: object) -> str:
 
 def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> Mistake:
     if "family" not in tree:
-        return Mistake(f"missing; allowed: {one_of(known)}", ("family",))
+        return Mistake(f"missing; allowed: {one_of(known)}; {_CODE}", ("family",))
     name = tree["family"]
-    return Mistake(unknown("family", name if isinstance(name, str) else shown(name), known), ("family",))
+    given = name if isinstance(name, str) else shown(name)
+    guess = did_you_mean(given, [*known, FAMILY])
+    return Mistake(f"unknown family {quoted(given)}{guess}; allowed: {one_of(known)}; {_CODE}", ("family",))
 
 
 def _reading_order(mistake: Mistake) -> tuple[int, int]:
@@ -106,6 +115,8 @@ def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) 
     users = kind == "extra_forbidden"  # then the last part is what the user wrote, and may look like a tag
     path: Path = tuple(part for part in inner if not str(part).startswith("<"))
     path = (*path, last) if users or not str(last).startswith("<") else path
+    if kind == "rule" and last == "[key]":  # so pydantic calls a mapping's key that is wrong; it may look like a tag
+        return located(document, Mistake(context["message"], tuple(inner)), at_key=True)
     if kind == "rule":
         return located(document, Mistake(context["message"], (*path, *context["path"])))
     if kind == "extra_forbidden":
@@ -132,6 +143,7 @@ _ALLOWED: Final[dict[str, Callable[[Mapping[str, object]], str]]] = {
     "bool_type": lambda _: "true or false",
     "string_type": lambda _: "text",
     "tuple_type": lambda _: "a list",
+    "dict_type": lambda _: "a mapping of keys to values",
     "model_type": lambda _: "a mapping of keys to values",
     "model_attributes_type": lambda _: "a mapping of keys to values",
     "too_short": lambda c: f"at least {c['min_length']} values",

@@ -15,8 +15,8 @@ from torch import nn
 def untouched(module: nn.Module) -> Iterator[None]:
     """Put back, at the end, every part's attributes, flags, hooks, buffers' values and gradients.
 
-    For a module that cannot be copied and so runs itself. What is assigned to an attribute, and what changes a buffer in
-    place, is undone; a list or dictionary of the module's own that was changed in place is not.
+    For a module that cannot be copied and so runs itself. What is assigned to an attribute, and what changes a buffer
+    in place, is undone; a list or dictionary of the module's own that was changed in place is not.
     """
     saved = [(part, _attributes(part)) for part in module.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers() if not buffer.is_meta]
@@ -62,7 +62,7 @@ def settings() -> Iterator[None]:
     drawn = numpy.random.get_state() if numpy else None
     fast = torch.backends.mha.get_fastpath_enabled()
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]  # torch's
     try:
         with torch.random.fork_rng(devices=devices):
             yield

@@ -6,18 +6,23 @@ Where they do not equal the graph's own counts something is wrong, and the nodes
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from archcost import passes
+from archcost.account import Account, Training
 from archcost.cost import Cost
+from archcost.dispatching import macs
 from archcost.evaluating import evaluating
 from archcost.graph import Graph
 from archcost.nets import Net, example, on_meta
+from archcost.passes import Call
+from archcost.tracing import import_fvcore
 
 # fvcore's names of what carries MACs; its total adds norms (2 or 5 an element) and adaptive pools, kept apart here
 _MACS: Final = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "einsum"})
@@ -70,14 +75,35 @@ def differences(cost: Cost, seen: Witness) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def trained(graph: Graph, net: Net, account: Account) -> tuple[Training, str]:
+    """Return a training step with the bytes autograd keeps, as torch runs it, and how its MACs differ from the graph's.
+
+    A batch norm over one value a channel refuses a batch of 1: the bytes are then not known.
+    """
+    expected = account.training
+    assert expected is not None  # a graph's account always has one
+    call = Call(net, (example(graph, account.batch),))
+    cast = None if account.dtype == "float32" else getattr(torch, account.dtype)
+    try:
+        step = passes.training(call, cast)
+    except ValueError:
+        return expected, ""
+    found = (macs(step.forward), macs(step.backward))
+    counted = (expected.forward_macs * account.batch, expected.backward_macs * account.batch)
+    seen = replace(expected, saved_bytes=step.saved_bytes, peak_bytes=account.weights_bytes + step.peak_bytes)
+    if found == counted:
+        return seen, ""
+    return seen, f"training: {counted} MACs forward and backward counted, torch runs {found}"
+
+
 def _fvcore_params(net: Net) -> int:
-    parameter_count = _import_fvcore()[1]
+    parameter_count = import_fvcore()[1]
     return int(parameter_count(net)[""])
 
 
 def _fvcore(graph: Graph, net: Net) -> tuple[dict[str, int], dict[str, int]]:
     """Return fvcore's MACs by node, and the operators it skipped that may carry MACs."""
-    analysis = _import_fvcore()[0](net, example(graph))
+    analysis = import_fvcore()[0](net, example(graph))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     with evaluating(net), torch.no_grad(), warnings.catch_warnings():
         # the tracer warns of every Python number it takes from a shape: the count is for this shape, as it should be
@@ -112,11 +138,3 @@ def _with_rest(by_node: dict[str, int], whole: int) -> dict[str, int]:
     """Return the counts that are not 0, with what belongs to no node under the empty name."""
     rest = whole - sum(by_node.values())
     return {name: macs for name, macs in [*by_node.items(), ("", rest)] if macs}
-
-
-def _import_fvcore() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Import fvcore here: it warns while it is imported, and loads what nothing else needs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from fvcore.nn import FlopCountAnalysis, parameter_count  # noqa: PLC0415  # inside the filter
-    return FlopCountAnalysis, parameter_count

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 from archcost.families import FAMILIES
+from archcost.foreign import FAMILY, Foreign
 from archcost.schema import NAMES, made
 
 ROOT = Path(__file__).parents[1]
@@ -30,8 +32,8 @@ def reference() -> str:
     """Return the reference: a section per family, a row per key with type, default and meaning."""
     definitions = json.loads(made("model"))["$defs"]
     parts = [HEAD]
-    for name, spec in FAMILIES.items():
-        parts.append(f"\n## family: {name}\n\n{(spec.__doc__ or '').strip()}\n\n")
+    for name, spec in (*FAMILIES.items(), (FAMILY, Foreign)):
+        parts.append(f"\n## family: {name}\n\n{cleandoc(spec.__doc__ or '')}\n\n")
         parts += _table(definitions[spec.__name__], definitions)
         for key, inner in _inner(definitions[spec.__name__], definitions):
             parts.append(f"\n`{key}`: {inner['description']}\n\n")
@@ -55,7 +57,8 @@ def _default(value: object) -> str:
 def _inner(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the mappings and lists of mappings a schema holds."""
     for key, value in schema["properties"].items():
-        for place in (value, value.get("items", {}), *value.get("anyOf", []), *value.get("oneOf", [])):
+        either = (value, *value.get("anyOf", []), *value.get("oneOf", []))
+        for place in (inner for way in either for inner in (way, way.get("items", {}))):
             if "$ref" in place:
                 yield key, definitions[place["$ref"].rsplit("/", 1)[1]]
 
@@ -71,6 +74,8 @@ def _type(value: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
             return " or ".join(dict.fromkeys(kinds))
     if "const" in value or "enum" in value:
         return ", ".join(f"`{word}`" for word in value.get("enum", [value.get("const")]))
+    if value.get("type") == "object":
+        return "mapping"
     if value.get("type") == "array":
         inner = value.get("items") or value["prefixItems"][0]
         return f"list of {_type(inner, definitions)}"

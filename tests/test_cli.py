@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from archcost import cli, profiling
+from archcost import cli, measuring, profiling
 from archcost.cli.progress import progress
 
 SMALL = "family: fractal\ninput: [3, 8, 8]\nclasses: 4\ncolumns: 2\nwidths: [4, 8]\n"
@@ -179,7 +179,8 @@ def test_a_count_that_differs_is_exit_1(
 ) -> None:
     """Where a witness counts otherwise, the node is named and the exit code is 1."""
     real = profiling._witnessed
-    monkeypatch.setattr(profiling, "_witnessed", lambda *given: (real(*given)[0], ("block1.conv: 1 MACs counted",)))
+    wrong = ("block1.conv: 1 MACs counted",)
+    monkeypatch.setattr(profiling, "_witnessed", lambda *given: (real(*given)[0], wrong, given[2]))
     code, out, _ = run(capsys, "profile", small, "--no-latency")
     assert code == 1
     assert "DISAGREE" in out
@@ -195,7 +196,7 @@ def test_a_failing_target_is_exit_3_and_the_rest_is_there(
     def failing(*_: object) -> None:
         raise TargetError("no power")
 
-    monkeypatch.setattr(profiling, "measured", failing)
+    monkeypatch.setattr(measuring, "measured", failing)
     code, out, err = run(capsys, "profile", small, "--no-witness")
     assert (3, True, True) == (code, "parameters" in out, "no power" in err)
 
@@ -204,7 +205,7 @@ def test_our_own_bug_is_exit_70(
     capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unexpected error is told in one line; the traceback only with --debug."""
-    monkeypatch.setattr(profiling, "built", lambda *_: {}["gone"])
+    monkeypatch.setattr(measuring, "built", lambda *_: {}["gone"])
     code, _, err = run(capsys, "profile", small)
     assert (70, True, False) == (code, "internal error: KeyError: 'gone'" in err, "Traceback" in err)
     assert "Traceback" in run(capsys, "profile", small, "--debug")[2]
@@ -216,7 +217,7 @@ def test_interrupted_is_130(capsys: pytest.CaptureFixture[str], small: str, monk
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(profiling, "built", interrupted)
+    monkeypatch.setattr(measuring, "built", interrupted)
     code, out, err = run(capsys, "profile", small)
     assert (130, "", "archcost: interrupted") == (code, out, err.strip())
 
@@ -254,7 +255,7 @@ def test_a_full_disk_is_said() -> None:
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """archcost schema model prints a JSON Schema that names all families."""
     schema = json.loads(run(capsys, "schema", "model")[1])
-    assert {"bottleneck", "nin", "rir", "fractal", "hornn"} == set(schema["discriminator"]["mapping"])
+    assert {"bottleneck", "nin", "rir", "fractal", "hornn", "module"} == set(schema["discriminator"]["mapping"])
 
 
 def test_an_example_round_trips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

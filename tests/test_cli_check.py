@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from archcost import cli, profiling, runtimes, targets
+from archcost import cli, measuring, runtimes, targets
 from archcost.cli.check import check
 from archcost.cli.compare import compare
 from archcost.errors import TargetError
@@ -62,7 +62,7 @@ def fail_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object) -> None:
         raise TargetError("no power \x1b[2J")
 
-    monkeypatch.setattr(profiling, "measured", failing)
+    monkeypatch.setattr(measuring, "measured", failing)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_line_per_limit_with_limit_actual_and_share(capsys: pytest.CaptureFixt
 
 def test_counts_alone_are_not_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a limit on latency nothing is built and nothing measured."""
-    monkeypatch.setattr(profiling, "built", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr(measuring, "built", lambda *_: pytest.fail("built"))
     assert checked(capsys)[0] == 0
 
 
@@ -200,7 +200,7 @@ def test_a_disturbed_measurement_accuses_nobody(
     def measure(source: runtimes.Source, runtime: runtimes.Runtime, plan: Plan) -> targets.Samples:
         return fake.measure(source, runtime, plan, script=fake.Script(noise=0.2, waiting=0.5))
 
-    monkeypatch.setattr(profiling.targets, "find", lambda name: targets.Target("fake", fake.describe, measure))
+    monkeypatch.setattr(measuring.targets, "find", lambda name: targets.Target("fake", fake.describe, measure))
     budget("latency: 0.9 ms")
     code, out, err = checked(capsys, *FAKE)
     words = " ".join(out.split())
@@ -284,7 +284,7 @@ def test_our_own_bug_is_exit_70_and_interrupted_130(
         def broken(*_: object, error: BaseException = error) -> None:
             raise error
 
-        monkeypatch.setattr(profiling, "built", broken)
+        monkeypatch.setattr(measuring, "built", broken)
         assert code == checked(capsys, *FAKE)[0]
         assert code == run(capsys, "compare", "small.yaml", "other.yaml", *FAKE)[0]
 
@@ -326,7 +326,7 @@ def test_a_slower_network_is_called_slower(capsys: pytest.CaptureFixture[str], m
         base_s = 1e-3 * len(list(source.network.modules()))
         return fake.measure(source, runtime, plan, script=fake.Script(base_s, base_s))
 
-    monkeypatch.setattr(profiling.targets, "find", lambda name: targets.Target("fake", fake.describe, measure))
+    monkeypatch.setattr(measuring.targets, "find", lambda name: targets.Target("fake", fake.describe, measure))
     for models, word in ((("small.yaml", "other.yaml"), "B is slower"), (("other.yaml", "small.yaml"), "B is faster")):
         assert word in run(capsys, "compare", *models, *FAKE)[1]
 

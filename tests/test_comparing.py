@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import archcost
 from archcost import profiling
+from archcost.account import Layer
 from archcost.comparing import NOT_INTERLEAVED, TOTALS, Alone, Quantity, Timed, compare
 from archcost.errors import InputError
 from archcost.measured import Origin, Plan, Samples, summarise
-from archcost.profiling import Layer, Profile
+from archcost.profiling import Profile
 
 
 def counted(source: str, *overrides: str) -> Profile:
@@ -64,7 +65,7 @@ def test_a_layer_that_changed_says_by_how_much() -> None:
 
 def test_layers_that_share_a_name_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a module is called twice, its calls count together: none is dropped."""
-    row = Layer("twice", "Conv", "", None, (1,), 10, 100, 1, 1, 1, 1)
+    row = Layer("twice", "Conv", "", None, (1,), 10, 100, 1, 1, 1, 1, 200)
     monkeypatch.setattr(Profile, "layers", (row, row._replace(params=0)))
     (pair,) = compare([A, B]).against
     assert [("twice", 10, 200)] == [(m.name, m.params.first, m.macs.first) for m in pair.layers]

@@ -21,13 +21,15 @@ FACE = "__init__"  # archcost/__init__.py: imports anything, but only when it is
 # A star stands for modules that do not know each other; a name written out beats a star.
 FLOORS: dict[int, tuple[str, ...]] = {
     0: ("errors", "units", "files"),
-    1: ("ops", "graph", "codec", "restrict", "sparse", "liveness", "cost", "recipe", "measured", "budget",
-        "drawing_boxes", "drawing_lanes", "drawing_grid", "drawing_layout", "drawing"),
-    2: ("document", "parts", "families.*", "families", "spec", "limits", "schema", "examples", "read", "writing",
-        "suggesting"),
-    3: ("evaluating", "layers", "steps", "sequence", "droppath", "initial", "nets", "witness",
+    1: ("ops", "graph", "codec", "restrict", "sparse", "liveness", "cost", "training", "account", "recipe", "measured",
+        "budget", "drawing_boxes", "drawing_lanes", "drawing_grid", "drawing_layout", "drawing"),
+    2: ("document", "parts", "families.*", "families", "foreign", "spec", "limits", "schema", "examples", "read",
+        "writing", "suggesting"),
+    3: ("factory", "evaluating", "untouched", "copies", "operators", "shapes", "lifetimes", "dispatching", "passes",
+        "handles", "tracing", "weights", "tabulating", "counting", "engines",
+        "layers", "steps", "sequence", "droppath", "initial", "nets", "witness",
         "runtimes", "runtimes.*", "targets", "targets.sampling", "targets.*", "programs", "exporting"),
-    5: ("profiling", "comparing", "report.*", "report"),
+    5: ("measuring", "given", "profiling", "comparing", "describing", "report.*", "report"),
     6: ("cli.options", "cli.progress", "cli.rows", "cli.table", "cli.forms", "cli.models", "cli.*", "cli", "__main__"),
 }  # fmt: skip
 # What the floors below may import besides archcost and the standard library; the floors above are not bound.

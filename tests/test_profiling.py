@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 import archcost
-from archcost import profiling, runtimes, targets
+from archcost import measuring, runtimes, targets
 from archcost.errors import InputError, TargetError
 from archcost.measured import Plan
-from archcost.profiling import Request, profiled
+from archcost.measuring import Request
+from archcost.profiling import profiled
 from archcost.targets import fake
 
 KEYS = [
     *("archcost", "schema", "warnings", "model", "batch", "dtype", "params", "macs", "elementwise", "flops"),
     *("weights_bytes", "activation_bytes", "peak_memory_bytes", "uncounted", "witnesses", "agree"),
     *("layers", "columns", "latencies"),
+    *("parameters", "coverage", "training", "memory"),
 ]
 LATENCY_KEYS = [
     *("target", "runtime", "device", "batch", "dtype", "threads", "warmup", "samples", "median_s", "min_s"),
@@ -83,7 +85,7 @@ def test_wrong_requests_are_refused_before_anything_is_built(
     asked: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name or number that cannot be is an InputError that says what is allowed, and nothing is built for it."""
-    monkeypatch.setattr(profiling, "built", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr(measuring, "built", lambda *_: pytest.fail("built"))
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         archcost.profile("resnet-20", **asked)  # type: ignore[arg-type]  # wrong on purpose
 
@@ -123,7 +125,7 @@ def _failing(name: str) -> targets.Target:
 def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one combination fails, the others are measured and the failure is told with its reason."""
     broken = _failing("fake")
-    monkeypatch.setattr(profiling.targets, "find", lambda name: broken)
+    monkeypatch.setattr(measuring.targets, "find", lambda name: broken)
     request = Request(targets=("fake",), batches=(1, 2, 3), witness=False, threads=(1,))
     found = profiled(archcost.load("hornn-1"), request)
     assert [1, 3] == [f.batch for f in found.latencies]
@@ -133,7 +135,7 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
 def test_where_all_fails_python_gets_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that could measure nothing raises the target's error."""
     broken = _failing("fake")
-    monkeypatch.setattr(profiling.targets, "find", lambda name: broken)
+    monkeypatch.setattr(measuring.targets, "find", lambda name: broken)
     with pytest.raises(TargetError, match="out of order"):
         archcost.profile("hornn-1", target="fake", batch=2, witness=False)
 
@@ -147,7 +149,7 @@ def test_a_slower_sparse_layer_is_said(tmp_path: Path, monkeypatch: pytest.Monke
         return fake.measure(source, runtime, plan, script=fake.Script(base_s, base_s, 0, 0.001))
 
     slow = targets.Target("fake", fake.describe, measure)
-    monkeypatch.setattr(profiling.targets, "find", lambda name: slow)
+    monkeypatch.setattr(measuring.targets, "find", lambda name: slow)
     path = tmp_path / "cic.yaml"
     path.write_text(
         "family: nin\ninput: [3, 8, 8]\nclasses: 4\nlayers:\n"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from textwrap import wrap
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from archcost import __version__
-from archcost.cli.options import FORMATS, debugged, formatted, measured
+from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
 from archcost.cli.progress import progress
 from archcost.cli.rows import aligned, as_csv, as_markdown, escaped
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
@@ -22,8 +21,8 @@ from archcost.units import duration, grouped, percent, scaled
 
 if TYPE_CHECKING:
     from archcost.budget import Budget, Facts, Verdict
-    from archcost.profiling import Profile, Request
-    from archcost.read import Model
+    from archcost.profiling import Profile
+    from archcost.read import Model, Reference
 
 _WIDTH: Final = 80
 _EXACT: Final = 23  # digits and commas up to which a number is shown in full: two columns of them fit
@@ -36,6 +35,7 @@ _HEADS: Final = ("limit", "actual", "used")
 @click.argument("model")
 @click.option("--budget", "budget_file", required=True, metavar="FILE", help="The limits, as YAML.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
+@coded
 @measured
 @click.option("--strict", is_flag=True, help="Exit 1 also where a limit cannot be judged.")
 @formatted
@@ -47,32 +47,35 @@ def check(
     strict: bool,
     form: str,
     as_json: bool,
-    **request: object,
+    **given: Any,
 ) -> int:
     """Check that a network keeps to a budget; exit 1 where it does not.
 
-    MODEL is a YAML file, - for standard input, or a network that ships. Latency is measured only where the budget
-    limits it.
+    MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable with --input. Latency
+    is measured only where the budget limits it.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.budget import judge
-    from archcost.profiling import Request, profiled
+    from archcost.cli.models import aside, read_any
+    from archcost.measuring import Request
+    from archcost.profiling import profiled
 
-    asked = Request(**request, witness=False)  # type: ignore[arg-type]  # click gives each option its declared type
-    network, budget = _read(model, overrides, budget_file)
+    code = (given.pop("inputs"), given.pop("allow_code"))
+    asked = Request(**given, witness=False)
+    network, budget = _read(lambda: read_any(model, overrides, *code), budget_file)
     asked = replace(asked, latency=asked.latency and budget.latency_s is not None)
-    found = profiled(network, asked, progress)
-    verdicts = judge(budget, _facts(found, asked))
+    with aside():
+        found = profiled(network, asked, progress)
+    verdicts = judge(budget, _facts(found))
     click.echo(_printed(found, verdicts, "json" if as_json else form), nl=False)
     for line in found.warnings:
         click.echo(f"warning: {visible(line)}", err=True)
     return _code(found, verdicts, strict)
 
 
-def _read(model: str, overrides: Sequence[str], budget_file: str) -> tuple[Model, Budget]:
+def _read(network_of: Callable[[], Model | Reference], budget_file: str) -> tuple[Model | Reference, Budget]:
     """Return network and budget; raises InputError with the mistakes of both."""
-    from archcost.cli.models import read_model  # loads pydantic
-    from archcost.limits import load_budget
+    from archcost.limits import load_budget  # loads pydantic
 
     mistakes: list[Mistake] = []
     try:
@@ -80,7 +83,7 @@ def _read(model: str, overrides: Sequence[str], budget_file: str) -> tuple[Model
     except InputError as error:
         mistakes += error.mistakes
     try:
-        network = read_model(model, overrides)
+        network = network_of()
     except InputError as error:
         mistakes += error.mistakes
     if mistakes:
@@ -88,16 +91,14 @@ def _read(model: str, overrides: Sequence[str], budget_file: str) -> tuple[Model
     return network, budget
 
 
-def _facts(found: Profile, asked: Request) -> Facts:
+def _facts(found: Profile) -> Facts:
     """Return what a budget is judged by: memory at every batch and dtype asked for, not only the first."""
     from archcost.budget import Facts, Memory
 
-    settings = dict.fromkeys(itertools.product(asked.batches, asked.dtypes))
-    each = [replace(found, batch=batch, dtype=dtype) for batch, dtype in settings]
     return Facts(
         params=found.params,
         macs=found.macs,
-        memory=tuple(Memory(p.batch, p.dtype, p.peak_memory_bytes, p.weights_bytes) for p in each),
+        memory=tuple(Memory(a.batch, a.dtype, a.peak_bytes, a.weights_bytes) for a in found.accounts),
         latencies=found.latencies,
         uncounted=tuple(str(operator["op"]) for operator in found.uncounted),
         failures=found.failures,

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 from string import ascii_uppercase
 from textwrap import wrap
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from archcost.cli.options import FORMATS, debugged, formatted, measured
+from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
 from archcost.cli.progress import progress
 from archcost.cli.rows import aligned, as_csv, as_markdown, escaped
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
@@ -18,8 +18,9 @@ from archcost.units import data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:
     from archcost.comparing import Against, Comparison, Quantity, Timed
+    from archcost.foreign import Argument
     from archcost.measured import Latency
-    from archcost.read import Model
+    from archcost.read import Model, Reference
 
 _WIDTH: Final = 80
 _EXACT: Final = 17  # digits and commas up to which a count is shown in full: four columns of them fit
@@ -38,24 +39,29 @@ _CSV: Final = ("number", "first", "other", "layer", "where", "quantity", "value_
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL ...")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of all (repeatable).")
+@coded
 @measured
 @click.option("--layers", is_flag=True, help="Also print the layers, matched by name.")
 @formatted
 @debugged
 def compare(
-    models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, form: str, as_json: bool, **request: object
+    models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, form: str, as_json: bool, **given: Any
 ) -> None:
     """Compare networks: totals, layers and latency of each against the first.
 
-    Each MODEL is a YAML file, - for standard input, or a network that ships. --json has the layers always.
+    Each MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable, which --input is
+    for. --json has the layers always.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost import comparing
-    from archcost.profiling import Request, profiled
+    from archcost.cli.models import aside
+    from archcost.measuring import Request
+    from archcost.profiling import profiled
 
-    asked = Request(**request, witness=False)  # type: ignore[arg-type]  # click gives each option its declared type
-    read = _read(models, overrides)
-    found = comparing.compare([profiled(model, asked, progress) for model in read])
+    read = _read(models, overrides, given.pop("inputs"), given.pop("allow_code"))
+    asked = Request(**given, witness=False)
+    with aside():
+        found = comparing.compare([profiled(model, asked, progress) for model in read])
     form = "json" if as_json else form
     click.echo(_printed(found, form, layers), nl=False)
     if form != "table":
@@ -65,19 +71,24 @@ def compare(
         raise TargetError("\n".join(visible(line) for line in failures))
 
 
-def _read(models: tuple[str, ...], overrides: tuple[str, ...]) -> list[Model]:
-    """Return all networks; raises InputError with the mistakes of all."""
-    from archcost.cli.models import read_model  # loads pydantic
+def _read(
+    models: tuple[str, ...], overrides: tuple[str, ...], inputs: tuple[Argument, ...], allow_code: bool
+) -> list[Model | Reference]:
+    """Return all networks; raises InputError with the mistakes of all. `inputs` are for the code that is typed."""
+    from archcost.cli.models import read_any  # loads pydantic
+    from archcost.read import is_code
 
     if len(models) < 2:
         raise InputError(Mistake("given 1 network; allowed: two or more to compare"))
     if models.count("-") > 1:
         raise InputError(Mistake("standard input (-) can be read only once"))
-    read: list[Model] = []
+    read: list[Model | Reference] = []
+    typed = any(is_code(model) for model in models)
     mistakes: dict[Mistake, None] = {}  # in order, each once: an override that is wrong is wrong in every network
     for model in models:
         try:
-            read.append(read_model(model, overrides))
+            given = inputs if is_code(model) or not typed else ()
+            read.append(read_any(model, overrides, given, allow_code))
         except InputError as error:
             mistakes |= dict.fromkeys(error.mistakes)
     if mistakes:

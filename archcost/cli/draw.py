@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from archcost.cli.options import debugged
+from archcost.cli.options import coded, debugged
+
+if TYPE_CHECKING:
+    from archcost.foreign import Argument
 
 
 @click.command()
 @click.argument("model")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The SVG file; standard output where left out.")
+@coded
 @debugged
-def draw(model: str, overrides: tuple[str, ...], output: str | None) -> None:
+def draw(
+    model: str, overrides: tuple[str, ...], output: str | None, inputs: tuple[Argument, ...], allow_code: bool
+) -> None:
     """Draw a network as SVG: fractal columns in lanes, states of earlier steps dashed.
 
     Above 300 nodes every stage is one box with its totals. MODEL is a YAML file, - for standard input, or a network
-    that ships ('archcost example' lists them).
+    that ships ('archcost example' lists them); code (family: module) has no graph to draw.
     """
     # imported when the command runs: reading loads pydantic
     from archcost import drawing
     from archcost.cli.models import read_model
     from archcost.files import write_whole
 
-    found = read_model(model, overrides)
+    found = read_model(model, overrides, inputs, allow_code, command="archcost draw")
     picture = drawing.draw(found.graph, found.name)
     if output is None:
         click.echo(picture.encode("utf-8"), nl=False)  # whatever the terminal speaks: XML without a word on it is UTF-8

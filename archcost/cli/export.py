@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from archcost.cli.options import debugged
+from archcost.cli.options import coded, debugged
 from archcost.cli.progress import progress
-from archcost.errors import InputError, Mistake
+from archcost.errors import InputError, Mistake, quoted
+
+if TYPE_CHECKING:
+    from archcost.read import Reference
 
 _FORMATS = ("json", "yaml", "onnx", "pt2")  # exporting has the same, and loads more than --help needs
 _TEXTS = ("json", "yaml")
@@ -19,27 +24,56 @@ _TEXTS = ("json", "yaml")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @click.option("--seed", type=click.IntRange(0, 2**62), default=0, show_default=True, help="Of the untrained weights.")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch where left out.")
+@coded
 @debugged
-def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], seed: int, batch: int | None) -> None:
+def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], **given: Any) -> None:
     """Write a network as JSON, YAML, ONNX or a torch.export file.
 
     json is the graph, yaml the keys that are not the defaults. onnx (needs the extra: pip install 'archcost[onnx]') and
     pt2 hold weights as initialised, not trained, and are run and compared with the network before they are written; a
-    recurrent network is unrolled over its steps. MODEL is a YAML file, - for standard input, or a network that ships.
+    recurrent network is unrolled over its steps. MODEL is a YAML file, - for standard input, a network that ships, or
+    package.module:callable with --input; such code has no json.
     """
     # imported when the command runs: reading loads pydantic, onnx and pt2 load torch
     from archcost import exporting
-    from archcost.cli.models import read_model
+    from archcost.cli.models import read_any
+    from archcost.read import Reference
 
     if to not in _TEXTS and output is None:
         raise InputError(Mistake(f"--to {to} needs -o FILE: it is not text"))
-    if to in _TEXTS and batch is not None:
+    if to in _TEXTS and given["batch"] is not None:
         raise InputError(Mistake(f"--batch: {to} holds no batch; allowed: only with onnx and pt2"))
-    found = read_model(model, overrides)
+    found = read_any(model, overrides, given.pop("inputs"), given.pop("allow_code"))
+    if isinstance(found, Reference):
+        _export_code(found, to, output, **given)
+        return
     if output is None:
         click.echo(exporting.TEXTS[to](found).encode("utf-8"), nl=False)
         return
     with progress(f"exporting {found.name} to {to}"):
-        said = exporting.export(found, to, output, seed=seed, batch=batch)
+        said = exporting.export(found, to, output, **given)
+    for line in said:
+        click.echo(line)
+
+
+def _export_code(found: Reference, to: str, output: str | None, *, seed: int, batch: int | None) -> None:
+    """Write what code makes: as yaml the reference to the code, which does not run; otherwise the module."""
+    from archcost import exporting
+    from archcost.files import write_whole
+    from archcost.writing import to_yaml
+
+    if to == "json":
+        message = f"--to json needs the graph of a family, and {quoted(found.spec.factory)} is code"
+        raise InputError(Mistake(f"{message}; allowed: --to yaml, onnx or pt2"))
+    if to == "yaml":
+        text = to_yaml(found.spec)  # type: ignore[arg-type]  # it writes any spec, not only a Network
+        if output is None:
+            click.echo(text.encode("utf-8"), nl=False)
+        else:
+            write_whole(output, text)
+        return
+    assert output is not None  # checked above for what is not text
+    with progress(f"exporting {found.name} to {to}"):
+        said = exporting.export_module(found, to, output, seed=seed, batch=batch)
     for line in said:
         click.echo(line)

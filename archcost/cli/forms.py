@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import assert_never
 
+from archcost.account import Layer
 from archcost.cli.options import FORMATS
 from archcost.cli.rows import as_csv, as_markdown, escaped
 from archcost.cli.table import table
-from archcost.profiling import Layer, Profile
+from archcost.describing import witness_words
+from archcost.profiling import Profile
 from archcost.units import data_size, duration, grouped
 
 
@@ -59,7 +60,8 @@ def _markdown(found: Profile) -> str:
             for f in found.latencies
         ]
         parts.append(as_markdown(heads, rows))
-    parts.append("".join(f"- {escaped(line)}\n" for line in [witness_line(found), *found.differences]))
+    told = [witness_line(found), *found.differences, *found.warnings]
+    parts.append("".join(f"- {escaped(line)}\n" for line in told))
     return "\n".join(parts)
 
 
@@ -70,12 +72,4 @@ def between(interval_s: tuple[float, float] | None) -> str:
 
 def witness_line(found: Profile) -> str:
     """Return in one sentence what the witnesses say."""
-    match found.agree:
-        case None:
-            return "witnesses: left out"
-        case True:
-            return "witnesses: fvcore and torch agree on every node"
-        case False:
-            return "witnesses: DISAGREE"
-        case _ as never:
-            assert_never(never)
+    return "witnesses: DISAGREE" if found.agree is False else f"witnesses: {witness_words(found)}"

@@ -1,17 +1,45 @@
-"""From the MODEL that is typed to a Model: a file, standard input or a shipped network."""
+"""From the MODEL that is typed to a Model or a Reference: a file, standard input, a shipped network or code."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, redirect_stdout
 
 from archcost import document
-from archcost.read import Model, expand, load
+from archcost.errors import InputError, Mistake, one_of, quoted
+from archcost.families import FAMILIES
+from archcost.foreign import Argument
+from archcost.read import Model, Reference, interpret, is_code, read
 
 
-def read_model(typed: str, overrides: Iterable[str] = ()) -> Model:
-    """Return the network; `-` reads standard input, no further than a model may be long."""
+def aside() -> AbstractContextManager[object]:
+    """Let what code prints go to standard error: standard output is for the result alone."""
+    return redirect_stdout(sys.stderr)
+
+
+def read_any(
+    typed: str, overrides: Iterable[str] = (), inputs: Sequence[Argument] = (), allow_code: bool = False
+) -> Model | Reference:
+    """Return the network, or the reference to code; `-` reads standard input, no further than a model may be long."""
     if typed != "-":
-        return load(typed, overrides)
+        return read(typed, overrides, inputs, allow_code)
     text = sys.stdin.buffer.read(document.MAX_BYTES + 1)
-    return expand(document.read_bytes(text, "<stdin>"), overrides)
+    return interpret(document.read_bytes(text, "<stdin>"), overrides, inputs, allow_code)
+
+
+def read_model(
+    typed: str,
+    overrides: Iterable[str] = (),
+    inputs: Sequence[Argument] = (),
+    allow_code: bool = False,
+    *,
+    command: str = "this command",
+) -> Model:
+    """Return the network of a family, which alone has a graph; code is refused and does not run."""
+    found = None if is_code(typed) else read_any(typed, overrides, inputs, allow_code)
+    if isinstance(found, Model):
+        return found
+    code = found.spec.factory if found else typed
+    message = f"{command} needs the graph of a family, and {quoted(code)} is code"
+    raise InputError(Mistake(f"{message}; allowed: a network of family {one_of(FAMILIES)}"))

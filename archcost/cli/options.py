@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from archcost.units import parse_duration, parse_share
+
+if TYPE_CHECKING:
+    from archcost.foreign import Argument
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,6 +42,27 @@ def debugged(command: F) -> F:
     return click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")(command)
 
 
+def coded(command: F) -> F:
+    """Add what a network that code makes is called with, and the consent to run code that a file names."""
+    consent = click.option("--allow-code", is_flag=True, help="Run the code that a file of 'family: module' names.")
+    typed = click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        type=Read("input", _input),
+        metavar="SIZES[:DTYPE[:BELOW]]",
+        help="What package.module:callable is called with, without the batch: 3,224,224 or ids=128:int64:30000 "
+        "(repeatable).",
+    )
+    return typed(consent(command))
+
+
+def _input(text: str) -> Argument:
+    from archcost.foreign import parse_input  # loads pydantic
+
+    return parse_input(text)
+
+
 def measured(command: F) -> F:
     """Add what, where and how long to measure."""
     for option in reversed(
@@ -46,7 +70,7 @@ def measured(command: F) -> F:
             click.option("--target", "targets", multiple=True, default=["cpu"], help="Where to measure (repeatable)."),
             click.option("--runtime", "runtimes", multiple=True, default=["eager"], help="What runs it (repeatable)."),
             click.option("--batch", "batches", multiple=True, type=int, default=[1], help="Batch size (repeatable)."),
-            click.option("--dtype", "dtypes", multiple=True, default=["float32"], help="Data type (repeatable)."),
+            click.option("--dtype", "dtypes", multiple=True, help="Data type; the network's own (repeatable)."),
             click.option("--threads", multiple=True, type=int, help="Threads; all physical cores (repeatable)."),
             click.option(
                 "--precision",

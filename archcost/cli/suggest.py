@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost.cli.options import debugged, formatted, measured
+from archcost.cli.options import coded, debugged, formatted, measured
 from archcost.cli.progress import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.units import data_size, duration, grouped, percent
 
 if TYPE_CHECKING:
     from archcost.comparing import Timed
-    from archcost.graph import Graph
     from archcost.measured import Plan, Samples
-    from archcost.nets import Net
-    from archcost.profiling import Request
+    from archcost.measuring import Request, Subject
     from archcost.read import Model
     from archcost.suggesting import Counts, Suggestion
 
@@ -50,6 +48,7 @@ class Report:
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Most changes to show.")
 @click.option("--apply", "chosen", type=int, metavar="N", help="Write the network that change N makes.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Where --apply writes.")
+@coded
 @measured
 @formatted
 @debugged
@@ -62,15 +61,16 @@ def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import read_model
-    from archcost.profiling import Request
+    from archcost.measuring import Request
     from archcost.suggesting import counts, suggestions
 
-    chosen, output = given.pop("chosen"), given.pop("output")  # what is left says how to measure
+    chosen, output = given.pop("chosen"), given.pop("output")
+    code = given.pop("inputs"), given.pop("allow_code")  # what is left says how to measure
     if (chosen is None) != (output is None):
         raise click.UsageError("--apply N and -o FILE go together: the change to write, and where to.")
     asked = Request(**given, witness=False)
     place, plan = _place(asked)
-    original = read_model(model, overrides)
+    original = read_model(model, overrides, *code, command="archcost suggest")
     with progress(f"counting changes of {original.name}"):
         found = suggestions(original, batch=plan.batch, dtype=plan.dtype)
     shown = dict(list(enumerate(found, 1))[:top]) if chosen is None else {chosen: _chosen(found, chosen)}
@@ -87,10 +87,10 @@ def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json
 
 def _place(asked: Request) -> tuple[str, Plan]:
     """Return where and how to measure: one target, runtime and plan; raises InputError for several."""
-    from archcost import profiling
+    from archcost import measuring
 
     plans = asked.plans()
-    profiling.check(asked, plans)
+    measuring.check(asked, plans)
     (target, *others), (runtime, *more) = asked.targets, asked.runtimes
     if others or more or len(plans) > 1:
         raise InputError("changes are measured in one way; allowed: one target, runtime, batch, dtype and threads")
@@ -115,10 +115,10 @@ def _write(report: Report, output: str) -> None:
 
 def _beside(report: Report, asked: Request) -> Report:
     """Return the report with each change measured by turns with the original; all turns share the plan's time."""
-    from archcost import profiling
+    from archcost import measuring
 
     plan = replace(report.plan, time_s=report.plan.time_s / (len(report.shown) * 2 * _TURNS))
-    original = report.model.graph, profiling.built(report.model, progress)
+    original = measuring.of_net(report.model.graph, measuring.built(report.model, progress))
     pairs: dict[int, Timed] = {}
     failures = []
     for i, (number, suggestion) in enumerate(report.shown.items(), 1):
@@ -130,20 +130,19 @@ def _beside(report: Report, asked: Request) -> Report:
     return replace(report, pairs=pairs, failures=tuple(failures))
 
 
-def _by_turns(original: tuple[Graph, Net], suggestion: Suggestion, asked: Request, plan: Plan) -> Timed:
+def _by_turns(original: Subject, suggestion: Suggestion, asked: Request, plan: Plan) -> Timed:
     """Return the latencies of both networks, each of several short measurements; who goes first alternates."""
-    from archcost import document, profiling, read
+    from archcost import document, measuring, read
     from archcost.comparing import Timed
     from archcost.measured import summarise
 
     changed = read.expand(document.load(suggestion.yaml, "changed.yaml"))
-    sides = original, (changed.graph, profiling.built(changed, profiling.silent))
+    sides = original, measuring.of_net(changed.graph, measuring.built(changed, measuring.silent))
     taken: tuple[list[Samples], list[Samples]] = ([], [])
     for turn in range(_TURNS):
         for side in (0, 1) if turn % 2 == 0 else (1, 0):
-            graph, net = sides[side]
             where = asked.targets[0], asked.runtimes[0]
-            taken[side].append(profiling.measured(graph, net, *where, plan, profiling.silent))
+            taken[side].append(measuring.measured(sides[side], *where, plan, measuring.silent))
     return Timed(*(summarise(_pooled(parts)) for parts in taken))
 
 

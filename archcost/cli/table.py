@@ -9,9 +9,11 @@ from textwrap import wrap
 import click
 
 from archcost.cost import Total
+from archcost.describing import input_words, witness_words
 from archcost.errors import shorten, visible
 from archcost.measured import Latency
 from archcost.profiling import Profile
+from archcost.read import Model
 from archcost.units import data_size, duration, grouped, percent, scaled
 
 WIDTH = 80
@@ -41,19 +43,15 @@ def _paint(text: str, enabled: bool, **style: object) -> str:
 
 
 def _head(found: Profile, colour: bool) -> Iterator[str]:
-    shape = found.model.graph.nodes[0].shape
-    steps = found.model.graph.steps
-    size = " x ".join(map(str, shape)) if shape else "a token"
-    what = f"{found.model.family}, input {size}" + (f" a step, {steps} steps" if steps else "")
     yield _paint(visible(shorten(found.model.name, WIDTH)), colour, bold=True)
-    yield f"{what}, {len(found.model.graph.nodes)} nodes, digest {found.model.digest[:12]}"
+    yield from wrap(f"{found.model.family}, input {input_words(found)}, digest {found.model.digest[:12]}", WIDTH)
 
 
 def _totals(found: Profile) -> Iterator[str]:
     dtype, batch = found.dtype, found.batch
     rows = [
         ("parameters", found.params, f"{data_size(found.weights_bytes)} with buffers, {dtype}"),
-        ("MACs", found.macs, f"{scaled(found.macs)}; in convolutions and linear layers"),
+        ("MACs", found.macs, f"{scaled(found.macs)}; in convolutions and matrix products"),
         ("elementwise", found.elementwise, f"{scaled(found.elementwise)}; norms, activations, joins, pools, ..."),
         ("FLOPs", found.flops, f"{scaled(found.flops)} = 2 MACs + elementwise"),
     ]
@@ -62,6 +60,28 @@ def _totals(found: Profile) -> Iterator[str]:
         yield f"  {label:<{_LABEL - 2}}{grouped(value):>{width}}  {words}"
     peak, written = data_size(found.peak_memory_bytes), data_size(found.activation_bytes)
     yield f"  {'memory':<{_LABEL - 2}}{peak} at the peak, {written} written a pass, batch {batch}, {dtype}"
+    yield from _training(found)
+    yield from _owned(found)
+
+
+def _training(found: Profile) -> Iterator[str]:
+    step = found.account.training
+    if step is None:
+        return
+    kept = "" if step.saved_bytes is None else f", {data_size(step.saved_bytes)} saved between"
+    peak = "" if step.peak_bytes is None else f", {data_size(step.peak_bytes)} peak"
+    yield from _field("training", f"{scaled(step.macs)} MACs forward and backward{kept}{peak}")
+
+
+def _owned(found: Profile) -> Iterator[str]:
+    """Yield what is to be told apart among a module's parameters, where there is anything."""
+    if isinstance(found.model, Model):
+        return
+    weights = found.model.weights
+    kinds = ("frozen", "shared", "tied", "lazy", "unread")
+    told = [f"{grouped(getattr(weights, kind))} {kind}" for kind in kinds if getattr(weights, kind)]
+    if told:
+        yield from _field("of them", f"{', '.join(told)} of the parameters; {grouped(weights.buffers)} in buffers")
 
 
 def _groups(found: Profile, colour: bool) -> Iterator[str]:
@@ -96,17 +116,17 @@ def _columns(found: Profile) -> Iterator[str]:
 
 
 def _witnesses(found: Profile, colour: bool) -> Iterator[str]:
-    if found.witness is None:
-        yield from _field("witnesses", "left out: the counts are the graph's own, nothing checked them")
-    elif found.agree:
-        agree = _paint("agree", colour, fg="green")
-        yield from _field("witnesses", f"fvcore and torch {agree}: parameters, and MACs of every node")
-    else:
+    if found.coverage < 1:
+        share = percent(found.coverage)
+        yield from _field("coverage", f"{share} of the operators' calls have a count, see the note")
+    if found.agree is False:
         yield from _field("witnesses", _paint("DISAGREE with the counts:", colour, fg="red"))
         for line in found.differences[:10]:
             yield from _field("", line)
         if len(found.differences) > 10:
             yield from _field("", f"... and {len(found.differences) - 10} differences more; --format json has all")
+    else:
+        yield from _field("witnesses", witness_words(found).replace("agree", _paint("agree", colour, fg="green"), 1))
 
 
 def _latency(latency: Latency, colour: bool) -> Iterator[str]:
@@ -129,7 +149,7 @@ def _notes(found: Profile) -> Iterator[str]:
     told = [line for line in found.warnings if ": not stable: " not in line]  # the latency's own lines say so
     for label, lines in (("note", told), ("failed", found.failures)):
         for line in lines:
-            yield from _field(label, line)
+            yield from _field(label, visible(shorten(line, 600)))
 
 
 def _field(label: str, text: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from archcost import units
+from archcost.describing import input_words, witness_words
 from archcost.errors import visible
 from archcost.profiling import Profile
 
@@ -23,4 +24,5 @@ def page(found: Profile) -> str:
         "percent": units.percent,
     }
     template = env.from_string((files("archcost") / "report" / "page.html").read_text(encoding="utf-8"))
-    return template.render(p=found, model=found.model, facts=found.to_dict())
+    words = {"size": input_words(found), "seen": witness_words(found)}
+    return template.render(p=found, model=found.model, facts=found.to_dict(), **words)

@@ -20,11 +20,15 @@ Call: TypeAlias = Callable[[], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """What shall run: a network and the arguments of one call of it, the batch in them."""
+    """What shall run: a network and the arguments of one call of it, the batch in them.
+
+    cast: whether weights and inputs are brought to the plan's dtype; a module in its own dtype may hold several.
+    """
 
     network: nn.Module
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict)
+    cast: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,12 @@ from archcost.evaluating import evaluating
 from archcost.measured import Plan
 from archcost.runtimes import Call, Runtime, Source
 
-_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES: Final = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 _DEVICE: Final = torch.device("cpu")
 
 
@@ -25,9 +30,10 @@ def prepare(source: Source, plan: Plan) -> Iterator[Call]:
     """Yield a call of the module in evaluation mode without autograd, its weights and inputs at plan.dtype on the CPU.
 
     A copy runs, on copies of the inputs, so that neither a cast nor what forward keeps reaches the caller's. Floating
-    point is cast, integers stay. Raises TargetError where module or inputs cannot be brought there.
+    point is cast where the source says so, integers stay. Raises TargetError where module or inputs cannot be brought
+    there.
     """
-    dtype = _DTYPES[plan.dtype]
+    dtype = _DTYPES[plan.dtype] if source.cast else None
     module = _runnable(source.network, dtype)
     args, kwargs = _inputs(source, dtype)
 
@@ -48,9 +54,10 @@ def versions() -> tuple[tuple[str, str], ...]:
 RUNTIME: Final = Runtime("eager", prepare, versions)
 
 
-def _runnable(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+def _runnable(module: nn.Module, dtype: torch.dtype | None) -> nn.Module:
     try:
-        return copy.deepcopy(module).to(_DEVICE, dtype)
+        copied = copy.deepcopy(module)
+        return copied.to(_DEVICE) if dtype is None else copied.to(_DEVICE, dtype)
     except Exception as error:
         # Some modules cannot be copied (torch.nn.utils.weight_norm keeps a computed tensor, others hold a lock).
         # One that needs no cast runs itself: its training flags are put back, what its own forward keeps is not.
@@ -59,7 +66,7 @@ def _runnable(module: nn.Module, dtype: torch.dtype) -> nn.Module:
         raise _refusal("module", dtype, error) from error
 
 
-def _inputs(source: Source, dtype: torch.dtype) -> tuple[list[object], dict[str, object]]:
+def _inputs(source: Source, dtype: torch.dtype | None) -> tuple[list[object], dict[str, object]]:
     try:
         args = [_moved(value, dtype) for value in source.args]
         return args, {key: _moved(value, dtype) for key, value in source.kwargs.items()}
@@ -67,20 +74,23 @@ def _inputs(source: Source, dtype: torch.dtype) -> tuple[list[object], dict[str,
         raise _refusal("input", dtype, error) from error
 
 
-def _refusal(what: str, dtype: torch.dtype, error: Exception) -> TargetError:
+def _refusal(what: str, dtype: torch.dtype | None, error: Exception) -> TargetError:
     detail = visible(shorten(" ".join(str(error).split()), 400))
-    return TargetError(f"the {what} cannot be copied to {dtype} on the CPU: {type(error).__name__}: {detail}")
+    return TargetError(
+        f"the {what} cannot be copied to {dtype or 'its own type'} on the CPU: {type(error).__name__}: {detail}"
+    )
 
 
-def _fits(module: nn.Module, dtype: torch.dtype) -> bool:
+def _fits(module: nn.Module, dtype: torch.dtype | None) -> bool:
     tensors = [*module.parameters(), *module.buffers()]
-    return all(t.device == _DEVICE and (t.dtype == dtype or not t.is_floating_point()) for t in tensors)
+    return all(t.device == _DEVICE and (dtype in (None, t.dtype) or not t.is_floating_point()) for t in tensors)
 
 
-def _moved(value: object, dtype: torch.dtype) -> object:
+def _moved(value: object, dtype: torch.dtype | None) -> object:
     """Return a copy with every tensor inside tuples, lists and dicts moved: a state may be nested."""
     if isinstance(value, Tensor):
-        return value.detach().to(_DEVICE, dtype if value.is_floating_point() else value.dtype, copy=True)
+        cast = dtype if dtype is not None and value.is_floating_point() else value.dtype
+        return value.detach().to(_DEVICE, cast, copy=True)
     if isinstance(value, (tuple, list)):
         parts = [_moved(part, dtype) for part in value]
         make: Callable[..., object] = type(value)

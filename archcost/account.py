@@ -1,0 +1,117 @@
+"""What a network takes at one batch and dtype, in bytes and layer by layer: the part of a profile that is not time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from archcost.cost import BYTES, Cost, count, peak_bytes
+from archcost.graph import Graph
+from archcost.ops import Shape
+from archcost.training import backward
+
+
+class Layer(NamedTuple):
+    """One node of a network, or one operator of a module's part; counts are of one example, all its runs together.
+
+    Bytes are at the account's batch and dtype. `backward_macs`: what training adds, None where it was not counted.
+    """
+
+    name: str
+    op: str
+    group: str
+    column: int | None
+    shape: Shape
+    params: int
+    macs: int
+    elementwise: int
+    read_bytes: int
+    written_bytes: int
+    runs: int
+    backward_macs: int | None
+
+    def intensity(self, batch: int) -> float | None:
+        """Return the operations a byte moved, None where none is: what is low is bound by memory, not arithmetic."""
+        moved_bytes = self.read_bytes + self.written_bytes
+        return (2 * self.macs + self.elementwise) * batch / moved_bytes if moved_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a training step takes: multiply-accumulates of one example; bytes at the account's batch and dtype.
+
+    saved_bytes: what autograd keeps from the forward pass for the backward, weights and inputs apart; peak_bytes:
+    weights, and the most that is alive at once, gradients with it; None where they were not counted.
+    """
+
+    forward_macs: int
+    backward_macs: int
+    saved_bytes: int | None = None
+    peak_bytes: int | None = None
+
+    @property
+    def macs(self) -> int:
+        """Forward and backward."""
+        return self.forward_macs + self.backward_macs
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the training step as JSON holds it."""
+        return {
+            "forward_macs": self.forward_macs,
+            "backward_macs": self.backward_macs,
+            "saved_bytes": self.saved_bytes,
+            "peak_bytes": self.peak_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a network takes at a batch and dtype.
+
+    weights_bytes: parameters and buffers; activation_bytes: all outputs of one pass; peak_bytes: weights and the
+    largest set of values alive at once in execution order.
+    """
+
+    batch: int
+    dtype: str
+    weights_bytes: int
+    activation_bytes: int
+    peak_bytes: int
+    layers: tuple[Layer, ...]
+    training: Training | None
+
+    def memory(self) -> dict[str, object]:
+        """Return the bytes as JSON holds them."""
+        return {
+            "batch": self.batch,
+            "dtype": self.dtype,
+            "weights_bytes": self.weights_bytes,
+            "activation_bytes": self.activation_bytes,
+            "peak_bytes": self.peak_bytes,
+            "training": None if self.training is None else self.training.to_dict(),
+        }
+
+
+def account(graph: Graph, batch: int, dtype: str) -> Account:
+    """Return what a family's network takes, from its graph alone; what autograd keeps is not known there."""
+    size, cost = BYTES[dtype], count(graph)
+    behind = [node.input_macs + node.weight_macs for node in backward(graph)]
+    return Account(
+        batch,
+        dtype,
+        cost.weights_bytes(size),
+        cost.activation_bytes(batch, size),
+        peak_bytes(graph, batch, size),
+        _layers(cost, behind, batch, size),
+        Training(cost.macs, sum(behind)),
+    )
+
+
+def _layers(cost: Cost, behind: list[int], batch: int, size: int) -> tuple[Layer, ...]:
+    return tuple(
+        Layer(
+            *(row.name, row.op, row.group, row.column, row.shape, row.params, row.macs, row.elementwise),
+            *(row.read_bytes(batch, size), row.written_bytes(batch, size), row.runs, backward_macs),
+        )
+        for row, backward_macs in zip(cost.rows, behind, strict=True)
+    )

@@ -1,0 +1,233 @@
+"""Runs the code that makes a module, and makes what the module is called with; whatever goes wrong in it is one error.
+
+Who calls this has the user's consent: the code named can do whatever the user can.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import pkgutil
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from math import prod
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from archcost.errors import InputError, Mistake, did_you_mean, one_of, quoted, shorten, visible
+from archcost.foreign import DTYPES, INTEGERS, Argument, Foreign
+from archcost.units import data_size
+
+_MODULE: Final = "a function or class that makes a torch.nn.Module, or such a module"
+_DTYPES: Final[Mapping[str, torch.dtype]] = {name: getattr(torch, name) for name in DTYPES}
+_MOST_LINES: Final = 8  # of a model's own error
+_OURS: Final = str(Path(__file__).parent) + os.sep
+_TORCH: Final = str(Path(torch.__file__).parent) + os.sep
+_STDLIB: Final = sysconfig.get_path("stdlib") + os.sep
+
+
+def made(spec: Foreign, *, seed: int = 0, folder: Path | None = None) -> nn.Module:
+    """Return the module that the code makes, as the code leaves it; torch's random state stays as it was.
+
+    Modules are also looked for in `folder`, first of all places. `seed` is that of torch, for the import and the call.
+    Raises InputError, with the code's own error below where it has one.
+    """
+    # a caller's inference mode would make weights that no later training may use
+    with importing_from(folder), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _module(_found(spec.factory), spec)
+
+
+@contextmanager
+def importing_from(folder: Path | None) -> Iterator[None]:
+    """Put a folder first among the places where Python looks for modules; an installed command starts without one."""
+    if folder is None:
+        yield
+        return
+    place = str(folder.absolute())
+    sys.path.insert(0, place)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the code may have removed it
+            sys.path.remove(place)
+
+
+def arguments(
+    spec: Foreign, batch: int, *, seed: int = 0, device: str = "cpu", available_bytes: int | None = None
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Return the seeded tensors of one call, those without a name and those with: (batch, *shape) each.
+
+    The values do not depend on the device; on `meta` there are none. Raises InputError for what torch cannot make or
+    `available_bytes` cannot hold.
+    """
+    needed = sum(batch * prod(a.shape) * _DTYPES[a.dtype].itemsize for a in spec.arguments)
+    if available_bytes is not None and needed > available_bytes and device != "meta":
+        free = f"this machine has {data_size(available_bytes)} free"
+        raise InputError(f"inputs too large to make: {data_size(needed)} at batch {batch}; {free}")
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        tensors = [(a.name, _drawn(a, (batch, *a.shape), generator, device)) for a in spec.arguments]
+    except (RuntimeError, MemoryError, OverflowError, TypeError) as error:
+        raise own_error(f"torch cannot make the inputs at batch {batch}", error) from error
+    return tuple(x for name, x in tensors if name is None), {name: x for name, x in tensors if name is not None}
+
+
+def own_error(what: str, error: BaseException) -> InputError:
+    """Return one error that says `what` failed and, in the lines below, the code's own error and its place there."""
+    try:
+        text = str(error)
+    except Exception:  # its own text may be what fails
+        text = "(its text cannot be shown)"
+    lines = (f"{type(error).__name__}: {text[:5000]}" if text else type(error).__name__).expandtabs(4).splitlines()
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES - 1], "..."]
+    place = _place(error)
+    below = [*lines, *([f"at {place}"] if place else [])]
+    return InputError(what, *(f"    {shorten(line, 200)}" for line in below))
+
+
+def _place(error: BaseException) -> str:
+    """Return file, line and function where the user's code raised; empty where none of it ran."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{error.filename}:{error.lineno}"
+    frames = [
+        (frame.f_code.co_filename, line, frame.f_code.co_qualname)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith(("<frozen ", _OURS))
+    ]
+    users = [each for each in frames if _is_users(each[0])]
+    file, line, function = (users or frames or [("", 0, "")])[-1]
+    return f"{file}:{line}" + (f", in {function}" if function != "<module>" else "") if file else ""
+
+
+def _is_users(file: str) -> bool:
+    """Return whether code is neither torch's nor Python's own; what is installed besides may be the user's model."""
+    installed = "site-packages" in file or "dist-packages" in file
+    return not file.startswith(_TORCH) and (installed or not file.startswith(_STDLIB))
+
+
+def _found(factory: str) -> object:
+    place, _, attribute = factory.partition(":")
+    found: object = _imported(place)
+    for part in attribute.split("."):
+        try:
+            with _guarded(f"looking up {quoted(factory)} failed"):
+                found = getattr(found, part)
+        except InputError as error:
+            if not isinstance(error.__cause__, AttributeError):
+                raise
+            guess = visible(did_you_mean(part, _names(found)))
+            raise InputError(f"{quoted(place)} has nothing called {quoted(part)}{guess}") from error.__cause__
+        place = f"{place}{'.' if ':' in place else ':'}{part}"
+    return found
+
+
+def _names(found: object) -> list[str]:
+    with suppress(Exception):  # a module may have a __dir__ of its own
+        return [str(name) for name in dir(found) if not str(name).startswith("_")]
+    return []
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        with _guarded(f"importing {quoted(name)} failed"):
+            return import_module(name)
+    except InputError as error:
+        missing = error.__cause__
+        # a module that the code itself imports and that is missing has another name: then the code's own error is told
+        if not (isinstance(missing, ModuleNotFoundError) and f"{name}.".startswith(f"{missing.name}.")):
+            raise
+        allowed = "one that is installed here, or a file of the current folder"
+        raise InputError(
+            f"there is no module {quoted(name)}{_near(str(missing.name))}; allowed: {allowed}"
+        ) from missing
+
+
+def _near(name: str) -> str:
+    """Return ` (did you mean ...?)` for the module beside a missing one whose name is closest."""
+    parent, _, last = name.rpartition(".")
+    path = getattr(sys.modules.get(parent), "__path__", ()) if parent else None
+    return visible(did_you_mean(last, [found.name for found in pkgutil.iter_modules(path)]))
+
+
+@contextmanager
+def _guarded(what: str) -> Iterator[None]:
+    """Turn whatever the code inside raises into one error: also an exit, which is not the code's to decide."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, SystemExit) and _is_ours(error):  # a signal came, and our handler ends the program
+            raise
+        raise own_error(what, error) from error
+
+
+def _is_ours(error: BaseException) -> bool:
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(files) and files[-1].startswith(_OURS) and files[-1] != __file__  # here only builtins are called
+
+
+def _module(found: object, spec: Foreign) -> nn.Module:
+    if isinstance(found, nn.Module):
+        if spec.args:
+            raise InputError(Mistake(f"{quoted(spec.factory)} is a module already, and takes no arguments", ("args",)))
+        return found
+    if not callable(found):
+        raise InputError(f"{quoted(spec.factory)} is {_kind(found)}; allowed: {_MODULE}")
+    if mistakes := [*_misfits(found, spec)]:
+        raise InputError(*mistakes)
+    with _guarded(f"{quoted(spec.factory)} failed"):
+        result = found(**copy.deepcopy(spec.args))  # a copy: what it is given, it may change
+    if not isinstance(result, nn.Module):
+        raise InputError(f"{quoted(spec.factory)} returned {_kind(result)}; allowed: a torch.nn.Module")
+    return result
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "None"
+    return "a file of code" if isinstance(value, ModuleType) else f"of type {quoted(type(value).__name__)}"
+
+
+def _misfits(call: Callable[..., object], spec: Foreign) -> Iterator[Mistake]:
+    """Yield the arguments that a callable needs and has not, and those it does not take."""
+    try:
+        parameters = inspect.signature(call).parameters.values()
+    except Exception:  # many a builtin has none: the call itself will tell
+        return
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for p in parameters:
+        if p.default is p.empty and p.kind is p.POSITIONAL_ONLY:
+            yield Mistake(f"{quoted(spec.factory)} takes {quoted(p.name)} by position only, which 'args' cannot give")
+        elif p.default is p.empty and p.name in named and p.name not in spec.args:
+            allowed = f"a value in 'args', as --set args.{p.name}=... gives it"
+            yield Mistake(f"missing; {quoted(spec.factory)} needs it; allowed: {allowed}", ("args", p.name))
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for name in (name for name in spec.args if name not in named):
+            guess = did_you_mean(name, named)
+            message = f"{quoted(spec.factory)} takes no such argument{guess}; allowed: {one_of(named)}"
+            yield Mistake(message, ("args", name))
+
+
+def _drawn(argument: Argument, shape: tuple[int, ...], generator: torch.Generator, device: str) -> Tensor:
+    dtype = _DTYPES[argument.dtype]
+    if device == "meta":
+        return torch.empty(shape, dtype=dtype, device="meta")
+    if argument.dtype in INTEGERS:
+        return torch.randint(argument.bound, shape, generator=generator, dtype=dtype).to(device)
+    if dtype is torch.bool:
+        return torch.randint(2, shape, generator=generator).to(device, dtype)
+    # half precision is float32's values, rounded: the same network is given the same at any dtype
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64 if dtype is torch.float64 else torch.float32)
+    return drawn.to(device, dtype)

@@ -1,0 +1,174 @@
+"""A network that code makes, as text names it: `family: module` of a file, or package.module:callable and its inputs.
+
+Nothing here imports what is named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final, Literal, TypeAlias, get_args
+
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator
+
+from archcost.document import Document, Value
+from archcost.errors import Path, Place, one_of, quoted, unknown
+from archcost.parts import LARGEST, Count, Each, Strict, all_wrong, wrong
+
+FAMILY: Final = "module"
+COMMAND_LINE: Final = "<command line>"  # the file of what is typed there
+OPTION: Final = "--input"  # the file of inputs that are typed
+FORM: Final = "'package.module:callable', Python names with dots between"
+
+Dtype: TypeAlias = Literal["float32", "float64", "float16", "bfloat16", "int64", "int32", "bool"]
+DTYPES: Final[tuple[str, ...]] = get_args(Dtype)
+INTEGERS: Final[Mapping[str, int]] = {"int64": LARGEST, "int32": 2**31}  # and the most that `below` may be
+
+_DIGITS: Final = re.compile("[0-9]{1,16}")
+_INPUTS: Final = "[name=]sizes[:dtype[:below]], as in 3,224,224 or input_ids=128:int64:30000"
+
+
+def names_code(text: str) -> bool:
+    """Return whether a text has the form package.module:callable: Python names with dots, one colon between."""
+    module, colon, attribute = text.partition(":")
+    return bool(colon) and all(name.isidentifier() for name in (*module.split("."), *attribute.split(".")))
+
+
+def _code(value: str) -> str:
+    if not names_code(value):
+        raise wrong(f"given {quoted(value)}; allowed: {FORM}")
+    return value
+
+
+def _identifier(value: str) -> str:
+    if not value.isidentifier():
+        raise wrong(f"given {quoted(value)}; allowed: a Python name, letters, digits and _")
+    return value
+
+
+# the pattern is for editors, and takes all that the validator takes
+Code: TypeAlias = Annotated[
+    str, AfterValidator(_code), Field(json_schema_extra={"pattern": r"^[^.:]+(\.[^.:]+)*:[^.:]+(\.[^.:]+)*$"})
+]
+Identifier: TypeAlias = Annotated[str, AfterValidator(_identifier)]
+Size: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)]
+
+
+class Argument(Strict):
+    """One tensor that the module is called with, its values drawn from a seed."""
+
+    shape: Annotated[tuple[Size, ...], Field(strict=False)]
+    """Sizes without the batch, which is put in front; [] for one value an example."""
+    dtype: Dtype = "float32"
+    """Floating point is drawn from the normal distribution, `int64` and `int32` as `below` says, `bool` evenly."""
+    below: Count | None = None
+    """Integers are drawn evenly from 0 .. below-1: a vocabulary's size; 2 where left out. For integers only."""
+    name: Identifier | None = None
+    """The parameter of `forward` it is passed as; by position, in the order of the list, where left out."""
+
+    @field_validator("below")
+    @classmethod
+    def _of_integers(cls, value: int | None, info: ValidationInfo) -> int | None:
+        dtype = info.data.get("dtype")
+        if value is None or dtype is None:  # a dtype that is wrong is told itself
+            return value
+        if dtype not in INTEGERS:
+            raise wrong(f"given {value} with {dtype}; allowed: only with {one_of(INTEGERS)}")
+        if value > INTEGERS[dtype]:
+            raise wrong(f"given {value}; allowed: at most {INTEGERS[dtype]} with {dtype}")
+        return value
+
+    @property
+    def bound(self) -> int:
+        """What integers are drawn below."""
+        return self.below or 2
+
+
+class Foreign(Strict):
+    """A torch module that code makes: a function or class that is imported and called, or a module that is there.
+
+    Code named in a file runs only with `--allow-code` (Python: `allow_code=True`): it can do whatever you can. What is
+    typed on the command line, `archcost profile package.module:callable --input 3,224,224`, needs no such consent.
+    """
+
+    # for editors; that they are not both there is told when the file is read
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]})
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """What tables and reports call the network; the file's name without its ending where left out."""
+    family: Literal["module"]
+    """This family."""
+    factory: Code
+    """package.module:callable, found as Python finds it or in the current folder; it returns a torch.nn.Module."""
+    args: dict[Identifier, JsonValue] = Field({})
+    """Keyword arguments of the call: numbers, text, lists, mappings."""
+    input: Each[Count] | None = None
+    """[C, H, W] or any other sizes of the one float32 tensor the module takes, without the batch."""
+    inputs: Annotated[Each[Argument] | None, Field(validate_default=True)] = None
+    """In place of `input`: a list of tensors, each with shape, dtype, ..."""
+
+    @field_validator("inputs")
+    @classmethod
+    def _one_of_two(cls, value: tuple[Argument, ...] | None, info: ValidationInfo) -> tuple[Argument, ...] | None:
+        beside = info.data.get("input")
+        if value is not None and beside is not None:
+            raise wrong("given beside 'input'; allowed: one of the two")
+        if value is None and beside is None and "input" in info.data:  # an input that is wrong is told itself
+            raise wrong("missing; allowed: 'input: [C, H, W]', or 'inputs' for several tensors or other dtypes")
+        return value
+
+    @field_validator("inputs")
+    @classmethod
+    def _names_differ(cls, value: tuple[Argument, ...] | None) -> tuple[Argument, ...] | None:
+        names = [argument.name for argument in value or ()]
+        again = [i for i, name in enumerate(names) if name is not None and name in names[:i]]
+        if again:
+            raise all_wrong([(f"given {quoted(str(names[i]))} again; allowed: once", (i, "name")) for i in again])
+        return value
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """The tensors of a call."""
+        return (Argument(shape=self.input),) if self.input is not None else self.inputs or ()
+
+
+def parse_input(text: str) -> Argument:
+    """Return what `--input` says: `3,224,224`, `128:int64:30000`, `input_ids=128:int64`; raises ValueError."""
+    name, equals, rest = text.rpartition("=")
+    sizes, *more = (part.strip() for part in rest.split(":"))
+    if len(more) > 2 or not (sizes or more):
+        raise ValueError(f"given {quoted(text)}; allowed: {_INPUTS}")
+    for part in [*(sizes.split(",") if sizes else ()), *more[1:]]:
+        if not _DIGITS.fullmatch(part.strip()):
+            raise ValueError(f"given {quoted(part)} in {quoted(text)}; allowed: an integer; {_INPUTS}")
+    if more and more[0] not in DTYPES:
+        raise ValueError(unknown("dtype", more[0], DTYPES))
+    tree = {"shape": [int(part) for part in sizes.split(",")] if sizes else []}
+    options = dict(zip(("dtype", "below"), (*more[:1], *map(int, more[1:])), strict=False))
+    try:
+        return Argument.model_validate(tree | options | ({"name": name.strip()} if equals else {}))
+    except ValidationError as error:
+        raise ValueError("; ".join(details["msg"] for details in error.errors())) from None
+
+
+def typed(text: str, inputs: Sequence[Argument] = ()) -> Document:
+    """Return the document that a typed package.module:callable and its inputs stand for; `--set` works on it."""
+    tree: dict[str, Value] = {"name": text.rpartition(":")[2][:200], "family": FAMILY, "factory": text}
+    places: dict[Path, Place] = dict.fromkeys([(), *((key,) for key in tree)], Place(COMMAND_LINE))
+    document = Document(COMMAND_LINE, tree, places, places)
+    return with_inputs(document, inputs) if inputs else document
+
+
+def with_inputs(document: Document, inputs: Sequence[Argument]) -> Document:
+    """Return the document of a module with these inputs, and no others; a mistake in them has the place `--input`."""
+    listed: list[Value] = [argument.model_dump(mode="json", exclude_defaults=True) for argument in inputs]
+    assert isinstance(document.tree, dict)  # what is no mapping is no module
+    tree = {key: value for key, value in document.tree.items() if key not in ("input", "inputs")}
+    below = [("inputs", i, key) for i, argument in enumerate(listed) if isinstance(argument, dict) for key in argument]
+    paths: list[Path] = [("inputs",), *(("inputs", i) for i in range(len(listed))), *below]
+    new = dict.fromkeys(paths, Place(OPTION))
+    values, keys = (
+        {path: place for path, place in places.items() if path[:1] not in (("input",), ("inputs",))}
+        for places in (document.values, document.keys)
+    )
+    return Document(document.file, tree | {"inputs": listed}, values | new, keys | new)
