@@ -12,7 +12,7 @@ from typing import Final
 from archcost import codec
 from archcost.errors import InputError, unknown
 from archcost.files import placed, write_whole
-from archcost.read import Model
+from archcost.read import Model, Reference
 from archcost.writing import to_yaml
 
 
@@ -54,7 +54,25 @@ def export(
     if to in TEXTS:
         write_whole(path, TEXTS[to](model))
         return ()
+    return _saved(model, to, path, seed, batch)
+
+
+def export_module(
+    reference: Reference, to: str, path: str | os.PathLike[str], *, seed: int = 0, batch: int | None = None
+) -> tuple[str, ...]:
+    """Write the module that code makes, as `export` writes a network; code has no graph, so no text but its name.
+
+    Raises InputError where the format, the path or the code will not do, TargetError as `export` does.
+    """
+    if to not in PROGRAMS:
+        raise InputError(unknown("format of a module", to, PROGRAMS))
+    return _saved(reference, to, path, seed, batch)
+
+
+def _saved(
+    source: Model | Reference, to: str, path: str | os.PathLike[str], seed: int, batch: int | None
+) -> tuple[str, ...]:
     place, name = PROGRAMS[to]
-    save: Callable[[Model, Path, int, int | None], tuple[str, ...]] = getattr(import_module(place), name)
+    save: Callable[[Model | Reference, Path, int, int | None], tuple[str, ...]] = getattr(import_module(place), name)
     with placed(Path(path)) as part:
-        return save(model, part, seed, batch)
+        return save(source, part, seed, batch)

@@ -44,7 +44,9 @@ def made(spec: Foreign, *, seed: int = 0, folder: Path | None = None) -> nn.Modu
     # a caller's inference mode would make weights that no later training may use
     with importing_from(folder), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _module(_found(spec.factory), spec)
+        found = _found(spec.factory)
+        torch.manual_seed(seed)  # again: only the first import draws
+        return _module(found, spec)
 
 
 @contextmanager
@@ -197,7 +199,7 @@ def _module(found: object, spec: Foreign) -> nn.Module:
 def _kind(value: object) -> str:
     if value is None:
         return "None"
-    return "a file of code" if isinstance(value, ModuleType) else f"of type {quoted(type(value).__name__)}"
+    return "a file of code" if isinstance(value, ModuleType) else f"an object of type {quoted(type(value).__name__)}"
 
 
 def _misfits(call: Callable[..., object], spec: Foreign) -> Iterator[Mistake]:

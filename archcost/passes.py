@@ -78,22 +78,24 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
 
     cast: the floating type that weights and inputs are brought to first.
     """
-    try:
-        return _forward(_on_meta(call, cast), "")
-    except Exception as error:  # a copy on meta may fail in any way: the run on data decides
-        because = reason(error)
-    with on_data(call, cast) as ready:
-        return _forward(ready, because)
+    with torch.inference_mode(False):  # what is made inside could not be trained
+        try:
+            return _forward(_on_meta(call, cast), "")
+        except Exception as error:  # a copy on meta may fail in any way: the run on data decides
+            because = reason(error)
+        with on_data(call, cast) as ready:
+            return _forward(ready, because)
 
 
 def training(call: Call, cast: torch.dtype | None = None) -> TrainingPass:
     """Return what a training step does, its loss the sum of all outputs; raises what the module raises."""
-    try:
-        return _training(_on_meta(call, cast))
-    except Exception:  # noqa: S110  # as above, and the forward pass has told why
-        pass
-    with on_data(call, cast) as ready:
-        return _training(ready)
+    with torch.inference_mode(False):
+        try:
+            return _training(_on_meta(call, cast))
+        except Exception:  # noqa: S110  # as above, and the forward pass has told why
+            pass
+        with on_data(call, cast) as ready:
+            return _training(ready)
 
 
 def under(call: Call, run: Callable[[Call], T]) -> T:
@@ -196,6 +198,11 @@ def _training(ready: _Ready) -> TrainingPass:
             if loss:
                 torch.autograd.backward(loss)
     return TrainingPass(ahead, mode.calls, saved_bytes, mode.lifetimes.peak_bytes)
+
+
+def weights_bytes(module: nn.Module) -> int:
+    """Return the bytes of a module's parameters and buffers, each once."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in copies.tensors(module))
 
 
 def found(value: object) -> list[Tensor]:

@@ -59,6 +59,7 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
 def _export_code(found: Reference, to: str, output: str | None, *, seed: int, batch: int | None) -> None:
     """Write what code makes: as yaml the reference to the code, which does not run; otherwise the module."""
     from archcost import exporting
+    from archcost.cli.models import aside
     from archcost.files import write_whole
     from archcost.writing import to_yaml
 
@@ -73,7 +74,7 @@ def _export_code(found: Reference, to: str, output: str | None, *, seed: int, ba
             write_whole(output, text)
         return
     assert output is not None  # checked above for what is not text
-    with progress(f"exporting {found.name} to {to}"):
+    with progress(f"exporting {found.name} to {to}"), aside():
         said = exporting.export_module(found, to, output, seed=seed, batch=batch)
     for line in said:
         click.echo(line)

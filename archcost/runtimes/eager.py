@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import torch
@@ -15,6 +15,7 @@ from archcost.errors import TargetError, shorten, visible
 from archcost.evaluating import evaluating
 from archcost.measured import Plan
 from archcost.runtimes import Call, Runtime, Source
+from archcost.untouched import settings, untouched
 
 _DTYPES: Final = {
     "float64": torch.float64,
@@ -41,8 +42,10 @@ def prepare(source: Source, plan: Plan) -> Iterator[Call]:
         module(*args, **kwargs)
 
     # what a module that runs itself keeps from an inference pass could not be trained afterwards
-    mode = torch.no_grad() if module is source.network else torch.inference_mode()
-    with evaluating(module), mode:  # entered once, not per call: entering costs microseconds
+    ours = module is not source.network
+    mode = torch.inference_mode() if ours else torch.no_grad()
+    kept = nullcontext() if ours else untouched(module)
+    with settings(), kept, evaluating(module), mode:  # entered once, not per call: entering costs microseconds
         yield call
 
 
@@ -60,7 +63,7 @@ def _runnable(module: nn.Module, dtype: torch.dtype | None) -> nn.Module:
         return copied.to(_DEVICE) if dtype is None else copied.to(_DEVICE, dtype)
     except Exception as error:
         # Some modules cannot be copied (torch.nn.utils.weight_norm keeps a computed tensor, others hold a lock).
-        # One that needs no cast runs itself: its training flags are put back, what its own forward keeps is not.
+        # One that needs no cast runs itself, and is put back as it was.
         if _fits(module, dtype):
             return module
         raise _refusal("module", dtype, error) from error
