@@ -15,6 +15,7 @@ from archcost.errors import ArchcostError, InputError, Mistake
 from archcost.measuring import Request
 from archcost.passes import Call
 from archcost.read import Reference
+from archcost.targets.cpu import available_memory_bytes
 
 
 class Given(NamedTuple):
@@ -57,7 +58,7 @@ def made(reference: Reference) -> Given:
     spec = reference.spec
 
     def call_at(batch: int) -> Call:
-        return Call(module, *factory.arguments(spec, batch))
+        return Call(module, *factory.arguments(spec, batch, available_bytes=available_memory_bytes()))
 
     first, *others = spec.arguments
     plain = not others and first.dtype == "float32" and first.name is None

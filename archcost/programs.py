@@ -138,7 +138,8 @@ def _of_model(model: Model, seed: int, batches: tuple[int, ...]) -> Program:
 def _of_code(reference: Reference, seed: int, batches: tuple[int, ...]) -> Program:
     """Return the module that code makes, in evaluation mode, with seeded inputs of every batch size that is tried."""
     module = copies.unwrapped(factory.made(reference.spec, seed=seed, folder=Path.cwd())).eval()
-    calls = [Call(module, *factory.arguments(reference.spec, b, seed=seed + b)) for b in batches]
+    free = available_memory_bytes()
+    calls = [Call(module, *factory.arguments(reference.spec, b, seed=seed + b, available_bytes=free)) for b in batches]
     made = f"as the code made them, seed {seed}"
     facts = {"name": reference.name, "factory": reference.spec.factory, "weights": made}
     notes = (f"weights as {reference.spec.factory} made them, seed {seed}",)

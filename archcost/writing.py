@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from archcost.document import MAX_INTEGER, load
-from archcost.parts import Network
+from archcost.parts import Strict
 
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # text that needs no quotes, unless it reads as a null or boolean
 _FIRST: Final = ("name", "family")
 
 
-def to_yaml(spec: Network) -> str:
+def to_yaml(spec: Strict) -> str:
     """Return the YAML text of a spec: required keys and those that are not the default; read again, it is equal."""
     tree = spec.model_dump(by_alias=True, exclude_defaults=True)
     keys = [*(key for key in _FIRST if key in tree), *(key for key in tree if key not in _FIRST)]

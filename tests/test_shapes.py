@@ -36,7 +36,10 @@ KNOWN: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "threshold_backward": (aten.threshold_backward.default, (X, X, 0)),
     "gelu_backward": (aten.gelu_backward.default, (V, V)),
     "convolution": (aten.convolution.default, (X, meta(4, 6, 3, 3), None, [2], [1], [1], False, [0], 1)),
-    "grouped, dilated": (aten.convolution.default, (X, meta(4, 3, 3, 2), C[:4], [2, 1], [1, 0], [2, 1], False, [0, 0], 2)),
+    "grouped, dilated": (
+        aten.convolution.default,
+        (X, meta(4, 3, 3, 2), C[:4], [2, 1], [1, 0], [2, 1], False, [0, 0], 2),
+    ),
     "transposed": (aten.convolution.default, (X, meta(6, 2, 3, 3), None, [2, 2], [1, 1], [1, 1], True, [1, 1], 3)),
     "one dimension": (aten.convolution.default, (V, meta(4, 5, 3), None, [2], [1], [1], False, [0], 1)),
     "three dimensions": (

@@ -64,7 +64,7 @@ def check(
     asked = Request(**given, witness=False)
     network, budget = _read(lambda: read_any(model, overrides, *code), budget_file)
     asked = replace(asked, latency=asked.latency and budget.latency_s is not None)
-    with aside():
+    with aside(network):
         found = profiled(network, asked, progress)
     verdicts = judge(budget, _facts(found))
     click.echo(_printed(found, verdicts, "json" if as_json else form), nl=False)

@@ -60,7 +60,7 @@ def compare(
 
     read = _read(models, overrides, given.pop("inputs"), given.pop("allow_code"))
     asked = Request(**given, witness=False)
-    with aside():
+    with aside(*read):
         found = comparing.compare([profiled(model, asked, progress) for model in read])
     form = "json" if as_json else form
     click.echo(_printed(found, form, layers), nl=False)

@@ -67,14 +67,14 @@ def _export_code(found: Reference, to: str, output: str | None, *, seed: int, ba
         message = f"--to json needs the graph of a family, and {quoted(found.spec.factory)} is code"
         raise InputError(Mistake(f"{message}; allowed: --to yaml, onnx or pt2"))
     if to == "yaml":
-        text = to_yaml(found.spec)  # type: ignore[arg-type]  # it writes any spec, not only a Network
+        text = to_yaml(found.spec)
         if output is None:
             click.echo(text.encode("utf-8"), nl=False)
         else:
             write_whole(output, text)
         return
     assert output is not None  # checked above for what is not text
-    with progress(f"exporting {found.name} to {to}"), aside():
+    with progress(f"exporting {found.name} to {to}"), aside(found):
         said = exporting.export_module(found, to, output, seed=seed, batch=batch)
     for line in said:
         click.echo(line)

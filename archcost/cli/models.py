@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, redirect_stdout
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from pathlib import Path
 
 from archcost import document
 from archcost.errors import InputError, Mistake, one_of, quoted
@@ -13,9 +14,16 @@ from archcost.foreign import Argument
 from archcost.read import Model, Reference, interpret, is_code, read
 
 
-def aside() -> AbstractContextManager[object]:
-    """Let what code prints go to standard error: standard output is for the result alone."""
-    return redirect_stdout(sys.stderr)
+@contextmanager
+def aside(*networks: Model | Reference) -> Iterator[None]:
+    """Let code run as it would in its own folder, but print to standard error: standard output is for the result."""
+    with ExitStack() as stack:
+        if any(isinstance(network, Reference) for network in networks):
+            from archcost.factory import importing_from  # loads torch
+
+            stack.enter_context(importing_from(Path.cwd()))
+            stack.enter_context(redirect_stdout(sys.stderr))
+        yield
 
 
 def read_any(

@@ -47,7 +47,7 @@ def profile(
     from archcost.profiling import profiled
 
     network = read_any(model, overrides, given.pop("inputs"), given.pop("allow_code"))
-    with aside():
+    with aside(network):
         found = profiled(network, Request(**given), progress)
     _show(found, "json" if as_json else form)
     if html:
