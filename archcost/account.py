@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from archcost.cost import BYTES, Cost, count, peak_bytes
@@ -64,12 +66,20 @@ class Training:
         }
 
 
-@dataclass(frozen=True, slots=True)
+class Trained(NamedTuple):
+    """What is known of a training step: None and why where there is none; `behind`: backward MACs of each layer."""
+
+    step: Training | None
+    why: str = ""
+    behind: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Account:
-    """What a network takes at a batch and dtype.
+    """What a network takes at a batch and dtype; layers and training are counted when they are first asked for.
 
     weights_bytes: parameters and buffers; activation_bytes: all outputs of one pass; peak_bytes: weights and the
-    largest set of values alive at once in execution order.
+    largest set of values alive at once in execution order. `listed` gives the layers without their backward MACs.
     """
 
     batch: int
@@ -77,8 +87,26 @@ class Account:
     weights_bytes: int
     activation_bytes: int
     peak_bytes: int
-    layers: tuple[Layer, ...]
-    training: Training | None
+    listed: Callable[[], tuple[Layer, ...]]
+    train: Callable[[], Trained]
+
+    @cached_property
+    def trained(self) -> Trained:
+        """The training step, or why it was not counted."""
+        return self.train()
+
+    @property
+    def training(self) -> Training | None:
+        """The training step, None where it was not counted."""
+        return self.trained.step
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The nodes of a network, or a module's operators part by part, in execution order."""
+        layers, behind = self.listed(), self.trained.behind
+        if behind is None:
+            return layers
+        return tuple(layer._replace(backward_macs=macs) for layer, macs in zip(layers, behind, strict=True))
 
     def memory(self) -> dict[str, object]:
         """Return the bytes as JSON holds them."""
@@ -95,23 +123,27 @@ class Account:
 def account(graph: Graph, batch: int, dtype: str) -> Account:
     """Return what a family's network takes, from its graph alone; what autograd keeps is not known there."""
     size, cost = BYTES[dtype], count(graph)
-    behind = [node.input_macs + node.weight_macs for node in backward(graph)]
     return Account(
         batch,
         dtype,
         cost.weights_bytes(size),
         cost.activation_bytes(batch, size),
         peak_bytes(graph, batch, size),
-        _layers(cost, behind, batch, size),
-        Training(cost.macs, sum(behind)),
+        lambda: _layers(cost, batch, size),
+        lambda: _trained(graph, cost),
     )
 
 
-def _layers(cost: Cost, behind: list[int], batch: int, size: int) -> tuple[Layer, ...]:
+def _layers(cost: Cost, batch: int, size: int) -> tuple[Layer, ...]:
     return tuple(
         Layer(
             *(row.name, row.op, row.group, row.column, row.shape, row.params, row.macs, row.elementwise),
-            *(row.read_bytes(batch, size), row.written_bytes(batch, size), row.runs, backward_macs),
+            *(row.read_bytes(batch, size), row.written_bytes(batch, size), row.runs, None),
         )
-        for row, backward_macs in zip(cost.rows, behind, strict=True)
+        for row in cost.rows
     )
+
+
+def _trained(graph: Graph, cost: Cost) -> Trained:
+    behind = tuple(node.input_macs + node.weight_macs for node in backward(graph))
+    return Trained(Training(cost.macs, sum(behind)), "", behind)

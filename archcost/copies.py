@@ -24,6 +24,7 @@ _ATOMS: Final = frozenset(
     {int, float, str, bool, bytes, complex, type(None), type, FunctionType, BuiltinFunctionType, torch.dtype}
     | {torch.device, torch.memory_format, torch.Size}
 )
+_DICTS: Final = frozenset({dict, OrderedDict})
 _SIMPLE: Final = frozenset({tuple, set, list})
 _NEVER: Final = _ATOMS | {dict, OrderedDict, set, tuple, list}  # a quick no to whether a value is a tensor
 _PLAIN: Final = frozenset({Tensor, nn.Parameter, nn.Buffer})
@@ -92,13 +93,14 @@ def real(module: nn.Module) -> nn.Module:
 
 def hollow(tensor: Tensor) -> Tensor:
     """Return a tensor on meta of the same shape, strides, type and wish for a gradient."""
-    if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
-        return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]  # both take one: torch's stub
+    if type(tensor) not in _PLAIN and is_lazy(tensor):
+        lazy: Tensor = type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-overload]  # both take them
+        return lazy
     if type(tensor) not in _PLAIN or tensor.is_quantized or tensor.layout is not torch.strided:
         raise TypeError(f"{type(tensor).__name__} ({tensor.dtype}, {tensor.layout}) is not copied to meta")
     made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     if type(tensor) is nn.Parameter:
-        return nn.Parameter(made, tensor.requires_grad)
+        return Tensor._make_subclass(nn.Parameter, made, tensor.requires_grad)  # as nn.Parameter does, in a third
     return made.requires_grad_() if tensor.requires_grad and tensor.is_leaf else made
 
 
@@ -150,43 +152,47 @@ class _Deep(TorchFunctionMode):
 
 def _copied_whole(module: nn.Module, memo: dict[int, Any], make: Callable[[Tensor], Tensor]) -> nn.Module:
     with torch.inference_mode(False), _Deep(memo, make):
-        made = _clone(module, memo)
-    for _, part in parts(made):
-        if part._compiled_call_impl is not None:
-            part._compiled_call_impl = None
-        for name, child in part._modules.items():
-            if isinstance(inner := getattr(child, "_orig_mod", None), nn.Module):
-                part._modules[name] = inner
-    return made
+        return _clone(module, memo)
 
 
 def _clone(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
-    found = memo.get(id(module))
-    if found is None:
-        if not _ordinary(type(module)):  # type: ignore[arg-type]  # classes can be hashed
-            return copy.deepcopy(module, memo)
-        found = memo[id(module)] = object.__new__(type(module))
-        made = found.__dict__
-        for key, value in module.__dict__.items():
-            made[key] = value if type(value) in _ATOMS else _copied(value, memo)
-    made_module: nn.Module = found
-    return made_module
+    known: nn.Module | None = memo.get(id(module))
+    if known is not None:
+        return known
+    if "_orig_mod" in module._modules:  # torch.compile's wrapper
+        return _clone(unwrapped(module), memo)
+    if not _ordinary(type(module)):  # type: ignore[arg-type]  # classes can be hashed
+        copied = copy.deepcopy(module, memo)
+        for _, part in parts(copied):
+            part._compiled_call_impl = None
+        return copied
+    cloned: nn.Module = object.__new__(type(module))
+    memo[id(module)] = cloned
+    made = cloned.__dict__
+    for key, value in module.__dict__.items():
+        kind = type(value)
+        if kind in _ATOMS or key == "_compiled_call_impl":
+            made[key] = value
+        elif kind in _DICTS and not value:  # most of a module's attributes
+            made[key] = kind()
+        else:
+            made[key] = _copied(value, memo)
+    if made.get("_compiled_call_impl") is not None:
+        made["_compiled_call_impl"] = None
+    return cloned
 
 
 def _copied(value: object, memo: dict[int, Any]) -> object:
     kind = type(value)
-    if kind in (dict, OrderedDict):
-        if not value:
-            return kind()
-        if id(value) not in memo:
-            made = memo[id(value)] = kind()
-            for key, part in value.items():  # type: ignore[attr-defined]  # it is a dictionary
-                made[key] = part if type(part) in _ATOMS else _copied(part, memo)
+    if id(value) in memo:
         return memo[id(value)]
+    if isinstance(value, dict) and kind in _DICTS:
+        made = memo[id(value)] = kind()
+        for key, part in value.items():
+            made[key] = part if type(part) in _ATOMS else _copied(part, memo)
+        return made
     if isinstance(value, nn.Module):
         return _clone(value, memo)
-    if isinstance(value, Tensor) and id(value) in memo:
-        return memo[id(value)]
     if isinstance(value, tuple | set | list) and kind in _SIMPLE and all(type(part) in _ATOMS for part in value):
         return value if kind is tuple else memo.setdefault(id(value), value.copy())  # type: ignore[union-attr]  # no tuple
     return copy.deepcopy(value, memo)

@@ -7,16 +7,18 @@ The module, and torch's settings, are left as they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, NamedTuple, TypeAlias
 
 import torch
 
 from archcost import copies, passes, tabulating
-from archcost.account import Account, Layer, Training
+from archcost.account import Account, Layer, Trained, Training
 from archcost.cost import BYTES, Cost, listed
 from archcost.dispatching import Calls, Tally, macs
+from archcost.errors import shorten
 from archcost.passes import Call, Pass, TrainingPass
 from archcost.tabulating import Placed
 from archcost.weights import Weights, lazy_names, weights_of
@@ -77,8 +79,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]]) -> 
     first = passes.forward(call)
     weights = weights_of(call.module, first.used, lazy_names(given.module))
     rows = tabulating.placed(call.module, first.calls, weights)
-    trained, why = _trained(call, call_at)
-    accounts = _Accounts(call, call_at, first, trained, rows, weights)
+    accounts = _Accounts(call, call_at, first, rows, weights)
     calls = sum(tally.calls for tally in first.calls.tallies.values())
     unknown = _unknown(first.calls)
     return Module(
@@ -91,7 +92,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]]) -> 
         unknown,
         1 - sum(op.calls for op in unknown) / calls if calls else 1.0,
         tuple(accounts.at(batch, dtype) for batch, dtype in settings),
-        tuple(_notes(first, weights, unknown, why)),
+        tuple(_notes(first, weights, unknown)),
         call_at,
     )
 
@@ -104,32 +105,13 @@ def described(call: Call) -> object:
     return [{"shape": list(t.shape), "dtype": str(t.dtype).removeprefix("torch.")} for t in tensors]
 
 
-class _Step(NamedTuple):
-    """A training step and the number of examples it was counted with."""
-
-    seen: TrainingPass
-    examples: int
-
-
-def _trained(call: Call, call_at: CallAt) -> tuple[_Step | None, str]:
-    """Return the training step, else why there is none; a batch norm over one value a channel needs two examples."""
-    try:
-        return _Step(passes.training(call), 1), ""
-    except Exception as error:  # the module's own: it cannot train on this call, which its count must survive
-        why = passes.reason(error)
-    try:
-        return _Step(passes.training(call_at(2)), 2), ""
-    except Exception:  # as above; the first reason is the one to tell
-        return None, why
-
-
-class _Accounts(NamedTuple):
+@dataclass(frozen=True)
+class _Accounts:
     """What the accounts of one module are made from."""
 
     call: Call
     call_at: CallAt
     first: Pass
-    step: _Step | None
     rows: tuple[Placed, ...]
     weights: Weights
 
@@ -146,36 +128,51 @@ class _Accounts(NamedTuple):
             weights_bytes,
             sum(tally.written_bytes for tally in seen.calls.tallies.values()),
             weights_bytes + seen.peak_bytes,
-            tuple(self._layers(seen.calls)),
-            self._training(call, batch, cast, weights_bytes),
+            lambda: tuple(self._layers(seen.calls)),
+            lambda: self._trained(call, batch, cast, weights_bytes),
         )
 
-    def _training(self, call: Call, batch: int, cast: torch.dtype | None, weights_bytes: int) -> Training | None:
-        if self.step is None:
-            return None
-        seen, examples = self.step
-        counts = (macs(seen.forward) // examples, macs(seen.backward) // examples)
+    def _layers(self, calls: Calls) -> Iterator[Layer]:
+        for path, op, row in self.rows:
+            tally = calls.tallies.get((path, op), Tally())
+            yield Layer(
+                *(row.name, row.op, row.group, row.column, row.shape, row.params, row.macs, row.elementwise),
+                *(tally.read_bytes, tally.written_bytes, row.runs, None),
+            )
+
+    @cached_property
+    def _step(self) -> tuple[TrainingPass | None, int, str]:
+        """The training step and the number of examples it was counted with, else why there is none.
+
+        A batch norm over one value a channel needs two examples.
+        """
+        try:
+            return passes.training(self.call), 1, ""
+        except Exception as error:  # the module's own: it cannot train on this call, which its count must survive
+            why = passes.reason(error)
+        try:
+            return passes.training(passes.settled(self.call_at(2))), 2, ""
+        except Exception:  # as above; the first reason is the one to tell
+            return None, 1, why
+
+    def _trained(self, call: Call, batch: int, cast: torch.dtype | None, weights_bytes: int) -> Trained:
+        seen, examples, why = self._step
+        if seen is None:
+            return Trained(None, why)
+        behind = self._behind(seen.backward, examples)
+        step = Training(macs(seen.forward) // examples, macs(seen.backward) // examples)
         if batch != examples or cast is not None:
             try:
                 seen = passes.training(call, cast)
             except Exception:  # cannot train at this batch: the counts are known, the bytes are not
-                return Training(*counts)
-        return Training(*counts, seen.saved_bytes, weights_bytes + seen.peak_bytes)
+                return Trained(step, "", behind)
+        kept = replace(step, saved_bytes=seen.saved_bytes, peak_bytes=weights_bytes + seen.peak_bytes)
+        return Trained(kept, "", behind)
 
-    def _layers(self, calls: Calls) -> list[Layer]:
-        """Return the rows with bytes, and what a part multiplies backward in the first of its rows that multiplies."""
-        left = tabulating.by_path(self.step.seen.backward) if self.step else {}
-        layers = []
-        for path, op, row in self.rows:
-            tally = calls.tallies.get((path, op), Tally())
-            behind = left.pop(path, 0) // self.step.examples if self.step and row.macs else 0
-            layers.append(
-                Layer(
-                    *(row.name, row.op, row.group, row.column, row.shape, row.params, row.macs, row.elementwise),
-                    *(tally.read_bytes, tally.written_bytes, row.runs, behind if self.step else None),
-                )
-            )
-        return layers
+    def _behind(self, calls: Calls, examples: int) -> tuple[int, ...]:
+        """Return what each part multiplies backward, in the first of its rows that multiplies forward."""
+        left = tabulating.by_path(calls)
+        return tuple(left.pop(path, 0) // examples if row.macs else 0 for path, _, row in self.rows)
 
 
 def _unknown(calls: Calls) -> tuple[Uncounted, ...]:
@@ -186,7 +183,7 @@ def _unknown(calls: Calls) -> tuple[Uncounted, ...]:
     return tuple(Uncounted(op, calls) for op, calls in sums.items())
 
 
-def _notes(first: Pass, weights: Weights, unknown: Sequence[Uncounted], why: str) -> list[str]:
+def _notes(first: Pass, weights: Weights, unknown: Sequence[Uncounted]) -> list[str]:
     found = []
     if unknown:
         ops = ", ".join(f"{op} ({calls})" for op, calls in unknown)
@@ -196,10 +193,8 @@ def _notes(first: Pass, weights: Weights, unknown: Sequence[Uncounted], why: str
             f"its course may depend on values ({', '.join(sorted(first.calls.on_data))}): counted for the given input"
         )
     elif first.real_because:
-        found.append(f"counted on real tensors; on meta: {first.real_because}")
+        found.append(f"counted on real tensors; on meta: {shorten(first.real_because, 160)}")
     if weights.unread:
         names = ", ".join(weights.unread_names[:3]) + (", ..." if len(weights.unread_names) > 3 else "")
         found.append(f"{weights.unread} parameters are not read by this call: {names}")
-    if why:
-        found.append(f"training is not counted: {why}")
     return found

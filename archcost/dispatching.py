@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcost.lifetimes import Lifetimes
@@ -25,36 +27,47 @@ _ON_DATA: Final = frozenset("_local_scalar_dense item equal is_nonzero nonzero m
 _HARMLESS: Final = frozenset({"alpha", "beta", "approximate"})  # keywords that do not change a result's form
 
 
+_PLAIN: Final = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})
+_NUMBERS: Final = frozenset({int, float, bool})
+
+
 class _Facts(NamedTuple):
-    """What is known of an operator before it is called."""
+    """What is known of an operator before it is called.
+
+    fresh: its results are new storage; writes: it changes an argument; repeats: its result's form follows from its
+    arguments' forms; makes: it makes a tensor from none.
+    """
 
     name: str
     macs: Rule | None
     elementwise: Rule | None
     known: bool
-    moves: bool
+    fresh: bool
+    writes: bool
     repeats: bool
     in_place: bool
     makes: bool
     form: Callable[[Sequence[Any]], Result] | None
 
 
+@cache
 def _facts(op: Any) -> _Facts:
     space, _, name = op._schema.name.partition("::")
     returns, arguments = op._schema.returns, op._schema.arguments
     fresh = bool(returns) and all(value.alias_info is None for value in returns) and name not in _VIEWS_IN_DISGUISE
     writes = any(a.alias_info is not None and a.alias_info.is_write for a in arguments)
-    in_place = writes and name.endswith("_") and torch.Tag.pointwise in op.tags
+    made = any(a.name == "device" for a in arguments) and not any("Tensor" in str(a.type) for a in arguments)
     aten = space == "aten"
     return _Facts(
         name if aten else op._schema.name,
         macs_rule(op),
         elementwise_rule(op),
         known(op),
-        fresh or writes,
+        fresh,
+        writes,
         aten and fresh and not writes and name not in _ON_DATA,
-        aten and in_place,
-        any(a.name == "device" for a in arguments) and not any("Tensor" in str(a.type) for a in arguments),
+        aten and writes and name.endswith("_") and torch.Tag.pointwise in op.tags,
+        made,
         FORMS.get(name) if aten else None,
     )
 
@@ -67,13 +80,26 @@ class Tally:
     macs: int = 0
     elementwise: int = 0
     read: int = 0
-    tokens: int = 0
-    stored: int = 0
     written: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
     shape: tuple[int, ...] = ()
     known: bool = True
+
+
+class _Work(NamedTuple):
+    """What one call of an operator did."""
+
+    macs: int
+    elementwise: int
+    read: int
+    written: int
+    read_bytes: int
+    written_bytes: int
+    shape: tuple[int, ...]
+
+
+_NOTHING: Final = _Work(0, 0, 0, 0, 0, 0, ())
 
 
 @dataclass(slots=True)
@@ -96,7 +122,8 @@ def macs(calls: Calls) -> int:
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's __init_subclass__
     """Counts every operator that passes into `calls`, under the module path on top of `path`.
 
-    hollow: the call runs on meta tensors, and what it makes without a tensor to go by is made there too.
+    place: gives the path instead, where it is set; hollow: the call runs on meta tensors, and what it makes without a
+    tensor to go by is made there too; used: ids of the parameters that an operator was given.
     """
 
     def __init__(self, lifetimes: Lifetimes, *, hollow: bool) -> None:
@@ -105,119 +132,132 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         self.lifetimes = lifetimes
         self.hollow = hollow
         self.path: list[str] = [""]
-        self.place: Callable[[], str] = lambda: self.path[-1]
-        self._facts: dict[Any, _Facts] = {}
-        self._seen: dict[Any, tuple[Result, int, int]] = {}
+        self.place: Callable[[], str] | None = None
+        self.used: set[int] = set()
+        self._known: dict[int, _Facts] = {}
+        self._seen: dict[Any, tuple[Result, _Work]] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Tell torch not to wrap each call against torch.compile, which is off here: it costs as much as the count."""
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run an operator, or on meta make its result from an equal earlier one, and count it."""
-        facts = self._facts.get(func)
-        if facts is None:
-            facts = self._facts[func] = _facts(func)
-        if facts.repeats or facts.in_place:
-            key = _key(args)
-            if key is not None and kwargs:
-                more = _key(tuple(kwargs.items()), tensors=False)
-                key = None if more is None else (key, more)
-            if key is not None:
-                return self._again(func, facts, (func, key), args, kwargs or {})
-        if self.hollow and facts.makes:
-            kwargs = {**(kwargs or {}), "device": "meta"}
-        elif self.hollow and facts.name == "lift_fresh" and args[0].dim():
-            return args[0].to("meta")  # a constant of the module's, made while it runs
+        facts = self._known.get(id(func)) or self._known.setdefault(id(func), _facts(func))  # by id: its hash is slow
+        for value in args:
+            if type(value) is Parameter:
+                self.used.add(id(value))
+        if self.hollow:
+            if facts.makes:
+                kwargs = {**(kwargs or {}), "device": "meta"}
+            elif facts.name == "lift_fresh" and args[0].dim():
+                return args[0].to("meta")  # a constant of the module's, made while it runs
+            if facts.repeats or facts.in_place:
+                key = _key(args, needs_tensor=not facts.makes)
+                if key is not None and kwargs:
+                    more = _key(tuple(kwargs.items()), needs_tensor=False)
+                    key = None if more is None else (key, more)
+                if key is not None:
+                    return self._again(func, facts, (id(func), key), args, kwargs or {})
         result = func(*args, **(kwargs or {}))
-        if facts.moves or facts.macs or not facts.known:
-            self._note(facts, args, result, *_work(facts, args, result))
+        if facts.fresh or facts.writes or facts.macs or not facts.known:
+            self._note(facts, result, _work(facts, args, result))
         return result
 
     def _again(self, func: Any, facts: _Facts, key: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        known_work = self._seen.get(key)
-        if known_work is None:
-            result = args[0] if facts.in_place else self._asked(func, facts, args, kwargs)
-            work = _work(facts, args, result)
-            self._seen[key] = (form_of(result), *work)
-        else:
-            form, *work_of = known_work
+        seen = self._seen.get(key)
+        if seen is None:
+            form = None if facts.in_place else self._form(func, facts, args, kwargs)
             result = args[0] if facts.in_place else made(form)
-            work = (work_of[0], work_of[1])
-        self._note(facts, args, result, *work)
+            work = _work(facts, args, result)
+            self._seen[key] = (form, work)
+        else:
+            form, work = seen
+            result = args[0] if facts.in_place else made(form)
+        self._note(facts, result, work)
         return result
 
-    def _asked(self, func: Any, facts: _Facts, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def _form(self, func: Any, facts: _Facts, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
         form = facts.form(args) if facts.form and kwargs.keys() <= _HARMLESS else None
-        return func(*args, **kwargs) if form is None else made(form)
+        return form_of(func(*args, **kwargs)) if form is None else form
 
-    def _note(self, facts: _Facts, args: Sequence[Any], result: Any, macs: int, elementwise: int) -> None:
-        key = (self.place(), facts.name)
+    def _note(self, facts: _Facts, result: Any, work: _Work) -> None:
+        if work == _NOTHING and facts.known:
+            return
+        key = (self.path[-1] if self.place is None else self.place(), facts.name)
         tally = self.calls.tallies.get(key)
         if tally is None:
             tally = self.calls.tallies[key] = Tally(known=facts.known)
             if facts.name in _ON_DATA:
                 self.calls.on_data.add(facts.name)
+        macs_of, elementwise, read, written, read_bytes, written_bytes, shape = work
         tally.calls += 1
-        tally.macs += macs
+        tally.macs += macs_of
         tally.elementwise += elementwise
-        for value in args:
-            if isinstance(value, Tensor):
-                self._read(tally, value)
-            elif isinstance(value, list):
-                for part in value:
-                    if isinstance(part, Tensor):
-                        self._read(tally, part)
-        if isinstance(result, Tensor):
-            self._wrote(tally, result)
-        elif isinstance(result, tuple | list):
-            for part in result:
-                if isinstance(part, Tensor):
-                    self._wrote(tally, part)
-
-    def _read(self, tally: Tally, value: Tensor) -> None:
-        size = value.numel()
-        tally.read_bytes += size * value.element_size()
-        if self.lifetimes.is_weight(value):
-            tally.stored += size
-        elif value.dtype is torch.int64:
-            tally.tokens += size
-        else:
-            tally.read += size
-
-    def _wrote(self, tally: Tally, value: Tensor) -> None:
-        self.lifetimes.born(value)
-        size = value.numel()
-        if size:
-            tally.shape = value.shape
-            tally.written += size
-            tally.written_bytes += size * value.element_size()
+        tally.read += read
+        tally.written += written
+        tally.read_bytes += read_bytes
+        tally.written_bytes += written_bytes
+        if written:
+            tally.shape = shape
+            if facts.fresh:
+                for value in result if isinstance(result, tuple | list) else (result,):
+                    if isinstance(value, Tensor) and value.numel():
+                        self.lifetimes.born(value)
 
 
-def _work(facts: _Facts, args: Sequence[Any], result: Any) -> tuple[int, int]:
-    return (
+def _work(facts: _Facts, args: Sequence[Any], result: Any) -> _Work:
+    given, given_bytes, _ = _sizes(args)
+    made, made_bytes, shape = _sizes(result if isinstance(result, tuple | list) else (result,))
+    return _Work(
         facts.macs(args, result) if facts.macs else 0,
         facts.elementwise(args, result) if facts.elementwise else 0,
+        *(given, made, given_bytes, made_bytes, shape),
     )
 
 
-def _key(values: Sequence[Any], *, tensors: bool = True) -> Any:
-    """Return what calls of equal form share, or None where one holds data, or nothing that holds none."""
-    parts: list[Any] = []
-    hollow = not tensors
+def _sizes(values: Sequence[Any]) -> tuple[int, int, tuple[int, ...]]:
+    """Return the scalars and bytes of tensors, as deep as they stand in lists, and the first one's shape."""
+    scalars = size_bytes = 0
+    shape: tuple[int, ...] = ()
     for value in values:
         if isinstance(value, Tensor):
-            if not value.is_meta or type(value) not in _PLAIN:
+            scalars += value.numel()
+            size_bytes += value.numel() * value.element_size()
+            shape = shape or tuple(value.shape) if value.numel() else shape
+        elif isinstance(value, list | tuple):
+            inner, inner_bytes, _ = _sizes(value)
+            scalars, size_bytes = scalars + inner, size_bytes + inner_bytes
+    return scalars, size_bytes, shape
+
+
+def _key(values: Sequence[Any], *, needs_tensor: bool = True) -> Any:
+    """Return what calls of equal form share, or None where a tensor holds data, or there is none and one is needed."""
+    parts: list[Any] = []
+    hollow = not needs_tensor
+    for value in values:
+        kind = type(value)
+        if kind in _PLAIN:
+            if not value.is_meta:
                 return None
             hollow = True
             parts.append((value.shape, value.stride(), value.dtype))
-        elif isinstance(value, list | tuple):
-            inner = _key(value) if value and isinstance(value[0], Tensor) else tuple(value)
-            if inner is None or any(isinstance(v, Tensor) and not v.is_meta for v in value):
-                return None
-            hollow = hollow or bool(value and isinstance(value[0], Tensor))
-            parts.append(inner)
+        elif kind is list or kind is tuple:
+            if value and (value[0] is None or isinstance(value[0], Tensor)):  # index takes [None, tensor]
+                inner = _key(value)
+                if inner is None:
+                    return None
+                hollow = True
+                parts.append(inner)
+            else:
+                parts.append(tuple(value))
+        elif kind in _NUMBERS:  # 1, 1.0 and True are equal, and not the same to an operator
+            parts.append((kind, value))
+        elif isinstance(value, Tensor):
+            return None
         else:
-            parts.append((type(value), value) if isinstance(value, int | float) else value)
+            parts.append(value)
     return tuple(parts) if hollow else None
-
-
-_PLAIN: Final = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})

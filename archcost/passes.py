@@ -6,6 +6,7 @@ copy with data. A module that cannot be copied runs itself, and is put back as i
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -78,7 +79,7 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
 
     cast: the floating type that weights and inputs are brought to first.
     """
-    with torch.inference_mode(False):  # what is made inside could not be trained
+    with torch.inference_mode(False), _collector_off():  # what inference mode makes could not be trained
         try:
             return _forward(_on_meta(call, cast), "")
         except Exception as error:  # a copy on meta may fail in any way: the run on data decides
@@ -89,7 +90,7 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
 
 def training(call: Call, cast: torch.dtype | None = None) -> TrainingPass:
     """Return what a training step does, its loss the sum of all outputs; raises what the module raises."""
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), _collector_off():
         try:
             return _training(_on_meta(call, cast))
         except Exception:  # noqa: S110  # as above, and the forward pass has told why
@@ -170,15 +171,15 @@ def _changed(ready: _Ready, change: Callable[[Tensor], Tensor], cast: torch.dtyp
 
 
 def _counting(ready: _Ready) -> Counting:
-    weights = [(i, tensor) for i, tensor in enumerate(ready.weights) if not copies.is_lazy(tensor)]
-    return Counting(Lifetimes(weights, found((ready.call.args, ready.call.kwargs))), hollow=ready.hollow)
+    return Counting(Lifetimes(found((ready.call.args, ready.call.kwargs))), hollow=ready.hollow)
 
 
 def _forward(ready: _Ready, because: str) -> Pass:
     mode, call = _counting(ready), ready.call
     with quiet(), torch.no_grad(), _tracked(ready, mode, None, training=False), mode:
         call.module(*call.args, **call.kwargs)
-    return Pass(mode.calls, mode.lifetimes.peak_bytes, frozenset(mode.lifetimes.used), because)
+    used = frozenset(i for i, tensor in enumerate(ready.weights) if id(tensor) in mode.used)
+    return Pass(mode.calls, mode.lifetimes.peak_bytes, used, because)
 
 
 def _training(ready: _Ready) -> TrainingPass:
@@ -234,9 +235,21 @@ def quiet(*, fused: bool = True) -> Iterator[None]:
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         if fused:
             stack.enter_context(_fused_attention())
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed looks for devices, which takes as long as the count
         torch.backends.mha.set_fastpath_enabled(False)
         yield
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Collect no garbage meanwhile: it takes time, and what is alive shall not depend on when it runs."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 _PATCHING: Final = RLock()
@@ -328,20 +341,24 @@ class _Nodes:
 def _tracked(ready: _Ready, mode: Counting, nodes: _Nodes | None, *, training: bool) -> Iterator[None]:
     """Set the training flags, and let the mode know which part runs: each part's forward is wrapped, by its path.
 
-    A copy is thrown away, so nothing is put back there.
+    What stands in a part is put back, in a copy too: a part that holds what calls it would live until garbage is
+    collected.
     """
-    before = [(part, part.__dict__.get("forward"), part.training) for _, part in copies.parts(ready.call.module)]
-    for path, part in copies.parts(ready.call.module):
-        part.__dict__["training"] = training
-        part.__dict__["forward"] = _telling(path, part.forward, mode, nodes)
+    parts = copies.parts(ready.call.module)
+    before = [(part, part.__dict__.get("forward"), part.training) for _, part in parts]
+    for path, part in parts:
+        own = part.__dict__
+        own["training"] = training
+        own["forward"] = _telling(path, part.forward, mode, nodes)
     try:
         yield
     finally:
-        for part, own, flag in before if not ready.ours else ():
+        for part, forward, flag in before:
             part.__dict__["training"] = flag
-            part.__dict__.pop("forward")
-            if own is not None:
-                part.__dict__["forward"] = own
+            if forward is None:
+                del part.__dict__["forward"]
+            else:
+                part.__dict__["forward"] = forward
 
 
 def _telling(path: str, inner: Callable[..., Any], mode: Counting, nodes: _Nodes | None) -> Callable[..., Any]:

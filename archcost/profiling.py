@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from archcost import __version__, measuring, restrict
-from archcost.account import Account, Layer, account
+from archcost.account import Account, Layer, Trained, account
 from archcost.cost import count
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.measured import Latency, Samples, summarise
@@ -146,7 +147,7 @@ class Profile:
         return {
             "archcost": __version__,
             "schema": SCHEMA,
-            "warnings": [*self.warnings, *self.differences, *self.failures],
+            "warnings": [*self.warnings, *self._untrained(), *self.differences, *self.failures],
             "model": {
                 "name": model.name,
                 "family": model.family,
@@ -174,6 +175,9 @@ class Profile:
             "training": None if self.account.training is None else self.account.training.to_dict(),
             "memory": [each.memory() for each in self.accounts],
         }
+
+    def _untrained(self) -> list[str]:
+        return [f"training is not counted: {why}"] if (why := self.account.trained.why) else []
 
     def _layer(self, layer: Layer) -> dict[str, object]:
         return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
@@ -278,7 +282,12 @@ def _witnessed(
         seen = witness(model.graph, net)
         steps = [trained(model.graph, net, each) for each in accounts]
     wrong = (*differences(model.cost, seen), *(line for _, line in steps if line))
-    return seen, wrong, tuple(replace(each, training=step) for each, (step, _) in zip(accounts, steps, strict=True))
+    known = tuple(replace(each, train=partial(_known, step)) for each, (step, _) in zip(accounts, steps, strict=True))
+    return seen, wrong, known
+
+
+def _known(step: Trained) -> Trained:
+    return step
 
 
 def _of_module(given: Given, request: Request, progress: Progress) -> Profile:

@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+_META: Final = torch.device("meta")
+
 
 class Form(NamedTuple):
     """What a tensor on meta is."""
@@ -152,9 +154,9 @@ def form_of(result: Any) -> Result:
 
 def made(result: Result) -> Any:
     """Return a result of that form on meta, in storage of its own."""
-    if isinstance(result, Form):
-        return torch.empty_strided(result.shape, result.strides, dtype=result.dtype, device="meta")
-    return tuple(made(value) for value in result) if isinstance(result, list) else result
+    if type(result) is Form:
+        return torch.empty_strided(result.shape, result.strides, dtype=result.dtype, device=_META)
+    return tuple([made(value) for value in result]) if isinstance(result, list) else result
 
 
 def size_bytes(shape: Sequence[int], dtype: torch.dtype) -> int:

@@ -49,7 +49,7 @@ def placed(module: nn.Module, calls: Calls, weights: Weights) -> tuple[Placed, .
 
 def _row(path: str, op: str, tally: Tally, root: str, owned: tuple[int, int, int]) -> Placed:
     runs, params, buffers = owned
-    counts = (params, buffers, tally.macs, tally.elementwise, tally.read, tally.tokens, tally.stored, tally.written)
+    counts = (params, buffers, tally.macs, tally.elementwise, tally.read, 0, 0, tally.written)  # read: weights with it
     return Placed(path, op, Row(path or root, op, "", None, tuple(tally.shape), runs, *counts))
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archcost import passes
-from archcost.account import Account, Training
+from archcost.account import Account, Trained
 from archcost.cost import Cost
 from archcost.dispatching import macs
 from archcost.evaluating import evaluating
@@ -75,22 +75,24 @@ def differences(cost: Cost, seen: Witness) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def trained(graph: Graph, net: Net, account: Account) -> tuple[Training, str]:
+def trained(graph: Graph, net: Net, account: Account) -> tuple[Trained, str]:
     """Return a training step with the bytes autograd keeps, as torch runs it, and how its MACs differ from the graph's.
 
     A batch norm over one value a channel refuses a batch of 1: the bytes are then not known.
     """
     expected = account.training
     assert expected is not None  # a graph's account always has one
+    unseen = account.trained
     call = Call(net, (example(graph, account.batch),))
     cast = None if account.dtype == "float32" else getattr(torch, account.dtype)
     try:
         step = passes.training(call, cast)
     except ValueError:
-        return expected, ""
+        return unseen, ""
     found = (macs(step.forward), macs(step.backward))
     counted = (expected.forward_macs * account.batch, expected.backward_macs * account.batch)
-    seen = replace(expected, saved_bytes=step.saved_bytes, peak_bytes=account.weights_bytes + step.peak_bytes)
+    kept = replace(expected, saved_bytes=step.saved_bytes, peak_bytes=account.weights_bytes + step.peak_bytes)
+    seen = unseen._replace(step=kept)
     if found == counted:
         return seen, ""
     return seen, f"training: {counted} MACs forward and backward counted, torch runs {found}"

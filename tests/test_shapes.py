@@ -101,19 +101,13 @@ def test_what_is_not_plain_is_left_to_torch(case: str) -> None:
     assert FORMS[op._schema.name.partition("::")[2]](args) is None
 
 
-@given(
-    size=st.integers(1, 9),
-    kernel=st.integers(1, 4),
-    stride=st.integers(1, 3),
-    padding=st.integers(0, 2),
-    dilation=st.integers(1, 2),
-    groups=st.sampled_from([1, 2]),
-    transposed=st.booleans(),
-)
-def test_any_convolution_has_torch_s_shape(
-    size: int, kernel: int, stride: int, padding: int, dilation: int, groups: int, transposed: bool
-) -> None:
+WINDOWS = st.tuples(*(st.integers(*bounds) for bounds in ((1, 9), (1, 4), (1, 3), (0, 2), (1, 2))))
+
+
+@given(WINDOWS, st.sampled_from([1, 2]), st.booleans())
+def test_any_convolution_has_torch_s_shape(window: tuple[int, ...], groups: int, transposed: bool) -> None:
     """Kernel, stride, padding, dilation, groups and transposition give torch's sides, or no answer where torch errs."""
+    size, kernel, stride, padding, dilation = window
     weight = meta(4, 6 // groups if transposed else 4 // groups, kernel, kernel)
     x = meta(2, 4, size, size)
     args = (x, weight, None, [stride] * 2, [padding] * 2, [dilation] * 2, transposed, [0, 0], groups)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -39,7 +38,7 @@ class Noisy(nn.Module):
         self.seen.append(len(x))
         self.extra = torch.rand(2)
         random.random()
-        np.random.rand()  # noqa: NPY002  # the old global state is what may be left behind
+        np.random.rand()  # the old global state is what may be left behind
         return self.linear(self.dropout(self.norm(x))) * self.frozen
 
 
@@ -147,7 +146,8 @@ def test_the_caller_s_modes_do_not_matter(mode: Callable[[], object]) -> None:
     expected = archcost.profile(module, x, latency=False)
     with mode():  # type: ignore[attr-defined]  # a context
         found = archcost.profile(module, x, latency=False)
-    assert expected.account == found.account
+    assert expected.account.memory() == found.account.memory()
+    assert expected.layers == found.layers
     assert expected.agree is found.agree is True
 
 
@@ -178,18 +178,12 @@ def test_inputs_are_not_written_into() -> None:
     assert [[1, 1], [1, 1]] == x.tolist()
 
 
-@contextmanager
-def changed(module: nn.Module) -> Iterator[None]:
-    with pytest.raises(RuntimeError, match="stop"), untouched(module):
-        yield
-        raise RuntimeError("stop")
-
-
 def test_untouched_puts_everything_back() -> None:
     """Attributes set, removed or replaced, parts swapped, buffers written, gradients set: all undone."""
     module = prepared(Noisy())
     before = state(module)
-    with changed(module):
+
+    def change() -> None:
         module.linear = nn.Linear(4, 4)
         module.register_buffer("more", torch.ones(1))
         del module._buffers["calls"]
@@ -197,6 +191,10 @@ def test_untouched_puts_everything_back() -> None:
         module.anything = 1
         module.eval()
         module.frozen.grad = torch.ones(4)
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"), untouched(module):
+        change()
     assert before == state(module)
 
 

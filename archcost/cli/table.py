@@ -65,8 +65,9 @@ def _totals(found: Profile) -> Iterator[str]:
 
 
 def _training(found: Profile) -> Iterator[str]:
-    step = found.account.training
+    step, why, _ = found.account.trained
     if step is None:
+        yield from _field("training", visible(shorten(f"not counted: {why}", 200)))
         return
     kept = "" if step.saved_bytes is None else f", {data_size(step.saved_bytes)} saved between"
     peak = "" if step.peak_bytes is None else f", {data_size(step.peak_bytes)} peak"
