@@ -12,12 +12,14 @@ from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._C import DispatchKey
+from torch._ops import HigherOrderOperator
 from torch.nn import Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcost.lifetimes import Lifetimes
-from archcost.operators import Rule, elementwise_rule, known, macs_rule
-from archcost.shapes import FORMS, Result, form_of, made
+from archcost.operators import FLEX, Rule, elementwise_rule, flex_work, known, macs_rule
+from archcost.shapes import FORMS, Form, Result, form_of, made
 
 # fresh by their schema, but they look at their argument's storage, or at data
 _VIEWS_IN_DISGUISE: Final = frozenset(
@@ -35,7 +37,7 @@ class _Facts(NamedTuple):
     """What is known of an operator before it is called.
 
     fresh: its results are new storage; writes: it changes an argument; repeats: its result's form follows from its
-    arguments' forms; makes: it makes a tensor from none.
+    arguments' forms; makes: it makes a tensor from none; composite: it has no rule, but consists of others.
     """
 
     name: str
@@ -47,6 +49,7 @@ class _Facts(NamedTuple):
     repeats: bool
     in_place: bool
     makes: bool
+    composite: bool
     form: Callable[[Sequence[Any]], Result] | None
 
 
@@ -57,17 +60,18 @@ def _facts(op: Any) -> _Facts:
     fresh = bool(returns) and all(value.alias_info is None for value in returns) and name not in _VIEWS_IN_DISGUISE
     writes = any(a.alias_info is not None and a.alias_info.is_write for a in arguments)
     made = any(a.name == "device" for a in arguments) and not any("Tensor" in str(a.type) for a in arguments)
-    aten = space == "aten"
+    aten, has_rule = space == "aten", known(op)
     return _Facts(
         name if aten else op._schema.name,
         macs_rule(op),
         elementwise_rule(op),
-        known(op),
+        has_rule,
         fresh,
         writes,
         aten and fresh and not writes and name not in _ON_DATA,
         aten and writes and name.endswith("_") and torch.Tag.pointwise in op.tags,
         made,
+        not has_rule and op.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd),
         FORMS.get(name) if aten else None,
     )
 
@@ -135,7 +139,10 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         self.place: Callable[[], str] | None = None
         self.used: set[int] = set()
         self._known: dict[int, _Facts] = {}
+        self._nothing: dict[Form, Tensor] = {}
         self._seen: dict[Any, tuple[Result, _Work]] = {}
+
+    supports_higher_order_operators = True
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -146,10 +153,14 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run an operator, or on meta make its result from an equal earlier one, and count it."""
+        if isinstance(func, HigherOrderOperator):
+            return self._higher(func, args, kwargs or {})
         facts = self._known.get(id(func)) or self._known.setdefault(id(func), _facts(func))  # by id: its hash is slow
         for value in args:
             if type(value) is Parameter:
                 self.used.add(id(value))
+        if facts.composite and (result := self._taken_apart(func, args, kwargs or {})) is not NotImplemented:
+            return result
         if self.hollow:
             if facts.makes:
                 kwargs = {**(kwargs or {}), "device": "meta"}
@@ -167,6 +178,28 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
             self._note(facts, result, _work(facts, args, result))
         return result
 
+    def _taken_apart(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run what an operator consists of, where it is whole only because autograd was left (inference mode)."""
+        with self:
+            return func.decompose(*args, **kwargs)
+
+    def _higher(self, func: HigherOrderOperator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operator over functions: the branch that is taken, attention by its rule, any other uncounted."""
+        name = str(func.name())  # type: ignore[no-untyped-call]  # torch's
+        if name == "cond":
+            taken = args[1] if bool(args[0]) else args[2]
+            self.calls.on_data.add(name)
+            with self:
+                return taken(*args[3])
+        result = func(*args, **kwargs)
+        facts = _Facts(name, None, None, name == FLEX, True, False, False, False, False, False, None)
+        work = _work(facts, args, result)
+        if facts.known:
+            macs_of, elementwise = flex_work(args)
+            work = work._replace(macs=macs_of, elementwise=elementwise)
+        self._note(facts, result, work)
+        return result
+
     def _again(self, func: Any, facts: _Facts, key: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         seen = self._seen.get(key)
         if seen is None:
@@ -176,7 +209,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
             self._seen[key] = (form, work)
         else:
             form, work = seen
-            result = args[0] if facts.in_place else made(form)
+            result = args[0] if facts.in_place else made(form, None if torch.is_grad_enabled() else self._nothing)
         self._note(facts, result, work)
         return result
 

@@ -21,7 +21,10 @@ Rule: TypeAlias = Callable[[Args, Any], int]
 
 
 def _mm(args: Args, _: Any) -> int:
-    return int(args[0].shape[0] * args[0].shape[1] * args[1].shape[1])
+    """(left, right); of a sparse left only the values that are there meet a row of the right."""
+    left, right = args[:2]
+    dense = left.layout is torch.strided
+    return int((left.shape[0] * left.shape[1] if dense else left._nnz()) * right.shape[1])
 
 
 def _bmm(args: Args, _: Any) -> int:
@@ -200,6 +203,15 @@ MOVES: Final = frozenset(
 
 PRODUCTS: Final = frozenset({packet._qualified_op_name.partition("::")[2] for packet in MACS})
 _BACKWARD_ENDS: Final = ("_backward", "_backward_data")
+
+
+FLEX: Final = "flex_attention"
+"""The higher-order operator that has a rule: (query, key, value, ...) as any attention."""
+
+
+def flex_work(args: Args) -> tuple[int, int]:
+    """Return flex_attention's MACs and elementwise operations, masked scores with them."""
+    return _attention(args, None), _per_score(args, None)
 
 
 def macs_rule(op: Any) -> Rule | None:

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from archcost import copies
 from archcost.dispatching import Calls, Counting
+from archcost.errors import shorten
 from archcost.evaluating import evaluating
 from archcost.lifetimes import Lifetimes
 from archcost.untouched import settings, untouched
@@ -127,7 +128,7 @@ def settled(call: Call) -> Call:
 
 def reason(error: BaseException) -> str:
     """Return what an exception says, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return shorten(f"{type(error).__name__}: {' '.join(str(error)[:2000].split())}", 200)
 
 
 def _on_meta(call: Call, cast: torch.dtype | None) -> _Ready:

@@ -152,11 +152,15 @@ def form_of(result: Any) -> Result:
     return [form_of(value) for value in result] if isinstance(result, tuple | list) else result
 
 
-def made(result: Result) -> Any:
-    """Return a result of that form on meta, in storage of its own."""
+def made(result: Result, nothing: dict[Form, Tensor] | None = None) -> Any:
+    """Return a result of that form on meta, in storage of its own; `nothing` keeps what has no values, for the next."""
     if type(result) is Form:
+        if nothing is not None and 0 in result.shape:
+            if result not in nothing:
+                nothing[result] = made(result)
+            return nothing[result]
         return torch.empty_strided(result.shape, result.strides, dtype=result.dtype, device=_META)
-    return tuple([made(value) for value in result]) if isinstance(result, list) else result
+    return tuple([made(value, nothing) for value in result]) if isinstance(result, list) else result
 
 
 def size_bytes(shape: Sequence[int], dtype: torch.dtype) -> int:
