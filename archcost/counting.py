@@ -21,7 +21,7 @@ from archcost.dispatching import Calls, Tally, macs
 from archcost.errors import shorten
 from archcost.passes import Call, Pass, TrainingPass
 from archcost.tabulating import Placed
-from archcost.weights import Weights, lazy_names, weights_of
+from archcost.weights import Weights, weights_of
 
 DTYPES: Final = {name: getattr(torch, name) for name in BYTES}
 
@@ -77,7 +77,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]]) -> 
     given = call_at(1)
     call = passes.settled(given)
     first = passes.forward(call)
-    weights = weights_of(call.module, first.used, lazy_names(given.module))
+    weights = weights_of(call.module, first.used, given.module)
     rows = tabulating.placed(call.module, first.calls, weights)
     accounts = _Accounts(call, call_at, first, rows, weights)
     calls = sum(tally.calls for tally in first.calls.tallies.values())

@@ -50,13 +50,17 @@ class Weights:
         return {name: getattr(self, name) for name in names}
 
 
-def weights_of(module: nn.Module, used: Collection[int], lazy_names: Collection[str] = ()) -> Weights:
-    """Return what a module owns; `used`: positions, in the order of copies.tensors, of what a call read."""
+def weights_of(module: nn.Module, used: Collection[int], given: nn.Module) -> Weights:
+    """Return what a module owns; `used`: positions, in the order of copies.tensors, of what a call read.
+
+    `given` is the module before lazy parameters got their shapes, else the same: what is tied is known there.
+    """
     read = {id(tensor) for i, tensor in enumerate(copies.tensors(module)) if i in used}
     places = list(_places(module))
+    before = {_named(path, name): tensor for path, name, tensor, _ in _places(given)}
     times: dict[int, int] = {}
-    for _, _, tensor, _ in places:
-        times[id(tensor)] = times.get(id(tensor), 0) + 1
+    for _, parameter in module.named_parameters(remove_duplicate=False):
+        times[id(parameter)] = times.get(id(parameter), 0) + 1
     sums = dict.fromkeys(
         ("params", "frozen", "shared", "tied", "lazy", "unread", "buffers", "size_bytes", "floating"), 0
     )
@@ -68,8 +72,8 @@ def weights_of(module: nn.Module, used: Collection[int], lazy_names: Collection[
         if id(tensor) in objects:
             continue
         objects.add(id(tensor))
-        size = tensor.numel()
-        if is_parameter and (place := _memory(tensor)) is not None:
+        size, full = tensor.numel(), _named(path, name)
+        if is_parameter and (place := _memory(before[full])) is not None:
             if place in memory:
                 sums["tied"] += size
                 continue
@@ -80,10 +84,9 @@ def weights_of(module: nn.Module, used: Collection[int], lazy_names: Collection[
         sums["floating"] += size if tensor.is_floating_point() else 0
         sums["params" if is_parameter else "buffers"] += size
         if is_parameter:
-            full = f"{path}.{name}".removeprefix(".")
             sums["frozen"] += 0 if tensor.requires_grad else size
             sums["shared"] += size if times[id(tensor)] > 1 else 0
-            sums["lazy"] += size if full in lazy_names else 0
+            sums["lazy"] += size if copies.is_lazy(before[full]) else 0
             if id(tensor) not in read:
                 sums["unread"] += size
                 unread.append(full)
@@ -91,9 +94,8 @@ def weights_of(module: nn.Module, used: Collection[int], lazy_names: Collection[
     return Weights(**sums, unread_names=tuple(unread), own=own)
 
 
-def lazy_names(module: nn.Module) -> frozenset[str]:
-    """Return the parameters that have no shape before the first call."""
-    return frozenset(f"{path}.{name}".removeprefix(".") for path, name, t, _ in _places(module) if copies.is_lazy(t))
+def _named(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _places(module: nn.Module) -> Iterator[tuple[str, str, Tensor, bool]]:
@@ -107,7 +109,7 @@ def _places(module: nn.Module) -> Iterator[tuple[str, str, Tensor, bool]]:
 
 def _memory(tensor: Tensor) -> object | None:
     """Return what two tensors share that are the same memory; None where there is none to share."""
-    if not tensor.numel() or copies.is_lazy(tensor):
+    if copies.is_lazy(tensor) or not tensor.numel():
         return None
     storage = tensor.untyped_storage()
     return storage._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
