@@ -18,7 +18,7 @@ from torch.nn import Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcost.lifetimes import Lifetimes
-from archcost.operators import FLEX, Rule, elementwise_rule, flex_work, known, macs_rule
+from archcost.operators import FLEX, LOOKUPS, Rule, elementwise_rule, flex_work, known, macs_rule
 from archcost.shapes import FORMS, Form, Result, form_of, made
 
 # fresh by their schema, but they look at their argument's storage, or at data
@@ -243,8 +243,10 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
 
 
 def _work(facts: _Facts, args: Sequence[Any], result: Any) -> _Work:
-    given, given_bytes, _ = _sizes(args)
     made, made_bytes, shape = _sizes(result if isinstance(result, tuple | list) else (result,))
+    given, given_bytes, _ = _sizes(args[1:] if facts.name in LOOKUPS else args)
+    if facts.name in LOOKUPS:
+        given, given_bytes = given + made, given_bytes + made_bytes
     return _Work(
         facts.macs(args, result) if facts.macs else 0,
         facts.elementwise(args, result) if facts.elementwise else 0,

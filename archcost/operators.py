@@ -201,6 +201,9 @@ MOVES: Final = frozenset(
 )
 """Operators that move, make or choose values, or interpolate them: no matrix product is in them."""
 
+LOOKUPS: Final = frozenset("embedding _embedding_bag index index_select gather take _unsafe_index".split())
+"""Operators that read of their first argument only what they return."""
+
 PRODUCTS: Final = frozenset({packet._qualified_op_name.partition("::")[2] for packet in MACS})
 _BACKWARD_ENDS: Final = ("_backward", "_backward_data")
 

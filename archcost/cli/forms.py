@@ -21,7 +21,8 @@ def printed(found: Profile, form: str, *, colour: bool) -> str:
         case "json":
             return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
         case "csv":
-            return as_csv(Layer._fields, found.layers)
+            rows = ((*layer, layer.intensity(found.batch)) for layer in found.layers)
+            return as_csv((*Layer._fields, "intensity"), rows)
         case "markdown":
             return _markdown(found)
         case _:

@@ -69,9 +69,9 @@ def _training(found: Profile) -> Iterator[str]:
     if step is None:
         yield from _field("training", visible(shorten(f"not counted: {why}", 200)))
         return
-    kept = "" if step.saved_bytes is None else f", {data_size(step.saved_bytes)} saved between"
+    kept = "" if step.saved_bytes is None else f", {data_size(step.saved_bytes)} saved for backward"
     peak = "" if step.peak_bytes is None else f", {data_size(step.peak_bytes)} peak"
-    yield from _field("training", f"{scaled(step.macs)} MACs forward and backward{kept}{peak}")
+    yield from _field("training", f"{scaled(step.macs)} MACs a step{kept}{peak}")
 
 
 def _owned(found: Profile) -> Iterator[str]:
