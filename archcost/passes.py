@@ -6,7 +6,6 @@ copy with data. A module that cannot be copied runs itself, and is put back as i
 
 from __future__ import annotations
 
-import gc
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archcost import copies
+from archcost.collector import collector_off
 from archcost.dispatching import Calls, Counting
 from archcost.errors import shorten
 from archcost.evaluating import evaluating
@@ -80,7 +80,7 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
 
     cast: the floating type that weights and inputs are brought to first.
     """
-    with torch.inference_mode(False), _collector_off():  # what inference mode makes could not be trained
+    with torch.inference_mode(False), collector_off():  # what inference mode makes could not be trained
         try:
             return _forward(_on_meta(call, cast), "")
         except Exception as error:  # a copy on meta may fail in any way: the run on data decides
@@ -91,7 +91,7 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
 
 def training(call: Call, cast: torch.dtype | None = None) -> TrainingPass:
     """Return what a training step does, its loss the sum of all outputs; raises what the module raises."""
-    with torch.inference_mode(False), _collector_off():
+    with torch.inference_mode(False), collector_off():
         try:
             return _training(_on_meta(call, cast))
         except Exception:  # noqa: S110  # as above, and the forward pass has told why
@@ -239,18 +239,6 @@ def quiet(*, fused: bool = True) -> Iterator[None]:
         torch.default_generator.manual_seed(0)  # torch.manual_seed looks for devices, which takes as long as the count
         torch.backends.mha.set_fastpath_enabled(False)
         yield
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Collect no garbage meanwhile: it takes time, and what is alive shall not depend on when it runs."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 _PATCHING: Final = RLock()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
+from archcost.copies import mapped
 from archcost.errors import TargetError, shorten, visible
 from archcost.evaluating import evaluating
 from archcost.measured import Plan
@@ -91,13 +92,9 @@ def _fits(module: nn.Module, dtype: torch.dtype | None) -> bool:
 
 def _moved(value: object, dtype: torch.dtype | None) -> object:
     """Return a copy with every tensor inside tuples, lists and dicts moved: a state may be nested."""
-    if isinstance(value, Tensor):
-        cast = dtype if dtype is not None and value.is_floating_point() else value.dtype
-        return value.detach().to(_DEVICE, cast, copy=True)
-    if isinstance(value, (tuple, list)):
-        parts = [_moved(part, dtype) for part in value]
-        make: Callable[..., object] = type(value)
-        return make(*parts) if hasattr(value, "_fields") else make(parts)  # a NamedTuple takes its parts one by one
-    if isinstance(value, dict):
-        return {key: _moved(part, dtype) for key, part in value.items()}
-    return value
+
+    def there(tensor: Tensor) -> Tensor:
+        cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to(_DEVICE, cast, copy=True)
+
+    return mapped(value, there)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
+from archcost.collector import collector_off
 from archcost.errors import ArchcostError, TargetError, shorten, visible
 from archcost.measured import Origin, Plan, Samples, enough, median, settled
 from archcost.runtimes import Call
@@ -31,7 +30,7 @@ def take(call: Call, plan: Plan, origin: Origin, clock: Clock, waited_s: Meter) 
     start = clock()
     warmup = _warm_up(call, plan, clock)
     loops = _loops(call, clock, median(warmup[-5:]))
-    with _collector_off():
+    with collector_off():
         begin, before = clock(), waited_s()
         samples = _sample(call, plan, clock, loops, start + plan.time_s)
         after, end = waited_s(), clock()
@@ -109,14 +108,3 @@ def _loops(call: Call, clock: Clock, typical_s: float) -> int:
         loops *= 2
         typical_s = seconds(call, clock, loops)
     return loops
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
