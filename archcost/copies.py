@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
@@ -24,6 +25,7 @@ _ATOMS: Final = frozenset(
     {int, float, str, bool, bytes, complex, type(None), type, FunctionType, BuiltinFunctionType, torch.dtype}
     | {torch.device, torch.memory_format, torch.Size}
 )
+_META: Final = torch.device("meta")
 _DICTS: Final = frozenset({dict, OrderedDict})
 _SIMPLE: Final = frozenset({tuple, set, list})
 _NEVER: Final = _ATOMS | {dict, OrderedDict, set, tuple, list}  # a quick no to whether a value is a tensor
@@ -98,7 +100,7 @@ def hollow(tensor: Tensor) -> Tensor:
         return lazy
     if type(tensor) not in _PLAIN or tensor.is_quantized or tensor.layout is not torch.strided:
         raise TypeError(f"{type(tensor).__name__} ({tensor.dtype}, {tensor.layout}) is not copied to meta")
-    made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META)
     if type(tensor) is nn.Parameter:
         return Tensor._make_subclass(nn.Parameter, made, tensor.requires_grad)  # as nn.Parameter does, in a third
     return made.requires_grad_() if tensor.requires_grad and tensor.is_leaf else made
@@ -120,6 +122,9 @@ def mapped(value: object, change: Callable[[Tensor], Tensor]) -> object:
             return make(*parts) if hasattr(value, "_fields") else make(parts)  # a NamedTuple takes them one by one
         case list():
             return [mapped(v, change) for v in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            changed = {f.name: mapped(getattr(value, f.name), change) for f in fields(value) if f.init}
+            return replace(value, **changed)
         case Mapping():
             copied = copy.copy(value)
             for key, part in value.items():

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Final, NamedTuple, TypeAlias
 
 import torch
+from torch import Tensor
 
 from archcost import copies, passes, tabulating
 from archcost.account import Account, Layer, Trained, Training
@@ -69,8 +70,8 @@ def own_dtype(call: Call) -> str:
     return max(sizes, key=lambda name: sizes[name]) if sizes else "float32"
 
 
-def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]]) -> Module:
-    """Return what a module costs, with an account for each (batch, dtype).
+def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own: str) -> Module:
+    """Return what a module costs, with an account for each (batch, dtype); `own`: the dtype in which it is not cast.
 
     MACs are those of the call at batch 1. Raises what the module itself raises where it cannot take its input.
     """
@@ -79,7 +80,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]]) -> 
     first = passes.forward(call)
     weights = weights_of(call.module, first.used, given.module)
     rows = tabulating.placed(call.module, first.calls, weights)
-    accounts = _Accounts(call, call_at, first, rows, weights)
+    accounts = _Accounts(call, call_at, first, rows, weights, own)
     calls = sum(tally.calls for tally in first.calls.tallies.values())
     unknown = _unknown(first.calls)
     return Module(
@@ -100,9 +101,13 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]]) -> 
 def described(call: Call) -> object:
     """Return the call's tensors as JSON holds them: the shape of a single image, else a list of shapes and types."""
     tensors = passes.found((call.args, call.kwargs))
-    if len(tensors) == 1 and tensors[0].is_floating_point():
+    if len(tensors) == 1 and tensors[0].is_floating_point() and not tensors[0].is_nested:
         return list(tensors[0].shape)
-    return [{"shape": list(t.shape), "dtype": str(t.dtype).removeprefix("torch.")} for t in tensors]
+    return [{"shape": _shape(t), "dtype": str(t.dtype).removeprefix("torch.")} for t in tensors]
+
+
+def _shape(tensor: Tensor) -> list[int] | str:
+    return "nested" if tensor.is_nested else list(tensor.shape)
 
 
 @dataclass(frozen=True)
@@ -114,14 +119,14 @@ class _Accounts:
     first: Pass
     rows: tuple[Placed, ...]
     weights: Weights
+    own: str
 
     def at(self, batch: int, dtype: str) -> Account:
         """Return the account at a batch and dtype; in its own dtype a module runs as it is, to another it is cast."""
-        own = own_dtype(self.call)
-        cast = None if dtype == own else DTYPES[dtype]
+        cast = None if dtype == self.own else DTYPES[dtype]
         call = self.call if batch == 1 else passes.settled(self.call_at(batch))
         seen = self.first if batch == 1 and cast is None else passes.forward(call, cast)
-        weights_bytes = self.weights.cast_bytes(BYTES[dtype], BYTES[own])
+        weights_bytes = self.weights.cast_bytes(BYTES[dtype], BYTES[self.own])
         return Account(
             batch,
             dtype,

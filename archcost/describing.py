@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from archcost.profiling import Profile
 from archcost.read import Model
 
@@ -15,7 +18,7 @@ def input_words(found: Profile) -> str:
         steps = f" a step, {model.steps} steps" if model.steps else ""
         return f"{size}{steps}, {len(model.graph.nodes)} nodes"
     given = model.input if isinstance(model.input, list) else []
-    sizes = [g if isinstance(g, int) else f"{' x '.join(map(str, g['shape']))} {g['dtype']}".strip() for g in given]
+    sizes = [g if isinstance(g, int) else _argument(g) for g in given]
     single = all(isinstance(size, int) for size in sizes)
     return f"{(' x ' if single else ', ').join(map(str, sizes))}, {len(found.layers)} operators by part"
 
@@ -27,3 +30,8 @@ def witness_words(found: Profile) -> str:
     if found.agree is None:
         return "one could not count this call, see the note; the other does not object"
     return f"fvcore and torch agree: parameters, and MACs{' of every node' * isinstance(found.model, Model)}"
+
+
+def _argument(given: Mapping[str, Any]) -> str:
+    shape = given["shape"]
+    return f"{shape if isinstance(shape, str) else ' x '.join(map(str, shape))} {given['dtype']}".strip()

@@ -5,7 +5,7 @@ On meta tensors an operator's result is made from an equal earlier call's: torch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch._C import DispatchKey
 from torch._ops import HigherOrderOperator
-from torch.nn import Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archcost.lifetimes import Lifetimes
@@ -118,6 +117,12 @@ class Calls:
     on_data: set[str] = field(default_factory=set)
 
 
+def elsewhere(calls: Calls, path: str) -> None:
+    """Note that a part ran in another thread, where no operator is seen: what it did has no count."""
+    tally = calls.tallies.setdefault((path, "another thread"), Tally(known=False))
+    tally.calls += 1
+
+
 def macs(calls: Calls) -> int:
     """Return the multiply-accumulates of all calls."""
     return sum(tally.macs for tally in calls.tallies.values())
@@ -127,11 +132,12 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
     """Counts every operator that passes into `calls`, under the module path on top of `path`.
 
     place: gives the path instead, where it is set; hollow: the call runs on meta tensors, and what it makes without a
-    tensor to go by is made there too; used: ids of the parameters that an operator was given.
+    tensor to go by is made there too; kinds: the classes of the parameters; used: ids of those an operator was given.
     """
 
-    def __init__(self, lifetimes: Lifetimes, *, hollow: bool) -> None:
+    def __init__(self, lifetimes: Lifetimes, kinds: Collection[type], *, hollow: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self.kinds = kinds
         self.calls = Calls()
         self.lifetimes = lifetimes
         self.hollow = hollow
@@ -157,10 +163,13 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
             return self._higher(func, args, kwargs or {})
         facts = self._known.get(id(func)) or self._known.setdefault(id(func), _facts(func))  # by id: its hash is slow
         for value in args:
-            if type(value) is Parameter:
+            if type(value) in self.kinds:
                 self.used.add(id(value))
-        if facts.composite and (result := self._taken_apart(func, args, kwargs or {})) is not NotImplemented:
-            return result
+        if facts.composite and not types and not _nested(args):
+            with self:  # whole only because autograd was left (inference mode): run what it consists of
+                result = func.decompose(*args, **(kwargs or {}))
+            if result is not NotImplemented:
+                return result
         if self.hollow:
             if facts.makes:
                 kwargs = {**(kwargs or {}), "device": "meta"}
@@ -175,13 +184,8 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                     return self._again(func, facts, (id(func), key), args, kwargs or {})
         result = func(*args, **(kwargs or {}))
         if facts.fresh or facts.writes or facts.macs or not facts.known:
-            self._note(facts, result, _work(facts, args, result))
+            self._note(*_worked(facts, args, result))
         return result
-
-    def _taken_apart(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Run what an operator consists of, where it is whole only because autograd was left (inference mode)."""
-        with self:
-            return func.decompose(*args, **kwargs)
 
     def _higher(self, func: HigherOrderOperator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run an operator over functions: the branch that is taken, attention by its rule, any other uncounted."""
@@ -222,8 +226,9 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
             return
         key = (self.path[-1] if self.place is None else self.place(), facts.name)
         tally = self.calls.tallies.get(key)
-        if tally is None:
-            tally = self.calls.tallies[key] = Tally(known=facts.known)
+        if tally is None or tally.known is not facts.known:
+            tally = self.calls.tallies[key] = tally or Tally()
+            tally.known = facts.known
             if facts.name in _ON_DATA:
                 self.calls.on_data.add(facts.name)
         macs_of, elementwise, read, written, read_bytes, written_bytes, shape = work
@@ -240,6 +245,17 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                 for value in result if isinstance(result, tuple | list) else (result,):
                     if isinstance(value, Tensor) and value.numel():
                         self.lifetimes.born(value)
+
+
+def _nested(args: Sequence[Any]) -> bool:
+    return any(isinstance(value, Tensor) and value.is_nested for value in args)
+
+
+def _worked(facts: _Facts, args: Sequence[Any], result: Any) -> tuple[_Facts, Any, _Work]:
+    """Return what a call did, not always on meta; nested tensors have no sizes, and leave an operator uncounted."""
+    if _nested(args):
+        return facts._replace(known=False, fresh=False), result, _NOTHING
+    return facts, result, _work(facts, args, result)
 
 
 def _work(facts: _Facts, args: Sequence[Any], result: Any) -> _Work:

@@ -73,7 +73,7 @@ def counted(given: Given, request: Request) -> tuple[Module, str]:
     """
     own_dtype = counting.own_dtype(given.call_at(1))
     try:
-        module = counting.counted(given.name, given.call_at, request.settings(own_dtype))
+        module = counting.counted(given.name, given.call_at, request.settings(own_dtype), own_dtype)
     except ArchcostError:
         raise
     except Exception as error:

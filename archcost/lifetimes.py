@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 
-from torch import Tensor, UntypedStorage
+from torch import Tensor, UntypedStorage, strided
 
 
 class Lifetimes:
@@ -28,6 +28,8 @@ class Lifetimes:
 
     def born(self, tensor: Tensor) -> None:
         """Count the storage of a tensor that was made until it dies, unless it is known already."""
+        if tensor.layout is not strided or tensor.is_nested:
+            return  # no storage of its own: its parts have theirs
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._alive:

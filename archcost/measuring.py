@@ -52,7 +52,7 @@ class Request:
 
     def plans(self, own_dtype: str = "float32") -> tuple[Plan, ...]:
         """Return how to measure, one plan for each combination; raises InputError for values that cannot be."""
-        threads = self.threads or (physical_cores(),)
+        threads = self.threads or ((physical_cores(),) if self.latency else (1,))
         each = itertools.product(self.batches, self.dtypes or (own_dtype,), threads)
         return tuple(Plan(batch, dtype, n, self.precision, self.time_s) for batch, dtype, n in each)
 
@@ -96,6 +96,9 @@ def check(request: Request, plans: tuple[Plan, ...]) -> None:
         runtimes.check(runtime)
     most = max(plan.threads for plan in plans)
     for target in request.targets:
+        targets.check(target)
+        if not (request.latency or request.threads):
+            continue  # nothing is measured: the machine need not be looked at, which takes as long as a count
         cpus = targets.find(target).describe().cpus
         if most > cpus:
             raise InputError(

@@ -119,6 +119,8 @@ MACS: Final[Mapping[Any, Rule]] = {
     **_each("convolution _convolution convolution_overrideable cudnn_convolution mkldnn_convolution", _convolution),
     **_each("convolution_backward", _convolution_backward),
     **_each("_trilinear", _trilinear),
+    **_each("_sparse_addmm", _behind_bias(_mm)),
+    **_each("conv_tbc", lambda args, out: int(prod(out.shape) * prod(args[1].shape[:2]))),
     **_each("mkldnn_rnn_layer", _fused_recurrence),
     **_each(" ".join(f"_scaled_dot_product_{kind}" for kind in _FUSED), _attention),
     **_each(" ".join(f"_scaled_dot_product_{kind}_backward" for kind in _FUSED), _attention_backward),
@@ -180,24 +182,27 @@ ELEMENTWISE: Final[Mapping[Any, Rule]] = {
 """What is no matrix product: 2 a norm's output, 1 an activation's, each input of a reduction, and so on."""
 
 MOVES: Final = frozenset(
-    """_assert_async _cdist_none _conj _copy_from _embedding_bag _embedding_bag_forward_only _local_scalar_dense
-    _nested_tensor_from_mask _nested_tensor_from_mask_left_aligned _pack_padded_sequence _pad_packed_sequence
-    _reshape_alias _reshape_copy _to_copy _unsafe_index _unsafe_view alias arange argsort as_strided bernoulli
-    bernoulli_ bincount cat channel_shuffle clone col2im constant_pad_nd contiguous copy copy_ detach detach_
-    diag_embed embedding embedding_dense_backward _embedding_bag_dense_backward empty empty_like empty_permuted
-    empty_strided equal exponential_ expand eye fill fill_ flip full full_like gather grid_sampler_2d
-    grid_sampler_3d im2col index index_add index_add_ index_copy index_copy_ index_fill index_put index_put_
-    index_select item kthvalue lift lift_fresh lift_fresh_copy linspace masked_fill masked_fill_ masked_scatter
-    masked_select multinomial native_channel_shuffle native_dropout new_empty new_empty_strided new_full
-    new_ones new_zeros nonzero normal normal_ one_hot ones ones_like pad permute pixel_shuffle pixel_unshuffle
-    rand rand_like randint randint_like randn randn_like randperm reflection_pad1d reflection_pad2d
-    reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d replication_pad3d resize_ roll
-    rot90 scalar_tensor scatter scatter_ scatter_add scatter_add_ searchsorted select_backward select_scatter
-    set_ slice_backward slice_scatter sort split split_with_sizes squeeze_ stack sym_size t t_ topk transpose_
-    tril tril_ tril_indices triu triu_ triu_indices unbind unfold unfold_backward uniform uniform_ unique
-    unique_consecutive _unique2 unsafe_split unsafe_split_with_sizes unsqueeze_ upsample_bicubic2d
-    upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d
-    upsample_trilinear3d view zero zero_ zeros zeros_like quantize_per_tensor dequantize""".split()
+    """_assert_async _cdist_none _conj _copy_from _efficientzerotensor _embedding_bag _embedding_bag_dense_backward
+    _embedding_bag_forward_only _fw_primal _has_same_storage_numel _local_scalar_dense _make_dual
+    _nested_tensor_from_mask _nested_tensor_from_mask_left_aligned _nested_view_from_jagged
+    _pack_padded_sequence _pad_packed_sequence _reshape_alias _reshape_copy _to_copy _unique2 _unpack_dual
+    _unsafe_index _unsafe_view alias arange argsort as_strided bernoulli bernoulli_ bincount cat channel_shuffle
+    clone col2im constant_pad_nd contiguous copy copy_ dequantize detach detach_ diag_embed embedding
+    embedding_dense_backward empty empty_like empty_permuted empty_strided equal expand exponential_ eye fill
+    fill_ flip full full_like gather grid_sampler_2d grid_sampler_3d hamming_window hann_window im2col index
+    index_add index_add_ index_copy index_copy_ index_fill index_put index_put_ index_select is_same_size item
+    kthvalue lift lift_fresh lift_fresh_copy linspace masked_fill masked_fill_ masked_scatter masked_select
+    multinomial native_channel_shuffle native_dropout new_empty new_empty_strided new_full new_ones new_zeros
+    nll_loss2d_forward nll_loss_forward nonzero normal normal_ one_hot ones ones_like pad permute pixel_shuffle
+    pixel_unshuffle quantize_per_tensor rand rand_like randint randint_like randn randn_like randperm
+    reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d
+    replication_pad2d replication_pad3d resize_ roll rot90 scalar_tensor scatter scatter_ scatter_add
+    scatter_add_ searchsorted select_backward select_scatter set_ slice_backward slice_scatter sort split
+    split_with_sizes squeeze_ stack sym_size t t_ topk transpose_ tril tril_ tril_indices triu triu_
+    triu_indices unbind unfold unfold_backward uniform uniform_ unique unique_consecutive unsafe_split
+    unsafe_split_with_sizes unsqueeze_ upsample_bicubic2d upsample_bilinear2d upsample_linear1d
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d view zero zero_ zeros
+    zeros_like""".split()
 )
 """Operators that move, make or choose values, or interpolate them: no matrix product is in them."""
 
@@ -234,7 +239,8 @@ def known(op: Any) -> bool:
     """Return whether an operator has a rule or provably multiplies no matrices: what is not known is uncounted."""
     space, _, name = op._schema.name.partition("::")
     return (
-        macs_rule(op) is not None
+        space == "profiler"
+        or macs_rule(op) is not None
         or elementwise_rule(op) is not None
         or op.is_view
         or (space in ("aten", "prims", "prim", "quantized") and name in MOVES)

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any, Final, TypeVar
 
 import torch
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from archcost import copies
 from archcost.collector import collector_off
-from archcost.dispatching import Calls, Counting
+from archcost.dispatching import Calls, Counting, elsewhere
 from archcost.errors import shorten
 from archcost.evaluating import evaluating
 from archcost.lifetimes import Lifetimes
@@ -91,6 +91,8 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
 
 def training(call: Call, cast: torch.dtype | None = None) -> TrainingPass:
     """Return what a training step does, its loss the sum of all outputs; raises what the module raises."""
+    if any(tensor.is_nested for tensor in found((call.args, call.kwargs))):
+        raise TypeError("nested tensors: under a dispatch mode torch itself aborts when it trains on them")
     with torch.inference_mode(False), collector_off():
         try:
             return _training(_on_meta(call, cast))
@@ -172,7 +174,8 @@ def _changed(ready: _Ready, change: Callable[[Tensor], Tensor], cast: torch.dtyp
 
 
 def _counting(ready: _Ready) -> Counting:
-    return Counting(Lifetimes(found((ready.call.args, ready.call.kwargs))), hollow=ready.hollow)
+    kinds = set(map(type, ready.weights)) - {Tensor}
+    return Counting(Lifetimes(found((ready.call.args, ready.call.kwargs))), kinds, hollow=ready.hollow)
 
 
 def _forward(ready: _Ready, because: str) -> Pass:
@@ -351,9 +354,12 @@ def _tracked(ready: _Ready, mode: Counting, nodes: _Nodes | None, *, training: b
 
 
 def _telling(path: str, inner: Callable[..., Any], mode: Counting, nodes: _Nodes | None) -> Callable[..., Any]:
-    stack, runs = mode.path, mode.calls.runs
+    stack, runs, thread = mode.path, mode.calls.runs, get_ident()
 
     def run(*args: Any, **kwargs: Any) -> Any:
+        if get_ident() != thread:
+            elsewhere(mode.calls, path)
+            return inner(*args, **kwargs)
         if nodes is not None:
             nodes.claim(found((args, kwargs)), stack[-1])
         stack.append(path)

@@ -32,25 +32,23 @@ def placed(module: nn.Module, calls: Calls, weights: Weights) -> tuple[Placed, .
     A part that holds parameters without running any operator itself is `not called`: its parameters may be read by
     another part, as those of nn.MultiheadAttention's projection are.
     """
-    grouped = _groups(calls)
-    root = type(module).__name__
+    grouped, root = _groups(calls), type(module).__name__
     left = dict(weights.own)
-    rows = [
-        _row(path, op, tally, root, (calls.runs.get(path, 1), *left.pop(path, (0, 0))))
-        for (path, op), tally in calls.tallies.items()
-    ]
-    rows += [
-        _row(path, UNCALLED, Tally(), root, (calls.runs.get(path, 0), *sizes))
-        for path, sizes in left.items()
-        if any(sizes)
-    ]
-    return tuple(Placed(p.path, p.op, p.row._replace(group=grouped(p.path) or root)) for p in rows)
+    rows = []
+    for (path, op), tally in calls.tallies.items():
+        owned = (calls.runs.get(path, 1), *left.pop(path, (0, 0)))
+        rows.append(Placed(path, op, _row((path or root, op, grouped(path) or root), tally, owned)))
+    for path, sizes in left.items():
+        if any(sizes):
+            owned = (calls.runs.get(path, 0), *sizes)
+            rows.append(Placed(path, UNCALLED, _row((path or root, UNCALLED, grouped(path) or root), Tally(), owned)))
+    return tuple(rows)
 
 
-def _row(path: str, op: str, tally: Tally, root: str, owned: tuple[int, int, int]) -> Placed:
-    runs, params, buffers = owned
+def _row(names: tuple[str, str, str], tally: Tally, owned: tuple[int, int, int]) -> Row:
+    (name, op, group), (runs, params, buffers) = names, owned
     counts = (params, buffers, tally.macs, tally.elementwise, tally.read, 0, 0, tally.written)  # read: weights with it
-    return Placed(path, op, Row(path or root, op, "", None, tuple(tally.shape), runs, *counts))
+    return Row(name, op, group, None, tuple(tally.shape), runs, *counts)
 
 
 class _Groups(NamedTuple):

@@ -57,7 +57,7 @@ def weights_of(module: nn.Module, used: Collection[int], given: nn.Module) -> We
     """
     read = {id(tensor) for i, tensor in enumerate(copies.tensors(module)) if i in used}
     places = list(_places(module))
-    before = {_named(path, name): tensor for path, name, tensor, _ in _places(given)}
+    before = {_named(path, name): tensor for path, name, tensor, _ in (places if given is module else _places(given))}
     times: dict[int, int] = {}
     for _, parameter in module.named_parameters(remove_duplicate=False):
         times[id(parameter)] = times.get(id(parameter), 0) + 1

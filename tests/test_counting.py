@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -406,3 +407,61 @@ def test_linear_in_the_number_of_operators() -> None:
         return len(layers)
 
     assert 2 * calls(lambda: chain(*[4] * 51)) == calls(lambda: chain(*[4] * 101))
+
+
+class Threads(nn.Module):
+    """Runs a part in two other threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, 4) -> (B, 4)."""
+        with ThreadPoolExecutor(2) as pool:
+            one, two = pool.map(self.linear, [x, x])
+        return one + two
+
+
+def test_what_runs_in_another_thread_is_not_a_silent_0() -> None:
+    """An operator is seen in its own thread only: a part that runs elsewhere is listed as uncounted."""
+    found = archcost.profile(Threads(), torch.ones(2, 4), latency=False, witness=False)
+    assert ({"op": "another thread", "calls": 2},) == found.uncounted
+    assert found.coverage < 1
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_tensors_leave_an_operator_uncounted(layout: torch.layout) -> None:
+    """They have no sizes to count by: what runs on them is listed."""
+    x = torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)], layout=layout)
+    found = archcost.profile(nn.Linear(4, 3), (x,), latency=False, witness=False)
+    assert 0 == found.macs
+    assert "linear" in {str(op["op"]) for op in found.uncounted}
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+@dataclass
+class Batch:
+    """An input that is a dataclass."""
+
+    x: Tensor
+    scale: float = 2.0
+
+
+class Takes(nn.Module):
+    """Takes a dataclass, and writes into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """batch.x: (B, 4) -> (B, 4)."""
+        return self.linear(batch.x.add_(1)) * batch.scale
+
+
+def test_a_dataclass_may_be_an_input() -> None:
+    """Its tensors are copied as any input's are."""
+    batch = Batch(torch.zeros(2, 4))
+    found = archcost.profile(Takes(), (batch,), latency=False)
+    assert (32, True, 0.0) == (found.macs, found.agree, float(batch.x.sum()))
