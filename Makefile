@@ -7,15 +7,17 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 BEGUN := .venv/.begun
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test bench fix clean
+.PHONY: help demo test bench bench-peers fix clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    profile a published network, as a table and as reports/demo.html"
 	@echo "make test    lint, types and tests: what CI runs"
 	@echo "make bench   run every script in studies/benchmarks"
+	@echo "make bench-peers   the one that compares with other counters, in an environment that has them"
 	@echo "make fix     mend what the linter can mend, and format"
 	@echo "make clean   remove .venv and everything made"
 	@echo
@@ -50,10 +52,21 @@ bench: $(READY)
 	@set -e; for script in $(sort $(wildcard studies/benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python $$script; done
 
+# The counters that archcost is compared with are no dependencies of it: they get an environment of their own.
+$(PEERS)/.ready: pyproject.toml constraints.txt studies/benchmarks/peers.txt
+	@echo "Making $(PEERS) (once; torch is large, this takes minutes) ..."
+	@rm -rf $(PEERS) && $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install $(PIP_FLAGS) -c constraints.txt \
+		-e . -r studies/benchmarks/peers.txt
+	@touch $@
+
+bench-peers: $(PEERS)/.ready
+	@$(PEERS)/bin/python studies/benchmarks/peers.py
+
 fix: $(READY)
 	@$(BIN)/python docs/make.py
 	@$(BIN)/ruff check --quiet --fix . ; status=$$?; $(BIN)/ruff format --quiet . && exit $$status
 
 clean:
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info reports/demo.html
+	@rm -rf .venv $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info reports/demo.html
 	@find archcost tests studies -name __pycache__ -type d -prune -exec rm -rf {} +
