@@ -10,12 +10,13 @@ BEGUN := .venv/.begun
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test bench bench-peers fix clean
+.PHONY: help demo test test-extras bench bench-peers fix clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    profile a published network, as a table and as reports/demo.html"
 	@echo "make test    lint, types and tests: what CI runs"
+	@echo "make test-extras   the tests that need the extra onnx, which this installs"
 	@echo "make bench   run every script in studies/benchmarks"
 	@echo "make bench-peers   the one that compares with other counters, in an environment that has them"
 	@echo "make fix     mend what the linter can mend, and format"
@@ -47,6 +48,10 @@ test: $(READY)
 	@$(BIN)/ruff format --quiet --check . || { echo "Not formatted; run 'make fix'" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m pytest -q
+
+test-extras: $(READY)
+	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[onnx]'
+	@$(BIN)/python -m pytest -q tests/test_exporting.py tests/test_cli_export.py
 
 bench: $(READY)
 	@set -e; for script in $(sort $(wildcard studies/benchmarks/*.py)); do \

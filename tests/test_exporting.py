@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from specs import Tree, laws, model, models
 import archcost
 from archcost import codec, document, examples, exporting, programs, read
 from archcost.errors import InputError, TargetError
+from archcost.foreign import parse_input
 from archcost.nets import build, example
-from archcost.read import Model
+from archcost.read import Model, Reference
 from archcost.recipe import Recipe
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
@@ -294,3 +296,69 @@ def test_a_device_is_not_replaced() -> None:
     with pytest.raises(InputError, match="not a regular file"):
         exporting.export(model(SMALL["nin"]), "pt2", os.devnull)
     assert not Path(os.devnull).is_file()
+
+
+MODULES = """
+import torch
+from torch import nn
+
+class Image(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, width, 3), nn.Linear(width, 5)
+    def forward(self, x):
+        return self.fc(self.conv(x).mean((2, 3)))
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.linear = nn.Embedding(20, 8), nn.Linear(8, 3)
+    def forward(self, ids, *, mask):
+        hidden = self.linear(self.embedding(ids)) * mask[..., None]
+        return {"hidden": hidden, "sum": hidden.sum(1)}
+
+class Branch(nn.Module):
+    def forward(self, x):
+        return x * 2 if float(x.sum()) > 0 else x
+"""
+CALLS = {"Image": ("3,9,9",), "Words": ("7:int64:20", "mask=7")}
+
+
+@pytest.fixture
+def foreign_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Reference]:
+    """Return what gives the reference to a class of MODULES; each test imports a file of its own."""
+    name = f"exported_{abs(hash(tmp_path)):x}"
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / f"{name}.py").write_text(MODULES)
+    monkeypatch.chdir(folder)
+
+    def reference(made: str) -> Reference:
+        found = read.read(f"{name}:{made}", inputs=[parse_input(text) for text in CALLS.get(made, ("4",))])
+        assert isinstance(found, Reference)
+        return found
+
+    return reference
+
+
+@pytest.mark.parametrize("to", ["pt2", pytest.param("onnx", marks=needs_onnx)])
+@pytest.mark.parametrize("made", CALLS)
+def test_modules_are_exported(made: str, to: str, tmp_path: Path, foreign_code: Callable[[str], Reference]) -> None:
+    """Any module that torch can export becomes a file that computes what it computes, for any batch, by name or not."""
+    said = exporting.export_module(foreign_code(made), to, tmp_path / "net", seed=3)
+    assert any(line.startswith("input (batch, ") and line.endswith("any batch") for line in said)
+    assert any("differs by" in line and "batch 2, 1, 3" in line for line in said)
+    assert (tmp_path / "net").stat().st_size > 0
+
+
+def test_what_torch_cannot_export_is_said(tmp_path: Path, foreign_code: Callable[[str], Reference]) -> None:
+    """A branch on data is one TargetError with torch's reason, and leaves no file."""
+    with pytest.raises(TargetError, match=r"torch.export cannot export this network"):
+        exporting.export_module(foreign_code("Branch"), "pt2", tmp_path / "net.pt2")
+    assert not (tmp_path / "net.pt2").exists()
+
+
+def test_code_has_no_graph_to_export(tmp_path: Path, foreign_code: Callable[[str], Reference]) -> None:
+    """JSON is a family's graph: for code the formats there are stand in the message."""
+    with pytest.raises(InputError, match="unknown format of a module 'json'"):
+        exporting.export_module(foreign_code("Image"), "json", tmp_path / "net.json")
