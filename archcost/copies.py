@@ -27,6 +27,7 @@ _ATOMS: Final = frozenset(
 )
 _META: Final = torch.device("meta")
 _DICTS: Final = frozenset({dict, OrderedDict})
+_EMPTY: Final = frozenset({dict, OrderedDict, set})
 _SIMPLE: Final = frozenset({tuple, set, list})
 _NEVER: Final = _ATOMS | {dict, OrderedDict, set, tuple, list}  # a quick no to whether a value is a tensor
 _PLAIN: Final = frozenset({Tensor, nn.Parameter, nn.Buffer})
@@ -178,8 +179,10 @@ def _clone(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
         kind = type(value)
         if kind in _ATOMS or key == "_compiled_call_impl":
             made[key] = value
-        elif kind in _DICTS and not value:  # most of a module's attributes
+        elif kind in _EMPTY and not value:  # most of a module's attributes
             made[key] = kind()
+        elif kind is tuple and _ATOMS.issuperset(map(type, value)):
+            made[key] = value
         else:
             made[key] = _copied(value, memo)
     if made.get("_compiled_call_impl") is not None:
@@ -194,11 +197,12 @@ def _copied(value: object, memo: dict[int, Any]) -> object:
     if isinstance(value, dict) and kind in _DICTS:
         made = memo[id(value)] = kind()
         for key, part in value.items():
-            made[key] = part if type(part) in _ATOMS else _copied(part, memo)
+            known = memo.get(id(part))
+            made[key] = known if known is not None else part if type(part) in _ATOMS else _copied(part, memo)
         return made
     if isinstance(value, nn.Module):
         return _clone(value, memo)
-    if isinstance(value, tuple | set | list) and kind in _SIMPLE and all(type(part) in _ATOMS for part in value):
+    if isinstance(value, tuple | set | list) and kind in _SIMPLE and _ATOMS.issuperset(map(type, value)):
         return value if kind is tuple else memo.setdefault(id(value), value.copy())  # type: ignore[union-attr]  # no tuple
     return copy.deepcopy(value, memo)
 
