@@ -105,6 +105,18 @@ class _Work(NamedTuple):
 _NOTHING: Final = _Work(0, 0, 0, 0, 0, 0, ())
 
 
+_MOST_REMEMBERED: Final = 100_000  # kinds of calls: some 50 MB
+
+
+@cache
+def remembered(_: torch.dtype) -> dict[Any, tuple[Result, _Work]]:
+    """Return the results and work of torch's own operators so far, by operator and form of the arguments.
+
+    They follow from those and the default dtype alone, so what one count has learned the next need not.
+    """
+    return {}
+
+
 @dataclass(slots=True)
 class Calls:
     """What happened in a call of a module: by (module path, operator), in order.
@@ -146,7 +158,9 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         self.used: set[int] = set()
         self._known: dict[int, _Facts] = {}
         self._nothing: dict[Form, Tensor] = {}
-        self._seen: dict[Any, tuple[Result, _Work]] = {}
+        self._seen = remembered(torch.get_default_dtype())
+        if len(self._seen) > _MOST_REMEMBERED:
+            self._seen.clear()
 
     supports_higher_order_operators = True
 
@@ -222,7 +236,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         return form_of(func(*args, **kwargs)) if form is None else form
 
     def _note(self, facts: _Facts, result: Any, work: _Work) -> None:
-        if work == _NOTHING and facts.known:
+        if work is _NOTHING and facts.known:
             return
         key = (self.path[-1] if self.place is None else self.place(), facts.name)
         tally = self.calls.tallies.get(key)
@@ -263,11 +277,12 @@ def _work(facts: _Facts, args: Sequence[Any], result: Any) -> _Work:
     given, given_bytes, _ = _sizes(args[1:] if facts.name in LOOKUPS else args)
     if facts.name in LOOKUPS:
         given, given_bytes = given + made, given_bytes + made_bytes
-    return _Work(
+    work = _Work(
         facts.macs(args, result) if facts.macs else 0,
         facts.elementwise(args, result) if facts.elementwise else 0,
         *(given, made, given_bytes, made_bytes, shape),
     )
+    return work if any(work) else _NOTHING
 
 
 def _sizes(values: Sequence[Any]) -> tuple[int, int, tuple[int, ...]]:
@@ -279,7 +294,7 @@ def _sizes(values: Sequence[Any]) -> tuple[int, int, tuple[int, ...]]:
             scalars += value.numel()
             size_bytes += value.numel() * value.element_size()
             shape = shape or tuple(value.shape) if value.numel() else shape
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Tensor | None):
             inner, inner_bytes, _ = _sizes(value)
             scalars, size_bytes = scalars + inner, size_bytes + inner_bytes
     return scalars, size_bytes, shape

@@ -66,14 +66,14 @@ def _convolution(args: Sequence[Any]) -> Form | None:
     x, weight, _, stride, padding, dilation, transposed, more, groups = args
     if not (x.is_contiguous() and weight.is_contiguous()):
         return None  # channels_last in, channels_last out: torch knows
-    sides = []
-    for i, size in enumerate(x.shape[2:]):
-        step, pad, spread = (v[i if len(v) > 1 else 0] for v in (stride, padding, dilation))
-        reach = spread * (weight.shape[2 + i] - 1)
-        if transposed:
-            sides.append((size - 1) * step - 2 * pad + reach + more[i if len(more) > 1 else 0] + 1)
-        else:
-            sides.append((size + 2 * pad - reach - 1) // step + 1)
+    kernel = weight.shape[2:]
+    if len(stride) < len(kernel):
+        stride, padding, dilation, more = (v if len(v) > 1 else [*v] * len(kernel) for v in (*args[3:6], more))
+    reach = [dilation[i] * (side - 1) for i, side in enumerate(kernel)]
+    if transposed:
+        sides = [(n - 1) * stride[i] - 2 * padding[i] + reach[i] + more[i] + 1 for i, n in enumerate(x.shape[2:])]
+    else:
+        sides = [(n + 2 * padding[i] - reach[i] - 1) // stride[i] + 1 for i, n in enumerate(x.shape[2:])]
     expected = weight.shape[0] if transposed else weight.shape[1] * groups
     if x.shape[1] != expected or x.dtype is not weight.dtype or min(sides, default=1) < 1:
         return None  # an error: torch words it
