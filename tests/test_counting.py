@@ -465,3 +465,14 @@ def test_a_dataclass_may_be_an_input() -> None:
     batch = Batch(torch.zeros(2, 4))
     found = archcost.profile(Takes(), (batch,), latency=False)
     assert (32, True, 0.0) == (found.macs, found.agree, float(batch.x.sum()))
+
+
+def test_what_attention_refuses_is_refused() -> None:
+    """Fewer heads of keys than of queries without grouped queries: an error on data is one in the count too."""
+
+    class Attends(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.scaled_dot_product_attention(x, x[:, :2], x[:, :2])
+
+    with pytest.raises(InputError, match="Attends cannot run on the given input"):
+        archcost.profile(Attends(), torch.ones(1, 4, 5, 8), latency=False)
