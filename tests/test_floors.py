@@ -28,7 +28,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
     3: ("factory", "evaluating", "untouched", "attention", "copies", "operators", "shapes", "lifetimes",
         "dispatching", "passes", "handles", "tracing", "weights", "tabulating", "counting", "engines",
         "layers", "steps", "sequence", "droppath", "initial", "nets", "witness",
-        "runtimes", "runtimes.*", "targets", "targets.sampling", "targets.*", "programs", "exporting"),
+        "runtimes", "runtimes.agreement", "runtimes.copied", "runtimes.exported", "runtimes.*",
+        "targets", "targets.sampling", "targets.*", "programs", "exporting"),
     5: ("measuring", "given", "profiling", "comparing", "describing", "report.*", "report"),
     6: ("cli.options", "cli.progress", "cli.rows", "cli.table", "cli.forms", "cli.models", "cli.*", "cli", "__main__"),
 }  # fmt: skip

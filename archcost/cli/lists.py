@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -34,13 +35,26 @@ def targets(as_json: bool) -> None:
             }
             for f in facts
         ]
-        click.echo(json.dumps({"targets": rows, "runtimes": list(runtimes.RUNTIMES)}, indent=1))
+        document = {"targets": rows, "runtimes": list(runtimes.RUNTIMES), "runtime_facts": _ways()}
+        click.echo(json.dumps(document, indent=1))
         return
     for f in facts:
         memory = "" if f.memory_bytes is None else f", {data_size(f.memory_bytes)} free"
         state = f"{f.threads} threads{memory}" if f.here else f"not here: {visible(f.why_not)}"
-        click.echo(f"{f.target:<8} {visible(f.device)}, {state}")
-    click.echo(f"runtimes {', '.join(runtimes.RUNTIMES)}")
+        click.echo(f"target  {f.target:<12} {visible(f.device)}, {state}")
+    for way in _ways():
+        versions = ", ".join(f"{package} {version}" for package, version in way["versions"].items())
+        state = versions if way["here"] else f"not here: {visible(way['why_not'])}"
+        click.echo(f"runtime {way['runtime']:<12} {state}")
+
+
+def _ways() -> list[dict[str, Any]]:
+    """Return what is known of every runtime without loading what it runs with."""
+    from archcost import runtimes
+
+    found = [runtimes.find(name) for name in runtimes.RUNTIMES]
+    facts = [(each.name, each.why_not(), dict(each.versions())) for each in found]
+    return [{"runtime": name, "here": not why, "why_not": why, "versions": has} for name, why, has in facts]
 
 
 @click.command()

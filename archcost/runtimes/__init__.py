@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Final, TypeAlias
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from archcost import errors
 from archcost.errors import InputError
@@ -31,17 +32,38 @@ class Source:
     cast: bool = True
 
 
+class Prepared(NamedTuple):
+    """What is ready to be timed.
+
+    first_s: what the first call, which is over, took with its compilation; None where no call compiles.
+    """
+
+    call: Call
+    first_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A way to run a source: `prepare` gives a call that is good inside its context and leaves the source as it was."""
+    """A way to run a source: `prepare` gives a call that is good inside its context and leaves the source as it was.
+
+    prepare: raises TargetError where this machine, the dtype or the network will not do, or where what runs does not
+    give the eager module's output; versions: of what is installed; why_not: why it cannot run here, '' where it can.
+    The last two load nothing of what they speak of.
+    """
 
     name: str
-    prepare: Callable[[Source, Plan], AbstractContextManager[Call]]
+    prepare: Callable[[Source, Plan], AbstractContextManager[Prepared]]
     versions: Callable[[], tuple[tuple[str, str], ...]]
+    why_not: Callable[[], str]
 
 
-# Places of modules with a RUNTIME, loaded where one is asked for: torch alone costs 2 s of CPU.
-RUNTIMES: Final[dict[str, str]] = {"eager": "archcost.runtimes.eager"}
+# Places of modules with a RUNTIME, loaded where one is asked for.
+RUNTIMES: Final[dict[str, str]] = {
+    "eager": "archcost.runtimes.eager",
+    "compile": "archcost.runtimes.compiled",
+    "onnxruntime": "archcost.runtimes.ort",
+    "openvino": "archcost.runtimes.ov",
+}
 
 
 def check(name: str) -> None:
@@ -55,3 +77,22 @@ def find(name: str) -> Runtime:
     check(name)
     runtime: Runtime = import_module(RUNTIMES[name]).RUNTIME
     return runtime
+
+
+def lacking(packages: tuple[str, ...], extra: str) -> str:
+    """Return what to install where a package is not there, '' where all are; none is loaded."""
+    missing = [name for name in packages if find_spec(name) is None]
+    return f"{', '.join(missing)} not installed: pip install 'archcost[{extra}]'" if missing else ""
+
+
+def installed(*packages: str) -> tuple[tuple[str, str], ...]:
+    """Return the version of each package that is installed, without loading it."""
+    return tuple((name, _version(name)) for name in packages if find_spec(name) is not None)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # onnxruntime may come from another distribution, onnxruntime-gpu
+        given = metadata.packages_distributions().get(package, [])
+        return ", ".join(f"{metadata.version(name)} of {name}" for name in given) or "unknown"

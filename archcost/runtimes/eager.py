@@ -2,99 +2,37 @@
 
 from __future__ import annotations
 
-import copy
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Final
 
-import torch
-from torch import Tensor, nn
-
-from archcost.copies import mapped
-from archcost.errors import TargetError, shorten, visible
-from archcost.evaluating import evaluating
 from archcost.measured import Plan
-from archcost.runtimes import Call, Runtime, Source
-from archcost.untouched import settings, untouched
-
-_DTYPES: Final = {
-    "float64": torch.float64,
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-_DEVICE: Final = torch.device("cpu")
+from archcost.runtimes import Prepared, Runtime, Source, installed
 
 
 @contextmanager
-def prepare(source: Source, plan: Plan) -> Iterator[Call]:
-    """Yield a call of the module in evaluation mode without autograd, its weights and inputs at plan.dtype on the CPU.
+def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
+    """Yield a call of a copy of the module; raises TargetError where it cannot be copied to plan.dtype on the CPU."""
+    from archcost.runtimes.copied import running
 
-    A copy runs, on copies of the inputs, so that neither a cast nor what forward keeps reaches the caller's. Floating
-    point is cast where the source says so, integers stay. Raises TargetError where module or inputs cannot be brought
-    there.
-    """
-    dtype = _DTYPES[plan.dtype] if source.cast else None
-    module = _runnable(source.network, dtype)
-    args, kwargs = _inputs(source, dtype)
+    with running(source, plan) as copied:
+        module, args, kwargs = copied.module, copied.args, dict(copied.kwargs)
 
-    def call() -> None:
-        module(*args, **kwargs)
+        def call() -> None:
+            module(*args, **kwargs)
 
-    # what a module that runs itself keeps from an inference pass could not be trained afterwards
-    ours = module is not source.network
-    mode = torch.inference_mode() if ours else torch.no_grad()
-    kept = nullcontext() if ours else untouched(module)
-    with settings(), kept, evaluating(module), mode:  # entered once, not per call: entering costs microseconds
-        yield call
+        yield Prepared(call)
 
 
 def versions() -> tuple[tuple[str, str], ...]:
     """Return what an eager latency depends on besides the device: torch, and Python, which calls every operator."""
-    return (("torch", str(torch.__version__)), ("python", platform.python_version()))
+    return (*installed("torch"), ("python", platform.python_version()))
 
 
-RUNTIME: Final = Runtime("eager", prepare, versions)
+def why_not() -> str:
+    """Return '': archcost depends on torch."""
+    return ""
 
 
-def _runnable(module: nn.Module, dtype: torch.dtype | None) -> nn.Module:
-    try:
-        copied = copy.deepcopy(module)
-        return copied.to(_DEVICE) if dtype is None else copied.to(_DEVICE, dtype)
-    except Exception as error:
-        # Some modules cannot be copied (torch.nn.utils.weight_norm keeps a computed tensor, others hold a lock).
-        # One that needs no cast runs itself, and is put back as it was.
-        if _fits(module, dtype):
-            return module
-        raise _refusal("module", dtype, error) from error
-
-
-def _inputs(source: Source, dtype: torch.dtype | None) -> tuple[list[object], dict[str, object]]:
-    try:
-        args = [_moved(value, dtype) for value in source.args]
-        return args, {key: _moved(value, dtype) for key, value in source.kwargs.items()}
-    except Exception as error:
-        raise _refusal("input", dtype, error) from error
-
-
-def _refusal(what: str, dtype: torch.dtype | None, error: Exception) -> TargetError:
-    detail = visible(shorten(" ".join(str(error).split()), 400))
-    return TargetError(
-        f"the {what} cannot be copied to {dtype or 'its own type'} on the CPU: {type(error).__name__}: {detail}"
-    )
-
-
-def _fits(module: nn.Module, dtype: torch.dtype | None) -> bool:
-    tensors = [*module.parameters(), *module.buffers()]
-    return all(t.device == _DEVICE and (dtype in (None, t.dtype) or not t.is_floating_point()) for t in tensors)
-
-
-def _moved(value: object, dtype: torch.dtype | None) -> object:
-    """Return a copy with every tensor inside tuples, lists and dicts moved: a state may be nested."""
-
-    def there(tensor: Tensor) -> Tensor:
-        cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        return tensor.detach().to(_DEVICE, cast, copy=True)
-
-    return mapped(value, there)
+RUNTIME: Final = Runtime("eager", prepare, versions, why_not)

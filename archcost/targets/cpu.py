@@ -28,8 +28,8 @@ def measure(source: Source, runtime: Runtime, plan: Plan, *, clock: Clock = time
     """Return raw seconds of the source on plan.threads threads; raises TargetError where the network fails."""
     origin = Origin("cpu", runtime.name, device_name(), runtime.versions())
     # threads first: other runtimes read their number when they are prepared
-    with threads(plan.threads), runtime.prepare(source, plan) as call:
-        return take(call, plan, origin, clock, waited_s)
+    with threads(plan.threads), runtime.prepare(source, plan) as prepared:
+        return take(prepared.call, plan, origin, clock, waited_s)
 
 
 TARGET: Final = Target("cpu", describe, measure)

@@ -36,8 +36,8 @@ def measure(source: Source, runtime: Runtime, plan: Plan, *, script: Script = Sc
     """Return scripted seconds, drawn with plan.seed; the network runs once, so that what fails elsewhere fails here."""
     origin = Origin("fake", runtime.name, "fake", runtime.versions())
     call, clock = scripted(durations(script, plan.seed))
-    with runtime.prepare(source, plan) as real:
-        seconds(real, clock)
+    with runtime.prepare(source, plan) as prepared:
+        seconds(prepared.call, clock)
     return take(call, plan, origin, clock, lambda: clock() * script.waiting * plan.threads)
 
 

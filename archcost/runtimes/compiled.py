@@ -1,0 +1,117 @@
+"""The compile runtime: torch.compile makes one graph of the whole module, and inductor machine code of that."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from archcost.errors import TargetError, quoted
+from archcost.measured import Plan
+from archcost.runtimes import Prepared, Runtime, Source, installed
+
+if TYPE_CHECKING:
+    from archcost.passes import Call as Subject
+
+# shares of the largest output: inductor rounds less often than eager does, which half precision shows
+TOLERANCES: Final = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1}
+_COMPILERS: Final = {"darwin": "clang++", "win32": "cl"}  # inductor's choice where CXX names none, g++ elsewhere
+
+
+@contextmanager
+def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
+    """Yield a call of the compiled module, whose first call, the compilation, is over and timed.
+
+    Nothing that was compiled before is used, and none of it is kept. Raises TargetError where there is no compiler,
+    where torch cannot make one graph of the module, and where that computes something else.
+    """
+    from archcost.runtimes.agreement import agree, reference
+    from archcost.runtimes.copied import running
+
+    if reason := why_not():
+        raise TargetError(reason)
+    with running(source, plan) as call, _forgotten():
+        expected = reference(call)
+        try:
+            compiled, given, first_s = _first(call, clock)
+        except OSError as error:
+            raise TargetError(f"torch.compile cannot write what it makes: {error.strerror}") from error
+        agree("what torch.compile makes", expected, given, TOLERANCES[plan.dtype])
+        args, kwargs = call.args, dict(call.kwargs)
+
+        def run() -> None:
+            compiled(*args, **kwargs)
+
+        yield Prepared(run, first_s)
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return what a compiled latency depends on besides the device: torch, which guards every call in Python."""
+    return (*installed("torch"), ("python", platform.python_version()))
+
+
+def why_not() -> str:
+    """Return what to install where there is no C++ compiler, or what it needs to compile for this Python."""
+    compiler = os.environ.get("CXX", _COMPILERS.get(sys.platform, "g++"))
+    if shutil.which(compiler) is None:
+        return f"torch.compile needs a C++ compiler and {quoted(compiler)} is not here: install it, or name one in CXX"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if sys.platform == "linux" and not header.exists():
+        return f"torch.compile needs {header}: install Python's headers (python3-dev)"
+    return ""
+
+
+RUNTIME: Final = Runtime("compile", prepare, versions, why_not)
+
+
+@contextmanager
+def _forgotten() -> Iterator[None]:
+    """Let torch forget what it compiled, before and after.
+
+    Networks of one class share their forward's cache, whose guards are tried one by one in every call, and of which
+    torch makes eight at most. What inductor writes into the environment is taken out again.
+    """
+    import torch
+
+    before = frozenset(os.environ)
+    torch.compiler.reset()
+    try:
+        yield
+    finally:
+        torch.compiler.reset()
+        for key in os.environ.keys() - before:
+            if "TORCHINDUCTOR" in key:
+                del os.environ[key]
+
+
+def _first(call: Subject, clock: Callable[[], float]) -> tuple[Callable[..., Any], Any, float]:
+    """Return the compiled module, the tensors of its first call and the seconds that took, from an empty cache."""
+    import torch
+    from torch._dynamo.utils import counters
+    from torch._inductor.utils import fresh_inductor_cache
+
+    from archcost.passes import found
+    from archcost.runtimes.agreement import fresh
+    from archcost.runtimes.exported import quiet
+
+    args, kwargs = fresh(call)
+    with (
+        TemporaryDirectory(prefix="archcost-", ignore_cleanup_errors=True) as folder,
+        quiet("torch.compile cannot compile"),
+        fresh_inductor_cache(dir=folder),
+    ):
+        compiled: Callable[..., Any] = torch.compile(call.module, fullgraph=True)
+        graphs, start = counters["stats"]["unique_graphs"], clock()
+        given = found(compiled(*args, **kwargs))
+        first_s = clock() - start
+    if counters["stats"]["unique_graphs"] == graphs:
+        raise TargetError("torch.compile is switched off or has nothing to compile: the eager module would run")
+    return compiled, given, first_s

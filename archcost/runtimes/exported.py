@@ -1,0 +1,141 @@
+"""A call as a program outside Python: traced by torch.export, converted to ONNX, its inputs in the program's order.
+
+What depends on data cannot be traced: torch.export refuses it, where a converter of its own would freeze one branch.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+
+from archcost.errors import ArchcostError, TargetError, shorten, visible
+from archcost.measured import Plan
+from archcost.passes import Call, found, weights_bytes
+from archcost.runtimes.agreement import fresh
+
+LARGEST_ONNX_BYTES: Final = 2 * 10**9
+"""Weights that one ONNX file can hold: protobuf ends at 2^31 bytes, and the nodes need room."""
+
+_TALKATIVE: Final = ("torch", "onnxscript", "onnx_ir")
+
+
+@contextmanager
+def quiet(cannot: str) -> Iterator[None]:
+    """Let exporters neither print, warn nor log; what they raise becomes a TargetError, a full disk stays itself.
+
+    cannot: who cannot do what, the beginning of the message.
+    """
+    loggers = [(logger, logger.level) for logger in map(logging.getLogger, _TALKATIVE)]
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            for logger, _ in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+    except (ArchcostError, OSError):
+        raise
+    except Exception as error:
+        first: BaseException = error
+        while first.__cause__ is not None:  # exporters wrap what went wrong in advice
+            first = first.__cause__
+        words = shorten(" ".join(str(first).split()), 300)
+        raise TargetError(f"{cannot} this network: {type(first).__name__}: {visible(words)}") from error
+    finally:
+        for logger, level in loggers:
+            logger.setLevel(level)
+
+
+def traced(call: Call, *, is_open: bool) -> ExportedProgram:
+    """Return the program of a network that has run once: what it keeps after its first run is then a constant.
+
+    is_open: whether the batch, the first dimension of every input, stays open.
+    """
+    spread = _spread(call, Dim("batch", min=1)) if is_open else None
+    with redirect_stderr(StringIO()):  # where it fails it prints the graph so far
+        program = torch.export.export(call.module, call.args, dict(call.kwargs), dynamic_shapes=spread)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # where archcost lies on this machine is nobody's business
+    return program
+
+
+def _spread(call: Call, batch: object) -> dict[str, Any]:
+    """Return which dimensions are open, by the names of the forward's parameters: the first of every tensor."""
+    bound = inspect.signature(call.module.forward).bind(*call.args, **call.kwargs)
+    return {name: _opened(value, batch) for name, value in bound.arguments.items()}
+
+
+def _opened(value: object, batch: object) -> object:
+    match value:
+        case Tensor():
+            return {0: batch}
+        case tuple() | list():
+            return type(value)(_opened(part, batch) for part in value)
+        case Mapping():
+            return {key: _opened(part, batch) for key, part in value.items()}
+        case _:
+            return None
+
+
+def inputs(call: Call) -> list[Tensor]:
+    """Return the tensors of a call in the order in which its ONNX program takes them: as given, not as declared."""
+    return found((call.args, call.kwargs))
+
+
+def convert(call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, external: bool = False) -> None:
+    """Write the ONNX program of a network that has run once, `facts` in it; external: its weights beside the file."""
+    single = len(found((call.args, call.kwargs))) == 1
+    outputs = len(found(call.module(*call.args, **call.kwargs)))
+    converted = torch.onnx.export(
+        traced(call, is_open=is_open),
+        dynamo=True,
+        verbose=False,
+        input_names=["input"] if single else None,
+        output_names=["output"] if outputs == 1 else [f"output{i}" for i in range(outputs)],
+        dynamic_shapes=_spread(call, "batch") if is_open else None,
+    )
+    assert converted is not None  # it is only where no dynamo is asked for
+    for node in converted.model.graph.all_nodes():
+        node.metadata_props.clear()
+    converted.model.metadata_props.update({f"archcost.{key}": value for key, value in facts.items()})
+    converted.save(path, external_data=external)
+
+
+@contextmanager
+def onnx_file(call: Call) -> Iterator[Path]:
+    """Yield the ONNX file of a call at its own batch, in a directory that is gone with the context.
+
+    Raises TargetError with torch's reason where it cannot be exported, and where the disk will not hold it.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix="archcost-", ignore_cleanup_errors=True))
+            path = Path(folder) / "network.onnx"
+            _written(call, path)
+        except OSError as error:
+            raise TargetError(f"the network cannot be written to a temporary file: {error.strerror}") from error
+        yield path
+
+
+def _written(call: Call, path: Path) -> None:
+    tried = Call(call.module, *fresh(call))  # a forward may write to its inputs
+    is_large = weights_bytes(call.module) > LARGEST_ONNX_BYTES
+    with torch.inference_mode(False), quiet("torch.onnx cannot export"):
+        convert(tried, path, {}, is_open=False, external=is_large)
+
+
+def float32_only(runtime: str, plan: Plan) -> str:
+    """Return why a runtime that is tested at float32 alone will not run a plan's dtype, '' where it will."""
+    if plan.dtype == "float32":
+        return ""
+    return f"{runtime} is measured at float32 only, given {plan.dtype}; allowed: the runtimes eager and compile"

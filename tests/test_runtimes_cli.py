@@ -1,0 +1,114 @@
+"""Runtimes as users meet them: one that fails does not lose the others, and the list says what is here and why not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import pytest
+import torch
+from torch import nn
+
+from archcost import cli, runtimes, targets
+from archcost.errors import TargetError
+from archcost.measured import Plan
+from archcost.runtimes import Prepared, Runtime, Source
+
+Install = Callable[[Runtime], None]
+SMALL = ("resnet-20", "--set", "depths=[1, 1, 1]", "--target", "fake", "--no-witness", "--threads", "1")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of a command."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert isinstance(end.value.code, int)
+    return end.value.code, out, err
+
+
+def scripted(events: list[str], *, reason: str = "") -> Runtime:
+    """Return a runtime that notes what is done with it, and refuses where there is a reason."""
+
+    @contextmanager
+    def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
+        if reason:
+            raise TargetError(reason)
+        events.append(f"in {plan.batch}")
+        yield Prepared(lambda: events.append("call"), 2.5)
+        events.append("out")
+
+    return Runtime("scripted", prepare, lambda: (("scripted", "1.2"),), lambda: reason)
+
+
+@pytest.fixture
+def installs(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Return what puts a runtime into the table, where the command line finds it."""
+
+    def install(runtime: Runtime) -> None:
+        place = ModuleType("scripted_runtime")
+        place.RUNTIME = runtime  # type: ignore[attr-defined]  # as every module of the table has one
+        monkeypatch.setitem(sys.modules, "scripted_runtime", place)
+        monkeypatch.setitem(runtimes.RUNTIMES, "scripted", "scripted_runtime")
+
+    return install
+
+
+@pytest.mark.parametrize("target", targets.names(hidden=True))
+def test_a_target_calls_what_a_runtime_prepared(target: str) -> None:
+    """Calls happen inside the runtime's context, which ends with the measurement; its versions stand in the origin."""
+    events: list[str] = []
+    plan = Plan(batch=3, time_s=0.01)
+    samples = targets.find(target).measure(Source(nn.ReLU(), (torch.ones(1),)), scripted(events), plan)
+    assert ("in 3", {"call"}, "out") == (events[0], set(events[1:-1]), events[-1])
+    assert ("scripted", (("scripted", "1.2"),)) == (samples.origin.runtime, samples.origin.versions)
+
+
+def test_a_failing_runtime_does_not_lose_the_others(capsys: pytest.CaptureFixture[str], installs: Install) -> None:
+    """The runtimes that work are in the output, the one that does not is named with its reason, and the code is 3."""
+    installs(scripted([], reason="no such chip"))
+    asked = ("--runtime", "eager", "--runtime", "scripted", "--runtime", "eager")
+    code, out, err = run(capsys, "profile", *SMALL, *asked, "--json")
+    assert (3, ["eager", "eager"]) == (code, [row["runtime"] for row in json.loads(out)["latencies"]])
+    assert "archcost: fake/scripted, batch 1, float32: no such chip\n" in err
+
+
+@pytest.mark.parametrize(("name", "package"), [("onnxruntime", "onnxruntime"), ("openvino", "openvino")])
+def test_a_runtime_without_its_extra_is_named(
+    name: str, package: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Profile and targets both say what to install; no number is given for it."""
+    monkeypatch.setitem(sys.modules, package, None)
+    code, out, err = run(capsys, "profile", *SMALL, "--runtime", "eager", "--runtime", name, "--json")
+    assert (3, ["eager"]) == (code, [row["runtime"] for row in json.loads(out)["latencies"]])
+    assert f"fake/{name}, batch 1, float32: " in err
+    assert "pip install 'archcost[" in err
+    listed = next(line for line in run(capsys, "targets")[1].splitlines() if line.startswith(f"runtime {name}"))
+    assert "not here: " in listed
+    assert "pip install 'archcost[" in listed
+
+
+WHY = runtimes.find("onnxruntime").why_not()
+
+
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+def test_two_runtimes_in_one_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    """Eager and ONNX Runtime of the same network stand side by side."""
+    asked = ("--runtime", "eager", "--runtime", "onnxruntime")
+    code, out, _ = run(capsys, "profile", *SMALL, *asked, "--json")
+    assert (0, ["eager", "onnxruntime"]) == (code, [row["runtime"] for row in json.loads(out)["latencies"]])
+
+
+def test_targets_lists_every_runtime(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each runtime of the table is in the list, with versions where it is here and a reason where it is not."""
+    value = json.loads(run(capsys, "targets", "--json")[1])
+    assert list(runtimes.RUNTIMES) == value["runtimes"] == [row["runtime"] for row in value["runtime_facts"]]
+    for row in value["runtime_facts"]:
+        assert {"runtime", "here", "why_not", "versions"} == set(row)
+        assert row["here"] == (not row["why_not"])
+        assert all(row["versions"].values())
+    lines = run(capsys, "targets")[1].splitlines()
+    assert ["target", *["runtime"] * len(runtimes.RUNTIMES)] == [line.split()[0] for line in lines]
