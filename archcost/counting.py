@@ -24,6 +24,7 @@ from archcost.passes import Call, Pass, TrainingPass
 from archcost.tabulating import Placed
 from archcost.weights import Weights, weights_of
 
+TERMINATED: Final = 143  # the exit of a signal, which is not the module's own
 DTYPES: Final = {name: getattr(torch, name) for name in BYTES}
 
 CallAt: TypeAlias = Callable[[int], Call]
@@ -153,11 +154,13 @@ class _Accounts:
         """
         try:
             return passes.training(self.call), 1, ""
-        except Exception as error:  # the module's own: it cannot train on this call, which its count must survive
+        except (Exception, SystemExit) as error:  # the module's own: it cannot train, which its count must survive
+            if isinstance(error, SystemExit) and error.code == TERMINATED:
+                raise
             why = passes.reason(error)
         try:
             return passes.training(passes.settled(self.call_at(2))), 2, ""
-        except Exception:  # as above; the first reason is the one to tell
+        except (Exception, SystemExit):  # as above; the first reason is the one to tell
             return None, 1, why
 
     def _trained(self, call: Call, batch: int, cast: torch.dtype | None, weights_bytes: int) -> Trained:

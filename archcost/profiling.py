@@ -266,8 +266,8 @@ def _of_model(model: Model, request: Request, progress: Progress) -> Profile:
     subject = measuring.of_net(model.graph, net) if request.latency and net else None
     samples, failures = measuring.all_measured(subject, request, progress) if subject else ((), ())
     warnings = _unstable(samples)
-    if samples:
-        warnings += measuring.sparse_warnings(model, samples[0], progress)
+    if eager := [each for each in samples if each.origin.runtime == "eager"]:
+        warnings += measuring.sparse_warnings(model, eager[0], progress)
     agree = None if seen is None else not wrong
     return Profile(model, accounts, seen, agree, wrong, samples, failures, tuple(warnings))
 

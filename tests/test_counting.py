@@ -476,3 +476,28 @@ def test_what_attention_refuses_is_refused() -> None:
 
     with pytest.raises(InputError, match="Attends cannot run on the given input"):
         archcost.profile(Attends(), torch.ones(1, 4, 5, 8), latency=False)
+
+
+LOUD = """import sys, torch
+class Loud(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(3, 3)
+    def forward(self, x):
+        print("forward", self.training)
+        if self.training:
+            sys.exit(3)
+        return super().forward(x)
+"""
+
+
+def test_what_a_module_prints_or_exits_with_is_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard output holds one JSON document whatever a forward prints; an exit in training is a reason."""
+    (tmp_path / "loud_module.py").write_text(LOUD)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["profile", "loud_module:Loud", "--input", "3", "--no-latency", "--json"])
+    value = json.loads(capsys.readouterr().out)
+    assert (0, 9, None) == (stopped.value.code, value["macs"], value["training"])
+    assert "training is not counted: SystemExit: 3" in value["warnings"]

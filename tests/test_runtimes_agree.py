@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch._dynamo  # makes a folder when it is loaded: before the tests look for what is left behind
 from specs import Tree, model
 from torch import Tensor, nn
 
@@ -151,6 +150,8 @@ def test_the_source_is_left_as_it_was(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Module, inputs, torch's settings, random states and the disk are as before, and nothing was printed."""
+    import torch._inductor.codecache  # chooses, when it is loaded, where torch's precompiled headers stay
+
     module = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.BatchNorm1d(4)).train()
     module[1].eval()
     x = torch.randn(2, 4)

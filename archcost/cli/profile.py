@@ -49,6 +49,8 @@ def profile(
     network = read_any(model, overrides, given.pop("inputs"), given.pop("allow_code"))
     with aside(network):
         found = profiled(network, Request(**given), progress)
+        for account in found.accounts:  # training is counted when it is asked for: a module may print then, too
+            _ = account.trained
     _show(found, "json" if as_json else form)
     if html:
         from archcost.files import write_whole

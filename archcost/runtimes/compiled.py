@@ -30,8 +30,8 @@ _COMPILERS: Final = {"darwin": "clang++", "win32": "cl"}  # inductor's choice wh
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a call of the compiled module, whose first call, the compilation, is over and timed.
 
-    Nothing that was compiled before is used, and none of it is kept. Raises TargetError where there is no compiler,
-    where torch cannot make one graph of the module, and where that computes something else.
+    Nothing that was compiled before is used but torch's headers, and nothing else is kept. Raises TargetError where
+    there is no compiler, where torch cannot make one graph of the module, and where that computes something else.
     """
     from archcost.runtimes.agreement import agree, reference
     from archcost.runtimes.copied import running
