@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from archcost.cost import Cost, count
     from archcost.errors import ArchcostError, InputError, Mistake, TargetError
     from archcost.graph import Graph
-    from archcost.measured import Latency
+    from archcost.latency import Latency
     from archcost.profiling import Profile, profile
     from archcost.read import Model, load
 
@@ -24,7 +24,7 @@ _HOMES = {
     "Cost": "cost",
     "Graph": "graph",
     "InputError": "errors",
-    "Latency": "measured",
+    "Latency": "latency",
     "Mistake": "errors",
     "Model": "read",
     "Profile": "profiling",

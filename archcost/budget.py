@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from archcost.errors import InputError, Mistake
-from archcost.measured import Latency
-from archcost.units import data_size, duration, scaled
+from archcost.latency import Latency
+from archcost.units import counted_words, data_size, duration, scaled
 
 UNITS: Final = {"params": "scalars", "macs": "MACs", "memory": "bytes", "weights": "bytes", "latency": "seconds"}
 """The limits there are, in the order in which they are judged, and the unit of each."""
@@ -146,14 +146,15 @@ def _macs(limit: float, facts: Facts) -> Verdict:
 
 
 def judge_latency(limit_s: float, latency: Latency) -> Verdict:
-    """Return whether a median keeps to a limit, judged by the median's 99% confidence interval.
+    """Return whether a median keeps to a limit, judged by the range of its blocks' medians.
 
     It holds where the whole interval is at most the limit, also where the measurement was disturbed: waiting for a
     core and a warm-up cut short make calls slower, not faster. It does not hold where the whole interval is above the
     limit; a disturbed measurement shows that only where not even its fastest call met the limit. All else, the limit
-    inside the interval or fewer than the 8 samples an interval needs, cannot be told.
+    inside the interval or fewer than the 6 blocks an interval needs, cannot be told.
     """
-    setting = f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {latency.threads} threads"
+    threads = counted_words(latency.threads, "thread")
+    setting = f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {threads}"
     holds, words = _compared(limit_s, latency)
     doubts = "" if latency.stable else f"; not stable: {latency.why}"
     return Verdict("latency", setting, limit_s, latency.median_s, holds, words + doubts)
@@ -161,9 +162,9 @@ def judge_latency(limit_s: float, latency: Latency) -> Verdict:
 
 def _compared(limit_s: float, latency: Latency) -> tuple[bool | None, str]:
     if latency.interval_s is None:
-        return None, f"{latency.samples} samples are too few for an interval"
+        return None, f"{latency.blocks} blocks are too few for an interval"
     low, high = latency.interval_s
-    words = f"99% interval {duration(low)} to {duration(high)}"
+    words = f"blocks {duration(low)} to {duration(high)}"
     if high <= limit_s:
         return True, words
     if low <= limit_s:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from archcost import __version__
+from archcost import __version__, measuring
 from archcost.errors import InputError, Mistake
-from archcost.measured import Latency
-from archcost.profiling import SCHEMA, Profile
+from archcost.latency import Latency, summarise
+from archcost.measured import Samples
+from archcost.measuring import Progress, Request, silent
+from archcost.paired import Ratio, ratio
+from archcost.profiling import SCHEMA, Profile, counted, measured_as
+from archcost.read import Model, Reference
+
+if TYPE_CHECKING:
+    from archcost.given import Given
 
 TOTALS: Final = ("params", "macs", "elementwise", "flops", "weights_bytes", "activation_bytes", "peak_memory_bytes")
 """The totals that are compared: properties of a Profile."""
-
-NOT_INTERLEAVED: Final = (
-    "the networks were measured one after the other, not by turns: "
-    "what changed on the machine in between is in the latency ratios"
-)
 
 
 class Quantity(NamedTuple):
@@ -69,48 +71,41 @@ class Alone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """The latencies of two networks in one setting (target, runtime, batch, dtype, threads)."""
+    """The latencies of two networks that took turns in one way of measuring, and their ratio."""
 
     first: Latency
     other: Latency
+    paired: Ratio
 
     @property
     def ratio(self) -> float:
-        """How many times the first's median the other's is."""
-        return self.other.median_s / self.first.median_s
+        """How many times as long the other takes: the median of the rounds' ratios."""
+        return self.paired.ratio
 
     @property
     def differ(self) -> bool | None:
-        """Whether the 99% intervals of the medians lie apart; None where one has too few samples for an interval."""
-        a, b = self.first.interval_s, self.other.interval_s
-        return None if a is None or b is None else a[1] < b[0] or b[1] < a[0]
+        """Whether there is a detectable difference; None where there were too few rounds to tell."""
+        return self.paired.differ
 
     def to_dict(self) -> dict[str, object]:
         """Return the pair as JSON holds it."""
-        medians = {"first": self.first.median_s, "other": self.other.median_s}
-        intervals = {"first": _listed(self.first), "other": _listed(self.other)}
-        stable = {"first": self.first.stable, "other": self.other.stable}
-        numbers = {"median_s": medians, "interval_s": intervals, "stable": stable}
-        return {**_setting(self.first)._asdict(), **numbers, "ratio": self.ratio, "differ": self.differ}
+        first, other = self.first, self.other
+        bounds, pair = self.paired.interval, (("first", first), ("other", other))
+        return {
+            **{key: getattr(first, key) for key in ("target", "runtime", "device", "batch", "dtype", "threads")},
+            "median_s": {key: latency.median_s for key, latency in pair},
+            "interval_s": {key: latency.interval_s and list(latency.interval_s) for key, latency in pair},
+            "stable": {key: latency.stable for key, latency in pair},
+            "ratio": self.ratio,
+            "ratio_interval": None if bounds is None else list(bounds),
+            "rounds": self.paired.rounds,
+            "differ": self.differ,
+        }
 
 
-def _listed(latency: Latency) -> list[float] | None:
-    return None if latency.interval_s is None else list(latency.interval_s)
-
-
-class Setting(NamedTuple):
-    """In what a latency must be equal to be compared."""
-
-    target: str
-    runtime: str
-    device: str
-    batch: int
-    dtype: str
-    threads: int
-
-
-def _setting(of: Latency) -> Setting:
-    return Setting(of.target, of.runtime, of.device, of.batch, of.dtype, of.threads)
+def timed(first: Samples, other: Samples) -> Timed:
+    """Return two measurements that were made by turns beside each other."""
+    return Timed(summarise(first), summarise(other), ratio(first, other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +131,17 @@ class Against:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two or more networks: `against[i]` is profile i + 1 against the first."""
+    """Two or more networks: `against[i]` is profile i + 1 against the first; failures: what could not be measured."""
 
     profiles: tuple[Profile, ...]
     against: tuple[Against, ...]
+    failures: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What limits the comparison, in words, each line with the network it is about."""
-        each = ((p.model.name, [*p.warnings, *p.differences, *p.failures, *_uncounted(p)]) for p in self.profiles)
-        told = [f"{name}: {line}" for name, lines in each for line in lines]
-        timed = any(pair.latencies for pair in self.against)
-        return (*told, NOT_INTERLEAVED) if timed else tuple(told)
+        each = ((p.model.name, [*p.warnings, *p.differences, *_uncounted(p)]) for p in self.profiles)
+        return (*(f"{name}: {line}" for name, lines in each for line in lines), *self.failures)
 
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it (schema 1); `model` and `first` are positions in `models`."""
@@ -179,8 +173,21 @@ def _described(found: Profile) -> dict[str, object]:
     }
 
 
+def compared(sources: Sequence[Model | Reference | Given], request: Request, progress: Progress = silent) -> Comparison:
+    """Return each network against the first, measured by turns; raises InputError for fewer than two."""
+    where = measuring.places(request)
+    each = [counted(source, request, progress) for source in sources]
+    subjects = [subject for _, subject in each if subject]
+    runs = measuring.all_measured(subjects, request, where, progress) if request.latency and len(each) > 1 else ()
+    profiles = [measured_as(found, runs, place) for place, (found, _) in enumerate(each)]
+    return replace(compare(profiles), failures=tuple(run.failure for run in runs if run.failure))
+
+
 def compare(profiles: Sequence[Profile]) -> Comparison:
-    """Return each network against the first; raises InputError for fewer than two."""
+    """Return each network against the first; their measurements were made by turns, the n-th of one with the others'.
+
+    Raises InputError for fewer than two.
+    """
     if len(profiles) < 2:
         raise InputError(Mistake(f"given {len(profiles)} network; allowed: two or more to compare"))
     first, *others = profiles
@@ -194,7 +201,7 @@ def _against(first: Profile, other: Profile) -> Against:
         layers=tuple(_matched(layer, there[name]) for name, layer in here.items() if name in there),
         only_first=tuple(layer for name, layer in here.items() if name not in there),
         only_other=tuple(layer for name, layer in there.items() if name not in here),
-        latencies=tuple(_timed(first, other)),
+        latencies=tuple(timed(*pair) for pair in zip(first.samples, other.samples, strict=True)),
     )
 
 
@@ -210,11 +217,3 @@ def _by_name(found: Profile) -> dict[str, Alone]:
 def _matched(first: Alone, other: Alone) -> Matched:
     params = Quantity("params", first.params, other.params)
     return Matched(first.name, params, Quantity("macs", first.macs, other.macs))
-
-
-def _timed(first: Profile, other: Profile) -> Iterator[Timed]:
-    """Yield the latencies that both networks have in the same setting."""
-    there = {_setting(latency): latency for latency in other.latencies}
-    for latency in first.latencies:
-        if _setting(latency) in there:
-            yield Timed(latency, there[_setting(latency)])

@@ -15,7 +15,7 @@ from archcost.errors import ArchcostError, InputError, Mistake
 from archcost.measuring import Request
 from archcost.passes import Call
 from archcost.read import Reference
-from archcost.targets.cpu import available_memory_bytes
+from archcost.targets.machine import available_memory_bytes
 
 
 class Given(NamedTuple):

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from archcost import runtimes, targets
 from archcost.cost import BYTES, count, peak_bytes
 from archcost.errors import InputError, Mistake, TargetError
-from archcost.measured import Plan, Samples, summarise
+from archcost.latency import summarise
+from archcost.measured import Plan, Samples
+from archcost.paired import ratio
 from archcost.read import Model
 from archcost.recipe import Recipe
 from archcost.runtimes import Source
 from archcost.sparse import pairs
-from archcost.targets.cpu import available_memory_bytes, physical_cores
-from archcost.units import data_size, duration, percent
+from archcost.targets import Facts, Target
+from archcost.targets.exclusive import held
+from archcost.targets.machine import available_memory_bytes
+from archcost.units import counted_words, data_size, duration, percent
 
 if TYPE_CHECKING:
     from archcost.counting import Module
@@ -37,7 +42,7 @@ def silent(_: str) -> AbstractContextManager[object]:
 class Request:
     """What to find out about a network: each combination of the tuples is one latency.
 
-    No `dtypes`: the network's own, float32 for one of a family; no `threads`: all physical cores.
+    No `dtypes`: the network's own, float32 for one of a family; no `threads`: the target's physical cores.
     """
 
     targets: tuple[str, ...] = ("cpu",)
@@ -47,14 +52,16 @@ class Request:
     threads: tuple[int, ...] = ()
     precision: float = 0.02
     time_s: float = 10.0
+    cold_cache: bool = False
     latency: bool = True
     witness: bool = True
 
-    def plans(self, own_dtype: str = "float32") -> tuple[Plan, ...]:
+    def plans(self, own_dtype: str = "float32", default_threads: int = 1) -> tuple[Plan, ...]:
         """Return how to measure, one plan for each combination; raises InputError for values that cannot be."""
-        threads = self.threads or ((physical_cores(),) if self.latency else (1,))
-        each = itertools.product(self.batches, self.dtypes or (own_dtype,), threads)
-        return tuple(Plan(batch, dtype, n, self.precision, self.time_s) for batch, dtype, n in each)
+        each = itertools.product(self.batches, self.dtypes or (own_dtype,), self.threads or (default_threads,))
+        return tuple(
+            Plan(batch, dtype, n, self.precision, self.time_s, cold_cache=self.cold_cache) for batch, dtype, n in each
+        )
 
     def settings(self, own_dtype: str = "float32") -> tuple[tuple[int, str], ...]:
         """Return every batch and dtype asked for, each pair once."""
@@ -62,21 +69,27 @@ class Request:
 
 
 class Subject(NamedTuple):
-    """What is measured: the call at a plan's batch, and the bytes it needs there."""
+    """What is measured: the call at a plan's batch, and the bytes it needs there; step: of a sequence, one step."""
 
     source: Callable[[Plan], Source]
     needed_bytes: Callable[[Plan], int]
     own_dtype: str = "float32"
+    step: Subject | None = None
 
 
 def of_net(graph: Graph, net: Net) -> Subject:
-    """Return how a built network is measured."""
-    from archcost.nets import example  # loads torch
+    """Return how a built network is measured, and one step of a recurrent one, behind a step that was before."""
+    from archcost.nets import Stepping, example  # loads torch
 
-    return Subject(
-        lambda plan: Source(net, (example(graph, plan.batch, seed=plan.seed),)),
+    def step(plan: Plan) -> Source:
+        token = example(graph, plan.batch, seed=plan.seed)[:, :1]
+        return Source(Stepping(net), (token, net.state(plan.batch)))
+
+    whole = Subject(
+        lambda plan: Source(net, (example(graph, plan.batch, seed=plan.seed),), graph=graph),
         lambda plan: peak_bytes(graph, plan.batch, BYTES[plan.dtype]),
     )
+    return whole if graph.steps is None else whole._replace(step=whole._replace(source=step))
 
 
 def of_module(module: Module, own_dtype: str) -> Subject:
@@ -90,49 +103,102 @@ def of_module(module: Module, own_dtype: str) -> Subject:
     return Subject(source, lambda plan: peaks[plan.batch, plan.dtype], own_dtype)
 
 
-def check(request: Request, plans: tuple[Plan, ...]) -> None:
-    """Raise InputError for a target or runtime that is not known, and for more threads than a target has CPUs."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A target that was asked for, with what it says of itself, or why it cannot be measured on."""
+
+    target: Target
+    facts: Facts | None
+    why_not: str = ""
+
+    def plans(self, request: Request, own_dtype: str) -> tuple[Plan, ...]:
+        """Return the plans for this target, whose threads are its own where none are asked for."""
+        return request.plans(own_dtype, self.facts.threads if self.facts else 1)
+
+
+def places(request: Request) -> tuple[Place, ...]:
+    """Return the targets that were asked for, none where nothing is measured.
+
+    Raises InputError for a target, a runtime or a value that cannot be, and for more threads than a target has CPUs.
+    """
+    request.plans()
     for runtime in request.runtimes:
         runtimes.check(runtime)
-    most = max(plan.threads for plan in plans)
-    for target in request.targets:
-        targets.check(target)
-        if not (request.latency or request.threads):
-            continue  # nothing is measured: the machine need not be looked at, which takes as long as a count
-        cpus = targets.find(target).describe().cpus
-        if most > cpus:
-            raise InputError(
-                Mistake(f"given {most}; allowed: 1 to {cpus}, the CPUs of target '{target}'", ("threads",))
-            )
+    found = [targets.find(name) for name in request.targets]
+    if not (request.latency or request.threads):
+        return ()  # nothing is measured: the machine need not be looked at, which takes as long as a count
+    return tuple(_place(target, request) for target in found)
 
 
-def all_measured(subject: Subject, request: Request, progress: Progress) -> tuple[tuple[Samples, ...], tuple[str, ...]]:
-    """Return the samples of every combination that could be measured, and why the others could not."""
-    samples: list[Samples] = []
-    failures: list[str] = []
-    plans = request.plans(subject.own_dtype)
-    for target, runtime, plan in itertools.product(request.targets, request.runtimes, plans):
-        try:
-            samples.append(measured(subject, target, runtime, plan, progress))
-        except TargetError as error:
-            failures.append(f"{target}/{runtime}, batch {plan.batch}, {plan.dtype}: {error}")
-    return tuple(samples), tuple(failures)
+def _place(target: Target, request: Request) -> Place:
+    try:
+        facts = target.describe()
+    except TargetError as error:
+        return Place(target, None, str(error))
+    if request.threads and (most := max(request.threads)) > facts.cpus:
+        allowed = f"1 to {facts.cpus}, the CPUs of target '{target.name}'"
+        raise InputError(Mistake(f"given {most}; allowed: {allowed}", ("threads",)))
+    return Place(target, facts, facts.why_not)
 
 
-def measured(subject: Subject, target: str, runtime: str, plan: Plan, progress: Progress) -> Samples:
-    """Return the raw seconds of a subject; raises TargetError where it does not fit or cannot run."""
-    what = f"measuring on {target}/{runtime}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
-    needed, free = subject.needed_bytes(plan), available_memory_bytes()
+class Measured(NamedTuple):
+    """The samples of one way to measure, in the order of the subjects, or why there are none."""
+
+    samples: tuple[Samples, ...]
+    failure: str = ""
+
+
+def all_measured(
+    subjects: Sequence[Subject],
+    request: Request,
+    where: Sequence[Place],
+    progress: Progress,
+    *,
+    only: Collection[str] | None = None,
+) -> tuple[Measured, ...]:
+    """Return what every combination of target, runtime and plan gave; several subjects take turns in each.
+
+    only: the ways, as `way` names them, that are wanted.
+    """
+    found = []
+    for place, runtime in itertools.product(where, request.runtimes):
+        for plan in place.plans(request, subjects[0].own_dtype):
+            if only is not None and way(place.target.name, runtime, plan) not in only:
+                continue
+            try:
+                found.append(Measured(measured(subjects, place, runtime, plan, progress)))
+            except TargetError as error:
+                found.append(Measured((), f"{way(place.target.name, runtime, plan)}: {error}"))
+    return tuple(found)
+
+
+def measured(
+    subjects: Sequence[Subject], place: Place, runtime: str, plan: Plan, progress: Progress
+) -> tuple[Samples, ...]:
+    """Return the raw seconds of subjects that take turns; raises TargetError where they do not fit or cannot run."""
+    if place.facts is None or place.why_not:
+        raise TargetError(place.why_not)
+    what, target = f"measuring on {way(place.target.name, runtime, plan)}", place.target
+    # on the processor from now, not from when the target was described: what was built since is in memory
+    free = available_memory_bytes() if place.facts.memory_bytes and target.lock == "cpu" else place.facts.memory_bytes
+    needed = sum(subject.needed_bytes(plan) for subject in subjects)
     if free is not None and needed > free:
         raise TargetError(f"needs {data_size(needed)} of memory, {data_size(free)} are free")
-    with progress(what):
-        return targets.find(target).measure(subject.source(plan), runtimes.find(runtime), plan)
+    sources = [subject.source(plan) for subject in subjects]
+    waiting = partial(progress, f"waiting: another process measures on {target.name}")
+    with held(target.lock, waiting) if target.lock else nullcontext(), progress(what):
+        return target.measure(sources, runtimes.find(runtime), plan)
+
+
+def way(target: str, runtime: str, plan: Plan) -> str:
+    """Return where and how is measured, in words."""
+    cold = ", caches emptied" if plan.cold_cache else ""
+    return f"{target}/{runtime}, batch {plan.batch}, {plan.dtype}, {counted_words(plan.threads, 'thread')}{cold}"
 
 
 def named(samples: Samples) -> str:
     """Return where and how samples were taken, in words."""
-    plan = samples.plan
-    return f"{samples.origin.target}/{samples.origin.runtime}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads"
+    return way(samples.origin.target, samples.origin.runtime, samples.plan)
 
 
 def built(model: Model, progress: Progress) -> Net:
@@ -147,21 +213,24 @@ def built(model: Model, progress: Progress) -> Net:
             raise InputError(*error.mistakes, Mistake(hint)) from None
 
 
-def sparse_warnings(model: Model, like: Samples, progress: Progress) -> list[str]:
-    """Return a sentence for every sparse layer that takes longer than a dense one: fewer MACs are not always faster."""
+def slow_layers(model: Model, runs: Sequence[Measured], where: Sequence[Place], progress: Progress) -> Iterator[str]:
+    """Yield a sentence for every sparse layer that takes longer than a dense one: fewer MACs are not always faster.
+
+    Both are measured by turns, shortly, in the first way in which the network was measured eagerly.
+    """
     from archcost.nets import build  # loads torch
 
-    found = []
+    like = next((run.samples[0] for run in runs if run.samples and run.samples[0].origin.runtime == "eager"), None)
+    place = next((each for each in where if like and each.target.name == like.origin.target), None)
+    if like is None or place is None:
+        return
     plan = replace(like.plan, precision=0.1, time_s=min(0.5, like.plan.time_s / 10))
     for pair in pairs(model.graph):
-        sparse_s, dense_s = (
-            summarise(
-                measured(of_net(graph, build(graph)), like.origin.target, like.origin.runtime, plan, progress)
-            ).median_s
-            for graph in (pair.sparse, pair.dense)
-        )
-        if sparse_s > dense_s:
-            times = f"{duration(sparse_s)}, a dense one in its place {duration(dense_s)}"
+        both = [of_net(graph, build(graph)) for graph in (pair.dense, pair.sparse)]
+        dense, sparse = measured(both, place, like.origin.runtime, plan, progress)
+        times = ratio(dense, sparse)
+        if times.differ and times.ratio > 1:
+            took, instead = (duration(summarise(each).median_s) for each in (sparse, dense))
             less = percent(count(pair.sparse).macs / count(pair.dense).macs)
-            found.append(f"{pair.name}: the sparse layer takes {times}, with {less} of the dense one's MACs")
-    return found
+            words = f"takes {took}, a dense one in its place {instead}, with {less} of the dense one's MACs"
+            yield f"{pair.name}: the sparse layer {words}"

@@ -65,6 +65,14 @@ class Net(nn.Module):
             raise TypeError("only a recurrent network carries a state")
         return self._recurrence(x, state)
 
+    def state(self, batch: int) -> Tensor:
+        """Return the state before a sequence begins, (B, N, H): zeros, in the weights' type."""
+        if self._recurrence is None:
+            raise TypeError("only a recurrent network carries a state")
+        like = next(self.parameters())
+        shape = (batch, self._recurrence.depth, *self._recurrence.shape)
+        return torch.zeros(shape, dtype=like.dtype, device=like.device)
+
     def restricted(self, graph: Graph, *, alone: bool = False) -> Net:
         """Return a network that runs `graph`, a restriction of this one's, with this one's weights.
 
@@ -80,6 +88,18 @@ class Net(nn.Module):
     def column(self, column: int) -> Net:
         """Return one column (1 = shallowest) as a network with this one's weights."""
         return self.restricted(only(self.graph, [column]), alone=True)
+
+
+class Stepping(nn.Module):
+    """A recurrent network as a function of input and state: what runs once for each token of a stream."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x: (B, 1) or (B, 1, F), state: (B, N, H) newest first -> output, state behind the step."""
+        return self.net.run(x, state)
 
 
 def _trains_alone(graph: Graph, recipe: Recipe) -> bool:

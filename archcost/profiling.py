@@ -6,7 +6,7 @@ Not named profile: the package's public call is, and a module of that name would
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,8 +15,9 @@ from archcost import __version__, measuring, restrict
 from archcost.account import Account, Layer, Trained, account
 from archcost.cost import count
 from archcost.errors import InputError, Mistake, TargetError
-from archcost.measured import Latency, Samples, summarise
-from archcost.measuring import Progress, Request, silent
+from archcost.latency import Latency, summarise
+from archcost.measured import Samples
+from archcost.measuring import Measured, Place, Progress, Request, Subject, silent
 from archcost.read import Model, Reference, read
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Profile:
 
     `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `agree`: whether
     all witnesses count the same, None where there are none, or one could not count at all; `differences`: where they
-    count otherwise. `failures`: targets and runtimes that could not measure.
+    count otherwise. `failures`: targets and runtimes that could not measure. `streaming`: of a recurrent network, one
+    step with the state carried, by turns with the whole sequence.
     """
 
     model: Model | Module
@@ -58,6 +60,7 @@ class Profile:
     samples: tuple[Samples, ...]
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
+    streaming: tuple[Samples, ...] = ()
 
     @property
     def account(self) -> Account:
@@ -169,7 +172,8 @@ class Profile:
             "agree": self.agree,
             "layers": [self._layer(layer) for layer in self.layers],
             "columns": [column._asdict() for column in self.columns],
-            "latencies": [latency.to_dict() for latency in self.latencies],
+            "latencies": _rows(self.samples),
+            "streaming": _rows(self.streaming),
             "parameters": weights,
             "coverage": self.coverage,
             "training": None if self.account.training is None else self.account.training.to_dict(),
@@ -181,6 +185,10 @@ class Profile:
 
     def _layer(self, layer: Layer) -> dict[str, object]:
         return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
+
+
+def _rows(measurements: tuple[Samples, ...]) -> list[dict[str, object]]:
+    return [{**summarise(samples).to_dict(), "raw": samples.to_dict()} for samples in measurements]
 
 
 def _column(graph: Graph, column: int) -> Column:
@@ -200,6 +208,7 @@ def profile(
     threads: int | Iterable[int] | None = None,
     precision: float = 0.02,
     time_s: float = 10.0,
+    cold_cache: bool = False,
     latency: bool = True,
     witness: bool = True,
     allow_code: bool = False,
@@ -220,6 +229,7 @@ def profile(
         threads=() if threads is None else _several(threads, int),
         precision=precision,
         time_s=time_s,
+        cold_cache=cold_cache,
         latency=latency,
         witness=witness,
     )
@@ -245,7 +255,20 @@ def _named(source: object, inputs: object, request: Request, allow_code: bool) -
 
 def profiled(source: Model | Reference | Given, request: Request, progress: Progress = silent) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
-    measuring.check(request, request.plans())
+    where = measuring.places(request)
+    found, subject = counted(source, request, progress)
+    if not (request.latency and subject):
+        return found
+    runs = measuring.all_measured((subject,), request, where, progress)
+    found = measured_as(found, runs)
+    if isinstance(found.model, Model):
+        warnings = (*found.warnings, *measuring.slow_layers(found.model, runs, where, progress))
+        found = replace(found, warnings=warnings)
+    return _streamed(found, subject, request, where, progress) if subject.step else found
+
+
+def counted(source: Model | Reference | Given, request: Request, progress: Progress) -> tuple[Profile, Subject | None]:
+    """Return the profile without latencies, and what is measured, None where nothing shall be."""
     if isinstance(source, Model):
         return _of_model(source, request, progress)
     if isinstance(source, Reference):
@@ -256,7 +279,31 @@ def profiled(source: Model | Reference | Given, request: Request, progress: Prog
     return _of_module(source, request, progress)
 
 
-def _of_model(model: Model, request: Request, progress: Progress) -> Profile:
+def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Profile:
+    """Return a profile with its network's measurements, which stand at `place` in each run."""
+    samples = tuple(run.samples[place] for run in runs if run.samples)
+    failures = tuple(run.failure for run in runs if run.failure)
+    return replace(found, samples=samples, failures=failures, warnings=(*found.warnings, *_unstable(samples)))
+
+
+def _streamed(
+    found: Profile, subject: Subject, request: Request, where: Sequence[Place], progress: Progress
+) -> Profile:
+    """Return the profile with the latency of one step, its state handed on, in every way the whole was measured here.
+
+    To another machine only whole networks travel.
+    """
+    assert subject.step is not None  # the caller looked
+    ways = {measuring.named(samples) for samples in found.samples}
+    here = [place for place in where if place.target.local]
+    runs = measuring.all_measured((subject.step,), request, here, progress, only=ways)
+    steps = tuple(run.samples[0] for run in runs if run.samples)
+    missing = [f"one step was not measured: {run.failure}" for run in runs if run.failure]
+    told = [f"one step: {line}" for line in _unstable(steps)]
+    return replace(found, streaming=steps, warnings=(*found.warnings, *missing, *told))
+
+
+def _of_model(model: Model, request: Request, progress: Progress) -> tuple[Profile, Subject | None]:
     net = measuring.built(model, progress) if request.latency or request.witness else None
     accounts = tuple(account(model.graph, batch, dtype) for batch, dtype in request.settings())
     seen: Witness | None = None
@@ -264,12 +311,8 @@ def _of_model(model: Model, request: Request, progress: Progress) -> Profile:
     if request.witness and net:
         seen, wrong, accounts = _witnessed(model, net, accounts, progress)
     subject = measuring.of_net(model.graph, net) if request.latency and net else None
-    samples, failures = measuring.all_measured(subject, request, progress) if subject else ((), ())
-    warnings = _unstable(samples)
-    if eager := [each for each in samples if each.origin.runtime == "eager"]:
-        warnings += measuring.sparse_warnings(model, eager[0], progress)
     agree = None if seen is None else not wrong
-    return Profile(model, accounts, seen, agree, wrong, samples, failures, tuple(warnings))
+    return Profile(model, accounts, seen, agree, wrong, (), (), ()), subject
 
 
 def _witnessed(
@@ -290,21 +333,20 @@ def _known(step: Trained) -> Trained:
     return step
 
 
-def _of_module(given: Given, request: Request, progress: Progress) -> Profile:
+def _of_module(given: Given, request: Request, progress: Progress) -> tuple[Profile, Subject]:
     from archcost.engines import engines  # loads torch and fvcore
-    from archcost.given import counted
+    from archcost.given import counted as counted_module
 
     with progress(f"counting {given.name}"):
-        module, own_dtype = counted(given, request)
+        module, own_dtype = counted_module(given, request)
     seen = None
     if request.witness:
         with progress(f"counting {given.name} with fvcore and torch"):
             seen = engines(module)
-    subject = measuring.of_module(module, own_dtype)
-    samples, failures = measuring.all_measured(subject, request, progress) if request.latency else ((), ())
-    warnings = (*module.notes, *(seen.notes if seen else ()), *_unstable(samples))
+    notes = (*module.notes, *(seen.notes if seen else ()))
     agree, wrong = (seen.agree, seen.differences) if seen else (None, ())
-    return Profile(module, module.accounts, seen, agree, wrong, samples, failures, warnings)
+    found = Profile(module, module.accounts, seen, agree, wrong, (), (), notes)
+    return found, measuring.of_module(module, own_dtype)
 
 
 def _unstable(samples: tuple[Samples, ...]) -> list[str]:

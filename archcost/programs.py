@@ -26,7 +26,7 @@ from archcost.read import Model, Reference
 from archcost.recipe import Recipe
 from archcost.runtimes.agreement import agree
 from archcost.runtimes.exported import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
-from archcost.targets.cpu import available_memory_bytes
+from archcost.targets.machine import available_memory_bytes
 from archcost.units import data_size, grouped
 
 Run: TypeAlias = Callable[[Any], object]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
-from archcost.errors import quoted
+from archcost.errors import quoted, shorten, visible
 
 _DECIMAL: Final = (("E", 10**18), ("P", 10**15), ("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3))
 _SECONDS: Final = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
@@ -20,6 +20,7 @@ _COUNTS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _DECIMAL_SIZES: Final = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZES: Final = {**_DECIMAL_SIZES, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _LATENCIES: Final = {"us": Fraction(1, 10**6), "ms": Fraction(1, 10**3), "s": Fraction(1)}
+_BATCHES: Final = re.compile(r"([0-9]{1,12})(?:\.\.([0-9]{1,12}))?")
 _SHARE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(%)?")
 
 
@@ -55,6 +56,11 @@ def grouped(value: int) -> str:
     return f"{value:,}"
 
 
+def counted_words(count: int, noun: str) -> str:
+    """Return a number of things in words: 1 -> '1 thread', 1024 -> '1,024 threads'."""
+    return f"{grouped(count)} {noun}{'' if count == 1 else 's'}"
+
+
 def percent(share: float) -> str:
     """Return a share of 1 as a percentage with one digit: 0.0312 -> '3.1%'."""
     return f"{share * 100:.1f}%"
@@ -75,6 +81,18 @@ def parse_share(text: str) -> float:
     if not 0 < value < 1:
         raise ValueError(f"given '{text}'; allowed: a share such as 2% or 0.02, above 0 and below 1")
     return value
+
+
+def parse_batches(text: str) -> tuple[int, ...]:
+    """Return the batch sizes that `8` or `1..64` (doubled from the first up to the last) mean; raises ValueError."""
+    match = _BATCHES.fullmatch(text.strip())
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= first <= last:
+        raise ValueError(
+            f"batch: given {visible(shorten(text))}; allowed: an integer of at least 1, or a range as 1..64"
+        )
+    doubled = (first * 2**i for i in range(64))
+    return tuple(batch for batch in doubled if batch <= last)
 
 
 def parse_count(text: str) -> int:

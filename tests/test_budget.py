@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from measurements import STEADY_WARMUP, burst, samples
 
 from archcost.budget import UNITS, Budget, Facts, Memory, Verdict, judge, judge_latency
 from archcost.errors import InputError
-from archcost.measured import Latency, Origin, Plan, Samples, interval, summarise
+from archcost.estimates import block_range
+from archcost.latency import Latency, summarise
+from archcost.measured import Plan
 
 FACTS = Facts(
     params=1_000,
@@ -25,14 +28,15 @@ COUNTS = st.integers(0, 2**60)
 
 def latency(*durations_s: float, settled: bool = True, waited_s: float = 0.0) -> Latency:
     """Return the latency that these samples give."""
-    origin = Origin("cpu", "eager", "a device", ())
-    plan = Plan(precision=0.5)
-    return summarise(Samples(origin, plan, (0.1,) * 10, durations_s, 1, settled, sum(durations_s), waited_s))
+    share = waited_s / len(durations_s)
+    warmup_s = STEADY_WARMUP if settled else (0.1,)
+    bursts = [burst(each, waited_s=share) for each in durations_s]
+    return summarise(samples(bursts, Plan(precision=0.5), warmup_s=warmup_s))
 
 
 STEADY = latency(*(0.001 + 1e-6 * i for i in range(30)))
 DISTURBED = latency(*(0.001 + 1e-6 * i for i in range(30)), waited_s=1.0)
-FEW = latency(*(0.001,) * 7)
+FEW = latency(*(0.001,) * 5)
 
 
 @pytest.mark.parametrize(
@@ -122,16 +126,16 @@ def test_macs_with_operators_left_out_are_a_lower_bound(limit: int, holds: bool 
 @pytest.mark.parametrize(
     ("measured", "limit_s", "holds", "words"),
     [
-        (STEADY, 0.002, True, "99% interval 1.01 ms to 1.02 ms"),
-        (STEADY, 0.001015, None, "99% interval 1.01 ms to 1.02 ms: the limit is inside"),
-        (STEADY, 0.0009, False, "99% interval 1.01 ms to 1.02 ms"),
-        (STEADY, 0.001001, False, "99% interval 1.01 ms to 1.02 ms"),
+        (STEADY, 0.002, True, "blocks 1.00 ms to 1.03 ms"),
+        (STEADY, 0.001015, None, "blocks 1.00 ms to 1.03 ms: the limit is inside"),
+        (STEADY, 0.0009, False, "blocks 1.00 ms to 1.03 ms"),
+        (STEADY, 0.0010005, False, "blocks 1.00 ms to 1.03 ms"),
         (DISTURBED, 0.002, True, "not stable: contention"),
         (DISTURBED, 0.001015, None, "the limit is inside; not stable: contention"),
         (DISTURBED, 0.0009, False, "not stable: contention"),
-        (DISTURBED, 0.001001, None, "but the fastest call, 1.00 ms, met the limit; not stable: contention"),
-        (FEW, 10.0, None, "7 samples are too few for an interval; not stable: too few samples"),
-        (FEW, 1e-9, None, "7 samples are too few for an interval"),
+        (DISTURBED, 0.0010005, None, "but the fastest call, 1.00 ms, met the limit; not stable: contention"),
+        (FEW, 10.0, None, "5 blocks are too few for an interval; not stable: too few blocks"),
+        (FEW, 1e-9, None, "5 blocks are too few for an interval"),
     ],
 )
 def test_latency_is_judged_by_its_interval(measured: Latency, limit_s: float, holds: bool | None, words: str) -> None:
@@ -139,7 +143,7 @@ def test_latency_is_judged_by_its_interval(measured: Latency, limit_s: float, ho
     verdict = judge_latency(limit_s, measured)
     assert holds is verdict.holds
     assert words in verdict.words
-    assert verdict.where == "cpu/eager, batch 1, float32, 1 threads"
+    assert verdict.where == "cpu/eager, batch 1, float32, 1 thread"
 
 
 DURATIONS = st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=60)
@@ -161,7 +165,7 @@ def test_a_verdict_agrees_with_the_median(durations: list[float], limit_s: float
     """What holds has its median at most at the limit, what is exceeded has it above; neither without an interval."""
     verdict = judge_latency(limit_s, latency(*durations))
     if verdict.holds is not None:
-        assert interval(durations) is not None
+        assert block_range([[each] for each in durations]) is not None
         assert verdict.actual is not None
         assert verdict.holds == (verdict.actual <= limit_s)
 

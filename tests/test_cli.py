@@ -134,7 +134,7 @@ def test_overrides_apply_in_order(capsys: pytest.CaptureFixture[str], small: str
         (("profile", "resnet-20", "--target", "gpu"), "unknown target 'gpu'"),
         (("profile", "resnet-20", "--runtime", "tpu"), "unknown runtime 'tpu'"),
         (("profile", "resnet-20", "--batch", "0"), "batch: given 0"),
-        (("profile", "resnet-20", "--batch", "x"), "'x' is not a valid integer"),
+        (("profile", "resnet-20", "--batch", "x"), "batch: given x; allowed: an integer of at least 1"),
         (("profile", "resnet-20", "--time", "never"), "allowed: a time such as 10s"),
         (("profile", "resnet-20", "--precision", "200%"), "allowed: a share such as 2%"),
         (("profile",), "Missing argument 'MODEL'"),
@@ -271,7 +271,9 @@ def test_an_example_round_trips(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 def test_targets_says_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     """The cpu is listed with its threads, the fake target is not."""
     value = json.loads(run(capsys, "targets", "--json")[1])
-    assert ["cpu"] == [t["target"] for t in value["targets"]]
+    assert [("cpu", True), ("cuda", False), ("mps", False)] == [
+        (t["target"], t["here"]) for t in value["targets"] if t["target"] == "cpu" or not t["here"]
+    ]
     assert "eager" in value["runtimes"]
     assert "cpu " in run(capsys, "targets")[1]
 

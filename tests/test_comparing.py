@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import replace
 
 import pytest
 import specs
 from hypothesis import given
 from hypothesis import strategies as st
+from measurements import noisy
 
 import archcost
 from archcost import profiling
 from archcost.account import Layer
-from archcost.comparing import NOT_INTERLEAVED, TOTALS, Alone, Quantity, Timed, compare
+from archcost.comparing import TOTALS, Alone, Quantity, compare, timed
 from archcost.errors import InputError
-from archcost.measured import Origin, Plan, Samples, summarise
+from archcost.measured import Samples
 from archcost.profiling import Profile
 
 
 def counted(source: str, *overrides: str) -> Profile:
     """Return a shipped network's counts."""
     return archcost.profile(archcost.load(source, overrides), latency=False, witness=False)
-
-
-def samples(base_s: float, *, count: int = 30, seed: int = 0, batch: int = 1) -> Samples:
-    """Return a measurement around `base_s`."""
-    draw = random.Random(seed)
-    durations = tuple(base_s * draw.lognormvariate(0, 0.01) for _ in range(count))
-    return Samples(Origin("cpu", "eager", "a device", ()), Plan(batch=batch), (base_s,), durations, 1, True, 1.0, 0.0)
 
 
 A, B = counted("resnet-20"), counted("resnet-56")
@@ -121,47 +114,40 @@ def test_fewer_than_two_are_refused(profiles: list[Profile]) -> None:
 @pytest.mark.parametrize(
     ("first", "other", "differ"),
     [
-        (samples(0.001), samples(0.002), True),
-        (samples(0.002), samples(0.001), True),
-        (samples(0.001), samples(0.001, seed=1), False),
-        (samples(0.001, count=5), samples(0.002), None),
+        (noisy(0.001), noisy(0.002), True),
+        (noisy(0.002), noisy(0.001), True),
+        (noisy(0.001, noise=0.1), noisy(0.001, noise=0.1, seed=1), False),
+        (noisy(0.001, bursts=5), noisy(0.002, bursts=5), None),
     ],
 )
-def test_latencies_differ_where_their_intervals_lie_apart(first: Samples, other: Samples, differ: bool | None) -> None:
-    """Overlapping intervals are no difference; too few samples cannot tell."""
-    timed = Timed(summarise(first), summarise(other))
-    assert differ is timed.differ
-    assert timed.ratio == timed.other.median_s / timed.first.median_s
+def test_latencies_differ_where_their_ratio_does(first: Samples, other: Samples, differ: bool | None) -> None:
+    """A ratio whose interval holds 1 is no difference; too few rounds cannot tell."""
+    found = timed(first, other)
+    assert differ is found.differ
+    assert found.ratio == pytest.approx(found.other.median_s / found.first.median_s, rel=0.05)
 
 
-def test_latencies_are_paired_by_their_setting() -> None:
-    """Only measurements of the same target, runtime, device, batch, dtype and threads are put side by side."""
-    a = replace(A, samples=(samples(0.001), samples(0.008, batch=8)))
-    b = replace(B, samples=(samples(0.02, batch=4), samples(0.016, batch=8)))
+def test_latencies_are_paired_by_their_run() -> None:
+    """The n-th measurement of one network was made by turns with the n-th of the others."""
+    a = replace(A, samples=(noisy(0.001), noisy(0.008, batch=8)))
+    b = replace(B, samples=(noisy(0.003), noisy(0.016, batch=8, seed=1)))
     (pair,) = compare([a, b]).against
-    assert [8] == [timed.first.batch for timed in pair.latencies]
-    assert 2.0 == pytest.approx(pair.latencies[0].ratio)
-
-
-def test_it_says_that_the_times_were_not_taken_by_turns() -> None:
-    """A ratio of times comes with its limitation; counts alone need no warning."""
-    timed = [replace(found, samples=(samples(0.001),)) for found in (A, B)]
-    assert NOT_INTERLEAVED in compare(timed).warnings
-    assert () == compare([A, B]).warnings
+    assert [1, 8] == [each.first.batch for each in pair.latencies]
+    assert [3.0, 2.0] == pytest.approx([each.ratio for each in pair.latencies], rel=0.02)
 
 
 def test_failures_and_uncounted_operators_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """What limits a comparison is told with the network it is about."""
     monkeypatch.setattr(profiling.Profile, "uncounted", ({"op": "aten::strange", "calls": 2},))
-    told = compare([A, replace(B, failures=("gpu: no power",))]).warnings
-    assert f"{B.model.name}: gpu: no power" in told
+    told = replace(compare([A, B]), failures=("gpu: no power",)).warnings
+    assert "gpu: no power" in told
     assert f"{A.model.name}: MACs are a lower bound, operators without a count: aten::strange" in told
 
 
 def test_all_of_it_is_json() -> None:
     """The dictionary is JSON without NaN, has the promised keys, and refers to networks by position."""
-    timed = [replace(found, samples=(samples(0.001, count=n),)) for found, n in ((A, 30), (B, 3))]
-    value = json.loads(json.dumps(compare(timed).to_dict(), allow_nan=False))
+    measured = [replace(found, samples=(noisy(0.001, bursts=5),)) for found in (A, B)]
+    value = json.loads(json.dumps(compare(measured).to_dict(), allow_nan=False))
     assert ["archcost", "schema", "warnings", "models", "comparisons"] == list(value)
     assert [A.model.name, B.model.name] == [model["name"] for model in value["models"]]
     (pair,) = value["comparisons"]
@@ -176,3 +162,4 @@ def test_all_of_it_is_json() -> None:
         latency["interval_s"]["other"],
         latency["differ"],
     )
+    assert (None, 5) == (latency["ratio_interval"], latency["rounds"])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 import archcost
 from archcost import measuring, runtimes, targets
+from archcost.comparing import compared
 from archcost.errors import InputError, TargetError
 from archcost.measured import Plan
 from archcost.measuring import Request
@@ -18,12 +21,14 @@ from archcost.targets import fake
 KEYS = [
     *("archcost", "schema", "warnings", "model", "batch", "dtype", "params", "macs", "elementwise", "flops"),
     *("weights_bytes", "activation_bytes", "peak_memory_bytes", "uncounted", "witnesses", "agree"),
-    *("layers", "columns", "latencies"),
+    *("layers", "columns", "latencies", "streaming"),
     *("parameters", "coverage", "training", "memory"),
 ]
 LATENCY_KEYS = [
     *("target", "runtime", "device", "batch", "dtype", "threads", "warmup", "samples", "median_s", "min_s"),
-    *("p90_s", "p99_s", "interval_s", "spread", "stable", "why", "examples_per_s"),
+    *("p90_s", "p99_s", "interval_s", "spread", "stable", "why", "examples_per_s", "first_s"),
+    *("blocks", "cold_cache", "contention", "calibration_s", "relative", "machine_speed", "fingerprint"),
+    *("conditions", "versions", "raw"),
 ]
 
 
@@ -109,17 +114,21 @@ def test_too_large_to_build_says_how_to_count_it(tmp_path: Path) -> None:
 
 def test_a_batch_too_large_for_memory_is_refused() -> None:
     """A batch whose values cannot fit is a TargetError with both sizes, before anything is allocated."""
-    with pytest.raises(TargetError, match=r"batch 100000000, float32: needs [0-9.]+ TB of memory, .* are free"):
+    with pytest.raises(
+        TargetError, match=r"batch 100000000, float32, [0-9]+ threads?: needs [0-9.]+ TB of memory, .* are free"
+    ):
         archcost.profile("resnet-20", batch=10**8, witness=False)
 
 
 def _failing(name: str) -> targets.Target:
-    def measure(source: runtimes.Source, runtime: runtimes.Runtime, plan: Plan) -> targets.Samples:
+    def measure(
+        sources: Sequence[runtimes.Source], runtime: runtimes.Runtime, plan: Plan
+    ) -> tuple[targets.Samples, ...]:
         if plan.batch == 2:
             raise TargetError("out of order")
-        return fake.measure(source, runtime, plan)
+        return fake.measure(sources, runtime, plan)
 
-    return targets.Target(name, fake.describe, measure)
+    return targets.Target(name, "", fake.describe, measure)
 
 
 def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +138,7 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
     request = Request(targets=("fake",), batches=(1, 2, 3), witness=False, threads=(1,))
     found = profiled(archcost.load("hornn-1"), request)
     assert [1, 3] == [f.batch for f in found.latencies]
-    assert ("fake/eager, batch 2, float32: out of order",) == found.failures
+    assert ("fake/eager, batch 2, float32, 1 thread: out of order",) == found.failures
 
 
 def test_where_all_fails_python_gets_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,12 +152,17 @@ def test_where_all_fails_python_gets_the_error(monkeypatch: pytest.MonkeyPatch) 
 def test_a_slower_sparse_layer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a sparse layer takes longer than a dense one in its place, the profile says both times and the MACs."""
 
-    def measure(source: runtimes.Source, runtime: runtimes.Runtime, plan: Plan) -> targets.Samples:
-        sparse = any("window" in node.name for node in source.network.graph.nodes)  # type: ignore[union-attr]
-        base_s = 0.003 if sparse else 0.001
-        return fake.measure(source, runtime, plan, script=fake.Script(base_s, base_s, 0, 0.001))
+    def script(source: runtimes.Source) -> fake.Script:
+        assert source.graph is not None
+        base_s = 0.003 if any("window" in node.name for node in source.graph.nodes) else 0.001
+        return fake.Script(base_s, base_s, 0, 0.001)
 
-    slow = targets.Target("fake", fake.describe, measure)
+    def measure(
+        sources: Sequence[runtimes.Source], runtime: runtimes.Runtime, plan: Plan
+    ) -> tuple[targets.Samples, ...]:
+        return fake.measure(sources, runtime, plan, scripts=[script(source) for source in sources])
+
+    slow = targets.Target("fake", "", fake.describe, measure)
     monkeypatch.setattr(measuring.targets, "find", lambda name: slow)
     path = tmp_path / "cic.yaml"
     path.write_text(
@@ -169,3 +183,37 @@ def test_public_names_are_listed_and_there() -> None:
         assert getattr(archcost, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         archcost.nothing  # noqa: B018  # the access is the test
+
+
+def test_a_stream_is_measured_step_by_step() -> None:
+    """A recurrent network has, beside its whole sequence, the latency of one step with the state carried."""
+    found = archcost.profile("hornn-3", target="fake", threads=1, witness=False, batch=(1, 4))
+    value = found.to_dict()
+    assert [1, 4] == [row["batch"] for row in value["streaming"]]  # type: ignore[attr-defined]  # a list of rows
+    assert [] == archcost.profile("resnet-20", target="fake", threads=1, witness=False).to_dict()["streaming"]
+
+
+def test_a_step_carries_the_state() -> None:
+    """Steps one after the other give what the whole sequence gives: a step is not a sequence of its own."""
+    model = archcost.load("hornn-3", ("input.steps=5",))
+    subject = measuring.of_net(model.graph, measuring.built(model, measuring.silent))
+    assert subject.step is not None
+    plan = Plan(batch=2)
+    stepping, (_, state) = subject.step.source(plan).network, subject.step.source(plan).args
+    x = subject.source(plan).args[0]
+    with torch.no_grad():
+        whole = subject.source(plan).network(x)
+        steps = []
+        for t in range(5):
+            y, state = stepping(x[:, t : t + 1], state)  # type: ignore[index]  # a tensor
+            steps.append(y)
+    assert torch.allclose(whole, torch.cat(steps, 1), atol=1e-6)
+
+
+def test_networks_of_a_comparison_take_turns() -> None:
+    """Every way of measuring gives each network a latency, and each pair the ratio of their rounds."""
+    request = Request(targets=("fake",), batches=(1, 8), witness=False, threads=(1,))
+    found = compared([archcost.load("resnet-20"), archcost.load("resnet-56")], request)
+    assert [1, 8] == [timed.first.batch for timed in found.against[0].latencies]
+    assert all(timed.paired.rounds >= 8 for timed in found.against[0].latencies)
+    assert ([1, 8], ()) == ([row.batch for row in found.profiles[1].latencies], found.failures)

@@ -12,26 +12,40 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measurements import ORIGIN
 from torch import Tensor, nn
 
 from archcost import runtimes, targets
 from archcost.errors import InputError, TargetError, unknown
-from archcost.measured import Origin, Plan, Samples, summarise
-from archcost.runtimes import Source
+from archcost.latency import summarise
+from archcost.measured import Origin, Plan, Samples
+from archcost.paired import ratio
+from archcost.runtimes import Call, Prepared, Source
 from archcost.targets import cpu, fake
-from archcost.targets.fake import Script, durations, scripted
-from archcost.targets.sampling import SHORT_S, take
+from archcost.targets import machine as system
+from archcost.targets.fake import Machine, Script, durations
+from archcost.targets.sampling import SHORT_S, Clock, Instruments, take, timed_by
 
 EAGER = runtimes.find("eager")
-ORIGIN = Origin("fake", "eager", "fake", ())
 LINEAR = Source(nn.Linear(4, 4), (torch.ones(1, 4),))
+
+
+def together(scripts: list[Script], plan: Plan) -> tuple[Samples, ...]:
+    """Return the samples of networks that follow scripts and take turns on one machine."""
+    machine = Machine()
+    calls = [Prepared(machine.call(durations(script, plan.seed + i))) for i, script in enumerate(scripts)]
+    return take(calls, plan, ORIGIN, machine.instruments(scripts[0], plan))
 
 
 def taken(script: Script, plan: Plan | None = None) -> Samples:
     """Return the samples the loop takes of a script's calls."""
-    plan = plan or Plan()
-    call, clock = scripted(durations(script, plan.seed))
-    return take(call, plan, ORIGIN, clock, lambda: clock() * script.waiting * plan.threads)
+    (samples,) = together([script], plan or Plan())
+    return samples
+
+
+def read(clock: Clock) -> Instruments:
+    """Return instruments that know nothing but a clock."""
+    return Instruments(timed_by(clock), clock, lambda _: None, lambda: None, lambda: None, lambda: None)
 
 
 def test_a_drifting_warm_up_is_not_counted() -> None:
@@ -42,6 +56,7 @@ def test_a_drifting_warm_up_is_not_counted() -> None:
     assert max(samples.samples_s) < 0.0105
     assert row.stable
     assert row.median_s == pytest.approx(0.01, rel=0.01)
+    assert row.first_s == pytest.approx(0.04, rel=0.1)
 
 
 def test_a_warm_up_without_end_is_doubted() -> None:
@@ -52,19 +67,29 @@ def test_a_warm_up_without_end_is_doubted() -> None:
 
 
 def test_a_noisy_machine_is_not_stable() -> None:
-    """Where time runs out before the interval is narrow, the row says how wide it was and what was asked."""
-    row = summarise(taken(Script(base_s=0.05, noise=0.3)))
+    """Where time runs out before the blocks agree, the row says how far apart they lie and what was asked."""
+    row = summarise(taken(Script(base_s=0.05, noise=0.5)))
     assert not row.stable
-    assert row.why.startswith("stopped after")
-    assert row.why.endswith("of the median, 2.0% asked")
+    assert row.why.startswith("the blocks' medians lie within +-")
+    assert "2.0% asked" in row.why
 
 
 def test_a_quiet_machine_stops_early() -> None:
-    """A narrow interval ends the sampling at its least time, a twentieth of the plan's."""
+    """Where eight blocks agree, eight bursts are all; each lies a pause behind the one before."""
     samples = taken(Script(base_s=0.01, noise=0.001))
     assert summarise(samples).stable
+    assert 8 == len(samples.bursts)
     assert sum(samples.warmup_s) == pytest.approx(0.5, rel=0.2)
-    assert samples.sampling_s == pytest.approx(0.5, rel=0.2)
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.05, 0.2, 1.0])
+def test_sampling_stops_at_the_end_of_blocks(noise: float) -> None:
+    """It ends behind a multiple of eight bursts where the blocks agree, or where the time is spent."""
+    plan = Plan(time_s=5.0)
+    samples = taken(Script(base_s=0.01, noise=noise), plan)
+    spent = sum(samples.warmup_s) + sum(samples.samples_s)
+    assert len(samples.bursts) % 8 == 0 or spent > 0.8 * plan.time_s
+    assert summarise(samples).stable is (len(samples.bursts) % 8 == 0 and spent < plan.time_s)
 
 
 def test_a_machine_that_waits_is_contended() -> None:
@@ -74,11 +99,19 @@ def test_a_machine_that_waits_is_contended() -> None:
     assert summarise(taken(Script(waiting=0.049))).why == ""
 
 
-def test_one_long_call_is_measured_five_times() -> None:
-    """A call longer than the whole plan is made twice to warm up and three times to sample, and is not trusted."""
+def test_one_long_call_is_measured_all_the_same() -> None:
+    """A call longer than the whole plan is made twice to warm up and once to sample, and is not trusted."""
     samples = taken(Script(base_s=60, first_s=90, warmup=1, noise=0))
-    assert (samples.warmup_s, samples.samples_s) == ((90.0, 60.0), (60.0, 60.0, 60.0))
-    assert summarise(samples).why == "warm-up did not settle in 2 calls; too few samples: 3, at least 20 needed"
+    assert (samples.warmup_s, samples.samples_s) == ((90.0, 60.0), (pytest.approx(60.0),))
+    why = "warm-up did not settle in 2 calls; too few blocks: 1, at least 6 needed; give it more time"
+    assert (summarise(samples).why, summarise(samples).interval_s) == (why, None)
+
+
+def test_a_call_of_a_second_has_its_blocks() -> None:
+    """In ten seconds a call of 0.8 s fits eight times: each is a block of its own."""
+    samples = taken(Script(base_s=0.8, first_s=0.8, noise=0.001))
+    assert [1] * len(samples.bursts) == [len(burst.samples_s) for burst in samples.bursts]
+    assert summarise(samples).interval_s is not None
 
 
 @pytest.mark.parametrize(("base_s", "loops"), [(1e-6, 32), (5e-6, 4), (19e-6, 2), (21e-6, 1)])
@@ -93,13 +126,13 @@ def test_short_calls_are_timed_in_rows(base_s: float, loops: int) -> None:
 def test_a_clock_that_stands_is_an_error() -> None:
     """A clock that never moves ends in an error, not in an endless loop or a latency of 0."""
     with pytest.raises(TargetError, match="the clock stands or is too coarse"):
-        take(lambda: None, Plan(), ORIGIN, lambda: 1.0, lambda: None)
+        take([Prepared(lambda: None)], Plan(), ORIGIN, read(lambda: 1.0))
 
 
 def test_samples_are_bounded() -> None:
-    """However long the plan, 10,000 samples are the most that is kept."""
+    """However long the plan, 20,000 samples and a burst are the most that is kept."""
     samples = taken(Script(base_s=0.001, noise=1.0), Plan(precision=1e-6, time_s=1000))
-    assert (len(samples.warmup_s) <= 10_000, len(samples.samples_s)) == (True, 10_000)
+    assert (len(samples.warmup_s) <= 20_000, len(samples.samples_s)) == (True, 20_000)
 
 
 @settings(max_examples=40, deadline=None)
@@ -107,21 +140,55 @@ def test_samples_are_bounded() -> None:
     st.floats(1e-4, 3.0), st.floats(0.0, 1.0), st.integers(0, 50), st.sampled_from([0.01, 0.05]), st.integers(0, 2**31)
 )
 def test_sampling_keeps_its_time(base_s: float, noise: float, warmup: int, precision: float, seed: int) -> None:
-    """Warm-up takes three tenths of the plan's time at most, all takes the whole; each may exceed it by one call."""
+    """Warm-up takes three tenths of the plan's time at most, all takes the whole; each may exceed it by one step."""
     plan = Plan(time_s=2.0, precision=precision, seed=seed)
-    samples = taken(Script(base_s=base_s, first_s=4 * base_s, warmup=warmup, noise=noise), plan)
+    script = Script(base_s=base_s, first_s=4 * base_s, warmup=warmup, noise=noise)
+    samples = taken(script, plan)
     warm, whole = sum(samples.warmup_s), sum(samples.warmup_s) + sum(samples.samples_s)
     assert len(samples.warmup_s) == 2 or warm - samples.warmup_s[-1] <= 0.3 * plan.time_s
-    assert len(samples.samples_s) == 3 or whole - samples.samples_s[-1] <= plan.time_s * (1 + 1e-9)
-    assert samples == taken(Script(base_s=base_s, first_s=4 * base_s, warmup=warmup, noise=noise), plan)
+    assert len(samples.bursts) == 1 or whole - sum(samples.bursts[-1].samples_s) <= plan.time_s * (1 + 1e-9)
+    assert samples == taken(script, plan)
 
 
 def test_stopping_early_does_not_spoil_the_interval() -> None:
-    """Stopping when the interval is narrow favours lucky samples: of 300 seeded runs 97% still cover the truth."""
-    script = Script(base_s=0.01, noise=0.1)
+    """Stopping where blocks agree favours lucky ones: of 300 seeded runs 97% still cover the truth."""
+    script = Script(base_s=0.01, noise=0.05)
     rows = [summarise(taken(script, Plan(seed=seed))) for seed in range(300)]
     covered = [row.interval_s is not None and row.interval_s[0] <= 0.01 <= row.interval_s[1] for row in rows]
     assert sum(covered) >= 291
+
+
+def test_networks_take_turns_in_random_order() -> None:
+    """In every round each network has a burst; who is first is drawn, with the plan's seed."""
+    order: list[str] = []
+    machine = Machine()
+
+    def call(name: str) -> Call:
+        def run() -> None:
+            order.append(name)
+            machine.sleep(0.01)
+
+        return run
+
+    plan = Plan(precision=1e-9, time_s=4.0, seed=3)
+    found = take([Prepared(call("a")), Prepared(call("b"))], plan, ORIGIN, machine.instruments(Script(), plan))
+    assert len(found[0].bursts) == len(found[1].bursts) >= 8
+    size = len(found[0].bursts[0].samples_s)
+    warm = sum(len(each.warmup_s) for each in found)
+    firsts = order[warm :: 2 * size]
+    assert {"a", "b"} == set(firsts)
+    for begin in range(warm, len(order), 2 * size):
+        turns = order[begin : begin + 2 * size]
+        assert {"a": size, "b": size} == {name: turns.count(name) for name in "ab"}
+
+
+def test_turns_end_where_the_ratio_is_known() -> None:
+    """Networks whose own latencies wander together are compared as soon as their ratio is narrow."""
+    a, b = together([Script(base_s=0.01, noise=0.02), Script(base_s=0.0105, noise=0.02)], Plan())
+    found = ratio(a, b)
+    assert found.half_width <= 0.02
+    assert found.differ
+    assert found.ratio == pytest.approx(1.05, rel=0.02)
 
 
 def fails_at(calls: int, error: BaseException) -> Callable[[], None]:
@@ -141,7 +208,7 @@ def test_an_error_of_the_network_is_an_error_of_the_target(calls: int) -> None:
     error = ValueError("shapes (1, 4)\n and \x1b[31m(5, 6)")
     clock = count(step=0.01)
     with pytest.raises(TargetError) as caught:
-        take(fails_at(calls, error), Plan(), ORIGIN, lambda: next(clock), lambda: None)
+        take([Prepared(fails_at(calls, error))], Plan(), ORIGIN, read(lambda: next(clock)))
     expected = "the network failed when it was run: ValueError: shapes (1, 4) and \\x1b[31m(5, 6)"
     assert (str(caught.value), caught.value.__cause__) == (expected, error)
 
@@ -150,7 +217,7 @@ def test_an_error_of_the_network_is_an_error_of_the_target(calls: int) -> None:
 def test_other_errors_pass(error: BaseException) -> None:
     """Our own errors and an interrupt reach the caller as they are."""
     with pytest.raises(type(error)) as caught:
-        take(fails_at(1, error), Plan(), ORIGIN, lambda: 0.0, lambda: None)
+        take([Prepared(fails_at(1, error))], Plan(), ORIGIN, read(lambda: 0.0))
     assert caught.value is error
 
 
@@ -167,7 +234,7 @@ def test_the_garbage_collector_is_put_back(collects: bool, calls: int) -> None:
 
     (gc.enable if collects else gc.disable)()
     try:
-        take(watched, Plan(), ORIGIN, lambda: next(clock), lambda: None)
+        take([Prepared(watched)], Plan(), ORIGIN, read(lambda: next(clock)))
         failed = False
     except TargetError:
         failed = True
@@ -179,7 +246,7 @@ def test_the_garbage_collector_is_put_back(collects: bool, calls: int) -> None:
 
 def test_the_fake_target_repeats_exactly() -> None:
     """One seed, one measurement; another seed, another."""
-    first, again, other = (fake.measure(LINEAR, EAGER, Plan(seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (fake.measure([LINEAR], EAGER, Plan(seed=seed))[0] for seed in (1, 1, 2))
     assert first == again
     assert first.samples_s != other.samples_s
 
@@ -198,7 +265,7 @@ def test_a_failing_network_leaves_the_machine_as_it_was(name: str, threads: int)
     """On every target forward's message comes through, and torch's threads and the module's flags are put back."""
     network, before = Failing().train(), torch.get_num_threads()
     with pytest.raises(TargetError, match="RuntimeError: expected 3 channels"):
-        targets.find(name).measure(Source(network, (torch.ones(1),)), EAGER, Plan(threads=threads))
+        targets.find(name).measure([Source(network, (torch.ones(1),))], EAGER, Plan(threads=threads))
     assert (network.training, torch.get_num_threads()) == (True, before)
 
 
@@ -214,20 +281,65 @@ def test_the_cpu_target_measures(threads: int) -> None:
 
     before, ticks = torch.get_num_threads(), count()
     source, plan = Source(Counting(4, 2), (torch.ones(3, 4),)), Plan(batch=3, threads=threads, time_s=1.0)
-    samples = cpu.measure(source, EAGER, plan, clock=lambda: next(ticks) / 1000)
+    (samples,) = cpu.measure([source], EAGER, plan, clock=lambda: next(ticks) / 1000)
     assert (seen, torch.get_num_threads()) == ({threads}, before)
-    assert samples.origin == Origin("cpu", "eager", cpu.device_name(), EAGER.versions())
+    conditions = samples.origin.conditions
+    assert samples.origin == Origin("cpu", "eager", system.device(), conditions, EAGER.versions())
+    assert conditions.affinity is None or set(conditions.affinity) == os.sched_getaffinity(0)
+    assert all(burst.calibration_s == pytest.approx(0.001) for burst in samples.bursts)
     assert summarise(samples).median_s == pytest.approx(0.001)
     assert summarise(samples).examples_per_s == pytest.approx(3000)
 
 
-def test_targets_are_found_by_name() -> None:
-    """The fake target is found where it is asked for and listed nowhere else."""
-    assert (targets.names(), targets.names(hidden=True)) == (("cpu",), ("cpu", "fake"))
-    assert [targets.find(name).name for name in targets.TARGETS] == list(targets.TARGETS)
+@pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:1", "mps", "ssh://host", "fake"])
+def test_targets_are_found_by_name(name: str) -> None:
+    """Every kind is found, with what stands behind its colon."""
+    assert name == targets.find(name).name
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "CPU", "cpus", "sshd://host"])
+def test_an_unknown_target_lists_the_known_ones(name: str) -> None:
+    """What is no kind is told with the forms there are; the fake target is not among them."""
     with pytest.raises(InputError) as caught:
-        targets.find("gpu")
-    assert str(caught.value) == unknown("target", "gpu", ["cpu"])
+        targets.find(name)
+    assert str(caught.value) == unknown("target", name, targets.FORMS)
+
+
+@pytest.mark.parametrize("name", ["cpu:", "cpu:x", "cpu:0-", "cpu:-1", "cpu:1-0", "cpu:9999", "fake:1", "mps:0"])
+def test_a_target_that_goes_on_wrongly_is_refused(name: str) -> None:
+    """What is given and what is allowed stand in one line."""
+    with pytest.raises(InputError, match="target: given"):
+        targets.find(name)
+
+
+PINS = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a process to CPUs")
+
+
+@PINS
+def test_a_pinned_target_runs_on_its_cpus_alone() -> None:
+    """Every thread runs on the named CPUs while it is measured, and on all as before afterwards; the origin says so."""
+    before = os.sched_getaffinity(0)
+    one = min(before)
+    seen: set[frozenset[int]] = set()
+
+    class Looking(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.add(frozenset(os.sched_getaffinity(0)))
+            return super().forward(x)
+
+    found = targets.find(f"cpu:{one}")
+    (samples,) = found.measure([Source(Looking(4, 2), (torch.ones(3, 4),))], EAGER, Plan(time_s=0.05))
+    assert ({frozenset({one})}, before) == (seen, os.sched_getaffinity(0))
+    assert ((one,), f"cpu:{one}") == (samples.origin.conditions.affinity, samples.origin.target)
+    assert (1, 1) == (found.describe().threads, found.describe().cpus)
+
+
+def test_cold_caches_are_emptied_before_every_sample() -> None:
+    """With cold caches a call is timed alone: what empties them is not in its time."""
+    source, plan = Source(nn.Linear(64, 64), (torch.ones(1, 64),)), Plan(time_s=0.2, cold_cache=True)
+    (samples,) = targets.find("cpu").measure([source], EAGER, plan)
+    assert summarise(samples).cold_cache
+    assert sum(samples.samples_s) < sum(burst.wall_s for burst in samples.bursts)
 
 
 @pytest.mark.parametrize("name", ["cpu", "fake"])
@@ -235,7 +347,7 @@ def test_targets_describe_themselves(name: str) -> None:
     """Every target says what it is: here, with a device, at least one thread and no wrong memory."""
     facts = targets.find(name).describe()
     assert (facts.target, facts.here, facts.why_not) == (name, True, "")
-    assert facts.device != ""
+    assert facts.device.name != ""
     assert 1 <= facts.threads <= (os.cpu_count() or 1)
     assert facts.memory_bytes is None or facts.memory_bytes > 0
 
@@ -275,7 +387,7 @@ GROUP = "sys/fs/cgroup"
 )  # fmt: skip
 def test_physical_cores(tmp_path: Path, files: dict[str, str], cpus: set[int], cores: int) -> None:
     """Siblings count once, CPUs that are not ours not at all, and no more than every enclosing quota allows."""
-    assert cpu.physical_cores(machine(tmp_path, files), cpus) == cores
+    assert system.physical_cores(machine(tmp_path, files), cpus) == cores
 
 
 MEMINFO = {"proc/meminfo": "MemTotal:       16000 kB\nMemAvailable:    8000 kB\n"}
@@ -302,21 +414,21 @@ MEMINFO = {"proc/meminfo": "MemTotal:       16000 kB\nMemAvailable:    8000 kB\n
 )  # fmt: skip
 def test_available_memory(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
     """The smallest of what the system and every enclosing limit leave; None where nothing is known, never 0 for it."""
-    assert cpu.available_memory_bytes(machine(tmp_path, files)) == expected
+    assert system.available_memory_bytes(machine(tmp_path, files)) == expected
 
 
 def test_device_name(tmp_path: Path) -> None:
     """The processor is named as the system names it, and by what Python knows where it does not."""
-    assert cpu.device_name(tmp_path) != ""
+    assert system.device_name(tmp_path) != ""
     text = "processor\t: 0\nmodel name\t: AMD EPYC 9654 @ 2.4: GHz\nprocessor\t: 1\nmodel name\t: other\n"
-    assert cpu.device_name(machine(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9654 @ 2.4: GHz"
+    assert system.device_name(machine(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9654 @ 2.4: GHz"
 
 
 def test_waiting_is_summed_over_threads(tmp_path: Path) -> None:
     """The second number of every thread's schedstat, in nanoseconds; None where the system has no such file."""
-    assert cpu.waited_s(tmp_path) is None
+    assert system.waited_s(tmp_path) is None
     files = {"proc/self/task/7/schedstat": "9 1500000000 3\n", "proc/self/task/8/schedstat": "9 250000000 3\n"}
-    assert cpu.waited_s(machine(tmp_path, files)) == 1.75
+    assert system.waited_s(machine(tmp_path, files)) == 1.75
 
 
 def test_scripts_are_what_they_say() -> None:
@@ -332,7 +444,8 @@ def test_scripts_are_what_they_say() -> None:
 
 def test_scripted_clocks_move_by_calls_alone() -> None:
     """Reading the clock takes no time, a call takes the next duration."""
-    call, clock = scripted(repeat(0.25))
+    machine = Machine()
+    call, clock = machine.call(repeat(0.25)), machine.clock
     assert (clock(), clock()) == (0.0, 0.0)
     call()
     assert clock() == 0.25

@@ -14,12 +14,12 @@ from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
 from archcost.cli.progress import progress
 from archcost.cli.rows import aligned, as_csv, as_markdown, escaped
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
-from archcost.units import data_size, duration, grouped, scaled
+from archcost.units import counted_words, data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:
     from archcost.comparing import Against, Comparison, Quantity, Timed
     from archcost.foreign import Argument
-    from archcost.measured import Latency
+    from archcost.latency import Latency
     from archcost.read import Model, Reference
 
 _WIDTH: Final = 80
@@ -56,19 +56,18 @@ def compare(
     from archcost import comparing
     from archcost.cli.models import aside
     from archcost.measuring import Request
-    from archcost.profiling import profiled
 
     read = _read(models, overrides, given.pop("inputs"), given.pop("allow_code"))
     asked = Request(**given, witness=False)
     with aside(*read):
-        found = comparing.compare([profiled(model, asked, progress) for model in read])
+        found = comparing.compared(read, asked, progress)
     form = "json" if as_json else form
     click.echo(_printed(found, form, layers), nl=False)
     if form != "table":
         for line in found.warnings:
             click.echo(f"warning: {visible(line)}", err=True)
-    if failures := [f"{p.model.name}: {line}" for p in found.profiles for line in p.failures]:
-        raise TargetError("\n".join(visible(line) for line in failures))
+    if found.failures:
+        raise TargetError("\n".join(visible(line) for line in found.failures))
 
 
 def _read(
@@ -175,26 +174,29 @@ def _timed_lines(a: str, b: str, timed: Timed) -> Iterator[str]:
     for letter, latency in ((a, timed.first), (b, timed.other)):
         doubts = "" if latency.stable else f"; not stable: {latency.why}"
         yield _wrapped(f"  {letter:<11}{duration(latency.median_s)}, {_interval(latency)}{doubts}", 0, 13)
-    yield f"  {b + '/' + a:<11}{_times(timed.ratio)}: {_verdict(b, timed)}"
+    yield f"  {b + '/' + a:<11}{timed.ratio:.3f}, {_verdict(b, timed)}"
 
 
 def _interval(latency: Latency) -> str:
     if latency.interval_s is None:
-        return f"{latency.samples} samples are too few for an interval"
+        return f"{latency.blocks} blocks are too few for an interval"
     low, high = latency.interval_s
-    return f"99% interval {duration(low)} to {duration(high)}"
+    return f"blocks {duration(low)} to {duration(high)}"
 
 
 def _verdict(b: str, timed: Timed) -> str:
-    if timed.differ is None:
-        return "cannot tell, too few samples"
+    if timed.paired.interval is None:
+        return f"cannot tell, {timed.paired.rounds} rounds are too few"
+    low, high = timed.paired.interval
+    where = f"99% interval {low:.3f} to {high:.3f}"
     if not timed.differ:
-        return "no detectable difference, the intervals overlap"
-    return f"{b} is {'faster' if timed.ratio < 1 else 'slower'}, the intervals lie apart"
+        return f"{where}: no detectable difference"
+    return f"{where}: {b} is {'faster' if timed.ratio < 1 else 'slower'}"
 
 
 def _where(latency: Latency) -> str:
-    return f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {latency.threads} threads"
+    threads = counted_words(latency.threads, "thread")
+    return f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {threads}, by turns"
 
 
 def _layer_words(a: str, b: str, pair: Against) -> str:

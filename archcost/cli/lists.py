@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from archcost import __version__
 from archcost.cli.options import debugged
 from archcost.errors import InputError, Mistake, unknown, visible
-from archcost.units import data_size
+from archcost.units import counted_words, data_size
+
+if TYPE_CHECKING:
+    from archcost.targets import Facts
 
 
 @click.command()
@@ -21,31 +26,47 @@ def targets(as_json: bool) -> None:
     from archcost import runtimes
     from archcost import targets as known
 
-    facts = [known.find(name).describe() for name in known.names()]
+    facts = [known.find(name).describe() for name in known.LISTED]
     if as_json:
-        rows = [
-            {
-                "target": f.target,
-                "here": f.here,
-                "why_not": f.why_not,
-                "device": f.device,
-                "threads": f.threads,
-                "cpus": f.cpus,
-                "memory_bytes": f.memory_bytes,
-            }
-            for f in facts
-        ]
-        document = {"targets": rows, "runtimes": list(runtimes.RUNTIMES), "runtime_facts": _ways()}
-        click.echo(json.dumps(document, indent=1))
+        rows = [_described(f) for f in facts]
+        document = {"targets": rows, "forms": list(known.FORMS), "runtimes": list(runtimes.RUNTIMES)}
+        click.echo(json.dumps({**document, "runtime_facts": _ways()}, indent=1))
         return
     for f in facts:
-        memory = "" if f.memory_bytes is None else f", {data_size(f.memory_bytes)} free"
-        state = f"{f.threads} threads{memory}" if f.here else f"not here: {visible(f.why_not)}"
-        click.echo(f"target  {f.target:<12} {visible(f.device)}, {state}")
+        click.echo(f"target  {f.target:<12} {_device(f) if f.here else f'not here: {visible(f.why_not)}'}")
+    click.echo(f"target  {'ssh':<12} {known.FORMS[-1]}: archcost {__version__} on another machine")
     for way in _ways():
         versions = ", ".join(f"{package} {version}" for package, version in way["versions"].items())
         state = versions if way["here"] else f"not here: {visible(way['why_not'])}"
         click.echo(f"runtime {way['runtime']:<12} {state}")
+
+
+def _device(facts: Facts) -> str:
+    """Return what a target is, in two lines."""
+    memory = "" if facts.memory_bytes is None else f", {data_size(facts.memory_bytes)} free"
+    threads = counted_words(facts.threads, "thread")
+    device = facts.device
+    below = f"{visible(device.system)}, fingerprint {device.fingerprint}"
+    return f"{visible(device.name)}, {threads}{memory}\n{'':<21}{below}"
+
+
+def _described(facts: Facts) -> dict[str, Any]:
+    """Return what is known of a target as JSON holds it; conditions are those of this process."""
+    from archcost.targets import machine
+
+    device = facts.device
+    return {
+        "target": facts.target,
+        "here": facts.here,
+        "why_not": facts.why_not,
+        "device": device.name,
+        "fingerprint": device.fingerprint if facts.here else None,
+        "system": device.system,
+        "threads": facts.threads,
+        "cpus": facts.cpus,
+        "memory_bytes": facts.memory_bytes,
+        "conditions": asdict(machine.conditions()) if facts.here else None,
+    }
 
 
 def _ways() -> list[dict[str, Any]]:

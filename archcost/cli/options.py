@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from archcost.units import parse_duration, parse_share
+from archcost.units import parse_batches, parse_duration, parse_share
 
 if TYPE_CHECKING:
     from archcost.foreign import Argument
@@ -63,21 +63,33 @@ def _input(text: str) -> Argument:
     return parse_input(text)
 
 
+def _flat(_: click.Context, __: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(batch for each in value for batch in each))
+
+
 def measured(command: F) -> F:
     """Add what, where and how long to measure."""
     for option in reversed(
         (
             click.option("--target", "targets", multiple=True, default=["cpu"], help="Where to measure (repeatable)."),
             click.option("--runtime", "runtimes", multiple=True, default=["eager"], help="What runs it (repeatable)."),
-            click.option("--batch", "batches", multiple=True, type=int, default=[1], help="Batch size (repeatable)."),
+            click.option(
+                "--batch",
+                "batches",
+                multiple=True,
+                type=Read("batch", parse_batches),
+                default=["1"],
+                callback=_flat,
+                help="Batch size, or 1..64: doubled from 1 to 64 (repeatable).",
+            ),
             click.option("--dtype", "dtypes", multiple=True, help="Data type; the network's own (repeatable)."),
-            click.option("--threads", multiple=True, type=int, help="Threads; all physical cores (repeatable)."),
+            click.option("--threads", multiple=True, type=int, help="Threads; the physical cores (repeatable)."),
             click.option(
                 "--precision",
                 type=Read("share", parse_share),
                 default="2%",
                 show_default=True,
-                help="Half-width of the median's interval at which to stop.",
+                help="Half-width of the interval at which to stop.",
             ),
             click.option(
                 "--time",
@@ -87,6 +99,7 @@ def measured(command: F) -> F:
                 show_default=True,
                 help="Longest time for one measurement.",
             ),
+            click.option("--cold-cache", is_flag=True, help="Empty the caches before every sample."),
             click.option("--no-latency", "latency", is_flag=True, flag_value=False, default=True, help="Count only."),
         )
     ):

@@ -14,17 +14,16 @@ import click
 from archcost.cli.options import coded, debugged, formatted, measured
 from archcost.cli.progress import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
-from archcost.units import data_size, duration, grouped, percent
+from archcost.units import counted_words, data_size, duration, grouped, percent
 
 if TYPE_CHECKING:
     from archcost.comparing import Timed
-    from archcost.measured import Plan, Samples
-    from archcost.measuring import Request, Subject
+    from archcost.measured import Plan
+    from archcost.measuring import Place, Request, Subject
     from archcost.read import Model
     from archcost.suggesting import Counts, Suggestion
 
 _WIDTH = 80
-_TURNS = 4  # how often each network of a pair is measured: what else the machine does then falls on both
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,8 @@ def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json
     """List single changes of a network that save parameters or MACs, as exact counts.
 
     MODEL is a YAML file, - for standard input, or a network that ships ('archcost example' lists them). Each change is
-    measured by turns with the original, in one way (one target, runtime, batch, ...); all share --time, but a network
-    gets at least 20 calls a change. --apply N -o FILE writes one changed network as YAML and measures nothing.
+    measured by turns with the original, in one way (one target, runtime, batch, ...); all share --time.
+    --apply N -o FILE writes one changed network as YAML and measures nothing.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import read_model
@@ -69,32 +68,32 @@ def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json
     if (chosen is None) != (output is None):
         raise click.UsageError("--apply N and -o FILE go together: the change to write, and where to.")
     asked = Request(**given, witness=False)
-    place, plan = _place(asked)
+    where, plan, place = _place(asked)
     original = read_model(model, overrides, *code, command="archcost suggest")
     with progress(f"counting changes of {original.name}"):
         found = suggestions(original, batch=plan.batch, dtype=plan.dtype)
     shown = dict(list(enumerate(found, 1))[:top]) if chosen is None else {chosen: _chosen(found, chosen)}
     before = counts(original, batch=plan.batch, dtype=plan.dtype)
-    report = Report(original, place, plan, before, shown, len(found), {}, (), output)
+    report = Report(original, where, plan, before, shown, len(found), {}, (), output)
     if output is not None:
         _write(report, output)
-    elif asked.latency and shown:
-        report = _beside(report, asked)
+    elif asked.latency and shown and place:
+        report = _beside(report, asked.runtimes[0], place)
     _show(report, "json" if as_json else form)
     if report.failures:
         raise TargetError("\n".join(report.failures))
 
 
-def _place(asked: Request) -> tuple[str, Plan]:
+def _place(asked: Request) -> tuple[str, Plan, Place | None]:
     """Return where and how to measure: one target, runtime and plan; raises InputError for several."""
     from archcost import measuring
 
-    plans = asked.plans()
-    measuring.check(asked, plans)
+    places = measuring.places(asked)
+    plans = places[0].plans(asked, "float32") if places else asked.plans()
     (target, *others), (runtime, *more) = asked.targets, asked.runtimes
     if others or more or len(plans) > 1:
         raise InputError("changes are measured in one way; allowed: one target, runtime, batch, dtype and threads")
-    return f"{target}/{runtime}", plans[0]
+    return f"{target}/{runtime}", plans[0], places[0] if places else None
 
 
 def _chosen(found: Sequence[Suggestion], number: int) -> Suggestion:
@@ -113,54 +112,30 @@ def _write(report: Report, output: str) -> None:
     write_whole(output, f"# {flow(report.model.name)}: {suggestion.change.title}\n{suggestion.yaml}")
 
 
-def _beside(report: Report, asked: Request) -> Report:
-    """Return the report with each change measured by turns with the original; all turns share the plan's time."""
-    from archcost import measuring
+def _beside(report: Report, runtime: str, place: Place) -> Report:
+    """Return the report with each change measured by turns with the original, all in the time of one measurement."""
+    from archcost.comparing import timed
+    from archcost.measuring import built, measured, of_net, silent
 
-    plan = replace(report.plan, time_s=report.plan.time_s / (len(report.shown) * 2 * _TURNS))
-    original = measuring.of_net(report.model.graph, measuring.built(report.model, progress))
     pairs: dict[int, Timed] = {}
     failures = []
+    original = of_net(report.model.graph, built(report.model, progress))
+    plan = replace(report.plan, time_s=report.plan.time_s / (2 * len(report.shown)))
     for i, (number, suggestion) in enumerate(report.shown.items(), 1):
         with progress(f"measuring {suggestion.change.title}, {i} of {len(report.shown)}"):
             try:
-                pairs[number] = _by_turns(original, suggestion, asked, plan)
+                pairs[number] = timed(*measured([original, _subject(suggestion)], place, runtime, plan, silent))
             except TargetError as error:
                 failures.append(f"change {number}: {error}")
     return replace(report, pairs=pairs, failures=tuple(failures))
 
 
-def _by_turns(original: Subject, suggestion: Suggestion, asked: Request, plan: Plan) -> Timed:
-    """Return the latencies of both networks, each of several short measurements; who goes first alternates."""
+def _subject(suggestion: Suggestion) -> Subject:
+    """Return how the changed network is measured."""
     from archcost import document, measuring, read
-    from archcost.comparing import Timed
-    from archcost.measured import summarise
 
     changed = read.expand(document.load(suggestion.yaml, "changed.yaml"))
-    sides = original, measuring.of_net(changed.graph, measuring.built(changed, measuring.silent))
-    taken: tuple[list[Samples], list[Samples]] = ([], [])
-    for turn in range(_TURNS):
-        for side in (0, 1) if turn % 2 == 0 else (1, 0):
-            where = asked.targets[0], asked.runtimes[0]
-            taken[side].append(measuring.measured(sides[side], *where, plan, measuring.silent))
-    return Timed(*(summarise(_pooled(parts)) for parts in taken))
-
-
-def _pooled(parts: Sequence[Samples]) -> Samples:
-    """Return several measurements of one network as one."""
-    from archcost.measured import settled
-
-    warmup = tuple(value for part in parts for value in part.warmup_s)
-    waits = [part.waited_s for part in parts if part.waited_s is not None]
-    return replace(
-        parts[0],
-        warmup_s=warmup,
-        samples_s=tuple(value for part in parts for value in part.samples_s),
-        loops=max(part.loops for part in parts),
-        settled=settled(warmup),
-        sampling_s=sum(part.sampling_s for part in parts),
-        waited_s=sum(waits) if len(waits) == len(parts) else None,
-    )
+    return measuring.of_net(changed.graph, measuring.built(changed, measuring.silent))
 
 
 def _show(report: Report, form: str) -> None:
@@ -213,7 +188,7 @@ def _words(pair: Timed | None) -> str | None:
     if pair is None:
         return None
     if pair.differ is None:
-        return "too few samples"
+        return "too few rounds"
     if not pair.differ:
         return "no detectable difference"
     return "faster" if pair.ratio < 1 else "slower"
@@ -350,7 +325,8 @@ def _latencies(report: Report) -> Iterator[str]:
 
     plan = report.plan
     yield ""
-    yield f"  Measured by turns, {report.place}, batch {plan.batch}, {plan.dtype}, {plan.threads} threads:"
+    threads = counted_words(plan.threads, "thread")
+    yield f"  Measured by turns, {report.place}, batch {plan.batch}, {plan.dtype}, {threads}:"
     times = [(duration(p.first.median_s), duration(p.other.median_s)) for p in report.pairs.values()]
     rows = [(str(n), *t, f"{p.ratio:.2f}") for (n, p), t in zip(report.pairs.items(), times, strict=True)]
     heads, *lines = aligned(("#", "original", "changed", "ratio"), rows).splitlines()

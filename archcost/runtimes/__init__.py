@@ -16,6 +16,8 @@ from archcost.measured import Plan
 if TYPE_CHECKING:
     from torch import nn
 
+    from archcost.graph import Graph
+
 Call: TypeAlias = Callable[[], None]
 
 
@@ -23,19 +25,22 @@ Call: TypeAlias = Callable[[], None]
 class Source:
     """What shall run: a network and the arguments of one call of it, the batch in them.
 
-    cast: whether weights and inputs are brought to the plan's dtype; a module in its own dtype may hold several.
+    cast: whether weights and inputs are brought to the plan's dtype; a module in its own dtype may hold several; graph:
+    what the network was built from, None for other modules; device: where torch runs it, as torch names it.
     """
 
     network: nn.Module
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict)
     cast: bool = True
+    graph: Graph | None = None
+    device: str = "cpu"
 
 
 class Prepared(NamedTuple):
     """What is ready to be timed.
 
-    first_s: what the first call, which is over, took with its compilation; None where no call compiles.
+    first_s: what the first call, which is over, took with all it had to compile or load; None where it is yet to come.
     """
 
     call: Call
@@ -77,6 +82,11 @@ def find(name: str) -> Runtime:
     check(name)
     runtime: Runtime = import_module(RUNTIMES[name]).RUNTIME
     return runtime
+
+
+def cpu_only(name: str, source: Source) -> str:
+    """Return why a runtime that runs on the processor alone cannot run a source, '' where it can."""
+    return "" if source.device == "cpu" else f"{name} runs on the cpu target only"
 
 
 def lacking(packages: tuple[str, ...], extra: str) -> str:

@@ -10,6 +10,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # shares of the largest output: inductor rounds less often than eager does, which half precision shows
 TOLERANCES: Final = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1}
+_TOGETHER: Final = 64  # networks of one class that may take turns
+_INSIDE: Final[ContextVar[bool]] = ContextVar("inside", default=False)  # whether a compiled network is being measured
 _COMPILERS: Final = {"darwin": "clang++", "win32": "cl"}  # inductor's choice where CXX names none, g++ elsewhere
 
 
@@ -74,22 +77,35 @@ RUNTIME: Final = Runtime("compile", prepare, versions, why_not)
 
 @contextmanager
 def _forgotten() -> Iterator[None]:
-    """Let torch forget what it compiled, before and after.
+    """Let torch forget what it compiled, before and after; inside another such context, which keeps it, do nothing.
 
     Networks of one class share their forward's cache, whose guards are tried one by one in every call, and of which
-    torch makes eight at most. What inductor writes into the environment is taken out again.
+    torch makes eight at most: those that take turns need more. What inductor writes into the environment is taken out
+    again.
     """
     import torch
 
-    before = frozenset(os.environ)
+    if _INSIDE.get():
+        yield
+        return
+    before, token = frozenset(os.environ), _INSIDE.set(True)
     torch.compiler.reset()
     try:
-        yield
+        with torch._dynamo.config.patch(recompile_limit=_TOGETHER):
+            yield
     finally:
+        _INSIDE.reset(token)
         torch.compiler.reset()
         for key in os.environ.keys() - before:
             if "TORCHINDUCTOR" in key:
                 del os.environ[key]
+
+
+def _finished() -> None:
+    import torch
+
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
 
 
 def _first(call: Subject, clock: Callable[[], float]) -> tuple[Callable[..., Any], Any, float]:
@@ -111,6 +127,7 @@ def _first(call: Subject, clock: Callable[[], float]) -> tuple[Callable[..., Any
         compiled: Callable[..., Any] = torch.compile(call.module, fullgraph=True)
         graphs, start = counters["stats"]["unique_graphs"], clock()
         given = found(compiled(*args, **kwargs))
+        _finished()  # a GPU may still be at it
         first_s = clock() - start
     if counters["stats"]["unique_graphs"] == graphs:
         raise TargetError("torch.compile is switched off or has nothing to compile: the eager module would run")

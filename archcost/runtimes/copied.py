@@ -1,4 +1,4 @@
-"""A source's own copy: module and inputs at a plan's dtype on the CPU, in evaluation mode, ready to be called."""
+"""A source's own copy: module and inputs at a plan's dtype on its device, in evaluation mode, ready to be called."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _DTYPES: Final = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-_DEVICE: Final = torch.device("cpu")
 
 
 @contextmanager
 def running(source: Source, plan: Plan) -> Iterator[Call]:
-    """Yield a call of the module in evaluation mode without autograd, its weights and inputs at plan.dtype on the CPU.
+    """Yield a call of the module in evaluation mode without autograd, at plan.dtype on the source's device.
 
     A copy runs, on copies of the inputs, so that neither a cast nor what forward keeps reaches the caller's. Floating
     point is cast where the source says so, integers stay. Raises TargetError where module or inputs cannot be brought
     there.
     """
     dtype = _DTYPES[plan.dtype] if source.cast else None
-    module = _runnable(source.network, dtype)
-    call = Call(module, *_inputs(source, dtype))
+    device = torch.device(source.device)
+    module = _runnable(source.network, dtype, device)
+    call = Call(module, *_inputs(source, dtype, device))
     # what a module that runs itself keeps from an inference pass could not be trained afterwards
     ours = module is not source.network
     mode = torch.inference_mode() if ours else torch.no_grad()
@@ -46,43 +46,46 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
         yield call
 
 
-def _runnable(module: nn.Module, dtype: torch.dtype | None) -> nn.Module:
+def _runnable(module: nn.Module, dtype: torch.dtype | None, device: torch.device) -> nn.Module:
     try:
         copied = copy.deepcopy(module)
-        return copied.to(_DEVICE) if dtype is None else copied.to(_DEVICE, dtype)
+        return copied.to(device) if dtype is None else copied.to(device, dtype)
     except Exception as error:
         # Some modules cannot be copied (torch.nn.utils.weight_norm keeps a computed tensor, others hold a lock).
         # One that needs no cast runs itself, and is put back as it was.
-        if _fits(module, dtype):
+        if _fits(module, dtype, device):
             return module
-        raise _refusal("module", dtype, error) from error
+        raise _refusal("module", dtype, device, error) from error
 
 
-def _inputs(source: Source, dtype: torch.dtype | None) -> tuple[tuple[object, ...], dict[str, object]]:
+def _inputs(
+    source: Source, dtype: torch.dtype | None, device: torch.device
+) -> tuple[tuple[object, ...], dict[str, object]]:
     try:
-        args = tuple(_moved(value, dtype) for value in source.args)
-        return args, {key: _moved(value, dtype) for key, value in source.kwargs.items()}
+        args = tuple(_moved(value, dtype, device) for value in source.args)
+        return args, {key: _moved(value, dtype, device) for key, value in source.kwargs.items()}
     except Exception as error:
-        raise _refusal("input", dtype, error) from error
+        raise _refusal("input", dtype, device, error) from error
 
 
-def _refusal(what: str, dtype: torch.dtype | None, error: Exception) -> TargetError:
+def _refusal(what: str, dtype: torch.dtype | None, device: torch.device, error: Exception) -> TargetError:
     detail = visible(shorten(" ".join(str(error).split()), 400))
+    where = "the CPU" if device.type == "cpu" else str(device)
     return TargetError(
-        f"the {what} cannot be copied to {dtype or 'its own type'} on the CPU: {type(error).__name__}: {detail}"
+        f"the {what} cannot be copied to {dtype or 'its own type'} on {where}: {type(error).__name__}: {detail}"
     )
 
 
-def _fits(module: nn.Module, dtype: torch.dtype | None) -> bool:
+def _fits(module: nn.Module, dtype: torch.dtype | None, device: torch.device) -> bool:
     tensors = [*module.parameters(), *module.buffers()]
-    return all(t.device == _DEVICE and (dtype in (None, t.dtype) or not t.is_floating_point()) for t in tensors)
+    return all(t.device == device and (dtype in (None, t.dtype) or not t.is_floating_point()) for t in tensors)
 
 
-def _moved(value: object, dtype: torch.dtype | None) -> object:
+def _moved(value: object, dtype: torch.dtype | None, device: torch.device) -> object:
     """Return a copy with every tensor inside tuples, lists and dicts moved: a state may be nested."""
 
     def there(tensor: Tensor) -> Tensor:
         cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        return tensor.detach().to(_DEVICE, cast, copy=True)
+        return tensor.detach().to(device, cast, copy=True)
 
     return mapped(value, there)

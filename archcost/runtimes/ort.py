@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
 from archcost.measured import Plan
-from archcost.runtimes import Prepared, Runtime, Source, installed, lacking
+from archcost.runtimes import Prepared, Runtime, Source, cpu_only, installed, lacking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 
 
 @contextmanager
-def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
+def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
 
     Raises TargetError where the extra onnx is not installed, for other types than float32, and where the network cannot
@@ -32,22 +33,24 @@ def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
     from archcost.runtimes.copied import running
     from archcost.runtimes.exported import float32_only, onnx_file, quiet
 
-    if reason := why_not() or float32_only("onnxruntime", plan):
+    if reason := why_not() or cpu_only("onnxruntime", source) or float32_only("onnxruntime", plan):
         raise TargetError(reason)
     with running(source, plan) as call:
         expected = reference(call)
         with onnx_file(call) as path:
             with quiet("ONNX Runtime cannot run"):
+                start = clock()
                 session = _session(path, plan.threads)
                 binding = _binding(session, call)
                 session.run_with_iobinding(binding)
+                first_s = clock() - start
                 given = _outputs(binding)
             agree("what ONNX Runtime runs", expected, given, TOLERANCE)
 
             def run() -> None:
                 session.run_with_iobinding(binding)
 
-            yield Prepared(run)
+            yield Prepared(run, first_s)
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -6,15 +6,16 @@ Not by OpenVINO's own converter from torch: it traces, and would freeze one bran
 from __future__ import annotations
 
 import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
 from archcost.measured import Plan
-from archcost.runtimes import Prepared, Runtime, Source, installed, lacking
+from archcost.runtimes import Prepared, Runtime, Source, cpu_only, installed, lacking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ _TELEMETRY: Final = "openvino_telemetry"
 
 
 @contextmanager
-def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
+def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield an inference on plan.threads threads at the latency hint, inputs set before and outputs left unread.
 
     Raises TargetError where the extra openvino is not installed, for other types than float32, and where the network
@@ -37,20 +38,22 @@ def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
     from archcost.runtimes.copied import running
     from archcost.runtimes.exported import float32_only, onnx_file, quiet
 
-    if reason := why_not() or float32_only("openvino", plan):
+    if reason := why_not() or cpu_only("openvino", source) or float32_only("openvino", plan):
         raise TargetError(reason)
     with running(source, plan) as call:
         expected = reference(call)
         with onnx_file(call) as path:
             with quiet("OpenVINO cannot run"):
+                start = clock()
                 request = _request(path, call, plan.threads)
                 given = _outputs(request)
+                first_s = clock() - start
             agree("what OpenVINO runs", expected, given, TOLERANCE)
 
             def run() -> None:
                 request.infer(share_outputs=True)
 
-            yield Prepared(run)
+            yield Prepared(run, first_s)
 
 
 def versions() -> tuple[tuple[str, str], ...]:

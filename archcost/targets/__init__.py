@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Final
+from typing import Final, Protocol
 
 from archcost import errors
 from archcost.errors import InputError
-from archcost.measured import Plan, Samples
+from archcost.measured import Device, Plan, Samples
 from archcost.runtimes import Runtime, Source
 
 
@@ -17,45 +17,61 @@ from archcost.runtimes import Runtime, Source
 class Facts:
     """What is known of a target before anything is measured; why_not is '' where it is here, memory None if unknown.
 
-    threads: how many are used where none are asked for; cpus: how many may be.
+    threads: how many are used where none are asked for; cpus: how many may be; memory_bytes: what is free now.
     """
 
     target: str
     here: bool
     why_not: str
-    device: str
+    device: Device
     threads: int
     cpus: int
     memory_bytes: int | None
 
 
+class Measure(Protocol):
+    """Gives the samples of networks that take turns; raises TargetError where a network or the machine fails."""
+
+    def __call__(self, sources: Sequence[Source], runtime: Runtime, plan: Plan) -> tuple[Samples, ...]:
+        """Measure every source with the runtime as the plan says."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A machine to measure on: `measure` raises TargetError where the network or the machine fails."""
+    """A machine to measure on.
+
+    describe: raises TargetError where the machine cannot be asked; lock: the device that one measurement has at a time,
+    '' where there is none to lock from here; local: whether runtimes run in this process.
+    """
 
     name: str
+    lock: str
     describe: Callable[[], Facts]
-    measure: Callable[[Source, Runtime, Plan], Samples]
+    measure: Measure
+    local: bool = True
 
 
-# Places of modules with a TARGET, loaded where one is asked for.
-TARGETS: Final[dict[str, str]] = {"cpu": "archcost.targets.cpu", "fake": "archcost.targets.fake"}
-_HIDDEN: Final = frozenset({"fake"})  # measures nothing: for tests, and for trying the tool out
+# A kind is what stands before a target's first colon; its module has `target(name) -> Target`, which reads the rest and
+# raises InputError for what it is not. Loaded where one is asked for.
+KINDS: Final[dict[str, str]] = {
+    "cpu": "archcost.targets.cpu",
+    "cuda": "archcost.targets.cuda",
+    "mps": "archcost.targets.mps",
+    "ssh": "archcost.targets.ssh",
+    "fake": "archcost.targets.fake",
+}
+FORMS: Final = ("cpu[:LIST]", "cuda[:N]", "mps", "ssh://[USER@]HOST[:PORT]")
+"""How targets are written; `fake`, which measures nothing, is for tests and for trying the tool out."""
 
-
-def names(*, hidden: bool = False) -> tuple[str, ...]:
-    """Return the names of the targets, with `hidden` also of those that measure nothing."""
-    return tuple(name for name in TARGETS if hidden or name not in _HIDDEN)
-
-
-def check(name: str) -> None:
-    """Raise InputError with the targets that are not hidden where `name` is none; nothing is loaded."""
-    if name not in TARGETS:
-        raise InputError(errors.unknown("target", name, names()))
+LISTED: Final = ("cpu", "cuda", "mps")
+"""The targets that can be described without an address."""
 
 
 def find(name: str) -> Target:
-    """Return the target of that name, a hidden one too; raises InputError with those that are not hidden."""
-    check(name)
-    target: Target = import_module(TARGETS[name]).TARGET
+    """Return the target of that name, which may be a hidden one; raises InputError with the known forms."""
+    kind = name.partition(":")[0]
+    if kind not in KINDS:
+        raise InputError(errors.unknown("target", name, FORMS))
+    target: Target = import_module(KINDS[kind]).target(name)
     return target

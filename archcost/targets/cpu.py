@@ -1,38 +1,119 @@
-"""The cpu target: the processor this process runs on, what it is, how much of it is ours and how long a call takes."""
+"""The cpu target: the processor this process runs on, all CPUs it may use, or those that `cpu:0-1,3` names."""
 
 from __future__ import annotations
 
 import os
-import platform
+import re
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Final
 
+from archcost.errors import InputError, Mistake, TargetError, quoted
 from archcost.measured import Origin, Plan, Samples
-from archcost.runtimes import Runtime, Source
+from archcost.runtimes import Call, Runtime, Source
 from archcost.targets import Facts, Target
-from archcost.targets.sampling import Clock, take
+from archcost.targets.machine import allowed, available_memory_bytes, conditions, device, physical_cores, waited_s
+from archcost.targets.sampling import Clock, Instruments, Timer, take, timed_by
 
-_ROOT: Final = Path("/")  # the files of Linux stand under it; tests give another root
-_UNLIMITED: Final = 2**60  # cgroup v1 writes 'no limit' as a number of bytes above this
+_LIST: Final = re.compile(r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*")
+_KERNEL: Final = 192  # side of the calibration kernel's matrices: 14 MFLOP on 440 kB, some 0.1 ms that stay in L2
+_KERNELS: Final = 7  # of which the median is taken
+_FLUSHED_BYTES: Final = 128 * 2**20  # more than the last-level caches of most processors
 
 
-def describe() -> Facts:
+def target(name: str) -> Target:
+    """Return the target `cpu`, or of `cpu:LIST` one pinned to those CPUs; raises InputError for another list."""
+    cpus = _pinned(name)
+    return Target(name, "cpu", partial(describe, name, cpus), partial(measure, name=name, cpus=cpus))
+
+
+def _pinned(name: str) -> frozenset[int] | None:
+    _, colon, text = name.partition(":")
+    if not colon:
+        return None
+    if not _LIST.fullmatch(text):
+        allowed_forms = "cpu, or with a list of CPUs cpu:0-1,3"
+        raise InputError(Mistake(f"given {quoted(name)}; allowed: {allowed_forms}", ("target",)))
+    ranges = [part.partition("-") for part in text.split(",")]
+    chosen = frozenset(cpu for low, _, high in ranges for cpu in range(int(low), int(high or low) + 1))
+    if not chosen or not chosen <= set(allowed()):
+        has = ",".join(map(str, sorted(allowed())))
+        raise InputError(Mistake(f"given {quoted(name)}; this process may use the CPUs {has}", ("target",)))
+    return chosen
+
+
+def describe(name: str = "cpu", cpus: frozenset[int] | None = None) -> Facts:
     """Return what is known of this processor; it is always here."""
-    return Facts("cpu", True, "", device_name(), physical_cores(), os.cpu_count() or 1, available_memory_bytes())
+    most = len(cpus) if cpus else os.cpu_count() or 1
+    return Facts(name, True, "", device(), physical_cores(cpus=cpus), most, available_memory_bytes())
 
 
-def measure(source: Source, runtime: Runtime, plan: Plan, *, clock: Clock = time.perf_counter) -> Samples:
-    """Return raw seconds of the source on plan.threads threads; raises TargetError where the network fails."""
-    origin = Origin("cpu", runtime.name, device_name(), runtime.versions())
-    # threads first: other runtimes read their number when they are prepared
-    with threads(plan.threads), runtime.prepare(source, plan) as prepared:
-        return take(prepared.call, plan, origin, clock, waited_s)
+def measure(
+    sources: Sequence[Source],
+    runtime: Runtime,
+    plan: Plan,
+    *,
+    name: str = "cpu",
+    cpus: frozenset[int] | None = None,
+    clock: Clock = time.perf_counter,
+) -> tuple[Samples, ...]:
+    """Return raw seconds of the sources on plan.threads threads; raises TargetError where a network fails."""
+    with ExitStack() as stack:
+        if cpus:
+            stack.enter_context(pinned(cpus))
+        stack.enter_context(threads(plan.threads))  # first: other runtimes read their number when they are prepared
+        prepared = [stack.enter_context(runtime.prepare(source, plan)) for source in sources]
+        origin = Origin(name, runtime.name, device(), conditions(), runtime.versions())
+        return take(prepared, plan, origin, instruments(clock, cold_cache=plan.cold_cache))
 
 
-TARGET: Final = Target("cpu", describe, measure)
+def instruments(clock: Clock, *, cold_cache: bool = False) -> Instruments:
+    """Return what a processor is measured with; cold_cache: a large array is read and written before every sample."""
+    timer = timed_by(clock)
+    return Instruments(
+        timer=_cold(timer) if cold_cache else timer,
+        clock=clock,
+        pause=time.sleep,
+        calibrate=calibration(clock),
+        cpu_s=time.process_time,
+        waited_s=waited_s,
+    )
+
+
+def calibration(clock: Clock) -> Callable[[], float]:
+    """Return what gives the seconds that one product of two 192 x 192 matrices takes now: the median of seven."""
+    import torch
+
+    a, b, out = torch.rand(_KERNEL, _KERNEL), torch.rand(_KERNEL, _KERNEL), torch.empty(_KERNEL, _KERNEL)
+
+    def calibrate() -> float:
+        taken = []
+        with torch.inference_mode():
+            for _ in range(_KERNELS):
+                start = clock()
+                torch.mm(a, b, out=out)
+                taken.append(clock() - start)
+        return sorted(taken)[_KERNELS // 2]
+
+    return calibrate
+
+
+def _cold(timer: Timer) -> Timer:
+    import torch
+
+    large = torch.zeros(_FLUSHED_BYTES // 4)
+
+    def timed(call: Call, loops: int) -> float:
+        total = 0.0
+        for _ in range(loops):
+            large.add_(1)
+            total += timer(call, 1)
+        return total
+
+    return timed
 
 
 @contextmanager
@@ -48,99 +129,23 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def device_name(root: Path = _ROOT) -> str:
-    """Return the processor's model name as the system gives it."""
-    for line in (_read(root / "proc/cpuinfo") or "").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name" and value.strip():
-            return value.strip()
-    return platform.processor() or platform.machine()
+@contextmanager
+def pinned(cpus: frozenset[int]) -> Iterator[None]:
+    """Let every thread of this process run on `cpus` alone inside the context; new ones inherit it.
 
-
-def physical_cores(root: Path = _ROOT, cpus: Collection[int] | None = None) -> int:
-    """Return the physical cores this process may use: its CPUs, hardware siblings once, within its containers' quota.
-
-    A quota of 1.5 cores counts as 1: a second thread would be throttled. Where no topology is known (macOS, Windows),
-    every CPU counts as a core.
+    Raises TargetError where the system cannot pin.
     """
-    usable = _allowed() if cpus is None else cpus
-    cores = {_siblings(root, cpu) for cpu in usable}
-    return max(1, min([len(cores), *(int(quota) for quota in _quotas(root))]))
-
-
-def _allowed() -> Collection[int]:
-    if hasattr(os, "sched_getaffinity"):  # Linux only
-        return os.sched_getaffinity(0)
-    return range(os.cpu_count() or 1)
-
-
-def _siblings(root: Path, cpu: int) -> str:
-    return _read(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or str(cpu)
-
-
-def available_memory_bytes(root: Path = _ROOT) -> int | None:
-    """Return the bytes a new process could take without swapping, within its containers' limits; None if not known."""
-    system = _field(root / "proc/meminfo", "MemAvailable:")
-    known = [room for room in [system and system * 1024, *_rooms(root)] if room is not None]
-    return max(0, min(known)) if known else None
-
-
-def waited_s(root: Path = _ROOT) -> float | None:
-    """Return the seconds for which this process's threads were ready and had no core; None where the system is silent.
-
-    Linux, Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat: '2) time spent waiting on a runqueue (in
-    nanoseconds)'.
-    """
-    texts = [_read(path) for path in (root / "proc/self/task").glob("*/schedstat")]
-    waits = [int(text.split()[1]) for text in texts if text]  # a thread may have ended since it was listed
-    return sum(waits) / 1e9 if waits else None
-
-
-def _quotas(root: Path) -> Iterator[float]:
-    """Yield the cores each enclosing cgroup allows: 'cpu.max' of v2 holds 'quota period' or 'max period'."""
-    for folder in _cgroups(root, "cpu"):
-        quota, _, period = (_read(folder / "cpu.max") or "max").partition(" ")
-        if quota == "max":  # so it stands in v2, and v1 has two files, -1 for no quota
-            quota, period = (_read(folder / f"cpu.cfs_{part}_us") or "" for part in ("quota", "period"))
-        if quota.isdigit() and period.isdigit() and int(period):
-            yield int(quota) / int(period)
-
-
-def _rooms(root: Path) -> Iterator[int]:
-    """Yield the bytes each enclosing cgroup leaves; cached files that can be dropped count as free."""
-    for folder in _cgroups(root, "memory"):
-        for limit_name, used_name, cached_name in (
-            ("memory.max", "memory.current", "inactive_file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-        ):
-            limit, used = _read(folder / limit_name) or "", _read(folder / used_name) or ""
-            if limit.isdigit() and used.isdigit() and int(limit) < _UNLIMITED:
-                yield int(limit) - int(used) + (_field(folder / "memory.stat", cached_name) or 0)
-
-
-def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of this process's cgroups for `controller` and of all around them, in v2 and v1.
-
-    A line of /proc/self/cgroup is 'number:controllers:path', v2's is '0::path'. Inside a container the path may be the
-    host's: it does not exist then, and the mount's own folder, always yielded, holds the limit.
-    """
-    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        mount = root / "sys/fs/cgroup" / controllers
-        inner = PurePosixPath(path.lstrip("/"))
-        yield from (mount / part for part in (inner, *inner.parents))
-
-
-def _field(path: Path, key: str) -> int | None:
-    rows = [line.split() for line in (_read(path) or "").splitlines()]
-    return next((int(row[1]) for row in rows if len(row) > 1 and row[0] == key and row[1].isdigit()), None)
-
-
-def _read(path: Path) -> str | None:
-    """Return the stripped text of a file, None where this system has none or does not show it."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise TargetError("this system cannot pin a process to CPUs")
+    before = os.sched_getaffinity(0)
+    _affine(cpus)
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None
+        yield
+    finally:
+        _affine(before)
+
+
+def _affine(cpus: Iterable[int]) -> None:
+    for task in Path("/proc/self/task").iterdir():  # thread pools that are there already, too
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task.name), cpus)

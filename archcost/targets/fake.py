@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
 
-from archcost.measured import Origin, Plan, Samples
-from archcost.runtimes import Call, Runtime, Source
+from archcost.errors import InputError, Mistake, quoted
+from archcost.measured import Conditions, Device, Origin, Plan, Samples
+from archcost.runtimes import Call, Prepared, Runtime, Source
 from archcost.targets import Facts, Target
-from archcost.targets.sampling import Clock, seconds, take
+from archcost.targets.sampling import Instruments, seconds, take, timed_by
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
     """What the fake machine does: durations fall from first_s to base_s over `warmup` calls, times lognormal noise.
 
-    noise: standard deviation of the logarithm; waiting: share of the time for which its threads have no core.
+    noise: standard deviation of the logarithm; waiting: share of the time for which its threads have no core;
+    kernel_s: the calibration kernel's time.
     """
 
     base_s: float = 0.001
@@ -25,23 +27,69 @@ class Script:
     warmup: int = 8
     noise: float = 0.01
     waiting: float = 0.0
+    kernel_s: float = 0.0001
+
+
+def target(name: str) -> Target:
+    """Return the target `fake`; raises InputError for a name that goes on."""
+    if name != "fake":
+        raise InputError(Mistake(f"given {quoted(name)}; allowed: fake", ("target",)))
+    return Target("fake", "", describe, measure)
+
+
+DEVICE = Device("fake", 64, None, "fake")
 
 
 def describe() -> Facts:
     """Return the facts of a machine that is everywhere the same."""
-    return Facts("fake", True, "", "fake", 1, 64, None)
+    return Facts("fake", True, "", DEVICE, 1, 64, None)
 
 
-def measure(source: Source, runtime: Runtime, plan: Plan, *, script: Script = Script()) -> Samples:
-    """Return scripted seconds, drawn with plan.seed; the network runs once, so that what fails elsewhere fails here."""
-    origin = Origin("fake", runtime.name, "fake", runtime.versions())
-    call, clock = scripted(durations(script, plan.seed))
-    with runtime.prepare(source, plan) as prepared:
-        seconds(prepared.call, clock)
-    return take(call, plan, origin, clock, lambda: clock() * script.waiting * plan.threads)
+def measure(
+    sources: Sequence[Source], runtime: Runtime, plan: Plan, *, scripts: Sequence[Script] = (Script(),)
+) -> tuple[Samples, ...]:
+    """Return scripted seconds, drawn with plan.seed; each network runs once, so that what fails elsewhere fails here.
+
+    The networks follow the scripts in turn.
+    """
+    origin = Origin("fake", runtime.name, DEVICE, Conditions(), runtime.versions())
+    machine = Machine()
+    each = [scripts[i % len(scripts)] for i in range(len(sources))]
+    calls = [Prepared(machine.call(durations(script, plan.seed + i))) for i, script in enumerate(each)]
+    with ExitStack() as stack:
+        for source in sources:
+            seconds(stack.enter_context(runtime.prepare(source, plan)).call, timed_by(machine.clock))
+    return take(calls, plan, origin, machine.instruments(each[0], plan))
 
 
-TARGET: Final = Target("fake", describe, measure)
+class Machine:
+    """A clock that shows the time its calls have taken."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def clock(self) -> float:
+        """Return the seconds that have passed."""
+        return self.now_s
+
+    def sleep(self, span_s: float) -> None:
+        """Let time pass."""
+        self.now_s += span_s
+
+    def call(self, taking: Iterator[float]) -> Call:
+        """Return a call that takes the next of the durations each time."""
+        return lambda: self.sleep(next(taking))
+
+    def instruments(self, script: Script, plan: Plan) -> Instruments:
+        """Return instruments that show this machine's time, and what the script says of it."""
+        return Instruments(
+            timer=timed_by(self.clock),
+            clock=self.clock,
+            pause=self.sleep,
+            calibrate=lambda: script.kernel_s,
+            cpu_s=lambda: self.now_s * plan.threads,
+            waited_s=lambda: self.now_s * script.waiting * plan.threads,
+        )
 
 
 def durations(script: Script, seed: int) -> Iterator[float]:
@@ -52,17 +100,3 @@ def durations(script: Script, seed: int) -> Iterator[float]:
         left = max(0.0, 1 - call / script.warmup) if script.warmup else 0.0
         call += 1
         yield (script.base_s + (script.first_s - script.base_s) * left) * draw.lognormvariate(0.0, script.noise)
-
-
-def scripted(durations: Iterator[float]) -> tuple[Call, Clock]:
-    """Return a call and a clock that shows the time those calls have taken."""
-    now_s = 0.0
-
-    def call() -> None:
-        nonlocal now_s
-        now_s += next(durations)
-
-    def clock() -> float:
-        return now_s
-
-    return call, clock

@@ -1,0 +1,88 @@
+"""The latencies of a profile as lines for people: one in full, several as a table with every doubt below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from archcost.cli.fields import field, paint
+from archcost.cli.rows import aligned
+from archcost.errors import shorten, visible
+from archcost.latency import Latency, summarise
+from archcost.profiling import Profile
+from archcost.units import counted_words, duration, percent
+
+
+def latency_lines(found: Profile, *, colour: bool) -> Iterator[str]:
+    """Yield what was measured of a network, whole and step by step."""
+    yield from _measured("latency", found.latencies, colour)
+    yield from _measured("one step", tuple(map(summarise, found.streaming)), colour)
+
+
+def _measured(label: str, latencies: Sequence[Latency], colour: bool) -> Iterator[str]:
+    if len(latencies) > 1:
+        yield from _several(label, latencies, colour)
+    else:
+        for latency in latencies:
+            yield from _one(label, latency, colour)
+
+
+def _one(label: str, latency: Latency, colour: bool) -> Iterator[str]:
+    cold = ", caches emptied" if latency.cold_cache else ""
+    place = f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {_threads(latency)}{cold}"
+    yield from field(label, f"{paint(duration(latency.median_s), colour, bold=True)}  {visible(place)}")
+    details = [f"fastest {duration(latency.min_s)}"]
+    if latency.interval_s:
+        low, high = (duration(value) for value in latency.interval_s)
+        details.insert(0, f"blocks {low} to {high}")
+    details += [f"{name} {duration(value)}" for name, value in _percentiles(latency) if value is not None]
+    yield from field("", ", ".join(details))
+    how = f"{counted_words(latency.samples, 'sample')} in {counted_words(latency.blocks, 'block')}"
+    yield from field("", f"{how}, {latency.examples_per_s:.4g} examples/s; first call {duration(latency.first_s)}")
+    if latency.relative is not None and latency.machine_speed is not None:
+        speed = percent(latency.machine_speed)
+        yield from field("", f"{latency.relative:.4g} calibration kernels; the machine at {speed} of its best speed")
+    yield from field("", f"{_state(latency, colour)}; on {visible(latency.device)}")
+
+
+def _percentiles(latency: Latency) -> tuple[tuple[str, float | None], ...]:
+    return ("p90", latency.p90_s), ("p99", latency.p99_s)
+
+
+def _threads(latency: Latency) -> str:
+    return counted_words(latency.threads, "thread")
+
+
+def _state(latency: Latency, colour: bool) -> str:
+    if latency.stable:
+        return paint("stable", colour, fg="green")
+    return f"{paint('not stable', colour, fg='yellow')}: {latency.why}"
+
+
+def _several(label: str, latencies: Sequence[Latency], colour: bool) -> Iterator[str]:
+    """Yield a row for each; what all have in common stands below, once."""
+    yield ""
+    heads = (label, "batch", "dtype", "thr", "median", "blocks", "ex/s", "first")
+    rows = [_row(latency) for latency in latencies]
+    yield from aligned(heads, rows).splitlines()
+    for row, latency in zip(rows, latencies, strict=True):
+        if not latency.stable:
+            where = f"{row[0].rstrip('*')}, batch {latency.batch}, {latency.dtype}, {_threads(latency)}"
+            yield from field("", f"* {where}: {_state(latency, colour)}")
+    for device in dict.fromkeys(latency.device for latency in latencies):
+        yield from field("", f"on {visible(device)}; a star: not stable; first: the first call, with what it compiles")
+    if len({latency.batch for latency in latencies}) > 1:
+        best = max(latencies, key=lambda latency: latency.examples_per_s)
+        yield from field("", f"most examples per second: {best.examples_per_s:.4g}, at batch {best.batch}")
+
+
+def _row(latency: Latency) -> tuple[str, ...]:
+    name = f"{shorten(latency.target, 20)}/{latency.runtime}{'' if latency.stable else '*'}"
+    blocks = "-" if latency.interval_s is None else _between(*latency.interval_s)
+    count = (str(latency.batch), latency.dtype, str(latency.threads))
+    return name, *count, duration(latency.median_s), blocks, f"{latency.examples_per_s:.3g}", duration(latency.first_s)
+
+
+def _between(low_s: float, high_s: float) -> str:
+    low, high = duration(low_s), duration(high_s)
+    number, _, unit = low.partition(" ")
+    return f"{number}-{high}" if high.endswith(f" {unit}") else f"{low}-{high}"

@@ -1,0 +1,109 @@
+"""archcost measure -: the far side of ssh, which reads a job and writes its answer."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from archcost.cli.options import debugged
+from archcost.errors import InputError, Mistake, TargetError, shorten
+
+if TYPE_CHECKING:
+    from archcost.measured import Samples
+    from archcost.targets import Facts, Target
+    from archcost.targets.wire import Answer, AskSamples
+
+_LOOK_S = 0.5
+
+
+@click.command()
+@click.argument("job", type=click.Choice(["-"]), metavar="-")
+@debugged
+def measure(job: str) -> None:  # noqa: ARG001 - it only says that standard input is read
+    """The far side of ssh: measure the job on standard input.
+
+    The answer, raw samples or why there are none, is one JSON document on standard output.
+    """
+    from archcost.targets.wire import LARGEST_BYTES, encode_answer  # loads pydantic
+
+    with _alone_on_stdout() as stream:
+        text = sys.stdin.buffer.read(LARGEST_BYTES + 1)
+        stream.write(encode_answer(answer(text)).encode())
+
+
+@contextmanager
+def _alone_on_stdout() -> Iterator[IO[bytes]]:
+    """Yield standard output; what anybody else prints, C++ included, goes to standard error instead.
+
+    Where the reader goes away, this process is terminated: the device is free for others.
+    """
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(2, 1)
+    over = threading.Event()
+    if hasattr(select, "poll"):
+        threading.Thread(target=_watch, args=(own, over), daemon=True).start()
+    with os.fdopen(own, "wb") as stream:
+        try:
+            yield stream
+        finally:
+            over.set()
+
+
+def _watch(descriptor: int, over: threading.Event) -> None:
+    """Terminate this process when nobody reads what `descriptor` writes."""
+    reader = select.poll()
+    reader.register(descriptor, 0)  # errors and hang-ups are always told
+    while not over.is_set():
+        if reader.poll(_LOOK_S * 1000) and not over.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+
+def answer(text: bytes) -> Answer:
+    """Return the answer to a job's text; an error is an answer as well."""
+    from archcost.targets.wire import AskFacts, Described, Failed, Sampled, decode_job
+
+    try:
+        job = decode_job(text)
+        target, facts = _here(job.target)
+        return Described(facts) if isinstance(job, AskFacts) else Sampled(_samples(job, target, facts))
+    except InputError as error:
+        return Failed("input", "; ".join(map(str, error.mistakes)))
+    except TargetError as error:
+        return Failed("target", str(error))
+    except Exception as error:  # a bug, which the other side tells as one
+        return Failed("bug", f"{type(error).__name__}: {shorten(str(error), 400)}")
+
+
+def _here(name: str) -> tuple[Target, Facts]:
+    """Return a target of this machine; raises InputError for one that would go on to another."""
+    from archcost import targets
+
+    target = targets.find(name)
+    if not target.local:
+        raise InputError(Mistake(f"given '{name}'; allowed: a target of this machine", ("target",)))
+    return target, target.describe()
+
+
+def _samples(job: AskSamples, target: Target, facts: Facts) -> tuple[Samples, ...]:
+    """Return the samples of a job; raises InputError or TargetError where it cannot be done here."""
+    from archcost import runtimes
+    from archcost.measuring import Place, measured, of_net, silent
+    from archcost.nets import build
+    from archcost.targets.machine import available_memory_bytes
+
+    runtimes.check(job.runtime)
+    if job.plan.threads > facts.cpus:
+        raise InputError(Mistake(f"given {job.plan.threads}; allowed: 1 to {facts.cpus}", ("threads",)))
+    nets = [build(graph, available_bytes=available_memory_bytes()) for graph in job.graphs]
+    subjects = [of_net(graph, net) for graph, net in zip(job.graphs, nets, strict=True)]
+    return measured(subjects, Place(target, facts, facts.why_not), job.runtime, job.plan, silent)

@@ -1,0 +1,132 @@
+"""What follows from durations in the order they were taken: middles, percentiles, intervals and changes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+BLOCKS: Final = 8
+"""Blocks a measurement is divided into: the range of 8 medians misses the true one once in 128 (2 * 2^-8)."""
+
+FEWEST_BLOCKS: Final = 6
+"""Blocks below which there is no interval: the range of 6 misses once in 32."""
+
+_RISK: Final = 100  # one in a hundred: the chance that an interval misses, or a percentile is none
+_SETTLED: Final = 12  # calls that a warm-up stays on one level for: from 11 on a change among them can be seen
+_DOUBT: Final = 20  # one in twenty: a change that is none only makes a warm-up longer
+_SHIFT: Final = 0.01  # a change of level below this share is none
+
+
+def median(durations: Sequence[float]) -> float:
+    """Return the middle duration, or the mean of the middle two."""
+    return statistics.median(durations)
+
+
+def percentile(durations: Sequence[float], percent: int) -> float | None:
+    """Return the ceil(p*n)-th smallest of n durations, or None where n is too small to support it.
+
+    Supported is a percentile that the slowest of n samples exceeds with 99% confidence: p^n <= 1%, from which p90 needs
+    44 samples and p99 459 (Wilks 1941, one-sided tolerance limit).
+    """
+    supported = (percent / 100) ** len(durations) <= 1 / _RISK
+    return _at(sorted(durations), percent) if supported else None
+
+
+def _at(ordered: Sequence[float], percent: int) -> float:
+    # in integers: 0.9 * n may fall on either side of a whole number
+    return ordered[-(-percent * len(ordered) // 100) - 1]
+
+
+def spread(durations: Sequence[float]) -> float:
+    """Return the interquartile range over the median: (p75 - p25) / median."""
+    ordered = sorted(durations)
+    return (_at(ordered, 75) - _at(ordered, 25)) / median(ordered)
+
+
+def rank(count: int) -> int:
+    """Return the largest r for which the r-th smallest and r-th largest of `count` samples enclose the median with 99%.
+
+    They miss it where fewer than r samples lie on one side: 2*P(Bin(count, 1/2) < r) <= 1% (Thompson 1936), computed in
+    integers. 0 where even the extremes miss it more often: below 8 samples.
+    """
+    tail, ways, found, bound = 0, 1, 0, 2**count  # ways = C(count, found), tail = the sum of those before
+    while 2 * _RISK * (tail + ways) <= bound:
+        tail += ways
+        ways = ways * (count - found) // (found + 1)
+        found += 1
+    return found
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the distribution-free 99% confidence interval of the median of independent values, None below 8."""
+    ordered, place = sorted(values), rank(len(values))
+    return (ordered[place - 1], ordered[-place]) if place else None
+
+
+def blocks(bursts: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Return bursts joined, neighbours to neighbours, into 8 blocks as equal as can be; fewer bursts stay as they are.
+
+    What moves slowly, other work or the clock's frequency, moves whole blocks: their medians show it, where an interval
+    from single samples would not.
+    """
+    count = min(BLOCKS, len(bursts))
+    bounds = [i * len(bursts) // count for i in range(count + 1)] if count else [0]
+    return [[value for burst in bursts[low:high] for value in burst] for low, high in pairwise(bounds)]
+
+
+def block_range(bursts: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """Return the smallest and largest median of the blocks, None where there are fewer than six."""
+    medians = [median(block) for block in blocks(bursts)]
+    return (min(medians), max(medians)) if len(medians) >= FEWEST_BLOCKS else None
+
+
+def half_width(bounds: tuple[float, float] | None, middle: float) -> float:
+    """Return half the length of an interval over its middle, infinite where there is none."""
+    return (bounds[1] - bounds[0]) / 2 / middle if bounds else math.inf
+
+
+def change_point(durations: Sequence[float]) -> int | None:
+    """Return where the level of a series most likely changes: the number of values before it; None where it does not.
+
+    Pettitt's test (1979, Applied Statistics 28): K = max |U_t|, U_t = 2*(sum of the first t ranks) - t*(n + 1), and
+    P(K) = 2*exp(-6*K^2 / (n^3 + n^2)) without a change. Ranks bear outliers. Changes below 1% are none.
+    """
+    count = len(durations)
+    total, best, at = 0.0, 0.0, 0
+    for t, place in enumerate(_ranks(durations)[:-1], 1):
+        total += place
+        if (u := abs(2 * total - t * (count + 1))) > best:
+            best, at = u, t
+    if not at or 2 * math.exp(-6 * best**2 / (count**3 + count**2)) > 1 / _DOUBT:
+        return None
+    before, after = median(durations[:at]), median(durations[at:])
+    return at if abs(after - before) > _SHIFT * before else None
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return the place of each value among all, from 1; equal ones share the mean of theirs."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranks, begin = [0.0] * len(values), 0
+    while begin < len(order):
+        end = begin
+        while end < len(order) and values[order[end]] == values[order[begin]]:
+            end += 1
+        for i in order[begin:end]:
+            ranks[i] = (begin + 1 + end) / 2
+        begin = end
+    return ranks
+
+
+def last_level(durations: Sequence[float]) -> Sequence[float]:
+    """Return what follows the last change of level: changes are looked for behind changes, until there is none."""
+    while (at := change_point(durations)) is not None:
+        durations = durations[at:]
+    return durations
+
+
+def settled(durations: Sequence[float]) -> bool:
+    """Return whether a warm-up is over: its last level has lasted for twelve calls and a quarter of it."""
+    return len(last_level(durations)) >= max(_SETTLED, len(durations) / 4)

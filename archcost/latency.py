@@ -1,0 +1,169 @@
+"""A latency: what follows from the samples of one measurement, and what is against trusting it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+from archcost import estimates, units
+from archcost.estimates import FEWEST_BLOCKS, median
+from archcost.measured import Burst, Conditions, Samples
+
+_CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
+_SLOWED: Final = 0.05  # how much the calibration kernel may slow between blocks before it is named as what disturbed
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One row of `latencies` in the output: the statistics of Samples, None where they are too few for one.
+
+    interval_s: smallest and largest median of the blocks; calibration_s: median time of the fixed kernel next to them;
+    relative: the latency in times of that kernel, which a slower day changes less; machine_speed: the fastest
+    calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
+    which threads waited for a core.
+    """
+
+    target: str
+    runtime: str
+    device: str
+    batch: int
+    dtype: str
+    threads: int
+    warmup: int
+    samples: int
+    median_s: float
+    min_s: float
+    p90_s: float | None
+    p99_s: float | None
+    interval_s: tuple[float, float] | None
+    spread: float
+    stable: bool
+    why: str
+    examples_per_s: float
+    first_s: float
+    blocks: int
+    cold_cache: bool
+    contention: float | None
+    calibration_s: float | None
+    relative: float | None
+    machine_speed: float | None
+    fingerprint: str
+    conditions: Conditions
+    versions: tuple[tuple[str, str], ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the row as JSON holds it."""
+        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        row["interval_s"] = None if self.interval_s is None else list(self.interval_s)
+        return {**row, "conditions": asdict(self.conditions), "versions": dict(self.versions)}
+
+
+def summarise(samples: Samples) -> Latency:
+    """Return the statistics of `samples`; `why` says in words what is against trusting them, '' where nothing is."""
+    origin, plan, durations = samples.origin, samples.plan, sorted(samples.samples_s)
+    middle, why, several = median(durations), "; ".join(_doubts(samples)), samples.loops > 1
+    return Latency(
+        target=origin.target,
+        runtime=origin.runtime,
+        device=origin.device.name,
+        batch=plan.batch,
+        dtype=plan.dtype,
+        threads=plan.threads,
+        warmup=len(samples.warmup_s),
+        samples=len(durations),
+        median_s=middle,
+        min_s=durations[0],
+        p90_s=None if several else estimates.percentile(durations, 90),  # a mean of several calls hides the slow one
+        p99_s=None if several else estimates.percentile(durations, 99),
+        interval_s=interval_s(samples),
+        spread=estimates.spread(durations),
+        stable=not why,
+        why=why,
+        examples_per_s=plan.batch / middle,
+        first_s=samples.first_s,
+        blocks=len(_blocks(samples)),
+        cold_cache=plan.cold_cache,
+        contention=contention(samples),
+        calibration_s=_middle([burst.calibration_s for burst in samples.bursts]),
+        relative=_middle([_relative(burst) for burst in samples.bursts]),
+        machine_speed=_speed(samples),
+        fingerprint=origin.device.fingerprint,
+        conditions=origin.conditions,
+        versions=origin.versions,
+    )
+
+
+def _blocks(samples: Samples) -> list[list[float]]:
+    return estimates.blocks([burst.samples_s for burst in samples.bursts])
+
+
+def interval_s(samples: Samples) -> tuple[float, float] | None:
+    """Return the smallest and largest median of the blocks, None where there are fewer than six."""
+    return estimates.block_range([burst.samples_s for burst in samples.bursts])
+
+
+def half_width(samples: Samples) -> float:
+    """Return half the length of the interval over the median, infinite where there is no interval."""
+    return estimates.half_width(interval_s(samples), median(samples.samples_s))
+
+
+def contention(samples: Samples) -> float | None:
+    """Return the share of the sampling time for which threads waited for a core; None where nothing is known of it.
+
+    It is the larger of two lower bounds: what the system says threads waited, over all of them, and what CPU time the
+    process lacks of the wall time, in which at least one thread always had something to do.
+    """
+    wall_s = sum(burst.wall_s for burst in samples.bursts)
+    bounds = []
+    if (waited := _total([burst.waited_s for burst in samples.bursts])) is not None:
+        bounds.append(waited / samples.plan.threads / wall_s)
+    if (used := _total([burst.cpu_s for burst in samples.bursts])) is not None:
+        bounds.append(1 - used / wall_s)
+    return min(1.0, max(0.0, *bounds)) if bounds and wall_s > 0 else None
+
+
+def _total(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None
+
+
+def _middle(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _relative(burst: Burst) -> float | None:
+    return None if burst.calibration_s is None else median(burst.samples_s) / burst.calibration_s
+
+
+def _speed(samples: Samples) -> float | None:
+    known = [burst.calibration_s for burst in samples.bursts if burst.calibration_s is not None]
+    return min(known) / median(known) if known else None
+
+
+def _doubts(samples: Samples) -> Iterator[str]:
+    count, asked = len(_blocks(samples)), samples.plan.precision
+    if not estimates.settled(samples.warmup_s):
+        yield f"warm-up did not settle in {len(samples.warmup_s)} calls"
+    if count < FEWEST_BLOCKS:
+        yield f"too few blocks: {count}, at least {FEWEST_BLOCKS} needed; give it more time"
+    elif (found := half_width(samples)) > asked:
+        width = math.ceil(found * 1000 - 1e-9) / 1000  # upwards: '2.0%, 2.0% asked' would puzzle
+        yield f"the blocks' medians lie within +-{units.percent(width)}, {units.percent(asked)} asked"
+        yield from _disturbances(samples)
+    if (share := contention(samples)) is not None and share > _CONTENDED:
+        yield f"contention: {units.percent(share)} of the sampling time went by waiting for a core"
+
+
+def _disturbances(samples: Samples) -> Iterator[str]:
+    """Yield what moved the medians of the blocks apart, as far as it was seen."""
+    medians = [median(block) for block in _blocks(samples)]
+    known = [burst.calibration_s for burst in samples.bursts if burst.calibration_s is not None]
+    if known and (slowed := max(known) / min(known) - 1) > _SLOWED:
+        yield f"the machine itself slowed: its calibration kernel took up to {1 + slowed:.2f} times its best"
+    if (at := estimates.change_point([median(burst.samples_s) for burst in samples.bursts])) is not None:
+        yield f"its level changed after {at} of {len(samples.bursts)} bursts"
+    elif not known:
+        yield f"the slowest block took {units.percent(max(medians) / min(medians) - 1)} more than the fastest"

@@ -1,0 +1,115 @@
+"""The cuda targets: `cuda` or `cuda:N`, an NVIDIA GPU that torch drives, timed by events."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final
+
+from archcost.errors import InputError, Mistake, TargetError, quoted
+from archcost.estimates import median
+from archcost.measured import Device, Origin, Plan, Samples
+from archcost.runtimes import Call, Runtime, Source
+from archcost.targets import Facts, Target, machine
+from archcost.targets.events import timed_by_events
+from archcost.targets.sampling import Instruments, Timer, take
+
+_NAME: Final = re.compile(r"cuda(?::([0-9]{1,3}))?")
+_KERNEL: Final = 1024  # side of the calibration kernel's matrices
+_KERNELS: Final = 7
+
+
+def target(name: str) -> Target:
+    """Return the target of one GPU; raises InputError where the name is no `cuda` or `cuda:N`."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise InputError(Mistake(f"given {quoted(name)}; allowed: cuda or the number of a GPU, cuda:1", ("target",)))
+    number = int(match[1] or 0)
+    return Target(name, f"cuda-{number}", partial(describe, name, number), partial(measure, name=name, number=number))
+
+
+def describe(name: str, number: int) -> Facts:
+    """Return what torch knows of the GPU, or why there is none."""
+    cpus, threads = os.cpu_count() or 1, machine.physical_cores()
+    if reason := why_not(number):
+        return Facts(name, False, reason, Device("none", 0, None, ""), threads, cpus, None)
+    import torch
+
+    found = torch.cuda.get_device_properties(number)
+    system = f"CUDA {torch.version.cuda}, compute capability {found.major}.{found.minor}, {machine.device().system}"
+    free, _ = torch.cuda.mem_get_info(number)
+    device = Device(found.name, found.multi_processor_count, found.total_memory, system)
+    return Facts(name, True, "", device, threads, cpus, free)
+
+
+def why_not(number: int) -> str:
+    """Return why GPU `number` cannot be measured on, '' where it can; a torch without CUDA need not be loaded."""
+    installed = version("torch")
+    if installed.endswith("+cpu"):
+        return f"torch {installed} is built without CUDA"
+    import torch
+
+    if not torch.cuda.is_available():
+        return f"torch {installed} finds no GPU, or no driver for it"
+    count = torch.cuda.device_count()
+    return "" if number < count else f"this machine has {count} GPUs, numbered from 0"
+
+
+def measure(
+    sources: Sequence[Source], runtime: Runtime, plan: Plan, *, name: str = "cuda", number: int = 0
+) -> tuple[Samples, ...]:
+    """Return raw seconds of the sources on the GPU; raises TargetError where it is not here or a network fails."""
+    facts = describe(name, number)
+    if facts.why_not:
+        raise TargetError(facts.why_not)
+    import torch
+
+    from archcost.targets.cpu import threads
+
+    with ExitStack() as stack:
+        stack.enter_context(threads(plan.threads))
+        stack.enter_context(torch.cuda.device(number))
+        there = [replace(source, device=f"cuda:{number}") for source in sources]
+        prepared = [stack.enter_context(runtime.prepare(source, plan)) for source in there]
+        origin = Origin(name, runtime.name, facts.device, machine.conditions(), runtime.versions())
+        size = 2 * torch.cuda.get_device_properties(number).L2_cache_size
+        flush = flushing(torch.empty(size, dtype=torch.int8, device="cuda")) if plan.cold_cache else None
+        timer = timed_by_events(partial(torch.cuda.Event, enable_timing=True), flush)
+        return take(prepared, plan, origin, instruments(timer, torch, f"cuda:{number}"))
+
+
+def flushing(large: Any) -> Call:
+    """Return what overwrites an array twice as large as the cache."""
+
+    def flush() -> None:
+        large.zero_()
+
+    return flush
+
+
+def instruments(timer: Timer, torch: Any, device: str) -> Instruments:
+    """Return what a GPU is measured with; a host thread that waits for it is no contention, so its time is not read."""
+    return Instruments(
+        timer=timer,
+        clock=time.perf_counter,
+        pause=time.sleep,
+        calibrate=calibration(timer, torch, device),
+        cpu_s=lambda: None,
+        waited_s=lambda: None,
+    )
+
+
+def calibration(timer: Timer, torch: Any, device: str) -> Callable[[], float]:
+    """Return what gives the seconds one product of two 1024 x 1024 matrices takes now: the median of seven."""
+    a = torch.rand(_KERNEL, _KERNEL, device=device)
+
+    def multiply() -> None:
+        torch.mm(a, a)
+
+    return lambda: median([timer(multiply, 1) for _ in range(_KERNELS)])

@@ -1,0 +1,63 @@
+"""The mps target: the GPU of an Apple machine, where torch has it, timed by events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from platform import system
+
+from archcost.errors import InputError, Mistake, TargetError, quoted
+from archcost.measured import Device, Origin, Plan, Samples
+from archcost.runtimes import Runtime, Source
+from archcost.targets import Facts, Target, machine
+from archcost.targets.cuda import instruments
+from archcost.targets.events import timed_by_events
+from archcost.targets.sampling import take
+
+
+def target(name: str) -> Target:
+    """Return the target `mps`; raises InputError for a name that goes on."""
+    if name != "mps":
+        raise InputError(Mistake(f"given {quoted(name)}; allowed: mps", ("target",)))
+    return Target("mps", "mps", describe, measure)
+
+
+def describe() -> Facts:
+    """Return what is known of the GPU, which shares the processor's memory, or why there is none."""
+    here = machine.device()
+    cpus, threads, reason = os.cpu_count() or 1, machine.physical_cores(), why_not()
+    device = Device("none", 0, None, "") if reason else replace(here, name=f"GPU of {here.name}")
+    return Facts("mps", not reason, reason, device, threads, cpus, None if reason else machine.available_memory_bytes())
+
+
+def why_not() -> str:
+    """Return why there is no such GPU here, '' where there is; elsewhere than on macOS torch need not be loaded."""
+    if system() != "Darwin":
+        return "Metal (MPS) is there on macOS only"
+    import torch
+
+    return "" if torch.backends.mps.is_available() else f"torch {version('torch')} finds no Metal device"
+
+
+def measure(sources: Sequence[Source], runtime: Runtime, plan: Plan) -> tuple[Samples, ...]:
+    """Return raw seconds of the sources on the GPU; raises TargetError where it is not here or a network fails.
+
+    A cold cache is refused: what empties it is not known of these GPUs.
+    """
+    facts = describe()
+    if reason := facts.why_not or ("mps cannot empty the GPU's caches" if plan.cold_cache else ""):
+        raise TargetError(reason)
+    import torch
+
+    from archcost.targets.cpu import threads
+
+    with ExitStack() as stack:
+        stack.enter_context(threads(plan.threads))
+        prepared = [stack.enter_context(runtime.prepare(replace(source, device="mps"), plan)) for source in sources]
+        origin = Origin("mps", runtime.name, facts.device, machine.conditions(), runtime.versions())
+        timer = timed_by_events(partial(torch.mps.Event, enable_timing=True))
+        return take(prepared, plan, origin, instruments(timer, torch, "mps"))
