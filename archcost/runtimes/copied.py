@@ -36,8 +36,9 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
     """
     dtype = _DTYPES[plan.dtype] if source.cast else None
     device = torch.device(source.device)
-    module = _runnable(source.network, dtype, device)
-    call = Call(module, *_inputs(source, dtype, device))
+    with torch.inference_mode(False):  # that of a network prepared before, with which this one takes turns
+        module = _runnable(source.network, dtype, device)
+        call = Call(module, *_inputs(source, dtype, device))
     # what a module that runs itself keeps from an inference pass could not be trained afterwards
     ours = module is not source.network
     mode = torch.inference_mode() if ours else torch.no_grad()
@@ -78,7 +79,10 @@ def _refusal(what: str, dtype: torch.dtype | None, device: torch.device, error: 
 
 def _fits(module: nn.Module, dtype: torch.dtype | None, device: torch.device) -> bool:
     tensors = [*module.parameters(), *module.buffers()]
-    return all(t.device == device and (dtype in (None, t.dtype) or not t.is_floating_point()) for t in tensors)
+    here = device.type if device.index is None else device
+    return all(
+        here in (t.device, t.device.type) and (dtype in (None, t.dtype) or not t.is_floating_point()) for t in tensors
+    )
 
 
 def _moved(value: object, dtype: torch.dtype | None, device: torch.device) -> object:

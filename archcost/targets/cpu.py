@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from archcost.errors import InputError, Mistake, TargetError, quoted
+from archcost.estimates import median
 from archcost.measured import Origin, Plan, Samples
 from archcost.runtimes import Call, Runtime, Source
 from archcost.targets import Facts, Target
@@ -19,8 +20,7 @@ from archcost.targets.machine import allowed, available_memory_bytes, conditions
 from archcost.targets.sampling import Clock, Instruments, Timer, take, timed_by
 
 _LIST: Final = re.compile(r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*")
-_KERNEL: Final = 192  # side of the calibration kernel's matrices: 14 MFLOP on 440 kB, some 0.1 ms that stay in L2
-_KERNELS: Final = 7  # of which the median is taken
+_KERNELS: Final = 5  # runs of the calibration kernel of which the median is taken
 _FLUSHED_BYTES: Final = 128 * 2**20  # more than the last-level caches of most processors
 
 
@@ -84,19 +84,26 @@ def instruments(clock: Clock, *, cold_cache: bool = False) -> Instruments:
 
 
 def calibration(clock: Clock) -> Callable[[], float]:
-    """Return what gives the seconds that one product of two 192 x 192 matrices takes now: the median of seven."""
-    import torch
+    """Return what gives the seconds that a fixed piece of work takes now: the median of five.
 
-    a, b, out = torch.rand(_KERNEL, _KERNEL), torch.rand(_KERNEL, _KERNEL), torch.empty(_KERNEL, _KERNEL)
+    It is what networks are made of: three 3x3 convolutions of 32 channels at 32 x 32, each with a ReLU, and a product
+    of two 192 x 192 matrices.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    x, weight = torch.rand(1, 32, 32, 32), torch.rand(32, 32, 3, 3) / 288  # 288 inputs each: values stay as they are
+    matrix, product = torch.rand(192, 192), torch.empty(192, 192)
+
+    def once() -> None:
+        y = x
+        for _ in range(3):
+            y = F.relu(F.conv2d(y, weight, padding=1))
+        torch.mm(matrix, matrix, out=product)
 
     def calibrate() -> float:
-        taken = []
         with torch.inference_mode():
-            for _ in range(_KERNELS):
-                start = clock()
-                torch.mm(a, b, out=out)
-                taken.append(clock() - start)
-        return sorted(taken)[_KERNELS // 2]
+            return median([timed_by(clock)(once, 1) for _ in range(_KERNELS)])
 
     return calibrate
 

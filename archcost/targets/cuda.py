@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
-from archcost.errors import InputError, Mistake, TargetError, quoted
+from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.estimates import median
 from archcost.measured import Device, Origin, Plan, Samples
 from archcost.runtimes import Call, Runtime, Source
 from archcost.targets import Facts, Target, machine
-from archcost.targets.events import timed_by_events
+from archcost.targets.events import Event, timed_by_events
 from archcost.targets.sampling import Instruments, Timer, take
+from archcost.units import counted_words
 
 _NAME: Final = re.compile(r"cuda(?::([0-9]{1,3}))?")
+_DRIVER: Final = re.compile(r"Kernel Module .*?([0-9]+(?:\.[0-9]+)+) ")
 _KERNEL: Final = 1024  # side of the calibration kernel's matrices
 _KERNELS: Final = 7
+_FLUSHED_BYTES: Final = 256 * 2**20  # where the size of the L2 cache is not known
 
 
 def target(name: str) -> Target:
@@ -35,17 +40,32 @@ def target(name: str) -> Target:
 
 
 def describe(name: str, number: int) -> Facts:
-    """Return what torch knows of the GPU, or why there is none."""
+    """Return what torch knows of the GPU, or why there is none; raises TargetError where the GPU does not answer."""
     cpus, threads = os.cpu_count() or 1, machine.physical_cores()
     if reason := why_not(number):
         return Facts(name, False, reason, Device("none", 0, None, ""), threads, cpus, None)
     import torch
 
-    found = torch.cuda.get_device_properties(number)
-    system = f"CUDA {torch.version.cuda}, compute capability {found.major}.{found.minor}, {machine.device().system}"
-    free, _ = torch.cuda.mem_get_info(number)
+    try:
+        found = torch.cuda.get_device_properties(number)
+        free, _ = torch.cuda.mem_get_info(number)
+    except RuntimeError as error:  # no memory is left for a context, or the GPU is in a mode that refuses it
+        detail = visible(shorten(" ".join(str(error).split()), 400))
+        raise TargetError(f"the GPU cuda:{number} cannot be asked what it is: {detail}") from error
+    parts = (f"CUDA {torch.version.cuda}", driver(), f"compute capability {found.major}.{found.minor}")
+    system = ", ".join([*filter(None, parts), machine.device().system])
     device = Device(found.name, found.multi_processor_count, found.total_memory, system)
     return Facts(name, True, "", device, threads, cpus, free)
+
+
+def driver(root: Path = Path("/")) -> str:
+    """Return NVIDIA's driver and its version, as Linux gives it, '' where it gives none."""
+    try:
+        text = (root / "proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    match = _DRIVER.search(text)
+    return f"driver {match[1]}" if match else ""
 
 
 def why_not(number: int) -> str:
@@ -55,10 +75,15 @@ def why_not(number: int) -> str:
         return f"torch {installed} is built without CUDA"
     import torch
 
-    if not torch.cuda.is_available():
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]  # torch's
+        return f"torch {installed} is built without CUDA"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a driver that is too old, which is then not available
+        available = torch.cuda.is_available()
+    if not available:
         return f"torch {installed} finds no GPU, or no driver for it"
     count = torch.cuda.device_count()
-    return "" if number < count else f"this machine has {count} GPUs, numbered from 0"
+    return "" if number < count else f"this machine has {counted_words(count, 'GPU')}, numbered from 0"
 
 
 def measure(
@@ -78,17 +103,26 @@ def measure(
         there = [replace(source, device=f"cuda:{number}") for source in sources]
         prepared = [stack.enter_context(runtime.prepare(source, plan)) for source in there]
         origin = Origin(name, runtime.name, facts.device, machine.conditions(), runtime.versions())
-        size = 2 * torch.cuda.get_device_properties(number).L2_cache_size
-        flush = flushing(torch.empty(size, dtype=torch.int8, device="cuda")) if plan.cold_cache else None
-        timer = timed_by_events(partial(torch.cuda.Event, enable_timing=True), flush)
+        flush = flushing(torch, number) if plan.cold_cache else None
+        timer = timed_by_events(partial(event, torch), flush)
         return take(prepared, plan, origin, instruments(timer, torch, f"cuda:{number}"))
 
 
-def flushing(large: Any) -> Call:
-    """Return what overwrites an array twice as large as the cache."""
+def event(torch: Any) -> Event:
+    """Return an event that times; recorded once, since CUDA makes it only then and would be timed making it."""
+    made: Event = torch.cuda.Event(enable_timing=True)
+    made.record()
+    return made
+
+
+def flushing(torch: Any, number: int) -> Call:
+    """Return what overwrites an array twice as large as the L2 cache, and waits until the GPU has done so."""
+    size = 2 * torch.cuda.get_device_properties(number).L2_cache_size or _FLUSHED_BYTES
+    large = torch.empty(size, dtype=torch.int8, device=f"cuda:{number}")
 
     def flush() -> None:
         large.zero_()
+        torch.cuda.synchronize(number)
 
     return flush
 

@@ -27,7 +27,8 @@ def timed_by_events(new: Callable[[], Event], flush: Call | None = None) -> Time
     """Return a timer of calls that only queue work; flush: what empties the caches, before every call and not timed.
 
     The queue is empty when a row of calls begins: as in one inference, what the host takes to launch counts where the
-    device waits for it.
+    device waits for it. So `flush` returns when the device is done with it, and `new` gives events that need not be
+    made any more when they are recorded.
     """
 
     def row(call: Call, loops: int) -> float:

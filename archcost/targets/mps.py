@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from platform import system
+from typing import Any
 
 from archcost.errors import InputError, Mistake, TargetError, quoted
 from archcost.measured import Device, Origin, Plan, Samples
@@ -43,6 +44,31 @@ def why_not() -> str:
     return "" if torch.backends.mps.is_available() else f"torch {version('torch')} finds no Metal device"
 
 
+class Mark:
+    """An event of torch.mps, which is never waited for: elapsed_time waits for the whole queue, and for its own news.
+
+    torch, aten/src/ATen/mps/MPSEvent.mm: synchronize and elapsedTime both take the one flag that a recorded event sets,
+    so that after the first the second may wait for ever.
+    """
+
+    def __init__(self, torch: Any) -> None:
+        self._torch = torch
+        self._event = torch.mps.Event(enable_timing=True)
+
+    def record(self) -> None:
+        """Put the mark behind what is queued."""
+        self._event.record()
+
+    def synchronize(self) -> None:
+        """Wait until the queue is empty."""
+        self._torch.mps.synchronize()
+
+    def elapsed_time(self, end_event: Mark) -> float:
+        """Return the milliseconds, on the host's clock, between the news that this mark and a later one are reached."""
+        taken: float = self._event.elapsed_time(end_event._event)
+        return taken
+
+
 def measure(sources: Sequence[Source], runtime: Runtime, plan: Plan) -> tuple[Samples, ...]:
     """Return raw seconds of the sources on the GPU; raises TargetError where it is not here or a network fails.
 
@@ -59,5 +85,5 @@ def measure(sources: Sequence[Source], runtime: Runtime, plan: Plan) -> tuple[Sa
         stack.enter_context(threads(plan.threads))
         prepared = [stack.enter_context(runtime.prepare(replace(source, device="mps"), plan)) for source in sources]
         origin = Origin("mps", runtime.name, facts.device, machine.conditions(), runtime.versions())
-        timer = timed_by_events(partial(torch.mps.Event, enable_timing=True))
+        timer = timed_by_events(partial(Mark, torch))
         return take(prepared, plan, origin, instruments(timer, torch, "mps"))

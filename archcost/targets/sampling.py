@@ -23,7 +23,7 @@ Meter: TypeAlias = Callable[[], float | None]  # seconds since any start, None: 
 SHORT_S: Final = 20e-6  # calls are timed in rows at least this long: reading the clock costs up to 0.1 us, 0.5% of it
 PAUSE_S: Final = 0.01  # between bursts: thread pools go to sleep, other work gets its turn
 _BURST: Final = 0.01  # share of the plan's time for a burst: eight of them and the warm-up leave most of it unspent
-_FEWEST: Final = 3  # samples in a burst, where time allows: the first after a pause is slower than others
+_FEWEST: Final = 3  # samples in a burst, where time allows
 _WARMUP_LEAST: Final = 0.05  # share of the plan's time: clock speeds and thread pools take time, not calls, to come up
 _WARMUP_MOST: Final = 0.3
 _FEWEST_WARMUP: Final = 2  # taken even where one call exceeds the plan's time: the first is not like the others
@@ -131,6 +131,8 @@ def _sized(side: Side, plan: Plan, left_s: float) -> Side:
 def _burst(side: Side, instruments: Instruments) -> Burst:
     instruments.pause(PAUSE_S)
     calibration_s = instruments.calibrate()
+    if side.size > 1:
+        seconds(side.call, instruments.timer)  # no sample: it alone pays for the pause and the kernel
     waited, used, begin = instruments.waited_s(), instruments.cpu_s(), instruments.clock()
     samples = tuple(seconds(side.call, instruments.timer, side.loops) for _ in range(side.size))
     wall_s = instruments.clock() - begin
