@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 help:
 	@echo "make demo    profile a published network, as a table and as reports/demo.html"
 	@echo "make test    lint, types and tests: what CI runs"
-	@echo "make test-extras   the tests that need the extras onnx and openvino, which this installs"
+	@echo "make test-extras   the tests that need the extras onnx and openvino (which this installs), sshd or a GPU"
 	@echo "make bench   run every script in studies/benchmarks"
 	@echo "make bench-peers   the one that compares with other counters, in an environment that has them"
 	@echo "make fix     mend what the linter can mend, and format"
@@ -51,7 +51,8 @@ test: $(READY)
 
 test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[onnx,openvino]'
-	@$(BIN)/python -m pytest -q tests/test_exporting.py tests/test_cli_export.py tests/test_runtimes*.py
+	@$(BIN)/python -m pytest -q tests/test_exporting.py tests/test_cli_export.py tests/test_runtimes*.py \
+		tests/test_ssh.py tests/test_gpu_targets.py
 
 bench: $(READY)
 	@set -e; for script in $(sort $(wildcard studies/benchmarks/*.py)); do \

@@ -23,6 +23,7 @@ Meter: TypeAlias = Callable[[], float | None]  # seconds since any start, None: 
 SHORT_S: Final = 20e-6  # calls are timed in rows at least this long: reading the clock costs up to 0.1 us, 0.5% of it
 PAUSE_S: Final = 0.01  # between bursts: thread pools go to sleep, other work gets its turn
 _BURST: Final = 0.01  # share of the plan's time for a burst: eight of them and the warm-up leave most of it unspent
+_TURN: Final = 0.001  # the same for a network that takes turns: a ratio needs many rounds, side by side
 _FEWEST: Final = 3  # samples in a burst, where time allows
 _WARMUP_LEAST: Final = 0.05  # share of the plan's time: clock speeds and thread pools take time, not calls, to come up
 _WARMUP_MOST: Final = 0.3
@@ -67,13 +68,16 @@ def take(prepared: Sequence[Prepared], plan: Plan, origin: Origin, instruments: 
     deadline = instruments.clock() + plan.time_s * len(prepared)
     sides = [_warmed(each, plan, instruments) for each in prepared]
     left_s = deadline - instruments.clock()
-    sides = [_sized(side, plan, left_s / len(sides)) for side in sides]
+    share = _BURST if len(sides) == 1 else _TURN
+    sides = [_sized(side, share * plan.time_s, left_s / len(sides)) for side in sides]
     rounds: list[list[Burst]] = [[] for _ in sides]
     draw = random.Random(plan.seed)
     with collector_off():
         while True:
+            instruments.pause(PAUSE_S)
+            calibration_s = instruments.calibrate()  # one for all of a round: more rounds tell more than more kernels
             for place in draw.sample(range(len(sides)), len(sides)):
-                rounds[place].append(_burst(sides[place], instruments))
+                rounds[place].append(_burst(sides[place], calibration_s, instruments))
             done = len(rounds[0]) % BLOCKS == 0 and _known(_samples(sides, rounds, plan, origin), plan.precision)
             if done or instruments.clock() >= deadline or _full(sides, len(rounds[0])):
                 return _samples(sides, rounds, plan, origin)
@@ -120,17 +124,15 @@ def _warmed(prepared: Prepared, plan: Plan, instruments: Instruments) -> Side:
     return Side(prepared.call, loops, 0, first_s, tuple(warmup))
 
 
-def _sized(side: Side, plan: Plan, left_s: float) -> Side:
-    """Return a side with the samples of its bursts: for a share of the time, at least three, but so that eight fit."""
+def _sized(side: Side, burst_s: float, left_s: float) -> Side:
+    """Return a side with the samples of its bursts: for so long, at least three, but so that eight bursts fit."""
     sample_s = median(side.warmup_s[-5:]) * side.loops
-    wanted = max(_FEWEST, math.ceil(_BURST * plan.time_s / sample_s))
+    wanted = max(_FEWEST, math.ceil(burst_s / sample_s))
     fitting = max(1, int(left_s / BLOCKS / sample_s))
     return side._replace(size=min(wanted, fitting, _MOST_IN_BURST))
 
 
-def _burst(side: Side, instruments: Instruments) -> Burst:
-    instruments.pause(PAUSE_S)
-    calibration_s = instruments.calibrate()
+def _burst(side: Side, calibration_s: float | None, instruments: Instruments) -> Burst:
     if side.size > 1:
         seconds(side.call, instruments.timer)  # no sample: it alone pays for the pause and the kernel
     waited, used, begin = instruments.waited_s(), instruments.cpu_s(), instruments.clock()
