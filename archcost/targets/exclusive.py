@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -226,14 +226,12 @@ def _end(stem: Path, own: Path) -> None:
 def _locked(file: Path) -> int | None:
     """Return a descriptor that locks a file, made where there is none; None where it is locked or was just removed."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    with ExitStack() as closing:
+        closing.callback(os.close, descriptor)
         # who had the lock before may have removed the file since it was opened: nobody else would find this one
         if lock_descriptor(descriptor, blocking=False) and os.fstat(descriptor).st_nlink:
+            closing.pop_all()
             return descriptor
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
     return None
 
 
