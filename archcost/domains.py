@@ -1,0 +1,153 @@
+"""Domains: the sets of values that stand in a study's templates, and the neighbours and numbers of values they have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+Scalar: TypeAlias = None | bool | int | float | str
+
+GRID: int = 5
+"""Values that stand for a float's domain in a grid."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The integers low, low + step, ... up to high; `log`: small ones as often as large ones (then step is 1)."""
+
+    low: int
+    high: int
+    step: int = 1
+    log: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return (self.high - self.low) // self.step + 1
+
+    def grid(self) -> tuple[int, ...]:
+        """Return every value; raises OverflowError where there are more than a range holds."""
+        return tuple(range(self.low, self.high + 1, self.step))
+
+    def neighbours(self, value: Scalar) -> tuple[int, ...]:
+        """Return the values next to one: a step down and up, or of a log domain also the half and the double."""
+        assert isinstance(value, int)
+        steps = {value - self.step, value + self.step}
+        if self.log:
+            steps |= {value // 2, value * 2}
+        return tuple(sorted(each for each in steps if self.low <= each <= self.high and each != value))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Real:
+    """The numbers from low to high; `log`: small ones as often as large ones."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def size(self) -> float:
+        """How many values there are: one, or without end."""
+        return 1 if self.low == self.high else math.inf
+
+    def grid(self) -> tuple[float, ...]:
+        """Return five values from low to high, evenly spread, of a log domain in its logarithm."""
+        if self.low == self.high:
+            return (self.low,)
+        shares = [i / (GRID - 1) for i in range(GRID)]
+        inner = [self._at(share) for share in shares[1:-1]]
+        return (self.low, *inner, self.high)
+
+    def neighbours(self, value: Scalar) -> tuple[float, ...]:
+        """Return the values a tenth of the domain below and above one."""
+        assert isinstance(value, int | float)
+        share = self._share(value)
+        near = {self._at(min(1.0, max(0.0, share + move))) for move in (-0.1, 0.1)}
+        return tuple(sorted(each for each in near if each != value))
+
+    def _share(self, value: float) -> float:
+        if self.low == self.high:
+            return 0.0
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def _at(self, share: float) -> float:
+        if self.log:
+            return self.low * (self.high / self.low) ** share
+        return self.low + (self.high - self.low) * share
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several values without an order, none of them twice."""
+
+    options: tuple[Scalar, ...]
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return len(self.options)
+
+    def grid(self) -> tuple[Scalar, ...]:
+        """Return every value."""
+        return self.options
+
+    def neighbours(self, value: Scalar) -> tuple[Scalar, ...]:
+        """Return all the others: none is nearer than another."""
+        return tuple(option for option in self.options if not _same(option, value))
+
+
+def _same(one: Scalar, other: Scalar) -> bool:
+    return type(one) is type(other) and one == other  # 1, 1.0 and true are different options
+
+
+Domain: TypeAlias = Whole | Real | Choice
+Pick: TypeAlias = Callable[[str, Domain], Scalar]
+"""Gives the value of the parameter of that name: a sampler, or what was drawn before."""
+Draw: TypeAlias = Callable[[Pick], object]
+"""Picks the parameters of a point in a fixed order, each once; which there are may depend on values picked before."""
+Point: TypeAlias = dict[str, Scalar]
+"""The values of a point's parameters by name, in the order in which they were picked."""
+
+
+def active(draw: Draw, known: Point, missing: Callable[[str, Domain], Scalar]) -> tuple[Point, dict[str, Domain]]:
+    """Return the parameters that a point has and their domains: known values, and `missing`'s where there is none.
+
+    A known value that is not in the domain, as after a change of an earlier parameter, is missing too.
+    """
+    point: Point = {}
+    domains: dict[str, Domain] = {}
+
+    def pick(name: str, domain: Domain) -> Scalar:
+        domains[name] = domain
+        point[name] = known[name] if name in known and contains(domain, known[name]) else missing(name, domain)
+        return point[name]
+
+    draw(pick)
+    return point, domains
+
+
+def contains(domain: Domain, value: Scalar) -> bool:
+    """Return whether a value is one of a domain's."""
+    match domain:
+        case Whole():
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            return whole and domain.low <= value <= domain.high and (value - domain.low) % domain.step == 0
+        case Real():
+            return isinstance(value, int | float) and not isinstance(value, bool) and domain.low <= value <= domain.high
+        case Choice():
+            return any(_same(option, value) for option in domain.options)
+
+
+def neighbours(draw: Draw, point: Point, missing: Callable[[str, Domain], Scalar]) -> Sequence[Point]:
+    """Return every point that differs from one in one parameter's next value; what then is new comes from `missing`."""
+    _, domains = active(draw, point, missing)
+    moved = ({**point, name: value} for name, domain in domains.items() for value in domain.neighbours(point[name]))
+    return [active(draw, each, missing)[0] for each in moved]
