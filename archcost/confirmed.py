@@ -54,7 +54,7 @@ def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | No
         if quantity.learnt:
             each = [value for score in found.scores if (value := getattr(score, name)) is not None]
         elif way is not None:
-            samples = found.samples[way : way + 1]
+            samples = found.samples[way : way + 1] or part.samples[way : way + 1]  # not measured again yet
             each = [median(block) for one in samples for block in blocks([b.samples_s for b in one.bursts])]
         else:
             each = [float(part.memory_bytes if name == "memory" else getattr(part, name))]

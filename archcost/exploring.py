@@ -6,21 +6,19 @@ import json
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import optuna
 
 from archcost import __version__, confirming, storage, studying, trials
-from archcost.document import load as load_text
 from archcost.errors import InputError, Mistake, quoted
 from archcost.front import Candidate, Front, candidates, front
 from archcost.objectives import QUANTITIES, worst
-from archcost.read import Model, expand
-from archcost.restrict import only
 from archcost.setting import Setting
 from archcost.studying import Options, Watch
 from archcost.trials import Trial, remember, remembered
@@ -46,6 +44,8 @@ class Stored:
     name: str
     objectives: tuple[tuple[str, int | None], ...]
     labels: tuple[str, ...]
+    known: dict[int, Trial] = field(default_factory=dict)
+    """Trials that have ended, read once."""
 
     @property
     def reference(self) -> tuple[float, ...] | None:
@@ -59,11 +59,15 @@ class Stored:
 
     def trials(self) -> tuple[Trial, ...]:
         """Return every trial."""
-        return trials.read(self.study)
+        return trials.read(self.study, self.known)
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Return every network that could be on the front."""
+        return candidates(self.study, self.trials(), self.objectives)
 
     def front(self) -> Front:
         """Return the front as it is known now."""
-        return front(candidates(self.study, self.objectives), self.reference)
+        return front(self.candidates(), self.reference)
 
 
 def find(url: str) -> Stored:
@@ -89,7 +93,9 @@ def begin(setting: Setting, url: str) -> Stored:
         study = optuna.create_study(
             study_name=setting.spec.name, storage=store, directions=["minimize"] * len(setting.objectives)
         )
-        study.set_metric_names(list(setting.labels))
+        with warnings.catch_warnings():  # experimental since 3.2: names for optuna-dashboard, nothing here needs them
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(setting.labels))
         remember(study, "about", about)
         return find(url)
     found = find(url)
@@ -138,7 +144,7 @@ def explore(
             watch(state)
 
         why = studying.search(stored.study, setting, options, watched)
-        settle()
+        settle(1)
         done = _confirm(stored, setting, options, dataset, say)
         _prune_weights(stored, options.weights)
     return Outcome(stored, why, done)
@@ -160,14 +166,14 @@ def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, A
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _reference(stored: Stored, setting: Setting) -> Callable[[], None]:
+def _reference(stored: Stored, setting: Setting) -> Callable[..., None]:
     """Return what keeps the reference point as soon as it can be told, once for the whole study."""
 
-    def settle() -> None:
+    def settle(least: int = _FIRST) -> None:
         if stored.reference is not None:
             return
-        found = candidates(stored.study, stored.objectives)
-        if len(found) >= _FIRST:
+        found = stored.candidates()
+        if len(found) >= least:
             remember(
                 stored.study, "reference", [_end(stored, setting, i, found) for i in range(len(stored.objectives))]
             )
@@ -192,23 +198,10 @@ def _confirm(stored: Stored, setting: Setting, options: Options, dataset: Datase
 
     if not setting.confirm.members:
         return 0
-    now = stored.front()
-    chosen = confirming.chosen(now.members, now.reference, setting.confirm.members)
-    if not chosen or time.monotonic() >= options.deadline:
+    if time.monotonic() >= options.deadline or not stored.front().members:
         return 0
     handing.write_test(dataset, options.folder / "test.pt")
-    return confirming.confirm(stored.study, setting, options, [(each, network(each)) for each in chosen], say)
-
-
-def network(candidate: Candidate) -> Model:
-    """Return the network of a candidate: of a column, the column as a network of its own."""
-    assert candidate.trial.begun is not None
-    model = expand(load_text(candidate.trial.begun.yaml, f"trial {candidate.trial.number}"))
-    if not candidate.part.column:
-        return model
-    spec = model.spec.model_copy(update={"use_columns": (candidate.part.column,), "drop_path": None})
-    return replace(model, name=f"{model.name}-column-{candidate.part.column}", spec=spec,
-                   graph=only(model.graph, [candidate.part.column]), recipe=replace(model.recipe, drop_local=0.0, drop_global=0.0))  # fmt: skip
+    return len(confirming.confirm(stored.study, setting, options, stored.front, say))
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:

@@ -11,7 +11,7 @@ import optuna
 from archcost import confirmed, pareto
 from archcost.confirmed import Confirmed
 from archcost.membership import Standing, standings
-from archcost.trials import Part, Trial, achieved, read
+from archcost.trials import Part, Trial, achieved
 
 Objectives = tuple[tuple[str, int | None], ...]
 
@@ -57,11 +57,11 @@ def named(trial: Trial, part: Part) -> str:
     return f"{trial.number}/{part.column}" if part.column else str(trial.number)
 
 
-def candidates(study: optuna.Study, objectives: Objectives) -> tuple[Candidate, ...]:
-    """Return every network of the complete trials, each once: a repeated point adds nothing."""
+def candidates(study: optuna.Study, every: Sequence[Trial], objectives: Objectives) -> tuple[Candidate, ...]:
+    """Return every network of the complete trials of a study, each once: a repeated point adds nothing."""
     found = [
         Candidate(trial, part, values, confirmed.confirmed(study, named(trial, part)))
-        for trial in read(study)
+        for trial in every
         if trial.state == "complete" and trial.ended and trial.ended.repeats is None
         for part in trial.ended.parts
         if all(map(isfinite, values := achieved(part, objectives)))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from archcost.data import Dataset, Split
 from archcost.files import placed
 
+_FACTS: Final = ("name", "kind", "input", "classes", "mean", "std", "fingerprint", "source")
+
 
 def write(dataset: Dataset, path: Path) -> None:
     """Write all of a data set but its test split."""
-    facts = {"name": dataset.name, "kind": dataset.kind, "input": dataset.input, "classes": dataset.classes,
-             "mean": dataset.mean, "std": dataset.std, "fingerprint": dataset.fingerprint, "source": dataset.source}  # fmt: skip
-    _save(
-        {"facts": json.dumps(facts), **_tensors("train", dataset.train), **_tensors("valid", dataset.validation)}, path
-    )
+    facts = {name: getattr(dataset, name) for name in _FACTS}
+    splits = _tensors("train", dataset.train) | _tensors("valid", dataset.validation)
+    _save({"facts": json.dumps(facts), **splits}, path)
 
 
 def write_test(dataset: Dataset, path: Path) -> None:

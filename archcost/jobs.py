@@ -29,9 +29,9 @@ class Way:
 class Train:
     """The job of measuring and training one network.
 
-    graph: as codec writes it; init, drop_local, drop_global: its recipe; data, test: files that `handing` wrote, test ''
-    where it is not to be read; fit: the training as its spec's JSON; columns: also score every column; weights: the file
-    they are written to, '' for none; threads: to train with; limits_s: for each way the longest median, None for none.
+    graph: as codec writes it; init, drop_local, drop_global: its recipe; data, test: files that `handing` wrote, test
+    '' where it is not to be read; fit: the training as its spec's JSON; columns: also score every column; weights: the
+    file they are written to, '' for none; threads: to train with.
     """
 
     graph: dict[str, Any]
@@ -45,7 +45,6 @@ class Train:
     ways: tuple[Way, ...]
     columns: bool
     weights: str
-    checkpoint: str
     threads: int
     job: Literal["train"] = "train"
 

@@ -35,7 +35,9 @@ class Quantity:
         return math.log(value) if value > 0 else -math.inf  # NaN too: what is not finite never enters
 
     def restored(self, stored: float) -> float:
-        """Return the value that was stored."""
+        """Return the value that was stored; a share stays one, whatever a drawn value says."""
+        if self.unit == "share":
+            return min(1.0, max(0.0, stored))
         return math.exp(stored) if self.log else stored
 
 

@@ -65,8 +65,9 @@ def _judged(setting: Setting, point: Point) -> Part | str:
 def lines(setting: Setting) -> Iterator[str]:
     """Yield the outlook in words, within 80 columns."""
     found, study = look(setting), setting.study
+    by = study.search.sampler
     count = "without end" if found.size == float("inf") else grouped(int(found.size))
-    yield f"{visible(setting.spec.name)}: {count} points, {counted_words(study.search.trials, 'trial')} by {study.search.sampler}"
+    yield f"{visible(setting.spec.name)}: {count} points, {counted_words(study.search.trials, 'trial')} by {by}"
     yield f"data         {study.data.name}, fingerprint {setting.fingerprint[:12]}, {setting.gives.classes} classes"
     yield f"objectives   {', '.join(setting.labels)}"
     yield f"looked at    {found.looked_at} points, {percent(len(found.parts) / found.looked_at)} feasible"

@@ -7,6 +7,7 @@ or a disk that is full, loses at most the trial it was about to tell.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,7 @@ def _unusable(url: str, error: Exception) -> InputError:
 
 def _write_ahead(storage: RDBStorage) -> None:
     @event.listens_for(storage.engine, "connect")
-    def _(connection: Any, _: object) -> None:
+    def _(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA busy_timeout={_PATIENCE_S * 1000}")
 

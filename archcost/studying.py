@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -14,16 +13,19 @@ import optuna
 
 from archcost import children, halving, trials
 from archcost.children import Child
+from archcost.domains import Scalar
 from archcost.errors import InputError, visible
 from archcost.estimates import median
 from archcost.jobs import Done, Event, Failed, Measured, Reached, Scored, Trained
 from archcost.read import Model
 from archcost.searching import Asked, ask
 from archcost.setting import Setting
-from archcost.trials import Begun, Ended, Part, achieved
+from archcost.trials import Ended, Part, achieved
 from archcost.units import duration
 
 _TICK_S: Final = 0.5
+_ON: Final = "on"
+_OVER: Final = "the time is over"
 _IN_VAIN: Final = 1000
 """Points in a row that are infeasible or known, after which the space is taken to hold no others."""
 
@@ -83,6 +85,7 @@ class _Run:
     watch: Watch
     under_way: list[Running] = field(default_factory=list)
     in_vain: int = 0
+    known: dict[int, trials.Trial] = field(default_factory=dict)
 
 
 def recover(study: optuna.Study) -> int:
@@ -92,14 +95,7 @@ def recover(study: optuna.Study) -> int:
     """
     lost = [each for each in study.get_trials(deepcopy=False) if each.state is optuna.trial.TrialState.RUNNING]
     for each in lost:
-        study._storage.set_trial_user_attr(
-            each._trial_id,
-            f"{trials.PREFIX}ended",
-            {"reason": "interrupted; its point was asked for again", "counts": False},
-        )
-        study.tell(each.number, state=optuna.trial.TrialState.FAIL)
-        if each.params:
-            study.enqueue_trial(each.params)
+        _again(study, optuna.trial.Trial(study, each._trial_id), dict(each.params), 0.0)
     return len(lost)
 
 
@@ -110,39 +106,39 @@ def search(study: optuna.Study, setting: Setting, options: Options, watch: Watch
     """
     run = _Run(study, setting, options, children.server(), watch)
     try:
-        while why := _step(run):
-            if why != "on":
-                return why
+        while (why := _step(run)) == _ON:
+            pass
+        return why
     finally:
         for each in run.under_way:
             _interrupt(run, each)
-    raise AssertionError
 
 
 def _step(run: _Run) -> str:
-    while len(run.under_way) < run.options.workers and (why := _wanted(run)) == "on":
+    """Begin what is wanted and take what was told; return whether to go on, or why not."""
+    while len(run.under_way) < run.options.workers and _wanted(run) == _ON:
         _begin(run)
     why = _wanted(run)
-    if not run.under_way or why == "the time is over":
-        return why if why != "on" else "on"
+    if why == _OVER or not run.under_way:
+        return why
     told = list(children.events([each.child for each in run.under_way], _TICK_S, run.options.patience_s))
     for child, event in told:
         _take(run, next(each for each in run.under_way if each.child is child), event)
     run.watch(State(tuple(run.under_way)))
-    return "on"
+    return _ON
 
 
 def _wanted(run: _Run) -> str:
-    """Return 'on' where another trial shall begin, or else why not."""
-    found = trials.read(run.study)
+    """Return _ON where another trial shall begin, or else why not."""
+    found = trials.read(run.study, run.known)
     if time.monotonic() >= run.options.deadline - reserve_s(found, run.setting, run.options.workers):
-        return "the time is over"
+        return _OVER
     counted = sum(each.state in ("complete", "pruned", "failed") and counts(each) for each in found)
     if counted + len(run.under_way) >= run.options.trials:
         return "all trials are done"
     if run.in_vain >= _IN_VAIN:
         return f"{_IN_VAIN} points in a row were infeasible or known already"
-    return "on"
+    return _ON
 
 
 def counts(trial: trials.Trial) -> bool:
@@ -191,7 +187,7 @@ def _refuse(run: _Run, asked: Asked, why: str) -> None:
 
 def _known(run: _Run, model: Model, number: int) -> trials.Trial | None:
     identity = run.setting.identity(model)
-    for each in trials.read(run.study):
+    for each in trials.read(run.study, run.known):
         if each.number != number and each.state == "complete" and each.begun and each.begun.identity == identity:
             return each
     return None
@@ -230,7 +226,7 @@ def _reached(run: _Run, trial: Running, event: Reached) -> None:
     values = achieved(trial.parts[0], run.setting.objectives)
     before = [
         each.rungs[event.epoch]
-        for each in trials.read(run.study)
+        for each in trials.read(run.study, run.known)
         if event.epoch in each.rungs and each.number != trial.asked.trial.number
     ]
     trials.reach(trial.asked.trial, event.epoch, values)
@@ -263,6 +259,12 @@ def _forget(run: _Run, trial: Running) -> None:
 
 def _interrupt(run: _Run, trial: Running) -> None:
     trial.child.end()
-    ended = Ended(reason="interrupted; its point was asked for again", counts=False, seconds=trial.seconds)
-    trials.fail(run.study, trial.asked.trial, ended)
-    run.study.enqueue_trial(dict(trial.asked.point))
+    _again(run.study, trial.asked.trial, dict(trial.asked.point), trial.seconds)
+
+
+def _again(study: optuna.Study, trial: optuna.trial.Trial, params: dict[str, Scalar], seconds: float) -> None:
+    """End a trial whose process is gone, and ask for its point again."""
+    ended = Ended(reason="interrupted; its point was asked for again", counts=False, seconds=seconds)
+    trials.fail(study, trial, ended)
+    if params:
+        study.enqueue_trial(params)

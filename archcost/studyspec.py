@@ -1,4 +1,4 @@
-"""study.yaml: templates, data, objectives, limits, training and size of a search, read strictly, mistakes with places."""
+"""study.yaml: what is searched, on which data, for what, within which limits; mistakes have places."""
 
 from __future__ import annotations
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-import optuna
-
-from archcost.front import Objectives, candidates, front, named
+from archcost.front import Front, Objectives, named
 from archcost.objectives import QUANTITIES
-from archcost.trials import Part, Trial, achieved, read
+from archcost.trials import Part, Trial, achieved
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def rows(study: optuna.Study, objectives: Objectives, reference: tuple[float, ...] | None) -> list[dict[str, Any]]:
+def rows(every: Sequence[Trial], front: Front, objectives: Objectives) -> list[dict[str, Any]]:
     """Return every trial and column as a flat row, in base units; what is not known is None."""
-    members = {each.name: each for each in front(candidates(study, objectives), reference).members}
+    members = {each.name: each for each in front.members}
     found = []
-    for trial in read(study):
+    for trial in every:
         parts = trial.ended.parts if trial.ended else ()
         for part in parts or (None,):
             row = _row(trial, part, objectives)
@@ -56,14 +56,11 @@ def _values(part: Part | None, objectives: Objectives) -> dict[str, float | None
         return dict.fromkeys(names)
     stored = achieved(part, objectives)
     each = zip(names, objectives, stored, strict=True)
-    return {
-        column: value if (value := _restored(name, number)) == value else None for column, (name, _), number in each
-    }
+    return {column: _restored(name, number) for column, (name, _), number in each}
 
 
-def _restored(name: str, stored: float) -> float:
-    quantity = QUANTITIES[name]
-    return quantity.restored(stored) if stored == stored and abs(stored) != float("inf") else float("nan")
+def _restored(name: str, stored: float) -> float | None:
+    return QUANTITIES[name].restored(stored) if isfinite(stored) else None
 
 
 def column_names(objectives: Objectives) -> tuple[str, ...]:
@@ -72,13 +69,13 @@ def column_names(objectives: Objectives) -> tuple[str, ...]:
     return tuple(
         f"latency_s.{way}"
         if name == "latency" and several
-        else {"latency": "latency_s", "memory": "memory"}.get(name, name)
+        else {"latency": "latency_s", "memory": "memory_bytes"}.get(name, name)
         for name, way in objectives
     )
 
 
-def frame(study: optuna.Study, objectives: Objectives, reference: tuple[float, ...] | None) -> pd.DataFrame:
+def frame(every: Sequence[Trial], front: Front, objectives: Objectives) -> pd.DataFrame:
     """Return the rows as a pandas table."""
     import pandas as pd  # noqa: PLC0415  # half a second, which only who asks for a table pays
 
-    return pd.DataFrame(rows(study, objectives, reference))
+    return pd.DataFrame(rows(every, front, objectives))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never
 
 import torch
 
@@ -95,7 +96,29 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         fit.save_weights(net, Path(job.weights))
 
 
-def _splits(job: Train, dataset: Dataset) -> Iterator[tuple[str, Split]]:
+def _splits(job: Train, dataset: Dataset) -> Iterator[tuple[Literal["validation", "test"], Split]]:
     yield "validation", dataset.validation
     if job.test:
         yield "test", dataset.read_test()
+
+
+def _spec(job: Train) -> Fit:
+    return Fit.model_validate_json(json.dumps(job.fit))  # strict validation reads a tuple from JSON's list only
+
+
+def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn) -> bool:
+    """Train to the end, with a score at every rung; return whether it was reached."""
+    spec = _spec(job)
+    rungs = spec.stops()
+    for epoch in fit.epochs(net, dataset, spec, seed=job.seed, threads=job.threads):
+        tell(Trained(epoch.number, epoch.loss, epoch.seconds))
+        if epoch.number in rungs:
+            tell(Reached(epoch.number, _score(net, dataset.validation, dataset, job)))
+            if not goes_on():
+                return False
+    return True
+
+
+def _score(net: Net, split: Split, dataset: Dataset, job: Train) -> Score:
+    found = fit.evaluate(net, split, dataset, _spec(job))
+    return Score(found.loss, found.count, found.error, found.perplexity, found.bpc)

@@ -128,9 +128,18 @@ def fail(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended) -> None:
     study.tell(trial, state=TrialState.FAIL)
 
 
-def read(study: optuna.Study) -> tuple[Trial, ...]:
-    """Return every trial, oldest first; raises InputError where one was not written by this archcost."""
-    return tuple(map(typed, study.get_trials(deepcopy=False)))
+def read(study: optuna.Study, ended: dict[int, Trial]) -> tuple[Trial, ...]:
+    """Return every trial, oldest first; raises InputError where one was not written by this archcost.
+
+    ended: the caller's memory of trials that have ended, which never change: they are read once.
+    """
+    found = []
+    for frozen in study.get_trials(deepcopy=False):
+        trial = ended.get(frozen.number) or typed(frozen)
+        if frozen.state.is_finished():
+            ended[frozen.number] = trial
+        found.append(trial)
+    return tuple(found)
 
 
 def typed(frozen: FrozenTrial) -> Trial:
@@ -181,6 +190,6 @@ def remember(study: optuna.Study, key: str, value: object) -> None:
     study.set_user_attr(f"{PREFIX}{key}", json.loads(json.dumps(value)))
 
 
-def remembered(study: optuna.Study, key: str) -> Any:
+def remembered(study: optuna.Study, key: str) -> Any:  # noqa: ANN401  # JSON
     """Return what was kept of the study under a key, None where nothing was."""
     return study.user_attrs.get(f"{PREFIX}{key}")

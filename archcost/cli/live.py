@@ -95,5 +95,5 @@ class Live:
 
 def _running(each: Running) -> str:
     loss = "" if each.loss is None else f", loss {each.loss:.3g}"
-    name = each.model.name
-    return f"  trial {each.asked.trial.number}: {name}, epoch {each.epoch}{loss}, {round(each.seconds)} s ({each.asked.origin})"
+    where = f"epoch {each.epoch}{loss}, {round(each.seconds)} s"
+    return f"  trial {each.asked.trial.number}: {each.model.family}, {where} ({each.asked.origin})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import click
 
-from archcost import __version__, data, exploring, outlook, storage
+from archcost import __version__, confirming, data, exploring, outlook, storage, tables
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, quoted, shorten, visible
 from archcost.exploring import Stored
@@ -20,7 +19,7 @@ from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
 from archcost.studyspec import load_study
 from archcost.targets.machine import physical_cores
-from archcost.units import counted_words, duration, grouped, percent
+from archcost.units import counted_words, duration, percent
 
 _REASON = 60
 
@@ -53,7 +52,6 @@ def ran(
     trials: int | None,
     time_s: float | None,
     workers: int,
-    allow_code: bool,
 ) -> int:
     """Run a study with a live view on standard error; print its front at the end."""
     setting, dataset, url = study
@@ -67,7 +65,7 @@ def ran(
     with Live(setting, url, options) as live:
         outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
     click.echo(f"{outcome.why}; {counted_words(outcome.confirmed, 'network')} of the front confirmed", err=True)
-    for line in front_lines(outcome.stored, colour=sys.stdout.isatty()):
+    for line in front_lines(outcome.stored):
         click.echo(line)
     return 0
 
@@ -110,7 +108,7 @@ def status_lines(stored: Stored) -> Iterator[str]:
     if now["hypervolume"] is not None:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
-    yield from front_lines(stored, colour=False)
+    yield from front_lines(stored)
 
 
 def front_of(stored: Stored) -> dict[str, Any]:
@@ -147,7 +145,7 @@ def _member(stored: Stored, each: Candidate) -> dict[str, Any]:
     return {
         "trial": each.name,
         "family": each.trial.begun.family if each.trial.begun else None,
-        **dict(zip(stored.labels, restored, strict=True)),
+        **dict(zip(tables.column_names(stored.objectives), restored, strict=True)),
         "test": sum(seen) / len(seen) if seen else None,
         "seeds": len(tests),
         "probability": each.standing.probability if each.standing else None,
@@ -159,7 +157,9 @@ def _member(stored: Stored, each: Candidate) -> dict[str, Any]:
         "digest": each.part.digest,
         "intervals": {
             label: [QUANTITIES[name].restored(end) for end in interval]
-            for label, (name, _), interval in zip(stored.labels, stored.objectives, bounds, strict=False)
+            for label, (name, _), interval in zip(
+                tables.column_names(stored.objectives), stored.objectives, bounds, strict=False
+            )
         },
         "point": dict(each.trial.point),
         "yaml": yaml_of(each),
@@ -170,10 +170,10 @@ def yaml_of(each: Candidate) -> str:
     """Return a member as the YAML of a network of its own; of a column with `use_columns`."""
     from archcost.writing import to_yaml
 
-    return to_yaml(exploring.network(each).spec)
+    return to_yaml(confirming.network(each).spec)
 
 
-def front_lines(stored: Stored, *, colour: bool) -> Iterator[str]:
+def front_lines(stored: Stored) -> Iterator[str]:
     """Yield the front as a table of at most 80 columns."""
     now = stored.front()
     if not now.members:

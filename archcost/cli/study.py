@@ -32,7 +32,6 @@ def study() -> None:
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Trials at once.")
 @click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
 @click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
-@click.option("--allow-code", is_flag=True, help="Run the code that a template of 'family: module' names.")
 @debugged
 def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> int:
     """Run the study in a file, or go on with it where it was interrupted."""
@@ -80,7 +79,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
     elif form == "csv":
         _csv(front_rows(stored))
     else:
-        for line in front_lines(stored, colour=sys.stdout.isatty()):
+        for line in front_lines(stored):
             click.echo(line)
     if folder:
         for path in write_members(stored, Path(folder)):
@@ -108,9 +107,10 @@ def export(file: str, storage: str | None, form: str, output: str | None) -> Non
 def _table(stored: Stored, form: str) -> str:
     from archcost import tables
 
+    what = (stored.trials(), stored.front(), stored.objectives)
     if form == "json":
-        return json.dumps(tables.rows(stored.study, stored.objectives, stored.reference), indent=1) + "\n"
-    text: str = tables.frame(stored.study, stored.objectives, stored.reference).to_csv(index=False)
+        return json.dumps(tables.rows(*what), indent=1) + "\n"
+    text: str = tables.frame(*what).to_csv(index=False)
     return text
 
 
