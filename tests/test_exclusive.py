@@ -292,7 +292,7 @@ def test_a_child_that_leaves_does_not_let_others_in(stage: Stage, context: str) 
     assert "in" == heard(parent)
     other = stage.start("m1", code=MEASURE)
     if context == "held":
-        assert "waits" == heard(other)
+        assert f"waits for {parent.pid}" == heard(other)
     stage.marked()
     tell(parent)
     tell(other)

@@ -82,7 +82,7 @@ def test_a_runtime_without_its_extra_is_named(
     assert (3, ["eager"]) == (code, [row["runtime"] for row in json.loads(out)["latencies"]])
     assert f"fake/{name}, batch 1, float32, 1 thread: " in err
     assert "pip install 'archcost[" in err
-    listed = " ".join(run(capsys, "targets")[1].split()).partition(f"runtime {name} ")[2].partition("runtime")[0]
+    listed = " ".join(run(capsys, "targets")[1].split()).partition(f"runtime {name} ")[2].partition(" runtime ")[0]
     assert listed.startswith("not here: ")
     assert "pip install 'archcost[" in listed
 
