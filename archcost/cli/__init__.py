@@ -23,6 +23,7 @@ from archcost.cli.export import export
 from archcost.cli.lists import completion, example, schema, targets
 from archcost.cli.measure import measure
 from archcost.cli.profile import profile
+from archcost.cli.study import study
 from archcost.cli.suggest import suggest
 from archcost.errors import ArchcostError, InputError, visible
 
@@ -35,7 +36,7 @@ def cli() -> None:
     """What a network costs, where the cost sits, and what it takes on this device."""
 
 
-for _command in (profile, compare, check, suggest, draw, export, example, schema, targets, measure, completion):
+for _command in (profile, compare, check, suggest, draw, export, study, example, schema, targets, measure, completion):
     cli.add_command(_command)
 
 
