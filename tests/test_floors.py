@@ -22,7 +22,7 @@ FACE = "__init__"  # archcost/__init__.py: imports anything, but only when it is
 FLOORS: dict[int, tuple[str, ...]] = {
     0: ("errors", "units", "files", "collector"),
     1: ("ops", "graph", "codec", "restrict", "sparse", "liveness", "cost", "training", "account", "recipe",
-        "measured", "estimates", "latency", "paired", "budget", "domains",
+        "measured", "estimates", "latency", "reasons", "paired", "budget", "domains",
         "objectives", "pareto", "halving", "membership",
         "drawing_boxes", "drawing_lanes", "drawing_grid", "drawing_layout", "drawing"),
     2: ("document", "parts", "families.*", "families", "foreign", "spec", "limits", "schema", "examples", "read",
