@@ -33,7 +33,9 @@ def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[
     spec = load_study(file, overrides)
     folder = Path(file).parent
     dataset = data.load(spec.study.data, folder=folder)
-    return settle(spec, dataset), dataset, storage.address(where or spec.study.storage, _beside(file, where))
+    setting = settle(spec, dataset)
+    outlook.look(setting)  # refuses what cannot be searched
+    return setting, dataset, storage.address(where or spec.study.storage, _beside(file, where))
 
 
 def _beside(file: str, where: str | None) -> Path:
@@ -216,7 +218,7 @@ def _notes(members: tuple[Candidate, ...], knee: bool) -> Iterator[str]:
     if any(not latency.stable for each in members for latency in each.part.latencies()):
         yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
     if any(each.standing for each in members):
-        yield "p  the chance to belong to the front, from seeds and blocks; test: mean over seeds"
+        yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:
         yield "No member is confirmed: each stands on one seed, and fronts of one seed are optimistic."
 
