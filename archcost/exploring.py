@@ -150,12 +150,17 @@ def explore(
     return Outcome(stored, why, done)
 
 
+def weights_folder(url: str, name: str) -> Path:
+    """Return the folder of a study's trained weights: beside its file, of a database in the current folder."""
+    file = storage.file_of(url)
+    return file.with_suffix(".weights") if file else Path.cwd() / f"{name}.weights"
+
+
 @contextmanager
 def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, Any]) -> Iterator[Options]:
     from archcost import handing  # noqa: PLC0415  # loads torch
 
-    file = storage.file_of(url)
-    beside = file.with_suffix(".weights") if file else Path.cwd() / f"{setting.spec.name}.weights"
+    beside = weights_folder(url, setting.spec.name)
     beside.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="archcost-"))
     try:

@@ -29,7 +29,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "writing", "suggesting", "dataspec", "fitspec", "templates", "studyspec"),
     3: ("factory", "evaluating", "untouched", "attention", "copies", "operators", "shapes", "lifetimes",
         "dispatching", "passes", "handles", "tracing", "weights", "tabulating", "counting", "engines",
-        "layers", "steps", "sequence", "droppath", "initial", "nets", "witness",
+        "layers", "steps", "sequence", "droppath", "initial", "nets", "trained", "witness",
         "runtimes", "runtimes.agreement", "runtimes.copied", "runtimes.exported", "runtimes.*",
         "targets", "targets.machine", "targets.sampling", "targets.events", "targets.exclusive", "targets.wire",
         "targets.cpu", "targets.cuda", "targets.*", "programs", "exporting", "data.splits", "data.places", "data.*", "data", "fit.*", "fit"),

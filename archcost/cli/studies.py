@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,9 @@ from archcost.setting import Setting, settle
 from archcost.studyspec import load_study
 from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent
+
+if TYPE_CHECKING:
+    from archcost.trained import Trained
 
 _REASON = 60
 
@@ -224,6 +228,19 @@ def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
         path = folder / f"{each.name.replace('/', '-column-')}.yaml"
         write_whole(path, yaml_of(each))
         yield path
+
+
+def trained(stored: Stored, name: str) -> Trained:
+    """Return a network of a study with the file of its trial's weights; raises InputError for a name that is none."""
+    from archcost.trained import Trained  # loads torch
+
+    found = member(stored, name)
+    whole = confirming.network(replace(found, part=replace(found.part, column=0)))
+    words = f"of trial {found.trial.number} of {stored.name}"
+    if found.part.column:
+        words += f", column {found.part.column}, shared with the others"
+    file = exploring.weights_folder(stored.url, stored.name) / f"{found.trial.number}.pt"
+    return Trained(confirming.network(found), whole, found.part.column, file, words)
 
 
 def member(stored: Stored, name: str) -> Candidate:
