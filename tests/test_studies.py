@@ -137,8 +137,8 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     ended, _, err = run(capsys, "study", "run", file, *rest)
     assert 0 == ended, err
     trials = exploring.find(storage.address("study.db", Path(file).parent)).trials()
-    assert ["interrupted; its point was asked for again"] == [each.reason for each in trials if each.state == "failed"]
-    assert trials[0].point in [each.point for each in trials[1:] if each.state == "complete"]
+    (lost,) = [each for each in trials if each.reason == "interrupted; its point was asked for again"]
+    assert lost.point in [each.point for each in trials if each.state == "complete"]
 
 
 def _wait_for_a_trial(file: str) -> None:
@@ -161,7 +161,7 @@ def _wait_for_a_trial(file: str) -> None:
         ("models=[{family: bottleneck, depths: [{choice: []}], widths: [8]}]", "models", "an empty domain"),
         ("data.name=digitz", "data.name", "unknown data set 'digitz' (did you mean 'digits'?)"),
         ("objectives.0={perplexity: min}", "objectives.0.perplexity", "digits is image data, which has no perplexity"),
-        ("limits.params=10", "models", "no feasible point among 10 points"),
+        ("limits.params=10", "models", "no feasible point among 4 points"),
         ("models.1.family=fractall", "models", "unknown family 'fractall'"),
         ("search.sampler=cmaes", "search.sampler", "given 'cmaes'"),
         ("fit.rungs=[1, 3]", "fit.rungs", "given 3 as the last; allowed: 2"),

@@ -107,7 +107,8 @@ def status_lines(stored: Stored) -> Iterator[str]:
     now = status_of(stored)
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
     yield f"{visible(now['study'])} in {visible(now['storage'])}"
-    yield f"trials       {states}; {now['counted']} count, {now['repeats']} answered from what was known"
+    yield f"trials       {states}"
+    yield f"  {now['counted']} of them count; {now['repeats']} were answered from what was known"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
     for reason, count in list(now["reasons"].items())[:10]:
         yield f"  {count:>4} x  {visible(shorten(reason, _REASON))}"
