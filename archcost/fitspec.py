@@ -1,0 +1,133 @@
+"""The `fit` part of study.yaml: how networks are trained, and what is chosen by family where a key is left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
+
+from archcost.parts import Count, Each, Rate, Strict, wrong
+from archcost.recipe import Init
+
+Optimiser: TypeAlias = Literal["sgd", "adamw"]
+Schedule: TypeAlias = Literal["one-cycle", "step", "cosine", "constant", "flat-linear"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
+Change: TypeAlias = Literal["flip", "translate", "cutout"]
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Natural: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Augment(Strict):
+    """How training images are changed, each anew in every mini-batch."""
+
+    flip: bool = False
+    """Mirror every other image, left for right."""
+    translate: Natural = 0
+    """Move each image by up to this many pixels along both sides; what comes in is the mean colour."""
+    cutout: Natural = 0
+    """Side of a square at a random place that is set to the mean colour."""
+
+
+USUAL: Final = Augment(flip=True, translate=4, cutout=8)
+
+
+def _kind(value: object) -> str:
+    return "<mapping>" if isinstance(value, dict | Augment) else "<list>"
+
+
+class Fit(Strict):
+    """How every network of a study is trained."""
+
+    epochs: Count = 10
+    """How often the training split is gone through."""
+    batch: Count | None = None
+    """Examples in a mini-batch; of a text, how many places of it are read side by side: 20."""
+    optimiser: Optimiser | None = None
+    """sgd (with Nesterov's momentum) or adamw."""
+    lr: Positive | None = None
+    """The highest learning rate."""
+    momentum: Rate = 0.9
+    """Of sgd; adamw's are .9 and .999."""
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    """Of matrices and kernels; norms and biases never decay."""
+    schedule: Schedule | None = None
+    """The learning rate over all epochs: one-cycle (up for a quarter, then down, both straight), cosine, constant, step
+    (a tenth from 1/2 on, a hundredth from 3/4 on), flat-linear (flat for .3, then straight down)."""
+    warmup: Natural | None = None
+    """Mini-batches over which the learning rate first rises; a one-cycle rises for a quarter of all where left out."""
+    precision: Precision = "auto"
+    """What convolutions and matrix products are computed in; auto: bfloat16 where this device gains by it."""
+    seed: Natural = 0
+    """Of the weights, the order of the examples and all that is random in training."""
+    rungs: Annotated[Each[Count] | None, Field(validate_default=True)] = None
+    """The epochs after which a network is evaluated and may be given up; the last one is `epochs`."""
+    label_smoothing: Rate = 0.0
+    """Share of the target that is spread over all classes."""
+    augment: (
+        Annotated[
+            Annotated[Each[Change], Tag("<list>")] | Annotated[Augment, Tag("<mapping>")],
+            Discriminator(_kind),
+        ]
+        | None
+    ) = None
+    """Changes of training images: a list of flip, translate (by 4) and cutout (of 8), or a mapping with sizes."""
+    clip: Positive | None = None
+    """Longest gradient; of a recurrent network for what stands before, on and behind its cycle separately."""
+    carry: bool = True
+    """Read a text on from the state the window before ended in; gradients stop there in any case."""
+
+    @field_validator("rungs")
+    @classmethod
+    def _rise(cls, value: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
+        epochs = info.data.get("epochs")  # missing where it is wrong itself
+        if value is None or epochs is None:
+            return value
+        if any(low >= high for low, high in zip(value, value[1:], strict=False)):
+            raise wrong(f"given {list(value)}; allowed: each more than the one before")
+        if value[-1] != epochs:
+            raise wrong(f"given {value[-1]} as the last; allowed: {epochs}, the number of epochs")
+        return value
+
+    def stops(self) -> tuple[int, ...]:
+        """Return the epochs after which a network is evaluated, in order; the last is the end."""
+        return self.rungs or (self.epochs,)
+
+    def changes(self) -> Augment:
+        """Return how training images are changed."""
+        if isinstance(self.augment, Augment):
+            return self.augment
+        return Augment.model_validate({name: getattr(USUAL, name) for name in self.augment or ()})
+
+    def settled(self, init: Init, *, text: bool = False) -> Settings:
+        """Return the settings for networks that begin as `init` says: the keys given, and the family's own choice."""
+        usual = TEXT if text else USUALLY[init]
+        given = {name: getattr(self, name) for name in Settings.__slots__}
+        return replace(usual, **{name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The keys of a fit whose usual value depends on the network, all settled.
+
+    `warmup`: mini-batches, None for the schedule's own; `clip`: None for gradients of any length.
+    """
+
+    batch: int
+    optimiser: Optimiser
+    lr: float
+    weight_decay: float
+    schedule: Schedule
+    warmup: int | None = None
+    clip: float | None = None
+
+
+# Residual networks: He 2015's decay for CIFAR is 1e-4, Zagoruyko 2016's 5e-4 with the same rate; a one-cycle's short
+# training wants the latter. NiN has no norms, and only AdamW leaves its plateau within a few epochs at every width.
+USUALLY: Final[dict[Init, Settings]] = {
+    "he": Settings(128, "sgd", 0.1, 5e-4, "one-cycle"),
+    "nin": Settings(128, "adamw", 1e-3, 1e-4, "one-cycle", clip=1.0),
+    "xavier": Settings(128, "sgd", 0.05, 5e-4, "one-cycle"),
+    "hornn": Settings(128, "adamw", 4e-3, 0.0, "flat-linear", 100, 1.0),
+}
+TEXT: Final = Settings(20, "adamw", 4e-3, 0.0, "flat-linear", 100, 0.25)
