@@ -9,7 +9,7 @@ from typing import Final
 
 from archcost.errors import InputError, Mistake
 from archcost.latency import Latency
-from archcost.units import counted_words, data_size, duration, scaled
+from archcost.units import data_size, duration, scaled
 
 UNITS: Final = {"params": "scalars", "macs": "MACs", "memory": "bytes", "weights": "bytes", "latency": "seconds"}
 """The limits there are, in the order in which they are judged, and the unit of each."""
@@ -153,11 +153,9 @@ def judge_latency(limit_s: float, latency: Latency) -> Verdict:
     limit; a disturbed measurement shows that only where not even its fastest call met the limit. All else, the limit
     inside the interval or fewer than the 6 blocks an interval needs, cannot be told.
     """
-    threads = counted_words(latency.threads, "thread")
-    setting = f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {threads}"
     holds, words = _compared(limit_s, latency)
     doubts = "" if latency.stable else f"; not stable: {latency.why}"
-    return Verdict("latency", setting, limit_s, latency.median_s, holds, words + doubts)
+    return Verdict("latency", str(latency.way), limit_s, latency.median_s, holds, words + doubts)
 
 
 def _compared(limit_s: float, latency: Latency) -> tuple[bool | None, str]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from archcost import __version__, measuring
 from archcost.errors import InputError, Mistake
 from archcost.latency import Latency, summarise
-from archcost.measured import Samples
+from archcost.measured import Failure, Samples
 from archcost.measuring import Progress, Request, silent
 from archcost.paired import Ratio, ratio
-from archcost.profiling import SCHEMA, Profile, counted, measured_as
+from archcost.profiling import SCHEMA, Profile, counted, measured_as, rows
 from archcost.read import Model, Reference
 
 if TYPE_CHECKING:
@@ -135,13 +135,13 @@ class Comparison:
 
     profiles: tuple[Profile, ...]
     against: tuple[Against, ...]
-    failures: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What limits the comparison, in words, each line with the network it is about."""
         each = ((p.model.name, [*p.warnings, *p.differences, *_uncounted(p)]) for p in self.profiles)
-        return (*(f"{name}: {line}" for name, lines in each for line in lines), *self.failures)
+        return (*(f"{name}: {line}" for name, lines in each for line in lines), *map(str, self.failures))
 
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it (schema 1); `model` and `first` are positions in `models`."""
@@ -152,6 +152,7 @@ class Comparison:
             "warnings": list(self.warnings),
             "models": [_described(found) for found in self.profiles],
             "comparisons": [{"first": 0, "other": other, **pair.to_dict()} for other, pair in pairs],
+            "failures": [failure.to_dict() for failure in self.failures],
         }
 
 
@@ -169,7 +170,7 @@ def _described(found: Profile) -> dict[str, object]:
         "dtype": found.dtype,
         **{name: getattr(found, name) for name in TOTALS},
         "uncounted": list(found.uncounted),
-        "latencies": [latency.to_dict() for latency in found.latencies],
+        "latencies": rows(found.samples),
     }
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcost.profiling import Profile
+from archcost import reasons
+from archcost.latency import summarise
+from archcost.profiling import NOT_STABLE, Profile
 from archcost.read import Model
+from archcost.units import counted_words
 
 
 def input_words(found: Profile) -> str:
@@ -15,12 +18,14 @@ def input_words(found: Profile) -> str:
     if isinstance(model, Model):
         shape = model.graph.nodes[0].shape
         size = " x ".join(map(str, shape)) if shape else "a token"
-        steps = f" a step, {model.steps} steps" if model.steps else ""
-        return f"{size}{steps}, {len(model.graph.nodes)} nodes"
+        steps = f" a step, {counted_words(model.steps, 'step')}" if model.steps else ""
+        return f"{size}{steps}, {counted_words(len(model.graph.nodes), 'node')}"
     given = model.input if isinstance(model.input, list) else []
     sizes = [g if isinstance(g, int) else _argument(g) for g in given]
     single = all(isinstance(size, int) for size in sizes)
-    return f"{(' x ' if single else ', ').join(map(str, sizes))}, {len(found.layers)} operators by part"
+    return (
+        f"{(' x ' if single else ', ').join(map(str, sizes))}, {counted_words(len(found.layers), 'operator')} by part"
+    )
 
 
 def witness_words(found: Profile) -> str:
@@ -30,6 +35,17 @@ def witness_words(found: Profile) -> str:
     if found.agree is None:
         return "one could not count this call, see the note; the other does not object"
     return f"fvcore and torch agree: parameters, and MACs{' of every node' * isinstance(found.model, Model)}"
+
+
+def notes(found: Profile) -> tuple[str, ...]:
+    """Return the warnings, but for those that repeat what a latency's own row says."""
+    return tuple(line for line in found.warnings if NOT_STABLE not in line)
+
+
+def doubts(found: Profile) -> tuple[str, ...]:
+    """Return what is against trusting the latencies, each reason once."""
+    steps = tuple(map(summarise, found.streaming))
+    return tuple(map(str, reasons.doubts((("", found.latencies), ("one step", steps)))))
 
 
 def _argument(given: Mapping[str, Any]) -> str:

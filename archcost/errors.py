@@ -34,9 +34,13 @@ def quoted(text: str) -> str:
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the allowed word closest to `given`, or nothing where none is close."""
-    close = get_close_matches(given, list(allowed), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    """Return ` (did you mean 'x'?)` for the allowed word closest to `given`, or nothing where none is close.
+
+    Small and capital letters count as equal; among words that differ in them alone, the first is meant.
+    """
+    words = {word.lower(): word for word in reversed(list(allowed))}
+    close = get_close_matches(given.lower(), words, n=1)
+    return f" (did you mean '{words[close[0]]}'?)" if close else ""
 
 
 def one_of(words: Iterable[str]) -> str:

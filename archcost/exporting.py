@@ -7,13 +7,16 @@ import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from archcost import codec
 from archcost.errors import InputError, unknown
 from archcost.files import placed, write_whole
 from archcost.read import Model, Reference
 from archcost.writing import to_yaml
+
+if TYPE_CHECKING:
+    from archcost.trained import Trained
 
 
 def as_json(model: Model) -> str:
@@ -41,9 +44,9 @@ FORMATS: Final = (*TEXTS, *PROGRAMS)
 
 
 def export(
-    model: Model, to: str, path: str | os.PathLike[str], *, seed: int = 0, batch: int | None = None
+    source: Model | Trained, to: str, path: str | os.PathLike[str], *, seed: int = 0, batch: int | None = None
 ) -> tuple[str, ...]:
-    """Write a network to `path`, whole or not at all, and return what there is to say about the file.
+    """Write a network, as it begins or with a trial's weights, whole or not at all; return what there is to say of the file.
 
     `seed` is that of the weights, `batch` a fixed batch size, any size where left out: both for files with weights,
     which are read back and run before they get their name. Raises InputError where the format, the path or the memory
@@ -52,9 +55,9 @@ def export(
     if to not in FORMATS:
         raise InputError(unknown("format", to, FORMATS))
     if to in TEXTS:
-        write_whole(path, TEXTS[to](model))
+        write_whole(path, TEXTS[to](source if isinstance(source, Model) else source.model))
         return ()
-    return _saved(model, to, path, seed, batch)
+    return _saved(source, to, path, seed, batch)
 
 
 def export_module(
@@ -70,9 +73,10 @@ def export_module(
 
 
 def _saved(
-    source: Model | Reference, to: str, path: str | os.PathLike[str], seed: int, batch: int | None
+    source: Model | Reference | Trained, to: str, path: str | os.PathLike[str], seed: int, batch: int | None
 ) -> tuple[str, ...]:
     place, name = PROGRAMS[to]
-    save: Callable[[Model | Reference, Path, int, int | None], tuple[str, ...]] = getattr(import_module(place), name)
+    save: Callable[[Model | Reference | Trained, Path, int, int | None], tuple[str, ...]]
+    save = getattr(import_module(place), name)
     with placed(Path(path)) as part:
         return save(source, part, seed, batch)

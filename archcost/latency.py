@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from archcost import estimates, units
-from archcost.estimates import FEWEST_BLOCKS, median
-from archcost.measured import Burst, Conditions, Samples
+from archcost.estimates import BLOCKS, FEWEST_BLOCKS, median
+from archcost.measured import Burst, Conditions, Samples, Way
 
+_APART: Final = "; "  # stands between doubts, and in none
 _CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
+_SPARE: Final = 1.8  # times what eight blocks take: the warm-up is up to three tenths, and pauses lie between
 _SLOWED: Final = 0.05  # how much the calibration kernel may slow between blocks before it is named as what disturbed
 
 
@@ -53,6 +55,16 @@ class Latency:
     conditions: Conditions
     versions: tuple[tuple[str, str], ...]
 
+    @property
+    def way(self) -> Way:
+        """Where and how it was measured."""
+        return Way(self.target, self.runtime, self.batch, self.dtype, self.threads, self.cold_cache)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is against trusting it, one by one."""
+        return tuple(self.why.split(_APART)) if self.why else ()
+
     def to_dict(self) -> dict[str, object]:
         """Return the row as JSON holds it."""
         row = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -63,7 +75,7 @@ class Latency:
 def summarise(samples: Samples) -> Latency:
     """Return the statistics of `samples`; `why` says in words what is against trusting them, '' where nothing is."""
     origin, plan, durations = samples.origin, samples.plan, sorted(samples.samples_s)
-    middle, why, several = median(durations), "; ".join(_doubts(samples)), samples.loops > 1
+    middle, why, several = median(durations), _APART.join(_doubts(samples)), samples.loops > 1
     return Latency(
         target=origin.target,
         runtime=origin.runtime,
@@ -148,13 +160,20 @@ def _doubts(samples: Samples) -> Iterator[str]:
     if not estimates.settled(samples.warmup_s):
         yield f"warm-up did not settle in {len(samples.warmup_s)} calls"
     if count < FEWEST_BLOCKS:
-        yield f"too few blocks: {count}, at least {FEWEST_BLOCKS} needed; give it more time"
+        enough = units.typed_duration(_enough_s(samples))
+        yield f"too few blocks: {count}, at least {FEWEST_BLOCKS} needed, for which --time {enough} may do"
     elif (found := half_width(samples)) > asked:
         width = math.ceil(found * 1000 - 1e-9) / 1000  # upwards: '2.0%, 2.0% asked' would puzzle
         yield f"the blocks' medians lie within +-{units.percent(width)}, {units.percent(asked)} asked"
         yield from _disturbances(samples)
     if (share := contention(samples)) is not None and share > _CONTENDED:
         yield f"contention: {units.percent(share)} of the sampling time went by waiting for a core"
+
+
+def _enough_s(samples: Samples) -> float:
+    """Return for how long to measure so that eight blocks as long as these bursts fit."""
+    burst_s = math.fsum(burst.wall_s for burst in samples.bursts) / len(samples.bursts)
+    return max(2 * samples.plan.time_s, _SPARE * BLOCKS * burst_s)
 
 
 def _disturbances(samples: Samples) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from archcost import errors
 from archcost.errors import InputError, Mistake, TargetError
+from archcost.units import counted_words
 
 DTYPES: Final = ("float32", "bfloat16", "float16", "float64")
 
@@ -73,13 +74,59 @@ class Conditions:
     """What a measurement found the machine set to; None where the system does not say.
 
     affinity: the CPUs the process may use; governor: of the clock frequency; quota_cores: what the container may use;
-    load: processes that wanted to run in the minute before.
+    load: processes that wanted to run in the minute before; tf32_products, tf32_convolutions: of an NVIDIA GPU, whether
+    torch may run those of float32 in TensorFloat-32.
     """
 
     affinity: tuple[int, ...] | None = None
     governor: str | None = None
     quota_cores: float | None = None
     load: float | None = None
+    tf32_products: bool | None = None
+    tf32_convolutions: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where and how a network runs; threads: None where none were asked for and the target's own are not known."""
+
+    target: str
+    runtime: str
+    batch: int
+    dtype: str
+    threads: int | None
+    cold_cache: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Each of it in words, '' where there is nothing to say."""
+        threads = "" if self.threads is None else counted_words(self.threads, "thread")
+        cold = "caches emptied" if self.cold_cache else ""
+        return f"{self.target}/{self.runtime}", f"batch {self.batch}", self.dtype, threads, cold
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, self.parts))
+
+
+def way(target: str, runtime: str, plan: Plan) -> Way:
+    """Return the way in which a plan is measured."""
+    return Way(target, runtime, plan.batch, plan.dtype, plan.threads, plan.cold_cache)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A measurement that was asked for and has no samples, and why."""
+
+    way: Way
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.way}: {self.reason}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the row as JSON holds it."""
+        known = asdict(self.way)
+        return {key: known[key] for key in ("target", "runtime", "batch", "dtype", "threads")} | {"reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +177,11 @@ class Samples:
         if wrong or not self.samples_s:
             given = f"a sample of {wrong[0]} s" if wrong else "no sample"
             raise TargetError(f"target '{self.origin.target}' gave {given}: its clock is too coarse or was set back")
+
+    @property
+    def way(self) -> Way:
+        """Where and how they were taken."""
+        return way(self.origin.target, self.origin.runtime, self.plan)
 
     @property
     def samples_s(self) -> tuple[float, ...]:

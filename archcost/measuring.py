@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from archcost import runtimes, targets
 from archcost.cost import BYTES, count, peak_bytes
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.latency import summarise
-from archcost.measured import Plan, Samples
+from archcost.measured import Failure, Plan, Samples, Way, way
 from archcost.paired import ratio
 from archcost.read import Model
 from archcost.recipe import Recipe
@@ -22,7 +23,7 @@ from archcost.sparse import pairs
 from archcost.targets import Facts, Target
 from archcost.targets.exclusive import held
 from archcost.targets.machine import available_memory_bytes
-from archcost.units import counted_words, data_size, duration, percent
+from archcost.units import data_size, duration, percent
 
 if TYPE_CHECKING:
     from archcost.counting import Module
@@ -40,7 +41,7 @@ def silent(_: str) -> AbstractContextManager[object]:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to find out about a network: each combination of the tuples is one latency.
+    """What to find out about a network: each combination of the tuples is one latency, also where it stands twice.
 
     No `dtypes`: the network's own, float32 for one of a family; no `threads`: the target's physical cores.
     """
@@ -60,7 +61,8 @@ class Request:
         """Return how to measure, one plan for each combination; raises InputError for values that cannot be."""
         each = itertools.product(self.batches, self.dtypes or (own_dtype,), self.threads or (default_threads,))
         return tuple(
-            Plan(batch, dtype, n, self.precision, self.time_s, cold_cache=self.cold_cache) for batch, dtype, n in each
+            Plan(batch, dtype, n, self.precision, self.time_s, cold_cache=self.cold_cache)
+            for batch, dtype, n in dict.fromkeys(each)
         )
 
     def settings(self, own_dtype: str = "float32") -> tuple[tuple[int, str], ...]:
@@ -78,7 +80,7 @@ class Subject(NamedTuple):
 
 
 def of_net(graph: Graph, net: Net) -> Subject:
-    """Return how a built network is measured, and one step of a recurrent one, behind a step that was before."""
+    """Return how a built network is measured, and one step of several of a recurrent one, behind a step before."""
     from archcost.nets import Stepping, example  # loads torch
 
     def step(plan: Plan) -> Source:
@@ -89,7 +91,7 @@ def of_net(graph: Graph, net: Net) -> Subject:
         lambda plan: Source(net, (example(graph, plan.batch, seed=plan.seed),), graph=graph),
         lambda plan: peak_bytes(graph, plan.batch, BYTES[plan.dtype]),
     )
-    return whole if graph.steps is None else whole._replace(step=whole._replace(source=step))
+    return whole if graph.steps in (None, 1) else whole._replace(step=whole._replace(source=step))
 
 
 def of_module(module: Module, own_dtype: str) -> Subject:
@@ -111,6 +113,11 @@ class Place:
     facts: Facts | None
     why_not: str = ""
 
+    @property
+    def here(self) -> bool:
+        """Whether it was reached and can be measured on."""
+        return self.facts is not None and not self.why_not
+
     def plans(self, request: Request, own_dtype: str) -> tuple[Plan, ...]:
         """Return the plans for this target, whose threads are its own where none are asked for."""
         return request.plans(own_dtype, self.facts.threads if self.facts else 1)
@@ -124,7 +131,7 @@ def places(request: Request) -> tuple[Place, ...]:
     request.plans()
     for runtime in request.runtimes:
         runtimes.check(runtime)
-    found = [targets.find(name) for name in request.targets]
+    found = [targets.find(name) for name in dict.fromkeys(request.targets)]
     if not (request.latency or request.threads):
         return ()  # nothing is measured: the machine need not be looked at, which takes as long as a count
     return tuple(_place(target, request) for target in found)
@@ -145,7 +152,7 @@ class Measured(NamedTuple):
     """The samples of one way to measure, in the order of the subjects, or why there are none."""
 
     samples: tuple[Samples, ...]
-    failure: str = ""
+    failure: Failure | None = None
 
 
 def all_measured(
@@ -154,21 +161,23 @@ def all_measured(
     where: Sequence[Place],
     progress: Progress,
     *,
-    only: Collection[str] | None = None,
+    only: Collection[Way] | None = None,
 ) -> tuple[Measured, ...]:
     """Return what every combination of target, runtime and plan gave; several subjects take turns in each.
 
-    only: the ways, as `way` names them, that are wanted.
+    only: the ways that are wanted.
     """
     found = []
-    for place, runtime in itertools.product(where, request.runtimes):
+    for place, runtime in itertools.product(where, dict.fromkeys(request.runtimes)):
         for plan in place.plans(request, subjects[0].own_dtype):
-            if only is not None and way(place.target.name, runtime, plan) not in only:
+            asked = way(place.target.name, runtime, plan)
+            if only is not None and asked not in only:
                 continue
             try:
                 found.append(Measured(measured(subjects, place, runtime, plan, progress)))
             except TargetError as error:
-                found.append(Measured((), f"{way(place.target.name, runtime, plan)}: {error}"))
+                known = asked if place.here or request.threads else replace(asked, threads=None)
+                found.append(Measured((), Failure(known, str(error))))
     return tuple(found)
 
 
@@ -176,29 +185,26 @@ def measured(
     subjects: Sequence[Subject], place: Place, runtime: str, plan: Plan, progress: Progress
 ) -> tuple[Samples, ...]:
     """Return the raw seconds of subjects that take turns; raises TargetError where they do not fit or cannot run."""
+    target, found = place.target, runtimes.find(runtime)
+    if target.gpu and found.processors_only:  # said first: no GPU would help
+        raise TargetError(runtimes.PROCESSORS_ONLY)
     if place.facts is None or place.why_not:
         raise TargetError(place.why_not)
-    what, target = f"measuring on {way(place.target.name, runtime, plan)}", place.target
+    what = f"measuring on {way(target.name, runtime, plan)}"
     # on the processor from now, not from when the target was described: what was built since is in memory
     free = available_memory_bytes() if place.facts.memory_bytes and target.lock == "cpu" else place.facts.memory_bytes
     needed = sum(subject.needed_bytes(plan) for subject in subjects)
     if free is not None and needed > free:
         raise TargetError(f"needs {data_size(needed)} of memory, {data_size(free)} are free")
     sources = [subject.source(plan) for subject in subjects]
-    waiting = partial(progress, f"waiting: another process measures on {target.name}")
+    waiting = partial(_waiting, target.name, progress)
     with held(target.lock, waiting) if target.lock else nullcontext(), progress(what):
-        return target.measure(sources, runtimes.find(runtime), plan)
+        return target.measure(sources, found, plan)
 
 
-def way(target: str, runtime: str, plan: Plan) -> str:
-    """Return where and how is measured, in words."""
-    cold = ", caches emptied" if plan.cold_cache else ""
-    return f"{target}/{runtime}, batch {plan.batch}, {plan.dtype}, {counted_words(plan.threads, 'thread')}{cold}"
-
-
-def named(samples: Samples) -> str:
-    """Return where and how samples were taken, in words."""
-    return way(samples.origin.target, samples.origin.runtime, samples.plan)
+def _waiting(target: str, progress: Progress, holder: int | None) -> AbstractContextManager[object]:
+    who = "another thread" if holder == os.getpid() else f"process {holder}" if holder else "another process"
+    return progress(f"waiting: {who} measures on {target}")
 
 
 def built(model: Model, progress: Progress) -> Net:

@@ -16,7 +16,7 @@ from archcost.account import Account, Layer, Trained, account
 from archcost.cost import count
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.latency import Latency, summarise
-from archcost.measured import Samples
+from archcost.measured import Failure, Samples
 from archcost.measuring import Measured, Place, Progress, Request, Subject, silent
 from archcost.read import Model, Reference, read
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from archcost.witness import Witness
 
 SCHEMA: Final = 1
+NOT_STABLE: Final = ": not stable: "
+"""Stands in every warning about a latency that is not to be trusted: the latency's row says the same."""
 
 
 class Column(NamedTuple):
@@ -48,7 +50,7 @@ class Profile:
 
     `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `agree`: whether
     all witnesses count the same, None where there are none, or one could not count at all; `differences`: where they
-    count otherwise. `failures`: targets and runtimes that could not measure. `streaming`: of a recurrent network, one
+    count otherwise. `failures`: what could not be measured. `streaming`: of a recurrent network, one
     step with the state carried, by turns with the whole sequence.
     """
 
@@ -58,7 +60,7 @@ class Profile:
     agree: bool | None
     differences: tuple[str, ...]
     samples: tuple[Samples, ...]
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
     streaming: tuple[Samples, ...] = ()
 
@@ -143,6 +145,11 @@ class Profile:
         """The statistics of every measurement."""
         return tuple(summarise(samples) for samples in self.samples)
 
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Why the training step was not counted, where it was not."""
+        return (f"training is not counted: {why}",) if (why := self.account.trained.why) else ()
+
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it (schema 1)."""
         model = self.model
@@ -150,7 +157,7 @@ class Profile:
         return {
             "archcost": __version__,
             "schema": SCHEMA,
-            "warnings": [*self.warnings, *self._untrained(), *self.differences, *self.failures],
+            "warnings": [*self.warnings, *self.untrained, *self.differences, *map(str, self.failures)],
             "model": {
                 "name": model.name,
                 "family": model.family,
@@ -172,22 +179,21 @@ class Profile:
             "agree": self.agree,
             "layers": [self._layer(layer) for layer in self.layers],
             "columns": [column._asdict() for column in self.columns],
-            "latencies": _rows(self.samples),
-            "streaming": _rows(self.streaming),
+            "latencies": rows(self.samples),
+            "streaming": rows(self.streaming),
+            "failures": [failure.to_dict() for failure in self.failures],
             "parameters": weights,
             "coverage": self.coverage,
             "training": None if self.account.training is None else self.account.training.to_dict(),
             "memory": [each.memory() for each in self.accounts],
         }
 
-    def _untrained(self) -> list[str]:
-        return [f"training is not counted: {why}"] if (why := self.account.trained.why) else []
-
     def _layer(self, layer: Layer) -> dict[str, object]:
         return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
 
 
-def _rows(measurements: tuple[Samples, ...]) -> list[dict[str, object]]:
+def rows(measurements: tuple[Samples, ...]) -> list[dict[str, object]]:
+    """Return the statistics of measurements, each with its raw samples, as JSON holds them."""
     return [{**summarise(samples).to_dict(), "raw": samples.to_dict()} for samples in measurements]
 
 
@@ -235,7 +241,7 @@ def profile(
     )
     found = profiled(_named(source, inputs, request, allow_code), request)
     if found.failures and not found.samples:
-        raise TargetError("\n".join(found.failures))
+        raise TargetError("\n".join(map(str, found.failures)))
     return found
 
 
@@ -294,7 +300,7 @@ def _streamed(
     To another machine only whole networks travel.
     """
     assert subject.step is not None  # the caller looked
-    ways = {measuring.named(samples) for samples in found.samples}
+    ways = {samples.way for samples in found.samples}
     here = [place for place in where if place.target.local]
     runs = measuring.all_measured((subject.step,), request, here, progress, only=ways)
     steps = tuple(run.samples[0] for run in runs if run.samples)
@@ -350,4 +356,4 @@ def _of_module(given: Given, request: Request, progress: Progress) -> tuple[Prof
 
 
 def _unstable(samples: tuple[Samples, ...]) -> list[str]:
-    return [f"{measuring.named(s)}: not stable: {why}" for s in samples if (why := summarise(s).why)]
+    return [f"{each.way}{NOT_STABLE}{why}" for each in samples if (why := summarise(each).why)]

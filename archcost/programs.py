@@ -27,6 +27,7 @@ from archcost.recipe import Recipe
 from archcost.runtimes.agreement import agree
 from archcost.runtimes.exported import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.targets.machine import available_memory_bytes
+from archcost.trained import Trained
 from archcost.units import data_size, grouped
 
 Run: TypeAlias = Callable[[Any], object]
@@ -56,7 +57,7 @@ class Program:
         return found(self.module(*call.args, **call.kwargs))
 
 
-def save_pt2(source: Model | Reference, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
+def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write what torch.export.load reads, run it again, and say what the file holds.
 
     Raises InputError where memory is short, TargetError where it computes something else than the network.
@@ -73,15 +74,16 @@ def save_pt2(source: Model | Reference, path: Path, seed: int, batch: int | None
     return _said(program, f"torch.export.load {share}")
 
 
-def save_onnx(source: Model | Reference, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
+def save_onnx(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write one ONNX file, run it with ONNX Runtime, and say what it holds.
 
     Raises InputError where the extra is not installed, memory is short or the weights are too many, TargetError where
     it computes something else than the network.
     """
     runtime = _runtime()
-    if isinstance(source, Model):
-        _refuse_giants(source.cost.weights_bytes(BYTES["float32"]))
+    if isinstance(source, Model | Trained):
+        model = source if isinstance(source, Model) else source.model
+        _refuse_giants(model.cost.weights_bytes(BYTES["float32"]))
     program = _prepared(source, seed, batch)
     _refuse_giants(weights_bytes(program.module))
     with quiet("torch.onnx cannot export"):
@@ -107,25 +109,28 @@ def _runtime() -> ModuleType:
         raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install 'archcost[onnx]'") from None
 
 
-def _prepared(source: Model | Reference, seed: int, batch: int | None) -> Program:
+def _prepared(source: Model | Reference | Trained, seed: int, batch: int | None) -> Program:
     batches = _OPEN if batch is None else (batch,)
-    if isinstance(source, Model):
+    if isinstance(source, Model | Trained):
         return _of_model(source, seed, batches)
     return _of_code(source, seed, batches)
 
 
-def _of_model(model: Model, seed: int, batches: tuple[int, ...]) -> Program:
+def _of_model(source: Model | Trained, seed: int, batches: tuple[int, ...]) -> Program:
     """Return the network as inference runs it, with seeded inputs of every batch size that is tried."""
+    model = source if isinstance(source, Model) else source.model
     size = BYTES["float32"]
     needed = peak_bytes(model.graph, max(batches), size) + 2 * model.cost.weights_bytes(size)
     free = available_memory_bytes()
     if free is not None and needed > free:
         raise InputError(f"too large to export: needs {data_size(needed)}; this machine has {data_size(free)} free")
-    net = build(model.graph, Recipe(model.recipe.init), seed=seed)
+    net = build(model.graph, Recipe(model.recipe.init), seed=seed) if isinstance(source, Model) else source.net()
+    how = f"untrained, seed {seed}" if isinstance(source, Model) else source.words
     calls = [Call(net, (example(model.graph, b, seed=seed + b),)) for b in batches]
-    facts = {"name": model.name, "digest": model.digest, "weights": f"untrained, seed {seed}"}
+    facts = {"name": model.name, "digest": model.digest, "weights": how}
     unrolled = f"the recurrence is unrolled: {grouped(model.steps)} steps, no other length" if model.steps else ""
-    notes = tuple(filter(None, (unrolled, f"weights as initialised with seed {seed}: not trained")))
+    untrained = f"weights as initialised with seed {seed}: not trained"
+    notes = tuple(filter(None, (unrolled, untrained if isinstance(source, Model) else f"weights {how}")))
     return Program(net, calls, len(batches) > 1, facts, notes)
 
 

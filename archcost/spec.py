@@ -62,7 +62,7 @@ def shown(value: object) -> str:
     """Return a given value as messages show it."""
     match value:
         case None:
-            return "nothing"
+            return "null"
         case bool():
             return "true" if value else "false"
         case str():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -51,6 +52,13 @@ def duration(value_s: float) -> str:
     return f"{_three_digits(value_s / 1e-9)} ns" if value_s else "0 s"
 
 
+def typed_duration(value_s: float) -> str:
+    """Return a number of seconds as options take it, two digits of it and rounded up: 836.5 -> '840s'."""
+    step = 10.0 ** (math.floor(math.log10(value_s)) - 1)
+    rounded = math.ceil(value_s / step * (1 - 1e-9)) * step
+    return f"{rounded:.0f}s" if step >= 1 else f"{rounded:.9f}".rstrip("0").rstrip(".") + "s"
+
+
 def grouped(value: int) -> str:
     """Return an exact integer with its digits in groups of three: 25557032 -> '25,557,032'."""
     return f"{value:,}"
@@ -70,7 +78,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds that `10s`, `500 ms`, `1.5m`, `2h` or a bare number mean; raises ValueError otherwise."""
     match = _DURATION.fullmatch(text.strip())
     if match is None or not float(match[1]) > 0:
-        raise ValueError(f"given '{text}'; allowed: a time such as 10s, 500ms or 2m")
+        raise ValueError(f"given '{text}'; allowed: a time above 0, such as 10s, 500ms or 2m")
     return float(match[1]) * _IN_SECONDS[match[2] or "s"]
 
 

@@ -11,13 +11,16 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from commands import run
 
-from archcost import cli, measuring, profiling
+from archcost import measuring, profiling, targets
 from archcost.cli.progress import progress
+from archcost.targets import fake
 
 SMALL = "family: fractal\ninput: [3, 8, 8]\nclasses: 4\ncolumns: 2\nwidths: [4, 8]\n"
 COUNT = ("--no-latency", "--no-witness")
@@ -43,15 +46,6 @@ class Tags(HTMLParser):
         """Note an element."""
         self.names.add(tag)
         self.attributes.update(name for name, _ in attrs)
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of a command."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
 
 
 def archcost(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
@@ -100,12 +94,43 @@ def test_csv_has_a_row_per_node(capsys: pytest.CaptureFixture[str], small: str) 
     assert macs == sum(int(row["macs"]) for row in rows)
 
 
+CSV = ("--no-witness", "--format", "csv")
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ((), ""),
+        (("--batch", "4", "--dtype", "float16"), ""),
+        (("--no-latency", "--time", "1s"), ""),
+        (
+            ("--target", "fake", "--target", "cpu", "--time", "1s"),
+            "note: --format csv is the table of layers: nothing is measured, --target and --time not used\n",
+        ),
+    ],
+)
+def test_csv_is_not_measured_for(
+    capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], note: str
+) -> None:
+    """No latency is in a CSV, so none is measured, which is said where an option asks for one."""
+    monkeypatch.setattr(measuring, "measured", lambda *_: pytest.fail("measured"))
+    assert (0, note) == run(capsys, "profile", small, *CSV, *options)[::2]
+
+
+def test_csv_beside_a_page_is_measured_for(capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path) -> None:
+    """The page holds latencies, whatever is printed."""
+    page = tmp_path / "page.html"
+    assert (0, "") == run(capsys, "profile", small, *CSV, "--target", "fake", "--html", str(page))[::2]
+    assert "<h2>Latency</h2>" in page.read_text("utf-8")
+
+
 def test_markdown_is_a_table(capsys: pytest.CaptureFixture[str], small: str) -> None:
     """Markdown holds the totals, the groups and the latencies as tables."""
     out = run(capsys, "profile", small, "--target", "fake", "--format", "markdown")[1]
     assert "| parameters | " in out
     assert "| block1 | " in out
     assert "| fake | eager | 1 | float32 |" in out
+    assert "| median | blocks | stable |" in out
 
 
 def test_standard_input_is_read(small: str) -> None:
@@ -135,7 +160,11 @@ def test_overrides_apply_in_order(capsys: pytest.CaptureFixture[str], small: str
         (("profile", "resnet-20", "--runtime", "tpu"), "unknown runtime 'tpu'"),
         (("profile", "resnet-20", "--batch", "0"), "batch: given 0"),
         (("profile", "resnet-20", "--batch", "x"), "batch: given x; allowed: an integer of at least 1"),
-        (("profile", "resnet-20", "--time", "never"), "allowed: a time such as 10s"),
+        (("profile", "resnet-20", "--time", "never"), "allowed: a time above 0, such as 10s"),
+        (("profile", "resnet-20", "--time", "-1s"), "given '-1s'; allowed: a time above 0"),
+        (("profile", "resnet-20", "--html", ""), "given ''; allowed: the name of a file"),
+        (("profile", "resnet-20", "--html", "-"), "given '-'; allowed: the name of a file"),
+        (("profile", "RESNET-20"), "(did you mean 'resnet-20'?)"),
         (("profile", "resnet-20", "--precision", "200%"), "allowed: a share such as 2%"),
         (("profile",), "Missing argument 'MODEL'"),
         (("profil",), "Did you mean 'profile'?"),
@@ -241,6 +270,58 @@ def test_a_closed_pipe_is_silent() -> None:
     command = f"{sys.executable} -m archcost profile resnet-50 --no-latency --no-witness --json | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
     assert (b"{", b"") == (done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("command", ["example", "targets", "profile resnet-50 --format csv --no-witness"])
+def test_a_pipe_that_closes_between_lines_is_silent(command: str) -> None:
+    """Also where more is printed after the reader went away: nothing is said, and the exit code is 0."""
+    piped = f"(sleep 0.1; exec {sys.executable} -m archcost {command}) | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, timeout=60, check=False)
+    assert (b"0\n", b"") == (done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("job", [b"", b"garbage\n", b"\xff\x00", b"{}"])
+def test_the_far_side_answers_whatever_it_is_given(job: bytes) -> None:
+    """What is no job gets an answer that says so, one line of JSON, and an answer is exit code 0."""
+    done = archcost("measure", "-", input=job)
+    assert (0, b"", 1) == (done.returncode, done.stderr, done.stdout.count(b"\n"))
+    assert done.stdout.endswith(b"\n")
+    assert "input" == json.loads(done.stdout)["answer"]["kind"]
+
+
+def test_doubts_are_told_once_below_the_rows(
+    capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of rows with the same doubt it stands once, in tables and Markdown, and what is best is not said for sure."""
+    measure = partial(fake.measure, scripts=[fake.Script(waiting=0.2)])
+    monkeypatch.setattr(measuring.targets, "find", lambda name: targets.Target("fake", "", fake.describe, measure))
+    asked = ("--target", "fake", "--batch", "1..4")
+    told = [
+        " ".join(run(capsys, *command, *asked, "--format", form)[1].split())
+        for command in (("profile", small, "--no-witness"), ("compare", small, small))
+        for form in ("table", "markdown")
+    ]
+    assert [1] * 4 == [words.count("not stable, all: contention: 20.0% of the sampling time") for words in told]
+    assert [1] * 4 == [words.count("contention") for words in told]
+    assert "at batch 4; not sure, some rows are not stable" in told[0]
+
+
+def test_every_failure_is_said_by_archcost(capsys: pytest.CaptureFixture[str], small: str) -> None:
+    """Each line on standard error begins with the program's name; the table tells a reason once."""
+    asked = ("--target", "mps", "--batch", "1", "--batch", "8", "--no-witness")
+    code, out, err = run(capsys, "profile", small, *asked)
+    if code == 0:
+        pytest.skip("this machine has an mps")
+    assert ["archcost: mps/eager, batch 1, float32: ", "archcost: mps/eager, batch 8, float32: "] == [
+        line.partition("Metal")[0] for line in err.splitlines()
+    ]
+    assert "failed mps/eager, batch 1, float32; batch 8: Metal (MPS) is there on macOS only" in " ".join(out.split())
+
+
+def test_a_large_batch_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """However long its numbers, the line of the memory is wrapped."""
+    out = run(capsys, "profile", "resnet-50", *COUNT, "--batch", "1000000000")[1]
+    assert 80 >= max(len(line) for line in out.splitlines())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from commands import run
 
 from archcost import cli, measuring, runtimes, targets
 from archcost.cli.check import check
@@ -43,15 +44,6 @@ def _registered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def budget(text: str) -> None:
     """Write the budget."""
     Path("budget.yaml").write_text(text, "utf-8")
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of a command."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
 
 
 def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import run
 
 import archcost
-from archcost import cli, codec, exporting, programs
+from archcost import codec, exporting, programs
 
 SMALL = "family: nin\ninput: [3, 8, 8]\nclasses: 4\nlayers: [{kernel: 3, widths: [6, 4]}]\n"
 
@@ -24,22 +25,13 @@ def small(tmp_path: Path) -> str:
     return str(path)
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of `archcost export`."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(["export", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
-
-
 def test_texts_are_printed_or_written(capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path) -> None:
     """json and yaml go to standard output, with -o the same text into the file and nothing to the terminal."""
     for to in ("json", "yaml"):
-        code, out, err = run(capsys, small, "--to", to)
+        code, out, err = run(capsys, "export", small, "--to", to)
         assert (0, "") == (code, err)
         path = tmp_path / f"small.{to}"
-        assert (0, "", "") == run(capsys, small, "--to", to, "-o", str(path))
+        assert (0, "", "") == run(capsys, "export", small, "--to", to, "-o", str(path))
         assert out == path.read_text("utf-8")
 
 
@@ -48,15 +40,15 @@ def test_yaml_can_be_profiled_and_json_decoded(capsys: pytest.CaptureFixture[str
     change = ("--set", "layers.0.widths=[5, 4]")
     expected = archcost.load(small, [change[1]]).digest
     path = tmp_path / "again.yaml"
-    path.write_text(run(capsys, small, *change, "--to", "yaml")[1], "utf-8")
-    value = json.loads(run(capsys, small, *change, "--to", "json")[1])
+    path.write_text(run(capsys, "export", small, *change, "--to", "yaml")[1], "utf-8")
+    value = json.loads(run(capsys, "export", small, *change, "--to", "json")[1])
     assert (expected, expected) == (archcost.load(path).digest, codec.digest(codec.decode(value["graph"])))
 
 
 def test_pt2_is_written_and_described(capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path) -> None:
     """Input, untrained weights and the comparison are said on standard output; only the file is there."""
     path = tmp_path / "small.pt2"
-    code, out, _ = run(capsys, small, "--to", "pt2", "-o", str(path), "--seed", "3", "--batch", "2")
+    code, out, _ = run(capsys, "export", small, "--to", "pt2", "-o", str(path), "--seed", "3", "--batch", "2")
     assert 0 == code
     for text in (
         "input (2, 3, 8, 8), float32",
@@ -70,7 +62,7 @@ def test_pt2_is_written_and_described(capsys: pytest.CaptureFixture[str], small:
 def test_sequences_are_said_to_be_unrolled(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A recurrent network's file takes the counted number of steps; the output tells."""
     tiny = ("--set", "hidden=4", "--set", "input={steps: 3, vocab: 7}")
-    out = run(capsys, "hornn-3", *tiny, "--to", "pt2", "-o", str(tmp_path / "net.pt2"))[1]
+    out = run(capsys, "export", "hornn-3", *tiny, "--to", "pt2", "-o", str(tmp_path / "net.pt2"))[1]
     assert "input (batch, 3), int64; any batch" in out
     assert "unrolled: 3 steps, no other length" in out
 
@@ -103,7 +95,7 @@ def test_mistakes_are_one_message_and_exit_2(
 ) -> None:
     """What a user got wrong is said on standard error, without a traceback; nothing is written."""
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, *arguments)
+    code, out, err = run(capsys, "export", *arguments)
     assert (2, "") == (code, out)
     assert message in err
     assert "Traceback" not in err
@@ -115,7 +107,7 @@ def test_a_missing_package_is_exit_2_and_names_the_extra(
 ) -> None:
     """Without ONNX Runtime the message is what to install."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    code, out, err = run(capsys, small, "--to", "onnx", "-o", str(tmp_path / "small.onnx"))
+    code, out, err = run(capsys, "export", small, "--to", "onnx", "-o", str(tmp_path / "small.onnx"))
     assert (2, "") == (code, out)
     assert "pip install 'archcost[onnx]'" in err
     assert [tmp_path / "models"] == list(tmp_path.iterdir())
@@ -126,7 +118,7 @@ def test_a_failed_check_is_exit_3_and_leaves_no_file(
 ) -> None:
     """A file that computes something else is not kept."""
     monkeypatch.setattr(programs, "PT2_TOLERANCE", -1.0)
-    code, out, err = run(capsys, small, "--to", "pt2", "-o", str(tmp_path / "small.pt2"))
+    code, out, err = run(capsys, "export", small, "--to", "pt2", "-o", str(tmp_path / "small.pt2"))
     assert (3, "", True) == (code, out, "differs by" in err)
     assert [tmp_path / "models"] == list(tmp_path.iterdir())
 
@@ -140,7 +132,7 @@ def test_interrupted_leaves_no_file(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(programs, "compared", interrupted)
-    assert 130 == run(capsys, small, "--to", "pt2", "-o", str(tmp_path / "small.pt2"))[0]
+    assert 130 == run(capsys, "export", small, "--to", "pt2", "-o", str(tmp_path / "small.pt2"))[0]
     assert [tmp_path / "models"] == list(tmp_path.iterdir())
 
 
@@ -178,6 +170,6 @@ def test_texts_load_no_torch(to: str) -> None:
 
 def test_help_says_that_weights_are_untrained(capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody takes the file for a trained network."""
-    words = " ".join(run(capsys, "--help")[1].split())
+    words = " ".join(run(capsys, "export", "--help")[1].split())
     assert "weights as initialised, not trained" in words
     assert "pip install 'archcost[onnx]'" in words

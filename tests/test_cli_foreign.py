@@ -9,9 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from commands import run
 
 import archcost
-from archcost import cli, document, read
+from archcost import document, read
 from archcost.errors import InputError
 from archcost.foreign import Argument
 
@@ -71,15 +72,6 @@ def hostile(tmp_path: Path, ran: Path) -> dict[str, str]:
         paths[name] = str(path)
     (tmp_path / "budget.yaml").write_text(BUDGET, "utf-8")
     return paths | {"budget": str(tmp_path / "budget.yaml"), "away": str(away), "out": str(tmp_path / "out")}
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of a command."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
 
 
 # ---- consent

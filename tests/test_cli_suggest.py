@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from commands import run
 
 import archcost
 from archcost import cli, examples, suggesting, targets
@@ -59,18 +60,9 @@ def invented(monkeypatch: pytest.MonkeyPatch) -> Invented:
     return make
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of the command."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(("suggest", *arguments))
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
-
-
 def parsed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     """Return the one JSON document the command prints."""
-    code, out, _ = run(capsys, *arguments, "--json")
+    code, out, _ = run(capsys, "suggest", *arguments, "--json")
     assert code == 0
     return json.loads(out)
 
@@ -82,7 +74,7 @@ def size(source: Source) -> int:
 
 def test_the_table_has_exact_counts_and_says_what_it_cannot_know(capsys: pytest.CaptureFixture[str]) -> None:
     """The original and each change stand with exact counts, most MACs saved first, with reasons and the caveat."""
-    code, out, err = run(capsys, "resnet-50", COUNT, "--top", "2")
+    code, out, err = run(capsys, "suggest", "resnet-50", COUNT, "--top", "2")
     assert (0, "") == (code, err)
     assert "25,557,032 parameters, 4,089,184,256 MACs" in out
     rows = [line.split("  ") for line in out.splitlines() if line.startswith(("  1  ", "  2  "))]
@@ -96,7 +88,7 @@ def test_the_table_has_exact_counts_and_says_what_it_cannot_know(capsys: pytest.
 @pytest.mark.parametrize("name", examples.names())
 def test_every_shipped_network_fits_80_columns(capsys: pytest.CaptureFixture[str], name: str) -> None:
     """All changes of each shipped network keep to 80 columns, no title is cut."""
-    code, out, _ = run(capsys, name, COUNT, "--top", "99")
+    code, out, _ = run(capsys, "suggest", name, COUNT, "--top", "99")
     assert (0, True) == (code, max(len(line) for line in out.splitlines()) <= 80)
     assert all(s.change.title in out for s in suggestions(archcost.load(name)))
 
@@ -129,7 +121,7 @@ def test_overrides_come_first(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_csv_has_a_row_per_change(capsys: pytest.CaptureFixture[str], small: str) -> None:
     """The same numbers stand in the CSV; what was not measured is empty."""
-    code, out, _ = run(capsys, small, COUNT, "--format", "csv")
+    code, out, _ = run(capsys, "suggest", small, COUNT, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     found = suggestions(archcost.load(small))
     assert (0, len(found)) == (code, len(rows))
@@ -139,7 +131,7 @@ def test_csv_has_a_row_per_change(capsys: pytest.CaptureFixture[str], small: str
 
 def test_markdown_is_a_table(capsys: pytest.CaptureFixture[str], small: str) -> None:
     """Markdown holds a row per change."""
-    out = run(capsys, small, COUNT, "--format", "markdown")[1]
+    out = run(capsys, "suggest", small, COUNT, "--format", "markdown")[1]
     assert "| number | title | why | overrides |" in out
     assert 2 + len(suggestions(archcost.load(small))) == out.count("\n")
 
@@ -170,13 +162,13 @@ def test_what_is_faster_slower_or_the_same_is_told(capsys: pytest.CaptureFixture
 
     invented(measure)
     asked = ("hornn-3", "--target", "invented", "--time", "20s")
-    _, out, err = run(capsys, *asked, "--format", "csv")
+    _, out, err = run(capsys, "suggest", *asked, "--format", "csv")
     words = {row["title"]: row["measured"] for row in csv.DictReader(io.StringIO(out))}
     assert ("slower", "faster") == (words.pop("hidden 200, not 400"), words.pop("order 2, not 3"))
     assert {"no detectable difference"} == set(words.values())
     note = "change 1: 52.7% of the MACs saved, yet 2.00 times the latency: fewer MACs are not always faster"
     assert f"warning: {note}" in err.splitlines()
-    code, out, _ = run(capsys, *asked)
+    code, out, _ = run(capsys, "suggest", *asked)
     assert (0, True) == (code, note in " ".join(out.split()))
     assert "Measured by turns, invented/eager, batch 1, float32, " in out
     assert "2.00  slower\n" in out
@@ -190,7 +182,7 @@ def test_latencies_are_in_json_and_csv(capsys: pytest.CaptureFixture[str], small
     low, high = latency["ratio_interval"]
     assert low <= latency["ratio"] <= high
     assert latency["differ"] is (not low <= 1 <= high)
-    rows = list(csv.DictReader(io.StringIO(run(capsys, small, "--target", "fake", "--format", "csv")[1])))
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "suggest", small, "--target", "fake", "--format", "csv")[1])))
     assert all(0.9 < float(row["ratio"]) < 1.1 and row["measured"] for row in rows)
 
 
@@ -208,7 +200,7 @@ def test_a_change_that_cannot_be_measured_is_exit_3(
         return fake.measure(sources, runtime, plan)
 
     invented(measure)
-    code, out, err = run(capsys, small, "--target", "invented")
+    code, out, err = run(capsys, "suggest", small, "--target", "invented")
     assert (3, True) == (code, "Measured by turns" in out)
     assert "archcost: change 1: no power" in err
 
@@ -217,7 +209,7 @@ def test_a_change_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     """--apply writes the network whose counts were listed under that number; the file's name is its name."""
     path = tmp_path / "lean.yaml"
     second = suggestions(archcost.load("nin-cifar10"))[1]
-    code, out, _ = run(capsys, "nin-cifar10", "--apply", "2", "-o", str(path))
+    code, out, _ = run(capsys, "suggest", "nin-cifar10", "--apply", "2", "-o", str(path))
     written = archcost.load(path)
     assert (0, True) == (code, "Wrote" in out)
     assert (second.digest, "lean") == (written.digest, written.name)
@@ -237,10 +229,10 @@ def test_a_hostile_name_stays_text(capsys: pytest.CaptureFixture[str], small: st
     """Neither the terminal nor the comment in the written file is acted on by a network's name."""
     Path(small).write_text(SMALL + 'name: "a\\x1b[2J\\u202e\\nwidths: [1]\\uFFFE#"\n', "utf-8")
     for form in ("table", "json", "csv", "markdown"):
-        out = run(capsys, small, COUNT, "--format", form)[1]
+        out = run(capsys, "suggest", small, COUNT, "--format", form)[1]
         assert not {"\x1b", "\u202e"} & set(out)
     path = tmp_path / "lean.yaml"
-    assert run(capsys, small, "--apply", "1", "-o", str(path))[0] == 0
+    assert run(capsys, "suggest", small, "--apply", "1", "-o", str(path))[0] == 0
     assert suggestions(archcost.load(small))[0].digest == archcost.load(path).digest
 
 
@@ -248,10 +240,10 @@ def test_nothing_to_save_is_said(capsys: pytest.CaptureFixture[str], tmp_path: P
     """A network without suggestions is no mistake: a sentence says so, the JSON has an empty list."""
     path = tmp_path / "least.yaml"
     path.write_text(LEAST, "utf-8")
-    code, out, _ = run(capsys, str(path))
+    code, out, _ = run(capsys, "suggest", str(path))
     assert (0, True) == (code, "No single change" in out)
     assert ([], 0) == tuple(parsed(capsys, str(path))[key] for key in ("suggestions", "found"))
-    code, _, err = run(capsys, str(path), "--apply", "1", "-o", str(tmp_path / "x.yaml"))
+    code, _, err = run(capsys, "suggest", str(path), "--apply", "1", "-o", str(tmp_path / "x.yaml"))
     assert (2, True) == (code, "no change of this network saves" in err)
 
 
@@ -281,7 +273,7 @@ def test_mistakes_are_one_message_and_exit_2(
 ) -> None:
     """What a user got wrong is said on standard error, and no file is written."""
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, *arguments)
+    code, out, err = run(capsys, "suggest", *arguments)
     assert (2, "", True, False) == (code, out, message in err, "Traceback" in err)
     assert [] == list(tmp_path.iterdir())
 
@@ -291,7 +283,7 @@ def test_stages_that_were_left_out_are_told(capsys: pytest.CaptureFixture[str], 
     path = tmp_path / "deep.yaml"
     lists = f"depths: {[2] * 40}\nstrides: {[1] * 40}\nwidths: {[*range(20, 60)]}\n"
     path.write_text(f"family: bottleneck\ninput: [3, 4, 4]\nclasses: 2\n{lists}", "utf-8")
-    assert "8 stages or layers" in run(capsys, str(path), COUNT, "--json")[2]
+    assert "8 stages or layers" in run(capsys, "suggest", str(path), COUNT, "--json")[2]
 
 
 def test_counting_changes_is_light() -> None:

@@ -16,7 +16,7 @@ from archcost import profiling
 from archcost.account import Layer
 from archcost.comparing import TOTALS, Alone, Quantity, compare, timed
 from archcost.errors import InputError
-from archcost.measured import Samples
+from archcost.measured import Failure, Samples, Way
 from archcost.profiling import Profile
 
 
@@ -139,8 +139,12 @@ def test_latencies_are_paired_by_their_run() -> None:
 def test_failures_and_uncounted_operators_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """What limits a comparison is told with the network it is about."""
     monkeypatch.setattr(profiling.Profile, "uncounted", ({"op": "aten::strange", "calls": 2},))
-    told = replace(compare([A, B]), failures=("gpu: no power",)).warnings
-    assert "gpu: no power" in told
+    failure = Failure(Way("gpu", "eager", 8, "float32", None), "no power")
+    found = replace(compare([A, B]), failures=(failure,))
+    told = found.warnings
+    assert "gpu/eager, batch 8, float32: no power" in told
+    row = {"target": "gpu", "runtime": "eager", "batch": 8, "dtype": "float32", "threads": None, "reason": "no power"}
+    assert [row] == found.to_dict()["failures"]
     assert f"{A.model.name}: MACs are a lower bound, operators without a count: aten::strange" in told
 
 
@@ -148,7 +152,9 @@ def test_all_of_it_is_json() -> None:
     """The dictionary is JSON without NaN, has the promised keys, and refers to networks by position."""
     measured = [replace(found, samples=(noisy(0.001, bursts=5),)) for found in (A, B)]
     value = json.loads(json.dumps(compare(measured).to_dict(), allow_nan=False))
-    assert ["archcost", "schema", "warnings", "models", "comparisons"] == list(value)
+    assert ["archcost", "schema", "warnings", "models", "comparisons", "failures"] == list(value)
+    raw = [model["latencies"][0]["raw"] for model in value["models"]]
+    assert [5, 5] == [len(each["bursts"]) for each in raw]
     assert [A.model.name, B.model.name] == [model["name"] for model in value["models"]]
     (pair,) = value["comparisons"]
     keys = ["first", "other", "totals", "layers", "only_first", "only_other", "latencies"]

@@ -8,11 +8,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from commands import run
 from hypothesis import given
 from specs import FAMILIES, Tree, fractals, laws, model
 
 import archcost
-from archcost import cli, examples
+from archcost import examples
 from archcost.cost import count
 from archcost.drawing import draw
 from archcost.drawing_boxes import MANY, scheme
@@ -303,21 +304,13 @@ def test_columns_that_are_no_lanes_are_drawn_all_the_same() -> None:
     assert [] == [pair for pair in combinations(found.boxes, 2) if overlap(*pair)]
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as end:
-        cli.main(["draw", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
-
-
 def test_the_command_prints_or_writes_the_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """`archcost draw MODEL` prints the SVG; with -o it is in the file, and nothing is printed."""
-    code, out, err = run(capsys, "nin-cifar10", "--set", "name=mine")
+    code, out, err = run(capsys, "draw", "nin-cifar10", "--set", "name=mine")
     assert (0, "") == (code, err)
     assert drawn("nin-cifar10", "name=mine") == out
     path = tmp_path / "graph.svg"
-    assert (0, "", "") == run(capsys, "nin-cifar10", "--set", "name=mine", "-o", str(path))
+    assert (0, "", "") == run(capsys, "draw", "nin-cifar10", "--set", "name=mine", "-o", str(path))
     assert out == path.read_text("utf-8")
     assert [path] == list(tmp_path.iterdir())
 
@@ -336,7 +329,7 @@ def test_mistakes_are_one_message_and_exit_2(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     """A model or a path that will not do is said on standard error; nothing is printed."""
-    code, out, err = run(capsys, *arguments)
+    code, out, err = run(capsys, "draw", *arguments)
     assert (2, "") == (code, out)
     assert message in err
     assert "Traceback" not in err

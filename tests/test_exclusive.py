@@ -50,8 +50,8 @@ def told():
     sys.stdin.readline()
 
 @contextmanager
-def waiting():
-    say("waits")
+def waiting(holder):
+    say(f"waits for {holder}")
     yield
 """
 MEASURE = """
@@ -223,11 +223,22 @@ def test_a_measurer_waits_for_the_one_before(stage: Stage) -> None:
     first = stage.start("m0", code=MEASURE)
     assert "in" == heard(first)
     second = stage.start("m1", code=MEASURE)
-    assert "waits" == heard(second)
+    assert f"waits for {first.pid}" == heard(second)
     tell(first)
     tell(second)
     assert [0, 0] == ended(first, second)
-    assert ["m0 in", "m1 waits", "m0 out", "m1 in", "m1 out"] == stage.log()
+    assert ["m0 in", f"m1 waits for {first.pid}", "m0 out", "m1 in", "m1 out"] == stage.log()
+
+
+@pytest.mark.parametrize("left", ["", "many words", "-1", "9" * 40, None])
+def test_a_holder_that_does_not_say_who_it_is_is_waited_for(stage: Stage, left: str | None) -> None:
+    """Where the mark is not there, not yet written or holds anything else, nobody is named."""
+    first = stage.start("m0", code=MEASURE)
+    assert "in" == heard(first)
+    stage.mark.unlink()
+    if left is not None:
+        stage.mark.write_text(left)
+    assert "waits for None" == heard(stage.start("m1", code=MEASURE))
 
 
 def test_devices_are_apart(stage: Stage) -> None:
@@ -247,7 +258,7 @@ def test_a_killed_holder_lets_the_next_in(stage: Stage) -> None:
     first = stage.start("m0", code=MEASURE)
     assert "in" == heard(first)
     second = stage.start("m1", code=MEASURE)
-    assert "waits" == heard(second)
+    assert f"waits for {first.pid}" == heard(second)
     first.kill()
     assert "in" == heard(second)
     second.kill()
@@ -266,7 +277,7 @@ def test_a_child_does_not_keep_the_lock(stage: Stage, start: str) -> None:
     number = int(heard(first))
     try:
         second = stage.start("m1", code=MEASURE)
-        assert "waits" == heard(second)
+        assert f"waits for {first.pid}" == heard(second)
         first.kill()
         assert "in" == heard(second)
         os.kill(number, 0)  # is still there
@@ -281,7 +292,7 @@ def test_a_child_that_leaves_does_not_let_others_in(stage: Stage, context: str) 
     assert "in" == heard(parent)
     other = stage.start("m1", code=MEASURE)
     if context == "held":
-        assert "waits" == heard(other)
+        assert f"waits for {parent.pid}" == heard(other)
     stage.marked()
     tell(parent)
     tell(other)
@@ -310,7 +321,7 @@ def test_an_interrupted_wait_holds_nothing(stage: Stage) -> None:
     first = stage.start("m0", code=code)
     stage.marked()
     second = stage.start("m1", code=code)
-    assert "waits" == heard(second)
+    assert f"waits for {first.pid}" == heard(second)
     for process in (second, first):
         process.send_signal(signal.SIGINT)
         assert "interrupted" == heard(process)
@@ -378,10 +389,12 @@ def test_a_trainer_may_measure_while_another_measurer_waits_for_it(stage: Stage)
 def test_threads_queue(here: Path) -> None:
     """Two threads of one process do not share the device, neither two measurements nor a measurement and a turn."""
     log: list[str] = []
+    holders: list[int | None] = []
     queued = Event()
 
     @contextmanager
-    def waiting() -> Iterator[None]:
+    def waiting(holder: int | None) -> Iterator[None]:
+        holders.append(holder)
         queued.set()
         yield
 
@@ -403,6 +416,7 @@ def test_threads_queue(here: Path) -> None:
     for thread in threads:
         thread.join()
     assert ("first", {"second", "turn"}) == (log[0], set(log[1:]))
+    assert holders[0] in (os.getpid(), None)  # None where the turn was just looking
 
 
 NESTS = [(held, held), (held, turn), (turn, held), (turn, turn)]
@@ -424,7 +438,7 @@ def test_nested_contexts_pass(here: Path, outer: Context, inner: Context) -> Non
 def test_a_free_device_is_not_waited_for(here: Path) -> None:
     """`waiting` is entered only where somebody else has the device."""
 
-    def waiting() -> AbstractContextManager[None]:
+    def waiting(_: int | None) -> AbstractContextManager[None]:
         raise AssertionError
 
     for _ in range(2):
@@ -447,7 +461,7 @@ def test_errors_of_waiting_pass_unchanged(stage: Stage, here: Path) -> None:
     assert "in" == heard(measurer)
 
     @contextmanager
-    def waiting() -> Iterator[None]:
+    def waiting(_: int | None) -> Iterator[None]:
         raise BrokenPipeError
         yield
 

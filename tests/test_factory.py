@@ -152,6 +152,7 @@ LAZY = "def __getattr__(name):\n    raise OSError('the disk is gone')"
 
 # name: (the code, what is called, args, the lines of the message; FILE stands for the code's file, NAME for its module)
 WRONG: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
+    "other letters": (NET, "net", {}, ["'NAME' has nothing called 'net' (did you mean 'Net'?)"]),
     "a missing attribute": (NET, "mke", {}, ["'NAME' has nothing called 'mke' (did you mean 'make'?)"]),
     "a missing attribute of another": (NET, "Net.Iner", {}, [
         "'NAME:Net' has nothing called 'Iner' (did you mean 'Inner'?)"]),

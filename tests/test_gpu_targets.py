@@ -110,7 +110,9 @@ def library(gpu: Gpu) -> Any:
         cuda=on_gpu,
         mps=SimpleNamespace(Event=gpu.event, synchronize=gpu.synchronize),
         backends=SimpleNamespace(
-            cuda=SimpleNamespace(is_built=lambda: True), mps=SimpleNamespace(is_available=lambda: gpu.available)
+            cuda=SimpleNamespace(is_built=lambda: True, matmul=SimpleNamespace(allow_tf32=False)),
+            cudnn=SimpleNamespace(allow_tf32=True),
+            mps=SimpleNamespace(is_available=lambda: gpu.available),
         ),
         empty=lambda size, dtype, device: Array(gpu, size),
         rand=lambda *size, device: device,
@@ -292,6 +294,22 @@ def test_networks_take_turns_on_the_gpu(is_cold: bool, put: Callable[[Gpu], Gpu]
         assert [burst.calibration_s for burst in samples.bursts] == pytest.approx([0.25] * len(samples.bursts))
         assert {(burst.cpu_s, burst.waited_s) for burst in samples.bursts} == {(None, None)}
         assert (samples.origin.target, samples.origin.device.name) == ("cuda:1", "Scripted GPU")
+        conditions = samples.origin.conditions
+        assert (conditions.tf32_products, conditions.tf32_convolutions) == (False, True)
+
+
+def test_settings_that_contradict_each_other_are_not_known() -> None:
+    """torch refuses to say whether TensorFloat-32 is on where its older and newer names for it were mixed."""
+
+    class Mixed:
+        @property
+        def allow_tf32(self) -> bool:
+            raise RuntimeError("mixed")
+
+    torch = library(Gpu())
+    torch.backends.cudnn = Mixed()
+    found = cuda.conditions(torch)
+    assert (found.tf32_products, found.tf32_convolutions) == (False, None)
 
 
 def test_metal_is_measured(put: Callable[[Gpu], Gpu]) -> None:
@@ -300,6 +318,7 @@ def test_metal_is_measured(put: Callable[[Gpu], Gpu]) -> None:
     (samples,) = mps.measure([Source(nn.ReLU())], scripted(gpu, devices), PLAN)
     assert devices == ["mps"]
     assert samples.origin.device.name.startswith("GPU of ")
+    assert samples.origin.conditions.tf32_products is None
     with pytest.raises(TargetError, match="cannot empty"):
         mps.measure([Source(nn.ReLU())], scripted(gpu, []), Plan(cold_cache=True))
     gpu.available = False
@@ -308,10 +327,8 @@ def test_metal_is_measured(put: Callable[[Gpu], Gpu]) -> None:
 
 @pytest.mark.parametrize("runtime", [ort, ov])
 def test_runtimes_of_the_processor_refuse_a_gpu(runtime: Any) -> None:
-    """What runs on the processor alone says so before it does anything."""
-    if reason := runtime.why_not():
-        pytest.skip(reason)
-    with pytest.raises(TargetError, match="runs on the cpu target only"):
+    """What runs on the processor alone says so before it does anything, also where it is not installed."""
+    with pytest.raises(TargetError, match="this runtime runs on processors only"):
         runtime.prepare(Source(nn.ReLU(), (torch.ones(1),), device="cuda:0"), PLAN).__enter__()
 
 

@@ -14,6 +14,7 @@ from measurements import DEVICE, burst, noisy, samples
 
 from archcost.latency import contention, summarise
 from archcost.measured import Plan, Samples
+from archcost.units import parse_duration, typed_duration
 
 DURATIONS = st.lists(st.floats(1e-7, 1e3), min_size=1, max_size=80)
 STEADY = samples(
@@ -52,7 +53,14 @@ def test_the_row_has_the_keys_of_the_format() -> None:
         "relative": pytest.approx(10.02),
         "machine_speed": 1.0,
         "fingerprint": DEVICE.fingerprint,
-        "conditions": {"affinity": [0, 1], "governor": "performance", "quota_cores": 1.5, "load": 0.25},
+        "conditions": {
+            "affinity": [0, 1],
+            "governor": "performance",
+            "quota_cores": 1.5,
+            "load": 0.25,
+            "tf32_products": None,
+            "tf32_convolutions": None,
+        },
         "versions": {"torch": "2.13.0"},
     }
 
@@ -104,7 +112,7 @@ SHIFTED = samples([[1.0]] * 20 + [[1.5]] * 20)
     [
         (STEADY, ""),
         (replace(STEADY, warmup_s=(0.2, 0.1)), "warm-up did not settle in 2 calls"),
-        (samples([[0.001] * 50] * 5), "too few blocks: 5, at least 6 needed; give it more time"),
+        (samples([[0.001] * 50] * 5), "too few blocks: 5, at least 6 needed, for which --time 20s may do"),
         (samples([[1.0]] * 6), ""),
         (samples([[0.981]] * 4 + [[1.019]] * 4), ""),
         (samples([[0.979]] + [[1.0]] * 6 + [[1.021]]),
@@ -124,6 +132,13 @@ def test_doubts_are_said_in_words(measurement: Samples, why: str) -> None:
     """A row that is not stable says everything that speaks against it; a stable one says nothing."""
     row = summarise(measurement)
     assert (row.stable, row.why) == (not why, why)
+
+
+@given(st.floats(1e-3, 1e6))
+def test_a_time_that_is_suggested_is_one_to_type(value_s: float) -> None:
+    """What a doubt suggests is read again as a time at least as long, and hardly longer."""
+    read = parse_duration(typed_duration(value_s))
+    assert value_s * (1 - 1e-6) <= read <= value_s * 1.11
 
 
 def test_contention_is_the_larger_of_two_bounds() -> None:

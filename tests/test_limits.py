@@ -65,7 +65,7 @@ def test_limits_are_read_exactly(text: str, budget: Budget) -> None:
         ("params", "b.yaml:1:1: given 'params'; allowed: a mapping"),
         ("", "b.yaml: the file is empty"),
         ("parms: 1", "b.yaml:1:1: parms: unknown key 'parms' (did you mean 'params'?); allowed: 'latency', 'macs'"),
-        ("params:", "b.yaml:1:8: params: given 'nothing'; allowed: a whole number, 1 to 2^53, also with k, M, G or T"),
+        ("params:", "b.yaml:1:8: params: given 'null'; allowed: a whole number, 1 to 2^53, also with k, M, G or T"),
         ("params: 0", "params: given '0'; allowed"),
         ("params: -1", "params: given '-1'; allowed"),
         ("params: true", "params: given 'true'; allowed"),

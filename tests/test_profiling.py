@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ from archcost.targets import fake
 KEYS = [
     *("archcost", "schema", "warnings", "model", "batch", "dtype", "params", "macs", "elementwise", "flops"),
     *("weights_bytes", "activation_bytes", "peak_memory_bytes", "uncounted", "witnesses", "agree"),
-    *("layers", "columns", "latencies", "streaming"),
+    *("layers", "columns", "latencies", "streaming", "failures"),
     *("parameters", "coverage", "training", "memory"),
 ]
 LATENCY_KEYS = [
@@ -63,8 +66,9 @@ def test_memory_follows_batch_and_dtype() -> None:
 
 
 def test_every_combination_is_measured_once() -> None:
-    """Several batches and thread counts give a latency each, in order."""
-    found = archcost.profile("hornn-1", target="fake", batch=(1, 4), threads=[1, 2], witness=False)
+    """Several batches and thread counts give a latency each, in order, and what is named twice is measured once."""
+    several = {"target": ["fake", "fake"], "runtime": ["eager"] * 2, "batch": (1, 4, 1), "threads": [1, 2, 1]}
+    found = archcost.profile("hornn-1", witness=False, **several)  # type: ignore[arg-type]  # of several types
     assert [(1, 1), (1, 2), (4, 1), (4, 2)] == [(f.batch, f.threads) for f in found.latencies]
 
 
@@ -138,7 +142,51 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
     request = Request(targets=("fake",), batches=(1, 2, 3), witness=False, threads=(1,))
     found = profiled(archcost.load("hornn-1"), request)
     assert [1, 3] == [f.batch for f in found.latencies]
-    assert ("fake/eager, batch 2, float32, 1 thread: out of order",) == found.failures
+    assert ["fake/eager, batch 2, float32, 1 thread: out of order"] == [str(failure) for failure in found.failures]
+    (row,) = found.to_dict()["failures"]  # type: ignore[misc]  # a list
+    assert {"target": "fake", "runtime": "eager", "batch": 2, "dtype": "float32", "threads": 1} | {
+        "reason": "out of order"
+    } == row
+    assert str(found.failures[0]) in found.to_dict()["warnings"]  # type: ignore[operator]  # a list
+
+
+@pytest.mark.parametrize(("asked", "told"), [((), None), ((2,), 2)])
+def test_threads_of_a_target_that_was_not_reached_are_not_known(
+    asked: tuple[int, ...], told: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are null where none were asked for: nobody knows how many it has."""
+
+    def describe() -> targets.Facts:
+        raise TargetError("no route to it")
+
+    away = targets.Target("far", "", describe, fake.measure)
+    monkeypatch.setattr(measuring.targets, "find", lambda name: away)
+    found = profiled(archcost.load("hornn-1"), Request(targets=("far",), witness=False, threads=asked))
+    assert [(told, "no route to it")] == [(failure.way.threads, failure.reason) for failure in found.failures]
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_what_no_gpu_would_help_is_said_first(runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime of the processor says so, whether a GPU and its own package are here or not."""
+    monkeypatch.setitem(sys.modules, runtime, None)
+    request = Request(targets=("cuda", "mps"), runtimes=(runtime,), witness=False)
+    failures = profiled(archcost.load("hornn-1"), request).failures
+    assert ["this runtime runs on processors only"] * 2 == [failure.reason for failure in failures]
+
+
+@pytest.mark.parametrize(
+    ("holder", "who"), [(None, "another process"), (17, "process 17"), (os.getpid(), "another thread")]
+)
+def test_who_is_waited_for_is_said(holder: int | None, who: str) -> None:
+    """The line says which process has the device, where that is known."""
+    told: list[str] = []
+
+    def progress(what: str) -> AbstractContextManager[None]:
+        told.append(what)
+        return nullcontext()
+
+    with measuring._waiting("cpu", progress, holder):
+        assert [f"waiting: {who} measures on cpu"] == told
 
 
 def test_where_all_fails_python_gets_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,10 +235,12 @@ def test_public_names_are_listed_and_there() -> None:
 
 def test_a_stream_is_measured_step_by_step() -> None:
     """A recurrent network has, beside its whole sequence, the latency of one step with the state carried."""
-    found = archcost.profile("hornn-3", target="fake", threads=1, witness=False, batch=(1, 4))
+    several = archcost.load("hornn-3", ["input.steps=5"])
+    found = archcost.profile(several, target="fake", threads=1, witness=False, batch=(1, 4))
     value = found.to_dict()
     assert [1, 4] == [row["batch"] for row in value["streaming"]]  # type: ignore[attr-defined]  # a list of rows
-    assert [] == archcost.profile("resnet-20", target="fake", threads=1, witness=False).to_dict()["streaming"]
+    for alone in ("resnet-20", "hornn-3"):  # the second as it ships: of one step, the whole sequence is the step
+        assert [] == archcost.profile(alone, target="fake", threads=1, witness=False).to_dict()["streaming"]
 
 
 def test_a_step_carries_the_state() -> None:

@@ -10,24 +10,16 @@ from types import ModuleType
 
 import pytest
 import torch
+from commands import run
 from torch import nn
 
-from archcost import cli, runtimes, targets
+from archcost import runtimes, targets
 from archcost.errors import TargetError
 from archcost.measured import Plan
 from archcost.runtimes import Prepared, Runtime, Source
 
 Install = Callable[[Runtime], None]
 SMALL = ("resnet-20", "--set", "depths=[1, 1, 1]", "--target", "fake", "--no-witness", "--threads", "1")
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of a command."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
 
 
 def scripted(events: list[str], *, reason: str = "") -> Runtime:
@@ -72,7 +64,11 @@ def test_a_failing_runtime_does_not_lose_the_others(capsys: pytest.CaptureFixtur
     installs(scripted([], reason="no such chip"))
     asked = ("--runtime", "eager", "--runtime", "scripted", "--runtime", "eager")
     code, out, err = run(capsys, "profile", *SMALL, *asked, "--json")
-    assert (3, ["eager", "eager"]) == (code, [row["runtime"] for row in json.loads(out)["latencies"]])
+    value = json.loads(out)
+    assert (3, ["eager"], ["scripted"]) == (
+        code,
+        *([row["runtime"] for row in value[k]] for k in ("latencies", "failures")),
+    )
     assert "archcost: fake/scripted, batch 1, float32, 1 thread: no such chip\n" in err
 
 
@@ -86,8 +82,8 @@ def test_a_runtime_without_its_extra_is_named(
     assert (3, ["eager"]) == (code, [row["runtime"] for row in json.loads(out)["latencies"]])
     assert f"fake/{name}, batch 1, float32, 1 thread: " in err
     assert "pip install 'archcost[" in err
-    listed = next(line for line in run(capsys, "targets")[1].splitlines() if line.startswith(f"runtime {name}"))
-    assert "not here: " in listed
+    listed = " ".join(run(capsys, "targets")[1].split()).partition(f"runtime {name} ")[2].partition(" runtime ")[0]
+    assert listed.startswith("not here: ")
     assert "pip install 'archcost[" in listed
 
 
@@ -111,5 +107,7 @@ def test_targets_lists_every_runtime(capsys: pytest.CaptureFixture[str]) -> None
         assert row["here"] == (not row["why_not"])
         assert all(row["versions"].values())
     lines = run(capsys, "targets")[1].splitlines()
+    assert 80 >= max(map(len, lines))
+    assert {None} == {row["threads"] for row in value["targets"] if not row["here"]}
     heads = [line.split()[0] for line in lines if not line.startswith(" ")]
     assert [*["target"] * 4, *["runtime"] * len(runtimes.RUNTIMES)] == heads

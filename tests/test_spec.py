@@ -46,7 +46,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     ("bottleneck", f"{TWO}reduction: four", ["6:12: reduction: given 'four'; allowed: a number"]),
     ("bottleneck", f"{TWO}reduction: [4, four]", ["6:16: reduction.1: given 'four'; allowed: a number"]),
     ("bottleneck", f"{TWO}order: pst", ["6:8: order: given 'pst' (did you mean 'post'?); allowed: 'post' or 'pre'"]),
-    ("bottleneck", f"{TWO}order: null", ["6:8: order: given nothing; allowed: 'post' or 'pre'"]),
+    ("bottleneck", f"{TWO}order: null", ["6:8: order: given null; allowed: 'post' or 'pre'"]),
     ("bottleneck", f"{TWO}shortcut: identity", [
         "6:11: shortcut: given 'identity'; allowed: 'projection', 'conv', 'pad' or 'none'"]),
     ("bottleneck", f"{TWO}name: 5", ["6:7: name: given 5; allowed: text"]),
@@ -283,7 +283,7 @@ OVERRIDES = [
     ("stem.pool=max", ["--set stem.pool:1:1: stem: unknown key 'stem'"]),
     ("layers.3.pool=max", ["--set layers.3.pool: layers: '3' is no index of this list; allowed: 0 to 0"]),
     ("family=fractals", ["--set family:1:1: family: unknown family 'fractals' (did you mean 'fractal'?)"]),
-    ("classes=", ["--set classes:1:1: classes: given nothing; allowed: an integer"]),
+    ("classes=", ["--set classes:1:1: classes: given null; allowed: an integer"]),
     ("classes", ["--set: 'classes' is no assignment; allowed: key=value"]),
     ("classes=[1", ["--set classes:1:3: "]),
 ]

@@ -105,7 +105,7 @@ def test_one_long_call_is_measured_all_the_same() -> None:
     """A call longer than the whole plan is made twice to warm up and once to sample, and is not trusted."""
     samples = taken(Script(base_s=60, first_s=90, warmup=1, noise=0))
     assert (samples.warmup_s, samples.samples_s) == ((90.0, 60.0), (pytest.approx(60.0),))
-    why = "warm-up did not settle in 2 calls; too few blocks: 1, at least 6 needed; give it more time"
+    why = "warm-up did not settle in 2 calls; too few blocks: 1, at least 6 needed, for which --time 870s may do"
     assert (summarise(samples).why, summarise(samples).interval_s) == (why, None)
 
 
@@ -311,6 +311,14 @@ def test_a_target_that_goes_on_wrongly_is_refused(name: str) -> None:
     """What is given and what is allowed stand in one line."""
     with pytest.raises(InputError, match="target: given"):
         targets.find(name)
+
+
+def test_a_range_that_runs_backwards_is_told_the_other_way_round() -> None:
+    """What is wrong is the order, not the CPUs, each such range is told."""
+    with pytest.raises(InputError) as caught:
+        targets.find("cpu:0,1-0,3-2")
+    told = "1-0 runs backwards; allowed: 0-1, 3-2 runs backwards; allowed: 2-3"
+    assert f"target: given 'cpu:0,1-0,3-2'; {told}" == str(caught.value)
 
 
 PINS = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a process to CPUs")

@@ -23,6 +23,7 @@ from archcost.cli.export import export
 from archcost.cli.lists import completion, example, schema, targets
 from archcost.cli.measure import measure
 from archcost.cli.profile import profile
+from archcost.cli.study import study
 from archcost.cli.suggest import suggest
 from archcost.errors import ArchcostError, InputError, visible
 
@@ -35,7 +36,7 @@ def cli() -> None:
     """What a network costs, where the cost sits, and what it takes on this device."""
 
 
-for _command in (profile, compare, check, suggest, draw, export, example, schema, targets, measure, completion):
+for _command in (profile, compare, check, suggest, draw, export, study, example, schema, targets, measure, completion):
     cli.add_command(_command)
 
 
@@ -43,12 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     # an exit like any other: what is half-written, always a file beside its target, is removed on the way out
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    before = sys.stdout
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(arguments, prog_name="archcost", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()  # the reader has gone: nothing is wrong
+        code = 0
+    except SystemExit:
+        if sys.stdout is before:  # else click met a closed pipe, put a stream in its place that bears it, and exits 1
+            raise
+        _discard_output()
         code = 0
     except (Exception, KeyboardInterrupt) as error:  # the one place where every error ends
         code = _told(error, debug)
@@ -76,7 +83,8 @@ def _told(error: BaseException, debug: bool) -> int:
         case ArchcostError():
             # a mistake with a place begins with it, so that editors find file, line and column
             placed = isinstance(error, InputError) and any(m.place for m in error.mistakes)
-            click.echo(str(error) if placed else f"archcost: {error}", err=True)
+            lines = [str(error)] if placed else [f"archcost: {line}" for line in str(error).split("\n")]
+            click.echo("\n".join(lines), err=True)
             return error.exit_code
         case OSError():
             _discard_output()

@@ -101,7 +101,7 @@ def _facts(found: Profile) -> Facts:
         memory=tuple(Memory(a.batch, a.dtype, a.peak_bytes, a.weights_bytes) for a in found.accounts),
         latencies=found.latencies,
         uncounted=tuple(str(operator["op"]) for operator in found.uncounted),
-        failures=found.failures,
+        failures=tuple(map(str, found.failures)),
     )
 
 
@@ -109,7 +109,7 @@ def _code(found: Profile, verdicts: Sequence[Verdict], strict: bool) -> int:
     """Return 1 where a limit is exceeded, whatever else happened; raise where a target failed."""
     exceeded = any(verdict.holds is False for verdict in verdicts)
     if found.failures and not exceeded:
-        raise TargetError("\n".join(visible(line) for line in found.failures))
+        raise TargetError("\n".join(visible(str(failure)) for failure in found.failures))
     return int(exceeded or (strict and any(verdict.holds is None for verdict in verdicts)))
 
 
@@ -137,7 +137,7 @@ def _as_dict(found: Profile, verdicts: Sequence[Verdict]) -> dict[str, object]:
     return {
         "archcost": __version__,
         "schema": SCHEMA,
-        "warnings": [*found.warnings, *found.failures],
+        "warnings": [*found.warnings, *map(str, found.failures)],
         "model": {"name": model.name, "family": model.family, "digest": model.digest},
         "holds": _together(verdicts),
         "verdicts": [verdict.to_dict() for verdict in verdicts],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +14,7 @@ from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
 from archcost.cli.progress import progress
 from archcost.cli.rows import aligned, as_csv, as_markdown, escaped
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
-from archcost.units import counted_words, data_size, duration, grouped, scaled
+from archcost.units import data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:
     from archcost.comparing import Against, Comparison, Quantity, Timed
@@ -67,7 +67,7 @@ def compare(
         for line in found.warnings:
             click.echo(f"warning: {visible(line)}", err=True)
     if found.failures:
-        raise TargetError("\n".join(visible(line) for line in found.failures))
+        raise TargetError("\n".join(visible(str(failure)) for failure in found.failures))
 
 
 def _read(
@@ -116,10 +116,20 @@ def _letter(position: int) -> str:
 
 def _table(found: Comparison, layers: bool) -> str:
     parts = [_legend(found), *(_pair(number, pair, layers) for number, pair in enumerate(found.against, start=1))]
-    notes = [line for line in found.warnings if ": not stable: " not in line]  # the latency's own lines say so
-    if notes:
+    if notes := _notes(found, [_letter(position) for position in range(len(found.profiles))]):
         parts.append("\n".join(_wrapped(f"note: {line}", 0, 6) for line in notes) + "\n")
     return "\n".join(parts)
+
+
+def _notes(found: Comparison, names: Sequence[str]) -> list[str]:
+    """Return what limits the comparison, doubts and failures each once with the networks and ways they are about."""
+    from archcost.profiling import NOT_STABLE
+    from archcost.reasons import doubts, refusals
+
+    failed = set(map(str, found.failures))
+    others = [line for line in found.warnings if NOT_STABLE not in line and line not in failed]
+    told = doubts(zip(names, (profile.latencies for profile in found.profiles), strict=True))
+    return [*others, *map(str, told), *(f"not measured: {line}" for line in refusals(found.failures))]
 
 
 def _legend(found: Comparison) -> str:
@@ -172,7 +182,7 @@ def _times(ratio: float | None) -> str:
 def _timed_lines(a: str, b: str, timed: Timed) -> Iterator[str]:
     yield f"latency      {_where(timed.first)}"
     for letter, latency in ((a, timed.first), (b, timed.other)):
-        doubts = "" if latency.stable else f"; not stable: {latency.why}"
+        doubts = "" if latency.stable else "; not stable"
         yield _wrapped(f"  {letter:<11}{duration(latency.median_s)}, {_interval(latency)}{doubts}", 0, 13)
     yield f"  {b + '/' + a:<11}{timed.ratio:.3f}, {_verdict(b, timed)}"
 
@@ -195,8 +205,7 @@ def _verdict(b: str, timed: Timed) -> str:
 
 
 def _where(latency: Latency) -> str:
-    threads = counted_words(latency.threads, "thread")
-    return f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {threads}, by turns"
+    return f"{latency.way}, by turns"
 
 
 def _layer_words(a: str, b: str, pair: Against) -> str:
@@ -273,8 +282,8 @@ def _markdown(found: Comparison, layers: bool) -> str:
         parts.append(as_markdown(heads, _total_rows(pair)))
         parts += [as_markdown(("latency", *heads[1:3], "ratio", ""), _markdown_times(pair))] if pair.latencies else []
         parts += [as_markdown(("layer", *heads[1:3], "ratio"), _markdown_layers(pair))] if layers else []
-    if found.warnings:
-        parts.append("".join(f"- {escaped(line)}\n" for line in found.warnings))
+    if notes := _notes(found, [profile.model.name for profile in found.profiles]):
+        parts.append("".join(f"- {escaped(line)}\n" for line in notes))
     return "\n".join(parts)
 
 

@@ -23,6 +23,8 @@ _TEXTS = ("json", "yaml")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; json and yaml are printed without it.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @click.option("--seed", type=click.IntRange(0, 2**62), default=0, show_default=True, help="Of the untrained weights.")
+@click.option("--trial", help="MODEL is a study: this trial of it, 12, or a column of one, 12/2, with its weights.")
+@click.option("--storage", help="Where the study is stored; beside its file where left out.")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch where left out.")
 @coded
 @debugged
@@ -43,6 +45,10 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
         raise InputError(Mistake(f"--to {to} needs -o FILE: it is not text"))
     if to in _TEXTS and given["batch"] is not None:
         raise InputError(Mistake(f"--batch: {to} holds no batch; allowed: only with onnx and pt2"))
+    trial, storage = given.pop("trial"), given.pop("storage")
+    if trial is not None:
+        _export_trial(model, storage, trial, to, output, given)
+        return
     found = read_any(model, overrides, given.pop("inputs"), given.pop("allow_code"))
     if isinstance(found, Reference):
         _export_code(found, to, output, **given)
@@ -52,6 +58,27 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
         return
     with progress(f"exporting {found.name} to {to}"):
         said = exporting.export(found, to, output, **given)
+    for line in said:
+        click.echo(line)
+
+
+def _export_trial(study: str, storage: str | None, trial: str, to: str, output: str | None, given: Any) -> None:
+    """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
+    from archcost import exporting
+    from archcost.cli.studies import opened, trained
+    from archcost.files import write_whole
+
+    found = trained(opened(study, storage), trial)
+    if to in _TEXTS:
+        text = exporting.TEXTS[to](found.model)
+        if output is None:
+            click.echo(text.encode("utf-8"), nl=False)
+        else:
+            write_whole(output, text)
+        return
+    assert output is not None  # checked by the caller for what is not text
+    with progress(f"exporting trial {trial} to {to}"):
+        said = exporting.export(found, to, output, seed=given["seed"], batch=given["batch"])
     for line in said:
         click.echo(line)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from archcost.account import Layer
 from archcost.cli.options import FORMATS
 from archcost.cli.rows import as_csv, as_markdown, escaped
 from archcost.cli.table import table
-from archcost.describing import witness_words
+from archcost.describing import doubts, notes, witness_words
+from archcost.latency import Latency, summarise
 from archcost.profiling import Profile
+from archcost.reasons import refusals
 from archcost.units import data_size, duration, grouped
 
 
@@ -51,24 +54,29 @@ def _markdown(found: Profile) -> str:
             ],
         ),
     ]
-    if found.latencies:
-        heads = ("target", "runtime", "batch", "dtype", "threads", "median", "99% interval", "stable")
-        rows = [
-            (
-                *(f.target, f.runtime, str(f.batch), f.dtype, str(f.threads), duration(f.median_s)),
-                *(between(f.interval_s), "yes" if f.stable else f"no: {f.why}"),
-            )
-            for f in found.latencies
-        ]
-        parts.append(as_markdown(heads, rows))
-    told = [witness_line(found), *found.differences, *found.warnings]
+    steps = tuple(map(summarise, found.streaming))
+    parts += [_latencies(*each) for each in (("target", found.latencies), ("one step, target", steps)) if each[1]]
+    failed = [f"not measured: {line}" for line in refusals(found.failures)]
+    told = [witness_line(found), *found.differences, *notes(found), *doubts(found), *failed]
     parts.append("".join(f"- {escaped(line)}\n" for line in told))
     return "\n".join(parts)
 
 
+def _latencies(label: str, latencies: Sequence[Latency]) -> str:
+    heads = (label, "runtime", "batch", "dtype", "threads", "median", "blocks", "stable")
+    rows = [
+        (
+            *(f.target, f.runtime, str(f.batch), f.dtype, str(f.threads), duration(f.median_s)),
+            *(between(f.interval_s), "yes" if f.stable else "no"),
+        )
+        for f in latencies
+    ]
+    return as_markdown(heads, rows)
+
+
 def between(interval_s: tuple[float, float] | None) -> str:
-    """Return an interval of seconds in words."""
-    return f"{duration(interval_s[0])} to {duration(interval_s[1])}" if interval_s else "too few samples"
+    """Return the range of the blocks' medians in words."""
+    return f"{duration(interval_s[0])} to {duration(interval_s[1])}" if interval_s else "too few blocks"
 
 
 def witness_line(found: Profile) -> str:

@@ -9,6 +9,7 @@ from archcost.cli.rows import aligned
 from archcost.errors import shorten, visible
 from archcost.latency import Latency, summarise
 from archcost.profiling import Profile
+from archcost.reasons import doubts, names
 from archcost.units import counted_words, duration, percent
 
 
@@ -27,9 +28,7 @@ def _measured(label: str, latencies: Sequence[Latency], colour: bool) -> Iterato
 
 
 def _one(label: str, latency: Latency, colour: bool) -> Iterator[str]:
-    cold = ", caches emptied" if latency.cold_cache else ""
-    place = f"{latency.target}/{latency.runtime}, batch {latency.batch}, {latency.dtype}, {_threads(latency)}{cold}"
-    yield from field(label, f"{paint(duration(latency.median_s), colour, bold=True)}  {visible(place)}")
+    yield from field(label, f"{paint(duration(latency.median_s), colour, bold=True)}  {visible(str(latency.way))}")
     details = [f"fastest {duration(latency.min_s)}"]
     if latency.interval_s:
         low, high = (duration(value) for value in latency.interval_s)
@@ -48,10 +47,6 @@ def _percentiles(latency: Latency) -> tuple[tuple[str, float | None], ...]:
     return ("p90", latency.p90_s), ("p99", latency.p99_s)
 
 
-def _threads(latency: Latency) -> str:
-    return counted_words(latency.threads, "thread")
-
-
 def _state(latency: Latency, colour: bool) -> str:
     if latency.stable:
         return paint("stable", colour, fg="green")
@@ -59,20 +54,21 @@ def _state(latency: Latency, colour: bool) -> str:
 
 
 def _several(label: str, latencies: Sequence[Latency], colour: bool) -> Iterator[str]:
-    """Yield a row for each; what all have in common stands below, once."""
+    """Yield a row for each; what several have in common, doubts among it, stands below, once."""
     yield ""
     heads = (label, "batch", "dtype", "thr", "median", "blocks", "ex/s", "first")
     rows = [_row(latency) for latency in latencies]
     yield from aligned(heads, rows).splitlines()
-    for row, latency in zip(rows, latencies, strict=True):
-        if not latency.stable:
-            where = f"{row[0].rstrip('*')}, batch {latency.batch}, {latency.dtype}, {_threads(latency)}"
-            yield from field("", f"* {where}: {_state(latency, colour)}")
+    for doubt in doubts((("", latencies),)):
+        words = visible(str(doubt)).replace("not stable", paint("not stable", colour, fg="yellow"), 1)
+        yield from field("", f"* {words}")
     for device in dict.fromkeys(latency.device for latency in latencies):
         yield from field("", f"on {visible(device)}; a star: not stable; first: the first call, with what it compiles")
     if len({latency.batch for latency in latencies}) > 1:
-        best = max(latencies, key=lambda latency: latency.examples_per_s)
-        yield from field("", f"most examples per second: {best.examples_per_s:.4g}, at batch {best.batch}")
+        told = zip(names([latency.way for latency in latencies]), latencies, strict=True)
+        name, best = max(told, key=lambda row: row[1].examples_per_s)
+        sure = "" if all(latency.stable for latency in latencies) else "; not sure, some rows are not stable"
+        yield from field("", f"most examples per second: {best.examples_per_s:.4g}, at {visible(name)}{sure}")
 
 
 def _row(latency: Latency) -> tuple[str, ...]:

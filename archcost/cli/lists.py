@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from archcost import __version__
+from archcost.cli.fields import WIDTH
 from archcost.cli.options import debugged
 from archcost.errors import InputError, Mistake, unknown, visible
 from archcost.units import counted_words, data_size
 
 if TYPE_CHECKING:
     from archcost.targets import Facts
+
+_BESIDE: Final = 21  # where what is known of a target or runtime begins, behind its name
 
 
 @click.command()
@@ -33,21 +37,27 @@ def targets(as_json: bool) -> None:
         click.echo(json.dumps({**document, "runtime_facts": _ways()}, indent=1))
         return
     for f in facts:
-        click.echo(f"target  {f.target:<12} {_device(f) if f.here else f'not here: {visible(f.why_not)}'}")
-    click.echo(f"target  {'ssh':<12} {known.FORMS[-1]}: archcost {__version__} on another machine")
+        _tell("target", f.target, *(_device(f) if f.here else (f"not here: {f.why_not}",)))
+    _tell("target", "ssh", f"{known.FORMS[-1]}: archcost {__version__} on another machine")
     for way in _ways():
         versions = ", ".join(f"{package} {version}" for package, version in way["versions"].items())
-        state = versions if way["here"] else f"not here: {visible(way['why_not'])}"
-        click.echo(f"runtime {way['runtime']:<12} {state}")
+        _tell("runtime", way["runtime"], versions if way["here"] else f"not here: {way['why_not']}")
 
 
-def _device(facts: Facts) -> str:
-    """Return what a target is, in two lines."""
+def _tell(what: str, name: str, *told: str) -> None:
+    """Print what is known of a target or runtime, each text beginning a line, in 80 columns."""
+    lines = [line for text in told for line in wrap(visible(text), WIDTH - _BESIDE, break_on_hyphens=False)]
+    for i, line in enumerate(lines):
+        head = "" if i else f"{what:<7} {name}"
+        click.echo(f"{head:<{_BESIDE}}{line}")
+
+
+def _device(facts: Facts) -> tuple[str, str]:
+    """Return what a target is, in two texts."""
     memory = "" if facts.memory_bytes is None else f", {data_size(facts.memory_bytes)} free"
     threads = counted_words(facts.threads, "thread")
     device = facts.device
-    below = f"{visible(device.system)}, fingerprint {device.fingerprint}"
-    return f"{visible(device.name)}, {threads}{memory}\n{'':<21}{below}"
+    return f"{device.name}, {threads}{memory}", f"{device.system}, fingerprint {device.fingerprint}"
 
 
 def _described(facts: Facts) -> dict[str, Any]:
@@ -62,8 +72,8 @@ def _described(facts: Facts) -> dict[str, Any]:
         "device": device.name,
         "fingerprint": device.fingerprint if facts.here else None,
         "system": device.system,
-        "threads": facts.threads,
-        "cpus": facts.cpus,
+        "threads": facts.threads if facts.here else None,
+        "cpus": facts.cpus if facts.here else None,
         "memory_bytes": facts.memory_bytes,
         "conditions": asdict(machine.conditions()) if facts.here else None,
     }

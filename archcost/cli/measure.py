@@ -30,13 +30,14 @@ _LOOK_S = 0.5
 def measure(job: str) -> None:  # noqa: ARG001 - it only says that standard input is read
     """The far side of ssh: measure the job on standard input.
 
-    The answer, raw samples or why there are none, is one JSON document on standard output.
+    The answer, raw samples or why there are none, is one line of JSON on standard output. The exit code is 0 wherever
+    there is an answer, also where it says that the job was not understood.
     """
     from archcost.targets.wire import LARGEST_BYTES, encode_answer  # loads pydantic
 
     with _alone_on_stdout() as stream:
         text = sys.stdin.buffer.read(LARGEST_BYTES + 1)
-        stream.write(encode_answer(answer(text)).encode())
+        stream.write(f"{encode_answer(answer(text))}\n".encode())
 
 
 @contextmanager

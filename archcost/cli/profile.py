@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from archcost.cli.options import coded, debugged, formatted, measured
 from archcost.cli.progress import progress
-from archcost.errors import TargetError
+from archcost.errors import TargetError, quoted, visible
 
 if TYPE_CHECKING:
     from archcost.profiling import Profile
+
+# what only a measurement needs; batch and dtype change the layers' bytes
+_MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "cold_cache")
+
+
+def _file(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value in ("", "-"):
+        raise click.BadParameter(f"given {quoted(value)}; allowed: the name of a file, for the page is one")
+    return value
 
 
 @click.command()
@@ -25,7 +36,9 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Exit 1 also where an operator cannot be counted.")
 @formatted
-@click.option("--html", type=click.Path(dir_okay=False), help="Also write a page with the same numbers.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False), callback=_file, help="Also write a page with the same numbers."
+)
 @debugged
 def profile(
     model: str,
@@ -39,25 +52,44 @@ def profile(
     """Count a network exactly, check the counts, and measure its latency here.
 
     MODEL is a YAML file, - for standard input, a network that ships ('archcost example' lists them), or
-    package.module:callable with --input: any torch module.
+    package.module:callable with --input: any torch module. --format csv is the table of layers, for which nothing is
+    measured.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any
     from archcost.measuring import Request
     from archcost.profiling import profiled
 
+    form = "json" if as_json else form
+    given["latency"] = given["latency"] and _measures(form, html)
     network = read_any(model, overrides, given.pop("inputs"), given.pop("allow_code"))
     with aside(network):
         found = profiled(network, Request(**given), progress)
         for account in found.accounts:  # training is counted when it is asked for: a module may print then, too
             _ = account.trained
-    _show(found, "json" if as_json else form)
+    _show(found, form)
     if html:
         from archcost.files import write_whole
         from archcost.report.page import page
 
         write_whole(html, page(found))
     return _code(found, strict)
+
+
+def _measures(form: str, html: str | None) -> bool:
+    """Return whether anything that is written holds a latency; say so where one was asked for that none does."""
+    if form != "csv" or html is not None:
+        return True
+    context = click.get_current_context()
+    asked = [name for name in _MEASURING if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    if asked:
+        words = " and ".join(_option(context.command.params, name) for name in asked)
+        click.echo(f"note: --format csv is the table of layers: nothing is measured, {words} not used", err=True)
+    return False
+
+
+def _option(known: Sequence[click.Parameter], name: str) -> str:
+    return next(parameter.opts[0] for parameter in known if parameter.name == name)
 
 
 def _show(found: Profile, form: str) -> None:
@@ -67,7 +99,7 @@ def _show(found: Profile, form: str) -> None:
     click.echo(text, nl=False)
     if form != "table":
         for line in [*found.warnings, *found.differences]:
-            click.echo(f"warning: {line}", err=True)
+            click.echo(f"warning: {visible(line)}", err=True)
 
 
 def _code(found: Profile, strict: bool) -> int:
@@ -76,6 +108,6 @@ def _code(found: Profile, strict: bool) -> int:
     Of a module the counts may differ without `strict`: its witnesses are known to be wrong about some.
     """
     if found.failures:
-        raise TargetError("\n".join(found.failures))
+        raise TargetError("\n".join(visible(str(failure)) for failure in found.failures))
     differ = found.agree is False and (strict or found.model.family != "module")
     return int(differ or (strict and bool(found.uncounted)))

@@ -9,10 +9,11 @@ from textwrap import wrap
 from archcost.cli.fields import LABEL, WIDTH, field, paint
 from archcost.cli.latencies import latency_lines
 from archcost.cost import Total
-from archcost.describing import input_words, witness_words
+from archcost.describing import input_words, notes, witness_words
 from archcost.errors import shorten, visible
 from archcost.profiling import Profile
 from archcost.read import Model
+from archcost.reasons import refusals
 from archcost.units import data_size, grouped, percent, scaled
 
 _MOST_GROUPS = 30
@@ -52,7 +53,7 @@ def _totals(found: Profile) -> Iterator[str]:
     for label, value, words in rows:
         yield f"  {label:<{LABEL - 2}}{grouped(value):>{width}}  {words}"
     peak, written = data_size(found.peak_memory_bytes), data_size(found.activation_bytes)
-    yield f"  {'memory':<{LABEL - 2}}{peak} at the peak, {written} written a pass, batch {batch}, {dtype}"
+    yield from field("memory", f"{peak} at the peak, {written} written a pass, batch {batch}, {dtype}")
     yield from _training(found)
     yield from _owned(found)
 
@@ -124,7 +125,6 @@ def _witnesses(found: Profile, colour: bool) -> Iterator[str]:
 
 
 def _notes(found: Profile) -> Iterator[str]:
-    told = [line for line in found.warnings if ": not stable: " not in line]  # the latency's own lines say so
-    for label, lines in (("note", told), ("failed", found.failures)):
+    for label, lines in (("note", notes(found)), ("failed", refusals(found.failures))):
         for line in lines:
             yield from field(label, visible(shorten(line, 600)))

@@ -6,10 +6,12 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from archcost import units
-from archcost.describing import input_words, witness_words
+from archcost import __version__, units
+from archcost.describing import doubts, input_words, notes, witness_words
 from archcost.errors import visible
+from archcost.latency import summarise
 from archcost.profiling import Profile
+from archcost.reasons import refusals
 
 
 def page(found: Profile) -> str:
@@ -25,4 +27,7 @@ def page(found: Profile) -> str:
     }
     template = env.from_string((files("archcost") / "report" / "page.html").read_text(encoding="utf-8"))
     words = {"size": input_words(found), "seen": witness_words(found)}
-    return template.render(p=found, model=found.model, facts=found.to_dict(), **words)
+    told = [*found.untrained, *found.differences, *notes(found), *doubts(found)]
+    told += [f"not measured: {line}" for line in refusals(found.failures)]
+    measured = (("Latency", found.latencies), ("Latency of one step", tuple(map(summarise, found.streaming))))
+    return template.render(p=found, model=found.model, version=__version__, measured=measured, told=told, **words)

@@ -52,14 +52,18 @@ class Runtime:
     """A way to run a source: `prepare` gives a call that is good inside its context and leaves the source as it was.
 
     prepare: raises TargetError where this machine, the dtype or the network will not do, or where what runs does not
-    give the eager module's output; versions: of what is installed; why_not: why it cannot run here, '' where it can.
-    The last two load nothing of what they speak of.
+    give the eager module's output; versions: of what is installed; why_not: why it cannot run here, '' where it can;
+    these two load nothing of what they speak of. processors_only: whether it runs on no GPU.
     """
 
     name: str
     prepare: Callable[[Source, Plan], AbstractContextManager[Prepared]]
     versions: Callable[[], tuple[tuple[str, str], ...]]
     why_not: Callable[[], str]
+    processors_only: bool = False
+
+
+PROCESSORS_ONLY: Final = "this runtime runs on processors only"
 
 
 # Places of modules with a RUNTIME, loaded where one is asked for.
@@ -84,9 +88,9 @@ def find(name: str) -> Runtime:
     return runtime
 
 
-def cpu_only(name: str, source: Source) -> str:
+def cpu_only(source: Source) -> str:
     """Return why a runtime that runs on the processor alone cannot run a source, '' where it can."""
-    return "" if source.device == "cpu" else f"{name} runs on the cpu target only"
+    return "" if source.device == "cpu" else PROCESSORS_ONLY
 
 
 def lacking(packages: tuple[str, ...], extra: str) -> str:

@@ -33,7 +33,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     from archcost.runtimes.copied import running
     from archcost.runtimes.exported import float32_only, onnx_file, quiet
 
-    if reason := why_not() or cpu_only("onnxruntime", source) or float32_only("onnxruntime", plan):
+    if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
     with running(source, plan) as call:
         expected = reference(call)
@@ -64,7 +64,7 @@ def why_not() -> str:
     return lacking(_PACKAGES, "onnx")
 
 
-RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not)
+RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True)
 
 
 def _loaded() -> Any:

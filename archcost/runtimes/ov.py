@@ -38,7 +38,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     from archcost.runtimes.copied import running
     from archcost.runtimes.exported import float32_only, onnx_file, quiet
 
-    if reason := why_not() or cpu_only("openvino", source) or float32_only("openvino", plan):
+    if reason := cpu_only(source) or why_not() or float32_only("openvino", plan):
         raise TargetError(reason)
     with running(source, plan) as call:
         expected = reference(call)
@@ -67,7 +67,7 @@ def why_not() -> str:
     return lacking(_PACKAGES, "openvino")
 
 
-RUNTIME: Final = Runtime("openvino", prepare, versions, why_not)
+RUNTIME: Final = Runtime("openvino", prepare, versions, why_not, processors_only=True)
 
 
 def settings(threads: int) -> dict[str, object]:

@@ -42,7 +42,8 @@ class Target:
     """A machine to measure on.
 
     describe: raises TargetError where the machine cannot be asked; lock: the device that one measurement has at a time,
-    '' where there is none to lock from here; local: whether runtimes run in this process.
+    '' where there is none to lock from here; local: whether runtimes run in this process; gpu: whether it is no
+    processor.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Target:
     describe: Callable[[], Facts]
     measure: Measure
     local: bool = True
+    gpu: bool = False
 
 
 # A kind is what stands before a target's first colon; its module has `target(name) -> Target`, which reads the rest and

@@ -38,8 +38,11 @@ def _pinned(name: str) -> frozenset[int] | None:
         allowed_forms = "cpu, or with a list of CPUs cpu:0-1,3"
         raise InputError(Mistake(f"given {quoted(name)}; allowed: {allowed_forms}", ("target",)))
     ranges = [part.partition("-") for part in text.split(",")]
+    if backwards := [(low, high) for low, _, high in ranges if high and int(high) < int(low)]:
+        told = ", ".join(f"{low}-{high} runs backwards; allowed: {high}-{low}" for low, high in backwards)
+        raise InputError(Mistake(f"given {quoted(name)}; {told}", ("target",)))
     chosen = frozenset(cpu for low, _, high in ranges for cpu in range(int(low), int(high or low) + 1))
-    if not chosen or not chosen <= set(allowed()):
+    if not chosen <= set(allowed()):
         has = ",".join(map(str, sorted(allowed())))
         raise InputError(Mistake(f"given {quoted(name)}; this process may use the CPUs {has}", ("target",)))
     return chosen

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.estimates import median
-from archcost.measured import Device, Origin, Plan, Samples
+from archcost.measured import Conditions, Device, Origin, Plan, Samples
 from archcost.runtimes import Call, Runtime, Source
 from archcost.targets import Facts, Target, machine
 from archcost.targets.events import Event, timed_by_events
@@ -36,7 +36,8 @@ def target(name: str) -> Target:
     if match is None:
         raise InputError(Mistake(f"given {quoted(name)}; allowed: cuda or the number of a GPU, cuda:1", ("target",)))
     number = int(match[1] or 0)
-    return Target(name, f"cuda-{number}", partial(describe, name, number), partial(measure, name=name, number=number))
+    describing, measuring = partial(describe, name, number), partial(measure, name=name, number=number)
+    return Target(name, f"cuda-{number}", describing, measuring, gpu=True)
 
 
 def describe(name: str, number: int) -> Facts:
@@ -102,10 +103,26 @@ def measure(
         stack.enter_context(torch.cuda.device(number))
         there = [replace(source, device=f"cuda:{number}") for source in sources]
         prepared = [stack.enter_context(runtime.prepare(source, plan)) for source in there]
-        origin = Origin(name, runtime.name, facts.device, machine.conditions(), runtime.versions())
+        origin = Origin(name, runtime.name, facts.device, conditions(torch), runtime.versions())
         flush = flushing(torch, number) if plan.cold_cache else None
         timer = timed_by_events(partial(event, torch), flush)
         return take(prepared, plan, origin, instruments(timer, torch, f"cuda:{number}"))
+
+
+def conditions(torch: Any) -> Conditions:
+    """Return what the machine is set to, and whether torch may run float32 in TensorFloat-32."""
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    products, convolutions = (_allows_tf32(backend) for backend in backends)
+    return replace(machine.conditions(), tf32_products=products, tf32_convolutions=convolutions)
+
+
+def _allows_tf32(backend: Any) -> bool | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch has newer names for these settings, and may say so
+        try:
+            return bool(backend.allow_tf32)
+        except RuntimeError:  # they were set under both names, and contradict each other
+            return None
 
 
 def event(torch: Any) -> Event:

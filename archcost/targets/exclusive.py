@@ -1,8 +1,9 @@
 """A device belongs to one measurement at a time: measurers queue, trainers pause between mini-batches meanwhile.
 
-A measurer locks `cpu.lock`, makes `cpu.held`, then waits for each file `cpu.turn-*` that is locked. A trainer locks a
-`cpu.turn-*` of its own, then looks for `cpu.held`. Both write before they read, so at least one sees the other. The
-system drops the locks of a process that dies, and by its free lock a `cpu.held` is known to be left behind.
+A measurer locks `cpu.lock`, makes `cpu.held` with its process's number in it, then waits for each file `cpu.turn-*`
+that is locked. A trainer locks a `cpu.turn-*` of its own, then looks for `cpu.held`. Both write before they read, so at
+least one sees the other. The system drops the locks of a process that dies, and by its free lock a `cpu.held` is known
+to be left behind.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from filelock import BaseFileLock, FileLock, Timeout, lock_descriptor, unlock_descriptor
 
@@ -25,14 +26,18 @@ from archcost.errors import TargetError, quoted
 
 _POLL_S: Final = 0.05  # far below what a measurement or a start-up takes, and 20 looks a second cost nothing
 _WAY_OUT: Final = "set XDG_RUNTIME_DIR to a folder of yours"
+_NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _TURNS: Final[dict[Path, int]] = {}  # descriptors of the turns this process is in; each name has its process and thread
+
+Waiting: TypeAlias = Callable[[int | None], AbstractContextManager[object]]
+"""Told which process has the device, None where that is not known; the context lasts until it is this one's."""
 
 
 @contextmanager
-def held(device: str, waiting: Callable[[], AbstractContextManager[object]] = nullcontext) -> Iterator[None]:
+def held(device: str, waiting: Waiting = nullcontext) -> Iterator[None]:
     """Keep other measurements and all mini-batches off `device`, a key such as 'cpu' or 'cuda-0', inside the context.
 
-    Queues without a limit, inside `waiting()` where another thread or process has the device, then waits for the
+    Queues without a limit, inside `waiting(holder)` where another thread or process has the device, then waits for the
     mini-batches under way. A thread that has the device already passes; its own turn pauses.
     Raises TargetError where the lock cannot be made or taken.
     """
@@ -139,12 +144,21 @@ def _refusing(stem: Path) -> Iterator[None]:
         raise TargetError(f"cannot lock device {quoted(stem.name)} in {where}: {why}; {_WAY_OUT}") from error
 
 
-def _queue(lock: BaseFileLock, stem: Path, waiting: Callable[[], AbstractContextManager[object]]) -> None:
+def _queue(lock: BaseFileLock, stem: Path, waiting: Waiting) -> None:
     with _refusing(stem):
         at_once = _tried(lock)
     if not at_once:
-        with waiting(), _refusing(stem):
+        with waiting(_holder(stem)), _refusing(stem):
             lock.acquire(poll_interval=_POLL_S)
+
+
+def _holder(stem: Path) -> int | None:
+    """Return the process that has the device, None where it has not written so yet: it may only be looking."""
+    try:
+        text = stem.with_suffix(".held").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def _tried(lock: BaseFileLock) -> bool:
@@ -158,7 +172,7 @@ def _tried(lock: BaseFileLock) -> bool:
 def _clear(stem: Path) -> None:
     """Let no new turn begin and wait for those under way; their files, and those of trainers that died, are removed."""
     with _refusing(stem):
-        stem.with_suffix(".held").touch()
+        stem.with_suffix(".held").write_text(str(os.getpid()), encoding="ascii")
         for file in stem.parent.glob(f"{stem.name}.turn-*"):
             while (descriptor := _locked(file)) is None:
                 time.sleep(_POLL_S)

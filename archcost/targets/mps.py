@@ -24,7 +24,7 @@ def target(name: str) -> Target:
     """Return the target `mps`; raises InputError for a name that goes on."""
     if name != "mps":
         raise InputError(Mistake(f"given {quoted(name)}; allowed: mps", ("target",)))
-    return Target("mps", "mps", describe, measure)
+    return Target("mps", "mps", describe, measure, gpu=True)
 
 
 def describe() -> Facts:

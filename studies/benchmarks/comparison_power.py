@@ -68,6 +68,12 @@ def found(sources: list[Source], comparisons: int, time_s: float) -> tuple[int, 
     return differ, sorted(ratios), precise
 
 
+def spun(duration_s: float, time_s: float) -> float:
+    """Return the measured median of a kernel that spins for so long."""
+    (samples,) = CPU.measure([Source(Spinning(duration_s), (torch.ones(1),))], EAGER, Plan(time_s=3 * time_s))
+    return summarise(samples).median_s
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -92,13 +98,14 @@ def main() -> None:
     print(machine())
     print(table(("compared", "times", "called a difference", "ratio", "within +-2%", "target"), rows))
     print()
-    rows = []
+    rows, call_s = [], spun(0, asked.time)
     for duration_s in DURATIONS_S:
-        (samples,) = CPU.measure([Source(Spinning(duration_s), (torch.ones(1),))], EAGER, Plan(time_s=3 * asked.time))
-        off = summarise(samples).median_s / duration_s - 1
+        measured_s = spun(duration_s, asked.time)
+        off = measured_s / (duration_s + call_s) - 1
         verdict = "met" if abs(off) <= 0.05 else "missed"
-        rows.append((milliseconds(duration_s), milliseconds(summarise(samples).median_s), f"{off:+.2%}", verdict))
-    print(table(("known", "measured", "off by", "target: within 5%"), rows))
+        rows.append((milliseconds(duration_s), milliseconds(measured_s), f"{off:+.2%}", verdict))
+    print(f"A call that does nothing: {milliseconds(call_s)}; it is part of what is known of the others.")
+    print(table(("spun", "measured", "off by", "target: within 5%"), rows))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,139 @@
+"""Child processes, one for each job: what kills, hangs or crashes one ends that job with its reason, nothing else.
+
+They are forked from a server that has loaded torch and nothing more, so that starting one takes milliseconds and no
+thread, lock or file of this process is in it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Final
+
+from archcost import jobs
+from archcost.jobs import Event, Failed, Job
+
+ON: Final = b"on"
+STOP: Final = b"stop"
+"""Replies to an event that awaits one."""
+
+_LOADED: Final = ["archcost.trialling"]  # what children have in memory from the start
+_GRACE_S: Final = 2.0
+_KILLED: Final = {
+    signal.SIGKILL: "killed by signal 9, as the system does where memory is short",
+    signal.SIGSEGV: "crashed: segmentation fault (signal 11)",
+    signal.SIGABRT: "crashed: aborted (signal 6)",
+}
+
+
+def server() -> ForkServerContext:
+    """Return the context that children are forked from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_LOADED)
+    return context
+
+
+@dataclass(eq=False)
+class Child:
+    """One running job; `last_s`: when it was last heard of, on a monotonic clock."""
+
+    process: ForkServerProcess
+    pipe: Connection
+    last_s: float = field(default_factory=time.monotonic)
+
+    def reply(self, word: bytes) -> None:
+        """Answer an event that awaits it; a child that has died meanwhile is told of by its next event."""
+        with suppress(OSError):
+            self.pipe.send_bytes(word)
+
+    def end(self) -> None:
+        """End the process, with all that it has started on its own, if it is still there."""
+        self.process.terminate()
+        self.process.join(_GRACE_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
+
+
+def start(context: ForkServerContext, job: Job) -> Child:
+    """Start a child on a job."""
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_enter, args=(theirs, jobs.encode(job)), daemon=True)
+    process.start()
+    theirs.close()
+    return Child(process, ours)
+
+
+def _enter(pipe: Connection, text: bytes) -> None:
+    """Run a job in the child: its end, and its parent's, end the process."""
+    from archcost import trialling  # noqa: PLC0415  # the child's own: the study's process needs no torch for it
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the study decides what ends
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    replies = _Replies(pipe)
+    trialling.run(jobs.decode_job(text), lambda event: pipe.send_bytes(jobs.encode(event)), replies.next)
+    pipe.close()
+    os._exit(0)  # nothing is left to tidy up, and the thread that reads may not hold the process
+
+
+class _Replies:
+    """What the parent answers, read by a thread that ends the process when the parent is gone."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._words: list[bytes] = []
+        self._come = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                word = self._pipe.recv_bytes()
+            except (EOFError, OSError):
+                os._exit(1)
+            with self._come:
+                self._words.append(word)
+                self._come.notify()
+
+    def next(self) -> bool:
+        """Return whether to go on, as soon as the parent has said so."""
+        with self._come:
+            self._come.wait_for(lambda: self._words)
+            return self._words.pop(0) == ON
+
+
+def events(children: Sequence[Child], timeout_s: float, patience_s: float) -> Iterator[tuple[Child, Event]]:
+    """Yield what children have to tell, after waiting for at most `timeout_s`.
+
+    A child that died, or was silent for longer than `patience_s` and is killed for it, tells Failed.
+    """
+    ready = wait([child.pipe for child in children], timeout_s)
+    now = time.monotonic()
+    for child in children:
+        if child.pipe in ready:
+            child.last_s = now
+            yield child, _received(child)
+        elif now - child.last_s > patience_s:
+            child.end()
+            yield child, Failed("target", f"hung: no progress for {patience_s:.0f} s, killed")
+
+
+def _received(child: Child) -> Event:
+    try:
+        return jobs.decode_event(child.pipe.recv_bytes())
+    except (EOFError, OSError):
+        child.process.join(_GRACE_S)
+        code = child.process.exitcode
+        if code is not None and code < 0:
+            known = _KILLED.get(signal.Signals(-code), f"killed by signal {-code}")
+            return Failed("memory" if -code == signal.SIGKILL else "bug", known)
+        return Failed("bug", f"the process ended by itself with code {code}")

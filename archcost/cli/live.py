@@ -1,0 +1,99 @@
+"""The live view of a study on standard error: states, what runs, the front so far, time left; plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import click
+from rich.console import Console
+from rich.live import Live as Display
+from rich.text import Text
+
+from archcost import exploring, storage
+from archcost.errors import shorten, visible
+from archcost.exploring import Stored
+from archcost.setting import Setting
+from archcost.studying import Running, State
+from archcost.units import counted_words
+
+_EVERY_S: Final = 2.0  # between looks at the storage
+_SAYS_S: Final = 30.0  # between lines where standard error is no terminal
+_MEMBERS: Final = 8
+
+
+class Live:
+    """Shows a running study; `watch` and `say` are what it is told by."""
+
+    def __init__(self, setting: Setting, url: str, options: Mapping[str, Any]) -> None:
+        self._setting, self._url, self._options = setting, url, options
+        self._start = self._looked = self._said = time.monotonic()
+        self._stored: Stored | None = None
+        self._terminal = sys.stderr.isatty()
+        self._display = Display(console=Console(stderr=True), refresh_per_second=2, transient=True)
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        self.say(f"{self._setting.spec.name}: {storage.shown(self._url)}")
+        if self._terminal:
+            self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop showing."""
+        if self._terminal:
+            self._display.stop()
+
+    def say(self, line: str) -> None:
+        """Say something once."""
+        self._last = visible(line)
+        if self._terminal:
+            self._display.update(Text(self._last))
+        else:
+            click.echo(self._last, err=True)
+
+    def watch(self, state: State) -> None:
+        """Look at how a study is."""
+        now = time.monotonic()
+        if now - self._looked < _EVERY_S:
+            return
+        self._looked = now
+        if self._terminal:
+            self._display.update(Text("\n".join(self._lines(state))))
+        elif now - self._said >= _SAYS_S:
+            self._said = now
+            click.echo(self._head(), err=True)
+
+    def _found(self) -> Stored:
+        if self._stored is None:
+            self._stored = exploring.find(self._url)
+        return self._stored
+
+    def _head(self) -> str:
+        found = self._found().trials()
+        counted = sum(each.ended is not None and each.ended.counts for each in found)
+        passed = time.monotonic() - self._start
+        left = f", {max(0, round(self._options['time_s'] - passed))} s left" if self._options["time_s"] else ""
+        pruned, failed = (sum(each.state == state for each in found) for state in ("pruned", "failed"))
+        ended = f"{pruned} pruned, {failed} failed"
+        return f"{counted} of {counted_words(self._options['trials'], 'trial')}, {ended}, {round(passed)} s{left}"
+
+    def _lines(self, state: State) -> list[str]:
+        now = self._found().front()
+        lines = [self._head(), *map(_running, state.running), ""]
+        for each in now.members[:_MEMBERS]:
+            values = "  ".join(exploring.worded(self._found(), each.values))
+            lines.append(f"  {each.name:<8}{values}{'  *' if each.name == now.knee else ''}")
+        return [shorten(visible(line), 79) for line in lines]
+
+
+def _running(each: Running) -> str:
+    loss = "" if each.loss is None else f", loss {each.loss:.3g}"
+    where = f"epoch {each.epoch}{loss}, {round(each.seconds)} s"
+    return f"  trial {each.asked.trial.number}: {each.model.family}, {where} ({each.asked.origin})"

@@ -1,0 +1,253 @@
+"""What the study commands do: a file becomes a study that runs, a storage becomes lines, rows and documents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archcost import __version__, confirming, data, exploring, outlook, storage, tables
+from archcost.cli.live import Live
+from archcost.errors import InputError, Mistake, quoted, shorten, visible
+from archcost.exploring import Stored
+from archcost.files import write_whole
+from archcost.front import Candidate
+from archcost.objectives import QUANTITIES
+from archcost.setting import Setting, settle
+from archcost.studyspec import load_study
+from archcost.targets.machine import physical_cores
+from archcost.units import counted_words, duration, percent
+
+if TYPE_CHECKING:
+    from archcost.trained import Trained
+
+_REASON = 60
+
+
+def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, data.Dataset, str]:
+    """Return a study ready to run, its data and the URL of its storage; raises InputError for all that is wrong."""
+    spec = load_study(file, overrides)
+    folder = Path(file).parent
+    dataset = data.load(spec.study.data, folder=folder)
+    return settle(spec, dataset), dataset, storage.address(where or spec.study.storage, _beside(file, where))
+
+
+def _beside(file: str, where: str | None) -> Path:
+    return Path.cwd() if where else Path(file).parent  # a path that is typed is relative to where it is typed
+
+
+def opened(file: str, where: str | None) -> Stored:
+    """Return the study that a file's storage holds; a file that ends in .db is the storage itself."""
+    if where is None and file.endswith(".db"):
+        return exploring.find(storage.address(file, Path.cwd()))
+    if where is None:
+        where_is = storage.address(load_study(file, ()).study.storage, Path(file).parent)
+        return exploring.find(where_is)
+    return exploring.find(storage.address(where, Path.cwd()))
+
+
+def ran(
+    study: tuple[Setting, data.Dataset, str],
+    *,
+    trials: int | None,
+    time_s: float | None,
+    workers: int,
+) -> int:
+    """Run a study with a live view on standard error; print its front at the end."""
+    setting, dataset, url = study
+    search = setting.study.search
+    options = {
+        "trials": trials or search.trials,
+        "time_s": time_s if time_s is not None else search.time,
+        "workers": workers,
+        "threads": max(1, physical_cores() // workers),
+    }
+    with Live(setting, url, options) as live:
+        outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
+    click.echo(f"{outcome.why}; {counted_words(outcome.confirmed, 'network')} of the front confirmed", err=True)
+    for line in front_lines(outcome.stored):
+        click.echo(line)
+    return 0
+
+
+def dry(file: str, overrides: tuple[str, ...]) -> Iterator[str]:
+    """Yield what a study would search, without running anything of it."""
+    spec = load_study(file, overrides)
+    dataset = data.load(spec.study.data, folder=Path(file).parent)
+    yield from outlook.lines(settle(spec, dataset))
+
+
+def status_of(stored: Stored) -> dict[str, Any]:
+    """Return how far a study is, as JSON holds it."""
+    found, now = stored.trials(), stored.front()
+    return {
+        "archcost": __version__,
+        "study": stored.name,
+        "storage": storage.shown(stored.url),
+        "objectives": list(stored.labels),
+        "states": dict(Counter(each.state for each in found)),
+        "counted": sum(each.ended is not None and each.ended.counts for each in found),
+        "reasons": dict(Counter(each.reason for each in found if each.reason).most_common()),
+        "repeats": sum(each.ended is not None and each.ended.repeats is not None for each in found),
+        "seconds": sum(each.ended.seconds for each in found if each.ended),
+        "front": [each.name for each in now.members],
+        "hypervolume": now.hypervolume,
+        "reference": now.reference,
+    }
+
+
+def status_lines(stored: Stored) -> Iterator[str]:
+    """Yield how far a study is, within 80 columns."""
+    now = status_of(stored)
+    states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
+    yield f"{visible(now['study'])} in {visible(now['storage'])}"
+    yield f"trials       {states}; {now['counted']} count, {now['repeats']} answered from what was known"
+    yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
+    for reason, count in list(now["reasons"].items())[:10]:
+        yield f"  {count:>4} x  {visible(shorten(reason, _REASON))}"
+    if now["hypervolume"] is not None:
+        yield f"hypervolume  {now['hypervolume']:.4g}"
+    yield ""
+    yield from front_lines(stored)
+
+
+def front_of(stored: Stored) -> dict[str, Any]:
+    """Return the front as JSON holds it: members best first in the first objective, in base units."""
+    now = stored.front()
+    return {
+        "archcost": __version__,
+        "study": stored.name,
+        "objectives": list(stored.labels),
+        "knee": now.knee,
+        "hypervolume": now.hypervolume,
+        "reference": now.reference,
+        "members": [_member(stored, each) for each in now.members],
+    }
+
+
+def front_rows(stored: Stored) -> list[dict[str, Any]]:
+    """Return the front as flat rows."""
+    return [
+        {key: value for key, value in member.items() if key not in ("yaml", "intervals", "point")}
+        | {f"{label}.{end}": bounds[place] for label, bounds in member["intervals"].items()
+           for place, end in enumerate(("low", "high"))}
+        for member in front_of(stored)["members"]
+    ]  # fmt: skip
+
+
+def _member(stored: Stored, each: Candidate) -> dict[str, Any]:
+    restored = stored.restored(each.values)
+    bounds = each.standing.intervals if each.standing else ()
+    tests = each.confirmed.tests if each.confirmed else ()
+    learnt = next((name for name, _ in stored.objectives if QUANTITIES[name].learnt), None)
+    seen = [value for score in tests if learnt and (value := getattr(score, learnt)) is not None]
+    latencies = each.part.latencies()
+    return {
+        "trial": each.name,
+        "family": each.trial.begun.family if each.trial.begun else None,
+        **dict(zip(tables.column_names(stored.objectives), restored, strict=True)),
+        "test": sum(seen) / len(seen) if seen else None,
+        "seeds": len(tests),
+        "probability": each.standing.probability if each.standing else None,
+        "shared_weights": each.shared,
+        "stable": all(latency.stable for latency in latencies) if latencies else None,
+        "params": each.part.params,
+        "macs": each.part.macs,
+        "memory_bytes": each.part.memory_bytes,
+        "digest": each.part.digest,
+        "intervals": {
+            label: [QUANTITIES[name].restored(end) for end in interval]
+            for label, (name, _), interval in zip(
+                tables.column_names(stored.objectives), stored.objectives, bounds, strict=False
+            )
+        },
+        "point": dict(each.trial.point),
+        "yaml": yaml_of(each),
+    }
+
+
+def yaml_of(each: Candidate) -> str:
+    """Return a member as the YAML of a network of its own; of a column with `use_columns`."""
+    from archcost.writing import to_yaml
+
+    return to_yaml(confirming.network(each).spec)
+
+
+def front_lines(stored: Stored) -> Iterator[str]:
+    """Yield the front as a table of at most 80 columns."""
+    now = stored.front()
+    if not now.members:
+        yield "The study has no complete trial yet."
+        return
+    rows = [_cells(stored, each, now.knee) for each in now.members]
+    head = ("trial", "family", *stored.labels, "test", "p", "params", "MACs", "")
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    for row in (head, *rows):
+        line = "  ".join(cell.ljust(width) if i < 2 or i == len(head) - 1 else cell.rjust(width)
+                         for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()  # fmt: skip
+        yield line
+    yield from _notes(now.members, bool(now.knee))
+
+
+def _cells(stored: Stored, each: Candidate, knee: str | None) -> tuple[str, ...]:
+    from archcost.units import scaled
+
+    shown = exploring.worded(stored, each.values)
+    member = _member(stored, each)
+    learnt = next((name for name, _ in stored.objectives if QUANTITIES[name].learnt), None)
+    test = "-" if member["test"] is None or learnt is None else QUANTITIES[learnt].words(member["test"])
+    marks = "".join(mark for mark, holds in (("*", each.name == knee), ("s", each.shared),
+                                             ("~", member["stable"] is False)) if holds)  # fmt: skip
+    chance = "-" if each.standing is None else percent(each.standing.probability)
+    family = each.trial.begun.family if each.trial.begun else "?"
+    return (each.name, family, *shown, test, chance, scaled(each.part.params), scaled(each.part.macs), marks)
+
+
+def _notes(members: tuple[Candidate, ...], knee: bool) -> Iterator[str]:
+    yield ""
+    if knee:
+        yield "*  the knee: beyond it each objective costs most of the other"
+    if any(each.shared for each in members):
+        yield "s  a column with shared weights: not yet trained alone"
+    if any(not latency.stable for each in members for latency in each.part.latencies()):
+        yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
+    if any(each.standing for each in members):
+        yield "p  the chance to belong to the front, from seeds and blocks; test: mean over seeds"
+    else:
+        yield "No member is confirmed: each stands on one seed, and fronts of one seed are optimistic."
+
+
+def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
+    """Write the YAML of every member to a folder, and yield the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in stored.front().members:
+        path = folder / f"{each.name.replace('/', '-column-')}.yaml"
+        write_whole(path, yaml_of(each))
+        yield path
+
+
+def trained(stored: Stored, name: str) -> Trained:
+    """Return a network of a study with the file of its trial's weights; raises InputError for a name that is none."""
+    from archcost.trained import Trained  # loads torch
+
+    found = member(stored, name)
+    whole = confirming.network(replace(found, part=replace(found.part, column=0)))
+    words = f"of trial {found.trial.number} of {stored.name}"
+    if found.part.column:
+        words += f", column {found.part.column}, shared with the others"
+    file = exploring.weights_folder(stored.url, stored.name) / f"{found.trial.number}.pt"
+    return Trained(confirming.network(found), whole, found.part.column, file, words)
+
+
+def member(stored: Stored, name: str) -> Candidate:
+    """Return the network of that name, on the front or not; raises InputError with some that there are."""
+    now = stored.front()
+    every = {each.name: each for each in (*now.members, *now.others)}
+    if name not in every:
+        some = ", ".join(list(every)[:20]) or "none yet"
+        raise InputError(Mistake(f"no complete trial {quoted(name)}; there are: {some}"))
+    return every[name]

@@ -1,0 +1,124 @@
+"""archcost study run, status, front, export: a search for the networks that cost least for what they reach."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archcost.cli.options import Read, debugged
+from archcost.errors import InputError, Mistake, visible
+from archcost.units import parse_duration
+
+if TYPE_CHECKING:
+    from archcost.exploring import Stored
+
+_FORMS = ("table", "json", "csv")
+
+
+@click.group()
+def study() -> None:
+    """Search width, depth and columns for the best accuracy at every cost."""
+
+
+@study.command()
+@click.argument("file", metavar="STUDY")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
+@click.option("--trials", type=click.IntRange(1, 10**6), help="Trials in all, those of earlier runs among them.")
+@click.option("--time", "time_s", type=Read("duration", parse_duration), help="Longest time, confirming included.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Trials at once.")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
+@click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
+@debugged
+def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> int:
+    """Run the study in a file, or go on with it where it was interrupted."""
+    # imported when the command runs: they load pydantic, and optuna and torch where a trial runs
+    from archcost.cli.studies import dry, prepared, ran
+
+    if dry_run:
+        for line in dry(file, overrides):
+            click.echo(line)
+        return 0
+    return ran(prepared(file, overrides, given.pop("storage")), **given)
+
+
+@study.command()
+@click.argument("file", metavar="STUDY")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@debugged
+def status(file: str, storage: str | None, as_json: bool) -> None:
+    """Say how far a study is: trials by state, why some ended early, its front."""
+    from archcost.cli.studies import opened, status_lines, status_of
+
+    stored = opened(file, storage)
+    if as_json:
+        click.echo(json.dumps(status_of(stored), indent=1))
+        return
+    for line in status_lines(stored):
+        click.echo(line)
+
+
+@study.command()
+@click.argument("file", metavar="STUDY")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
+@click.option("--format", "form", type=click.Choice(_FORMS), default="table", help="How to print.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--yaml", "folder", type=click.Path(file_okay=False), help="Also write each member's YAML to a folder.")
+@debugged
+def front(file: str, storage: str | None, form: str, as_json: bool, folder: str | None) -> None:
+    """Show the networks that no other one beats in every objective."""
+    from archcost.cli.studies import front_lines, front_of, front_rows, opened, write_members
+
+    stored = opened(file, storage)
+    if as_json or form == "json":
+        click.echo(json.dumps(front_of(stored), indent=1))
+    elif form == "csv":
+        _csv(front_rows(stored))
+    else:
+        for line in front_lines(stored):
+            click.echo(line)
+    if folder:
+        for path in write_members(stored, Path(folder)):
+            click.echo(f"written: {visible(str(path))}", err=True)
+
+
+@study.command()
+@click.argument("file", metavar="STUDY")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
+@click.option("--format", "form", type=click.Choice(("csv", "json")), default="csv", help="How to print.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; printed where left out.")
+@debugged
+def export(file: str, storage: str | None, form: str, output: str | None) -> None:
+    """Print every trial of a study, and every column of a trial, as a table."""
+    from archcost.cli.studies import opened
+    from archcost.files import write_whole
+
+    text = _table(opened(file, storage), form)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_whole(output, text)
+
+
+def _table(stored: Stored, form: str) -> str:
+    from archcost import tables
+
+    what = (stored.trials(), stored.front(), stored.objectives)
+    if form == "json":
+        return json.dumps(tables.rows(*what), indent=1) + "\n"
+    text: str = tables.frame(*what).to_csv(index=False)
+    return text
+
+
+def _csv(rows: list[dict[str, Any]]) -> None:
+    import csv
+
+    if not rows:
+        raise InputError(Mistake("the study has no complete trial yet"))
+    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)

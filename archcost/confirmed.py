@@ -1,0 +1,65 @@
+"""What is learned of a front's members after their trials: scores of several seeds, the test split, new samples."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+
+import optuna
+from pydantic import TypeAdapter
+
+from archcost.estimates import blocks, median
+from archcost.jobs import Score
+from archcost.measured import Samples
+from archcost.membership import Repeated
+from archcost.objectives import QUANTITIES
+from archcost.trials import Part, remember, remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """One network, trained alone with several seeds and measured beside the others.
+
+    scores: on the validation split, one for each seed; tests: on the test split, by the same networks; samples: one
+    for each way; reason: why there is less than was asked for, '' where all is there.
+    """
+
+    scores: tuple[Score, ...] = ()
+    tests: tuple[Score, ...] = ()
+    samples: tuple[Samples, ...] = ()
+    reason: str = ""
+
+
+@cache
+def _adapter() -> TypeAdapter[Confirmed]:
+    return TypeAdapter(Confirmed)
+
+
+def keep(study: optuna.Study, name: str, found: Confirmed) -> None:
+    """Keep what was confirmed of a trial, '12', or of a column of one, '12/2'."""
+    remember(study, f"confirmed:{name}", asdict(found))
+
+
+def confirmed(study: optuna.Study, name: str) -> Confirmed | None:
+    """Return what was confirmed of a network, None where nothing was."""
+    held = remembered(study, f"confirmed:{name}")
+    return None if held is None else _adapter().validate_python(held)
+
+
+def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | None], ...]) -> Repeated | None:
+    """Return the stored values of every repetition for each objective; None where one of them has none."""
+    values, noisy = [], []
+    for name, way in objectives:
+        quantity = QUANTITIES[name]
+        if quantity.learnt:
+            each = [value for score in found.scores if (value := getattr(score, name)) is not None]
+        elif way is not None:
+            samples = found.samples[way : way + 1] or part.samples[way : way + 1]  # not measured again yet
+            each = [median(block) for one in samples for block in blocks([b.samples_s for b in one.bursts])]
+        else:
+            each = [float(part.memory_bytes if name == "memory" else getattr(part, name))]
+        if not each:
+            return None
+        values.append(tuple(quantity.stored(value) for value in each))
+        noisy.append(quantity.learnt)
+    return Repeated(tuple(values), tuple(noisy))

@@ -1,0 +1,158 @@
+"""Confirming a front: its members are trained alone with several seeds, measured by turns, and tested once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from multiprocessing.context import ForkServerContext
+
+import optuna
+
+from archcost import children, confirmed, pareto
+from archcost.confirmed import Confirmed
+from archcost.document import load
+from archcost.errors import visible
+from archcost.front import Candidate
+from archcost.front import Front as Members
+from archcost.jobs import Done, Failed, Job, Measured, Score, Scored
+from archcost.measured import Samples
+from archcost.read import Model, expand
+from archcost.setting import Setting
+from archcost.studying import Options
+from archcost.units import counted_words
+
+Say = Callable[[str], None]
+
+
+def chosen(members: Sequence[Candidate], reference: Sequence[float] | None, most: int) -> tuple[Candidate, ...]:
+    """Return the members to confirm: those without which the front would lose most of its hypervolume."""
+    if len(members) <= most or reference is None:
+        return tuple(members[:most])
+    lost = pareto.contributions([each.values for each in members], reference)
+    best = sorted(range(len(members)), key=lambda place: -lost[place])[:most]
+    return tuple(members[place] for place in sorted(best))
+
+
+def confirm(
+    study: optuna.Study, setting: Setting, options: Options, front: Callable[[], Members], say: Say
+) -> tuple[Candidate, ...]:
+    """Confirm members of the front as far as the time allows, and keep what was found; return those that were.
+
+    front: the front as it is now, asked for anew after each one: who does worse when trained again may leave it, and
+    another takes its place. All are then measured by turns, with those of earlier runs: only then are they comparable.
+    A network is confirmed when its seeds are trained; each of them looks at the test split once.
+    """
+    context = children.server()
+    done: dict[str, Candidate] = {}
+    while len(done) < setting.confirm.members and time.monotonic() < options.deadline:
+        now = front()
+        wanted = [each for each in chosen(now.members, now.reference, setting.confirm.members) if each.name not in done]
+        if not wanted:
+            break
+        candidate = wanted[0]
+        done[candidate.name] = candidate
+        _seeds(study, context, setting, options, candidate, say)
+    together = {each.name: each for each in (*done.values(), *(m for m in front().members if m.confirmed))}
+    _turns(study, context, setting, options, list(together.values()), say)
+    return tuple(done.values())
+
+
+def _seeds(
+    study: optuna.Study,
+    context: ForkServerContext,
+    setting: Setting,
+    options: Options,
+    candidate: Candidate,
+    say: Say,
+) -> None:
+    """Train a network with every seed that it was not yet trained with, as long as the time allows."""
+    model = network(candidate)
+    found = confirmed.confirmed(study, candidate.name) or Confirmed()
+    for seed in range(len(found.scores), setting.confirm.seeds):
+        if time.monotonic() >= options.deadline:
+            say(f"the time is over: {candidate.name} is confirmed with {counted_words(len(found.scores), 'seed')}")
+            return
+        say(f"confirming {candidate.name}, seed {seed + 1} of {setting.confirm.seeds}")
+        found = _trained(found, context, setting, options, model, seed)
+        confirmed.keep(study, candidate.name, found)
+        if found.reason:
+            say(f"{candidate.name}: {found.reason}")
+            return
+
+
+def _turns(
+    study: optuna.Study,
+    context: ForkServerContext,
+    setting: Setting,
+    options: Options,
+    members: Sequence[Candidate],
+    say: Say,
+) -> None:
+    """Measure networks by turns in every way of the study."""
+    models = [network(each) for each in members]
+    for place, way in enumerate(setting.ways if members else ()):
+        say(f"measuring {counted_words(len(members), 'network')} of the front by turns on {way.target}")
+        samples, why = _measured(context, setting.together(models, way), options)
+        for candidate, each in zip(members, samples, strict=False):
+            found = confirmed.confirmed(study, candidate.name) or Confirmed()
+            confirmed.keep(study, candidate.name, replace(found, samples=(*found.samples[:place], each)))
+        if why:
+            say(f"not measured again: {why}")
+            return
+
+
+def network(candidate: Candidate) -> Model:
+    """Return the network of a candidate: of a column, the column as a network of its own."""
+    assert candidate.trial.begun is not None
+    model = expand(load(candidate.trial.begun.yaml, f"trial {candidate.trial.number}"))
+    column = candidate.part.column
+    if not column:
+        return model
+    spec = model.spec.model_copy(update={"use_columns": (column,), "drop_path": None})
+    graph, recipe = spec.expand()
+    return Model(f"{model.name}-column-{column}", spec, graph, recipe)
+
+
+def _trained(
+    found: Confirmed, context: ForkServerContext, setting: Setting, options: Options, model: Model, seed: int
+) -> Confirmed:
+    scores: dict[str, Score] = {}
+    reason = ""
+    for event in _events(context, setting.again(model, options.folder, seed + 1, options.threads), options):
+        match event:
+            case Scored():
+                scores[event.split] = event.score
+            case Failed():
+                reason = visible(event.reason)
+            case _:
+                pass
+    if "validation" not in scores or "test" not in scores:
+        return replace(found, reason=reason or "the training gave no score")
+    return replace(
+        found, scores=(*found.scores, scores["validation"]), tests=(*found.tests, scores["test"]), reason=reason
+    )
+
+
+def _measured(context: ForkServerContext, job: Job, options: Options) -> tuple[tuple[Samples, ...], str]:
+    samples: tuple[Samples, ...] = ()
+    for event in _events(context, job, options):
+        if isinstance(event, Measured):
+            samples = event.samples
+        elif isinstance(event, Failed):
+            return samples, visible(event.reason)
+    return samples, ""
+
+
+def _events(context: ForkServerContext, job: Job, options: Options) -> Iterator[object]:
+    """Yield what one job tells, to its end; every reply is to go on."""
+    child = children.start(context, job)
+    try:
+        while True:
+            for _, event in children.events([child], 1.0, options.patience_s):
+                yield event
+                if isinstance(event, Done | Failed):
+                    return
+                child.reply(children.ON)
+    finally:
+        child.end()

@@ -1,0 +1,217 @@
+"""A whole study: its storage is made or found again, points are tried, the front is confirmed; what it then holds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import optuna
+
+from archcost import __version__, confirming, storage, studying, trials
+from archcost.errors import InputError, Mistake, quoted
+from archcost.front import Candidate, Front, candidates, front
+from archcost.objectives import QUANTITIES, worst
+from archcost.setting import Setting
+from archcost.studying import Options, Watch
+from archcost.trials import Trial, remember, remembered
+
+if TYPE_CHECKING:
+    from archcost.data import Dataset
+
+SCHEMA: Final = 1
+_SAME: Final = ("models", "data", "objectives", "limits", "fit", "sampler", "seed")
+"""What a study that goes on must have in common with what its storage was made for."""
+
+_MARGIN: Final = 1.1  # the reference lies a tenth behind the worst of the first trials
+_FIRST: Final = 10
+_PATIENCE_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An open study: what its storage holds and the names of its objectives with the place of each one's way."""
+
+    study: optuna.Study
+    url: str
+    name: str
+    objectives: tuple[tuple[str, int | None], ...]
+    labels: tuple[str, ...]
+    known: dict[int, Trial] = field(default_factory=dict)
+    """Trials that have ended, read once."""
+
+    @property
+    def reference(self) -> tuple[float, ...] | None:
+        """The point in stored values that hypervolumes are measured from, None as long as there is none."""
+        held = remembered(self.study, "reference")
+        return None if held is None else tuple(held)
+
+    def restored(self, values: Sequence[float]) -> list[float]:
+        """Return stored values of the objectives in base units."""
+        return [QUANTITIES[name].restored(value) for (name, _), value in zip(self.objectives, values, strict=True)]
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return every trial."""
+        return trials.read(self.study, self.known)
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Return every network that could be on the front."""
+        return candidates(self.study, self.trials(), self.objectives)
+
+    def front(self) -> Front:
+        """Return the front as it is known now."""
+        return front(self.candidates(), self.reference)
+
+
+def find(url: str) -> Stored:
+    """Return the study that a storage holds; raises InputError where it holds none of archcost's, or a later one's."""
+    study = storage.find(storage.opened(url), url)
+    about = remembered(study, "about")
+    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
+        given = about.get("archcost", "unknown") if isinstance(about, dict) else "another program"
+        raise InputError(
+            Mistake(f"the study in {quoted(storage.shown(url))} was made by {given}; allowed: archcost {__version__}'s")
+        )
+    pairs = tuple((str(name), way if way is None else int(way)) for name, way in about["objectives"])
+    return Stored(study, url, str(about["name"]), pairs, tuple(map(str, about["labels"])))
+
+
+def begin(setting: Setting, url: str) -> Stored:
+    """Return the study of a setting, made where there is none; raises InputError where the storage has another."""
+    store = storage.opened(url, create=True)
+    names = [each.study_name for each in optuna.study.get_all_study_summaries(store, include_best_trial=False)]
+    about = {"schema": SCHEMA, "archcost": __version__, "name": setting.spec.name, "objectives": setting.objectives,
+             "labels": setting.labels, "same": setting.same()}  # fmt: skip
+    if not names:
+        study = optuna.create_study(
+            study_name=setting.spec.name, storage=store, directions=["minimize"] * len(setting.objectives)
+        )
+        with warnings.catch_warnings():  # experimental since 3.2: names for optuna-dashboard, nothing here needs them
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(setting.labels))
+        remember(study, "about", about)
+        return find(url)
+    found = find(url)
+    kept = remembered(found.study, "about")["same"]
+    fresh = json.loads(json.dumps(about["same"]))
+    if changed := [key for key in fresh if fresh[key] != kept.get(key)]:
+        raise InputError(
+            Mistake(
+                f"{', '.join(map(quoted, changed))} of the study changed since {quoted(storage.shown(url))} was made; "
+                "allowed: another 'storage', or the study as it was (trials, time and confirm may change)"
+            )
+        )
+    return found
+
+
+def worded(stored: Stored, values: Sequence[float]) -> list[str]:
+    """Return stored values of the objectives as people read them."""
+    each = zip(stored.objectives, stored.restored(values), strict=True)
+    return [QUANTITIES[name].words(value) for (name, _), value in each]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: why it stopped asking for points, and how many members of the front are confirmed."""
+
+    stored: Stored
+    why: str
+    confirmed: int
+
+
+def explore(
+    setting: Setting, dataset: Dataset, url: str, run: Mapping[str, Any], watch: Watch, say: Callable[[str], None]
+) -> Outcome:
+    """Run a study to its end; run: `trials`, `time_s` (None: without end), `workers`, `threads`.
+
+    Raises InputError where another process runs it, or its storage is another study's.
+    """
+    with storage.running(url), _workplace(setting, dataset, url, run) as options:
+        stored = begin(setting, url)
+        if lost := studying.recover(stored.study):
+            say(f"{lost} trials were interrupted; their points are tried again")
+        settle = _reference(stored, setting)
+
+        def watched(state: studying.State) -> None:
+            settle()
+            watch(state)
+
+        why = studying.search(stored.study, setting, options, watched)
+        settle(1)
+        done = _confirm(stored, setting, options, dataset, say)
+        _prune_weights(stored, options.weights)
+    return Outcome(stored, why, done)
+
+
+def weights_folder(url: str, name: str) -> Path:
+    """Return the folder of a study's trained weights: beside its file, of a database in the current folder."""
+    file = storage.file_of(url)
+    return file.with_suffix(".weights") if file else Path.cwd() / f"{name}.weights"
+
+
+@contextmanager
+def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, Any]) -> Iterator[Options]:
+    from archcost import handing  # noqa: PLC0415  # loads torch
+
+    beside = weights_folder(url, setting.spec.name)
+    beside.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="archcost-"))
+    try:
+        handing.write(dataset, folder / "data.pt")
+        deadline = time.monotonic() + run["time_s"] if run["time_s"] is not None else float("inf")
+        yield Options(run["trials"], deadline, run["workers"], run["threads"], _PATIENCE_S, folder, beside)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reference(stored: Stored, setting: Setting) -> Callable[..., None]:
+    """Return what keeps the reference point as soon as it can be told, once for the whole study."""
+
+    def settle(least: int = _FIRST) -> None:
+        if stored.reference is not None:
+            return
+        found = stored.candidates()
+        if len(found) >= least:
+            remember(
+                stored.study, "reference", [_end(stored, setting, i, found) for i in range(len(stored.objectives))]
+            )
+
+    return settle
+
+
+def _end(stored: Stored, setting: Setting, place: int, found: tuple[Candidate, ...]) -> float:
+    """Return the far end of one objective: what guessing gives, a limit, or a tenth behind the worst so far."""
+    name = stored.objectives[place][0]
+    quantity, budget = QUANTITIES[name], setting.budget
+    limits = budget.limits() if budget else {}
+    if name in limits:
+        return quantity.stored(limits[name])
+    if (natural := worst(name, setting.gives.classes)) is not None:
+        return quantity.stored(natural)
+    return quantity.stored(_MARGIN * max(quantity.restored(each.values[place]) for each in found))
+
+
+def _confirm(stored: Stored, setting: Setting, options: Options, dataset: Dataset, say: Callable[[str], None]) -> int:
+    from archcost import handing  # noqa: PLC0415  # loads torch
+
+    if not setting.confirm.members:
+        return 0
+    if time.monotonic() >= options.deadline or not stored.front().members:
+        return 0
+    handing.write_test(dataset, options.folder / "test.pt")
+    return len(confirming.confirm(stored.study, setting, options, stored.front, say))
+
+
+def _prune_weights(stored: Stored, folder: Path) -> None:
+    """Remove the weights of trials that have no network on the front: they would only fill the disk."""
+    wanted = {each.trial.number for each in stored.front().members}
+    for file in folder.glob("*.pt"):
+        if file.stem.isdigit() and int(file.stem) not in wanted:
+            file.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""A data set as a file that child processes map into memory: read once, decoded once, shared by all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from archcost.data import Dataset, Split
+from archcost.files import placed
+
+_FACTS: Final = ("name", "kind", "input", "classes", "mean", "std", "fingerprint", "source")
+
+
+def write(dataset: Dataset, path: Path) -> None:
+    """Write all of a data set but its test split."""
+    facts = {name: getattr(dataset, name) for name in _FACTS}
+    splits = _tensors("train", dataset.train) | _tensors("valid", dataset.validation)
+    _save({"facts": json.dumps(facts), **splits}, path)
+
+
+def write_test(dataset: Dataset, path: Path) -> None:
+    """Write the test split alone."""
+    _save(_tensors("test", dataset.read_test()), path)
+
+
+def read(path: Path, test: Path | None = None) -> Dataset:
+    """Return what `write` wrote, mapped; `test`: what `write_test` wrote, which is read when it is asked for."""
+    held = _load(path)
+    facts = json.loads(held["facts"])
+
+    def read_test() -> Split:
+        if test is None:
+            raise RuntimeError("the test split was not handed over")
+        return _split("test", _load(test))
+
+    facts |= {"mean": tuple(facts["mean"]), "std": tuple(facts["std"])}
+    return Dataset(**facts, train=_split("train", held), validation=_split("valid", held), read_test=read_test)
+
+
+def _save(value: dict[str, Any], path: Path) -> None:
+    with placed(path) as part:
+        torch.save(value, part)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    held: dict[str, Any] = torch.load(path, mmap=True, weights_only=True)
+    return held
+
+
+def _tensors(name: str, split: Split) -> dict[str, torch.Tensor]:
+    return {f"{name}.inputs": split.inputs.contiguous(), f"{name}.targets": split.targets.contiguous()}
+
+
+def _split(name: str, held: dict[str, Any]) -> Split:
+    return Split(held[f"{name}.inputs"], held[f"{name}.targets"])

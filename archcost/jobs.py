@@ -1,0 +1,157 @@
+"""What crosses between a study and the child process of a trial, as JSON: a job, then events and replies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+from archcost.measured import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to measure: where, with what, how long and how precisely."""
+
+    target: str
+    runtime: str
+    batch: int
+    dtype: str
+    threads: int
+    precision: float
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """The job of measuring and training one network.
+
+    graph: as codec writes it; init, drop_local, drop_global: its recipe; data, test: files that `handing` wrote, test
+    '' where it is not to be read; fit: the training as its spec's JSON; columns: also score every column; weights: the
+    file they are written to, '' for none; threads: to train with.
+    """
+
+    graph: dict[str, Any]
+    init: str
+    drop_local: float
+    drop_global: float
+    data: str
+    test: str
+    fit: dict[str, Any]
+    seed: int
+    ways: tuple[Way, ...]
+    columns: bool
+    weights: str
+    threads: int
+    job: Literal["train"] = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The job of measuring several networks by turns in one way."""
+
+    graphs: tuple[dict[str, Any], ...]
+    way: Way
+    job: Literal["measure"] = "measure"
+
+
+Job: TypeAlias = Train | Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a network reaches on a split; every number but `loss` (nats) and `count` is None where it has none.
+
+    error: share of wrong answers; perplexity: per token; bpc: bits per character; count: examples or tokens.
+    """
+
+    loss: float
+    count: int
+    error: float | None = None
+    perplexity: float | None = None
+    bpc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Samples of every network of a job in one way, the whole one first, then its columns; a reply is awaited."""
+
+    way: int
+    samples: tuple[Samples, ...]
+    event: Literal["measured"] = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """An epoch is over."""
+
+    epoch: int
+    loss: float
+    seconds: float
+    event: Literal["trained"] = "trained"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A rung: the score on the validation split after so many epochs; a reply is awaited."""
+
+    epoch: int
+    score: Score
+    event: Literal["reached"] = "reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The score of one column (1 = shallowest), or with column 0 of the whole network, on a split."""
+
+    column: int
+    split: Literal["validation", "test"]
+    score: Score
+    event: Literal["scored"] = "scored"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job is over."""
+
+    event: Literal["done"] = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job ended early: what was asked for is wrong, the target failed, training diverged, or there is a bug."""
+
+    kind: Literal["input", "target", "diverged", "memory", "bug"]
+    reason: str
+    event: Literal["failed"] = "failed"
+
+
+Event: TypeAlias = Measured | Trained | Reached | Scored | Done | Failed
+
+
+@cache
+def _jobs() -> TypeAdapter[Job]:
+    return TypeAdapter(Annotated[Job, Field(discriminator="job")])
+
+
+@cache
+def _events() -> TypeAdapter[Event]:
+    return TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def encode(value: Job | Event) -> bytes:
+    """Return a job or an event as JSON."""
+    return json.dumps(asdict(value)).encode()
+
+
+def decode_job(text: bytes) -> Job:
+    """Return the job that `encode` wrote."""
+    return _jobs().validate_json(text)
+
+
+def decode_event(text: bytes) -> Event:
+    """Return the event that `encode` wrote."""
+    return _events().validate_json(text)

@@ -1,0 +1,85 @@
+"""What a study would search, before anything runs: the size of its space and what the networks in it cost."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from archcost.domains import Point
+from archcost.errors import InputError, Mistake, shorten, visible
+from archcost.estimates import median
+from archcost.setting import Setting
+from archcost.spec import located
+from archcost.trials import Part
+from archcost.units import counted_words, data_size, grouped, percent, scaled
+
+SAMPLE: Final = 200
+"""Points that are looked at: all of them where there are no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The networks of a sample of a space: costs of the feasible ones, and why the others are not."""
+
+    size: float
+    looked_at: int
+    parts: tuple[Part, ...]
+    reasons: tuple[tuple[str, int], ...]
+
+
+def look(setting: Setting) -> Outlook:
+    """Return the outlook of a study; raises InputError where no point that was looked at is feasible."""
+    space = setting.spec.space
+    size = space.size()
+    chance = random.Random(setting.study.search.seed)
+    points = list(islice(space.grid(), SAMPLE)) if size <= SAMPLE else [space.sample(chance) for _ in range(SAMPLE)]
+    parts, reasons = [], Counter[str]()
+    for point in points:
+        found = _judged(setting, point)
+        if isinstance(found, Part):
+            parts.append(found)
+        else:
+            reasons[found] += 1
+    if not parts:
+        reason = reasons.most_common(1)[0][0]
+        message = f"no feasible point among {counted_words(len(points), 'point')}: {reason}"
+        raise InputError(located(setting.spec.source, Mistake(message, ("models",))))
+    return Outlook(size, len(points), tuple(parts), tuple(reasons.most_common()))
+
+
+def _judged(setting: Setting, point: Point) -> Part | str:
+    """Return the network of a point, or why it is not feasible."""
+    try:
+        model = setting.model(setting.spec.space.tree(point))
+    except InputError as error:
+        return "; ".join(mistake.message for mistake in error.mistakes)
+    if over := setting.over(model):
+        return over.partition(";")[0].rpartition(" ")[0] if over.count(",") == 0 else over
+    return setting.parts(model)[0]
+
+
+def lines(setting: Setting) -> Iterator[str]:
+    """Yield the outlook in words, within 80 columns."""
+    found, study = look(setting), setting.study
+    by = study.search.sampler
+    count = "without end" if found.size == float("inf") else grouped(int(found.size))
+    yield f"{visible(setting.spec.name)}: {count} points, {counted_words(study.search.trials, 'trial')} by {by}"
+    yield f"data         {study.data.name}, fingerprint {setting.fingerprint[:12]}, {setting.gives.classes} classes"
+    yield f"objectives   {', '.join(setting.labels)}"
+    yield f"looked at    {found.looked_at} points, {percent(len(found.parts) / found.looked_at)} feasible"
+    for reason, times in found.reasons[:5]:
+        yield f"  {times:>4} x  {visible(shorten(reason, 66))}"
+    yield f"  {'':<10}{'least':>12}{'median':>12}{'most':>12}"
+    each: tuple[tuple[str, Callable[[int], str]], ...] = (
+        ("params", scaled),
+        ("macs", scaled),
+        ("memory_bytes", data_size),
+    )
+    for name, words in each:
+        values = [getattr(part, name) for part in found.parts]
+        cells = [words(round(value)) for value in (min(values), median(values), max(values))]
+        yield f"  {name.removesuffix('_bytes'):<10}" + "".join(f"{cell:>12}" for cell in cells)

@@ -1,0 +1,270 @@
+"""The run of a study: points are asked for, refused or answered from what is known, and tried in child processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import optuna
+
+from archcost import children, halving, trials
+from archcost.children import Child
+from archcost.domains import Scalar
+from archcost.errors import InputError, visible
+from archcost.estimates import median
+from archcost.jobs import Done, Event, Failed, Measured, Reached, Scored, Trained
+from archcost.read import Model
+from archcost.searching import Asked, ask
+from archcost.setting import Setting
+from archcost.trials import Ended, Part, achieved
+from archcost.units import duration
+
+_TICK_S: Final = 0.5
+_ON: Final = "on"
+_OVER: Final = "the time is over"
+_IN_VAIN: Final = 1000
+"""Points in a row that are infeasible or known, after which the space is taken to hold no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a study is run now: how many trials in all, until when (monotonic clock), how many at once.
+
+    patience_s: silence after which a trial is taken to hang; folder: for files that end with the run; weights: where
+    trained weights are kept.
+    """
+
+    trials: int
+    deadline: float
+    workers: int
+    threads: int
+    patience_s: float
+    folder: Path
+    weights: Path
+
+
+@dataclass
+class Running:
+    """A trial under way, with what it has told so far."""
+
+    child: Child
+    asked: Asked
+    model: Model
+    parts: list[Part]
+    since: float = field(default_factory=time.monotonic)
+    epoch: int = 0
+    loss: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.since
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a study that runs shows: its trials, those under way, why it ended, '' while it goes on."""
+
+    running: tuple[Running, ...]
+    said: str = ""
+
+
+Watch: TypeAlias = Callable[[State], None]
+
+
+@dataclass
+class _Run:
+    study: optuna.Study
+    setting: Setting
+    options: Options
+    context: ForkServerContext
+    watch: Watch
+    under_way: list[Running] = field(default_factory=list)
+    in_vain: int = 0
+    known: dict[int, trials.Trial] = field(default_factory=dict)
+
+
+def recover(study: optuna.Study) -> int:
+    """End trials whose process is gone and ask for their points again; return how many there were.
+
+    Only who holds the study's lock may call it: then nobody runs them.
+    """
+    lost = [each for each in study.get_trials(deepcopy=False) if each.state is optuna.trial.TrialState.RUNNING]
+    for each in lost:
+        _again(study, optuna.trial.Trial(study, each._trial_id), dict(each.params), 0.0)
+    return len(lost)
+
+
+def search(study: optuna.Study, setting: Setting, options: Options, watch: Watch) -> str:
+    """Run trials until there are as many as wanted, or the time is over; return why it ended.
+
+    What is under way when the time is over, or an exception comes, is ended, and its point asked for again.
+    """
+    run = _Run(study, setting, options, children.server(), watch)
+    try:
+        while (why := _step(run)) == _ON:
+            pass
+        return why
+    finally:
+        for each in run.under_way:
+            _interrupt(run, each)
+
+
+def _step(run: _Run) -> str:
+    """Begin what is wanted and take what was told; return whether to go on, or why not."""
+    while len(run.under_way) < run.options.workers and _wanted(run) == _ON:
+        _begin(run)
+    why = _wanted(run)
+    if why == _OVER or not run.under_way:
+        return why
+    told = list(children.events([each.child for each in run.under_way], _TICK_S, run.options.patience_s))
+    for child, event in told:
+        _take(run, next(each for each in run.under_way if each.child is child), event)
+    run.watch(State(tuple(run.under_way)))
+    return _ON
+
+
+def _wanted(run: _Run) -> str:
+    """Return _ON where another trial shall begin, or else why not."""
+    found = trials.read(run.study, run.known)
+    if time.monotonic() >= run.options.deadline - reserve_s(found, run.setting, run.options.workers):
+        return _OVER
+    counted = sum(each.state in ("complete", "pruned", "failed") and counts(each) for each in found)
+    if counted + len(run.under_way) >= run.options.trials:
+        return "all trials are done"
+    if run.in_vain >= _IN_VAIN:
+        return f"{_IN_VAIN} points in a row were infeasible or known already"
+    return _ON
+
+
+def counts(trial: trials.Trial) -> bool:
+    """Return whether a trial is one of those that were wanted: it ran, and its point was feasible."""
+    return trial.ended is not None and trial.ended.counts
+
+
+def reserve_s(found: Sequence[trials.Trial], setting: Setting, workers: int) -> float:
+    """Return the time that confirming the front will take, from what trials took so far."""
+    took = [each.ended.seconds for each in found if each.state == "complete" and each.ended and each.ended.seconds]
+    if not took or not setting.confirm.members:
+        return 0.0
+    rounds = -(-setting.confirm.members * setting.confirm.seeds // workers)
+    return rounds * median(took) + sum(way.time_s for way in setting.ways) * setting.confirm.members
+
+
+def _begin(run: _Run) -> None:
+    """Ask for a point; refuse it, answer it from what is known, or start its trial."""
+    asked = ask(run.study, run.setting.draw, run.setting.method)
+    try:
+        model = run.setting.model(asked.built)
+    except InputError as error:
+        _refuse(run, asked, f"infeasible: {'; '.join(each.message for each in error.mistakes)}")
+        return
+    trials.begin(asked.trial, run.setting.begun(model, asked.origin))
+    if why := run.setting.over(model):
+        _refuse(run, asked, why)
+        return
+    if (known := _known(run, model, asked.trial.number)) is not None:
+        assert known.ended is not None
+        run.in_vain += 1
+        ended = replace(known.ended, repeats=known.number, counts=False, seconds=0.0)
+        trials.end(run.study, asked.trial, ended, known.values)
+        return
+    run.in_vain = 0
+    weights = run.options.weights / f"{asked.trial.number}.pt"
+    job = run.setting.job(model, run.options.folder, weights, run.options.threads)
+    child = children.start(run.context, job)
+    run.under_way.append(Running(child, asked, model, run.setting.parts(model)))
+
+
+def _refuse(run: _Run, asked: Asked, why: str) -> None:
+    run.in_vain += 1
+    trials.fail(run.study, asked.trial, Ended(reason=visible(why), counts=False))
+
+
+def _known(run: _Run, model: Model, number: int) -> trials.Trial | None:
+    identity = run.setting.identity(model)
+    for each in trials.read(run.study, run.known):
+        if each.number != number and each.state == "complete" and each.begun and each.begun.identity == identity:
+            return each
+    return None
+
+
+def _take(run: _Run, trial: Running, event: Event) -> None:
+    match event:
+        case Measured():
+            _measured(run, trial, event)
+        case Trained():
+            trial.epoch, trial.loss = event.epoch, event.loss
+        case Reached():
+            _reached(run, trial, event)
+        case Scored():
+            place = next(i for i, part in enumerate(trial.parts) if part.column == event.column)
+            trial.parts[place] = replace(trial.parts[place], score=event.score)
+        case Done():
+            _over(run, trial, "", achieved(trial.parts[0], run.setting.objectives))
+        case Failed():
+            _lost(run, trial, f"{event.kind}: {event.reason}" if event.kind != "target" else event.reason)
+
+
+def _measured(run: _Run, trial: Running, event: Measured) -> None:
+    for place, samples in enumerate(event.samples):
+        part = trial.parts[place]
+        trial.parts[place] = replace(part, samples=(*part.samples, samples))
+    took, limit = median(event.samples[0].samples_s), run.setting.budget.latency_s if run.setting.budget else None
+    if limit is not None and took > limit:
+        _lost(run, trial, f"limits: latency {duration(took)}; allowed: {duration(limit)}", counts=False)
+        return
+    trial.child.reply(children.ON)
+
+
+def _reached(run: _Run, trial: Running, event: Reached) -> None:
+    trial.parts[0] = replace(trial.parts[0], score=event.score)
+    values = achieved(trial.parts[0], run.setting.objectives)
+    before = [
+        each.rungs[event.epoch]
+        for each in trials.read(run.study, run.known)
+        if event.epoch in each.rungs and each.number != trial.asked.trial.number
+    ]
+    trials.reach(trial.asked.trial, event.epoch, values)
+    last = event.epoch >= run.setting.rungs[-1]
+    if last or halving.goes_on(values, before, run.setting.share):
+        trial.child.reply(children.ON)
+        return
+    words = f"at epoch {event.epoch} not among the best third of {len(before) + 1} that came so far"
+    _over(run, trial, words, None)
+
+
+def _over(run: _Run, trial: Running, reason: str, values: Sequence[float] | None) -> None:
+    trials.end(run.study, trial.asked.trial, _ended(run, trial, reason), values)
+    _forget(run, trial)
+
+
+def _lost(run: _Run, trial: Running, reason: str, *, counts: bool = True) -> None:
+    trials.fail(run.study, trial.asked.trial, replace(_ended(run, trial, visible(reason)), counts=counts))
+    _forget(run, trial)
+
+
+def _ended(run: _Run, trial: Running, reason: str) -> Ended:
+    return Ended(tuple(trial.parts), reason, seconds=trial.seconds, versions=run.setting.versions)
+
+
+def _forget(run: _Run, trial: Running) -> None:
+    run.under_way.remove(trial)
+    trial.child.end()
+
+
+def _interrupt(run: _Run, trial: Running) -> None:
+    trial.child.end()
+    _again(run.study, trial.asked.trial, dict(trial.asked.point), trial.seconds)
+
+
+def _again(study: optuna.Study, trial: optuna.trial.Trial, params: dict[str, Scalar], seconds: float) -> None:
+    """End a trial whose process is gone, and ask for its point again."""
+    ended = Ended(reason="interrupted; its point was asked for again", counts=False, seconds=seconds)
+    trials.fail(study, trial, ended)
+    if params:
+        study.enqueue_trial(params)

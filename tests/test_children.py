@@ -1,0 +1,143 @@
+"""Child processes: whatever ends one is told as that job's end, and nothing else ends with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import archcost
+from archcost import children, codec, data, handing
+from archcost.children import ON, STOP, Child
+from archcost.dataspec import DataSpec
+from archcost.jobs import Done, Event, Failed, Measure, Measured, Reached, Scored, Train, Trained, Way
+
+FAKE = Way("fake", "eager", 1, "float32", 1, 0.02, 0.1)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Train:
+    """A job on the digits that takes long if nobody ends it."""
+    handing.write(data.load(DataSpec(name="digits"), folder=tmp_path), tmp_path / "data.pt")
+    model = archcost.load("resnet-20", ["input=[1, 8, 8]", "depths=[1]", "widths=[4]"])
+    graph = dict(codec.encode(model.graph))
+    fit = {"epochs": 400, "rungs": [1, 400]}
+    return Train(graph, "he", 0.0, 0.0, str(tmp_path / "data.pt"), "", fit, 0, (FAKE,), False, "", 1)
+
+
+def told(child: Child, patience_s: float = 120.0) -> Iterator[Event]:
+    """Yield what one child tells until it has ended."""
+    try:
+        while True:
+            for _, event in children.events([child], 1.0, patience_s):
+                yield event
+                if isinstance(event, Done | Failed):
+                    return
+    finally:
+        child.end()
+
+
+def test_a_job_is_done_from_rung_to_rung(job: Train, tmp_path: Path) -> None:
+    """It measures, waits, trains, waits at each rung, scores and writes its weights."""
+    short = replace(job, fit={"epochs": 2, "rungs": [1, 2]}, weights=str(tmp_path / "w.pt"))
+    child = children.start(children.server(), short)
+    names = []
+    for event in told(child):
+        names.append(type(event))
+        if isinstance(event, Measured | Reached):
+            child.reply(ON)
+    assert [Measured, Trained, Reached, Trained, Reached, Scored, Done] == names
+    assert (tmp_path / "w.pt").is_file()
+
+
+def test_a_job_stops_where_it_is_told_to(job: Train) -> None:
+    """After the first rung, without another epoch."""
+    child = children.start(children.server(), job)
+    names = []
+    for event in told(child):
+        names.append(type(event))
+        if isinstance(event, Measured | Reached):
+            child.reply(ON if isinstance(event, Measured) else STOP)
+    assert [Measured, Trained, Reached, Done] == names
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (signal.SIGKILL, "killed by signal 9, as the system does where memory is short"),
+        (signal.SIGSEGV, "crashed: segmentation fault (signal 11)"),
+        (signal.SIGABRT, "crashed: aborted (signal 6)"),
+    ],
+)
+def test_a_child_that_dies_is_told(job: Train, number: int, reason: str) -> None:
+    """Whatever kills it while it waits for a reply."""
+    child = children.start(children.server(), job)
+    events = told(child)
+    assert isinstance(next(events), Measured)
+    os.kill(child.process.pid or 0, number)
+    (last,) = events
+    assert isinstance(last, Failed)
+    assert reason == last.reason
+
+
+def test_a_child_that_hangs_is_ended(job: Train) -> None:
+    """Stopped, it says nothing for longer than its parent has patience."""
+    child = children.start(children.server(), job)
+    events = told(child, 1.0)
+    assert isinstance(next(events), Measured)
+    os.kill(child.process.pid or 0, signal.SIGSTOP)
+    (last,) = events
+    assert Failed("target", "hung: no progress for 1 s, killed") == last
+
+
+def test_what_cannot_be_measured_is_a_reason() -> None:
+    """An unknown target is the user's mistake, a runtime that fails is the target's."""
+    graph = dict(codec.encode(archcost.load("resnet-20").graph))
+    (last,) = told(children.start(children.server(), Measure((graph,), replace(FAKE, target="abacus"))))
+    assert isinstance(last, Failed)
+    assert ("input", True) == (last.kind, "unknown target 'abacus'" in last.reason)
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from archcost import children, jobs
+if __name__ == "__main__":
+    child = children.start(children.server(), jobs.decode_job(Path(sys.argv[1]).read_bytes()))
+    next(iter(children.events([child], 60, 60)))
+    print(child.process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_children_end_with_their_parent(job: Train, tmp_path: Path) -> None:
+    """A parent that is killed leaves nothing running."""
+    from archcost import jobs
+
+    (tmp_path / "job.json").write_bytes(jobs.encode(job))
+    (tmp_path / "parent.py").write_text(PARENT, "utf-8")
+    command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path / "job.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(600):
+        if not _runs(pid):
+            break
+        time.sleep(0.1)
+    assert not _runs(pid)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
