@@ -10,7 +10,7 @@ from archcost.errors import ArchcostError
 _ABOVE: Final = 20.0  # times the loss of guessing; a spike from which training came back was never above 8
 
 
-class Diverged(ArchcostError):
+class Diverged(ArchcostError):  # noqa: N818  # it names what happened to a training
     """Training was ended, because its loss or gradient is no finite number or the loss has exploded."""
 
     exit_code: ClassVar[int] = 3

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,7 +22,6 @@ from archcost.fit.precision import chosen
 from archcost.fit.readout import Readout
 from archcost.fit.schedules import share
 from archcost.fitspec import Fit, Settings
-from archcost.graph import Graph
 from archcost.nets import Net
 from archcost.ops import Input
 from archcost.targets.cpu import threads as on_threads
@@ -125,7 +125,7 @@ def _step(fitting: Fitting, loss: Loss) -> float:
     fitting.optimiser.zero_grad(set_to_none=True)  # what a mini-batch drops has no gradient, and stays as it is
     scalar = loss()
     value = float(scalar.detach())
-    if value == value:  # with a loss that is no number, weights stay as they were
+    if math.isfinite(value):  # else the weights stay as they were, and the caller refuses it
         scalar.backward()  # type: ignore[no-untyped-call]  # torch's
         length = clipped(fitting.parts, fitting.settings.clip)
         diverged.check(length, float("inf"), f"the gradient of epoch {fitting.done + 1}")
@@ -143,8 +143,45 @@ def _rate(fitting: Fitting, step: int) -> float:
     return settings.lr * share(settings.schedule, step, total, warmup)
 
 
-def _seeded(fitting: Fitting) -> AbstractContextManager[object]:
-    """Return a context whose random numbers follow from seed and epoch alone, so that none need be kept."""
+@contextmanager
+def _seeded(fitting: Fitting) -> Iterator[None]:
+    """Let random numbers inside follow from seed and epoch alone, so that none need be kept to go on."""
     digest = hashlib.sha256(f"{fitting.fit.seed} {fitting.done}".encode()).digest()
-    context = _Seeded(int.from_bytes(digest[:7], "big"), [fitting.device] if fitting.device.type == "cuda" else [])
-    return context
+    devices = [fitting.device] if fitting.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int.from_bytes(digest[:7], "big"))
+        yield
+
+
+def _check(net: Net, dataset: Dataset) -> None:
+    """Raise InputError where a network does not take what the data give."""
+    first, given = net.graph.nodes[0].op, dataset.input
+    assert isinstance(first, Input)  # a Graph begins with its input
+    if isinstance(given, dict):
+        words = {"vocab": first.below} if first.below is not None else {"features": first.shape[0]}
+        fits = net.graph.steps is not None and all(given.get(key) == value for key, value in words.items())
+    else:
+        fits = net.graph.steps is None and list(first.shape) == given
+    if not fits:
+        raise InputError(f"the network does not take what {dataset.name} gives: {given}")
+    classes = net.graph.nodes[-1].shape[0]
+    if classes != dataset.classes:
+        raise InputError(f"the network tells {classes} classes apart, {dataset.name} has {dataset.classes}")
+
+
+def _losses(net: Net, dataset: Dataset, fit: Fit, settings: Settings, device: torch.device) -> OfExamples | OfText:
+    dtype = chosen(fit.precision, device)
+    if isinstance(dataset.input, dict) and dataset.kind == "text":
+        body, head = divided(net)
+        begin_readout(head, dataset.train.targets)
+        steps = dataset.input["steps"]
+        assert isinstance(steps, int)  # a data set's own number
+        stream = text(dataset.train, settings.batch, steps, device)
+        return OfText(body, head, stream, fit.carry, Readout(dtype, fit.label_smoothing))
+    if fit.augment is not None and dataset.kind != "image":
+        raise InputError(f"augment changes images, and {dataset.name} is read as something else")
+    changes = fit.changes() if fit.augment is not None else None
+    held = examples(dataset, dataset.train, device)
+    # the products of a recurrence are small: there bfloat16 gains nothing, and its steps add up
+    kind = dtype if dataset.kind == "image" else torch.float32
+    return OfExamples(net, held, settings.batch, changes, fit.label_smoothing, kind)

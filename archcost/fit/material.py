@@ -50,6 +50,7 @@ class Sequences:
 
     def batch(self, chosen: Tensor, changes: Augment | None = None) -> tuple[Tensor, Tensor]:
         """chosen: (B,) positions -> inputs (B, T, F), targets (B,)."""
+        assert changes is None  # images are changed, and nothing else
         return self.values.index_select(0, chosen), self.targets.index_select(0, chosen)
 
 
@@ -63,7 +64,8 @@ class Text:
 
     def windows(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets (S, T) of one window after the other; the last may be shorter."""
-        yield from zip(self.inputs.split(self.steps, 1), self.targets.split(self.steps, 1), strict=True)
+        windows = (torch.split(each, self.steps, 1) for each in (self.inputs, self.targets))
+        yield from zip(*windows, strict=True)
 
 
 Examples: TypeAlias = Images | Sequences
@@ -81,8 +83,8 @@ def examples(dataset: Dataset, split: Split, device: torch.device) -> Examples:
 def text(split: Split, streams: int, steps: int, device: torch.device) -> Text:
     """Return a text cut into `streams` pieces of one length; what is left over at its end is not read."""
     length = len(split.inputs) // streams
-    pieces = (each[: streams * length].view(streams, length).to(device) for each in (split.inputs, split.targets))
-    return Text(*pieces, steps)
+    inputs, targets = (each[: streams * length].view(streams, length) for each in (split.inputs, split.targets))
+    return Text(inputs.to(device), targets.to(device), steps)
 
 
 def shuffled(count: int, batch: int) -> tuple[Tensor, ...]:

@@ -23,7 +23,8 @@ class Readout(NamedTuple):
 
 def loss(states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, how: Readout) -> Tensor:
     """states: (N, H), weight: (K, H), bias: (K,), targets: (N,) classes -> mean cross entropy in nats, a scalar."""
-    return _CrossEntropy.apply(states, weight, bias, targets, how)  # type: ignore[no-any-return,no-untyped-call]
+    made: Tensor = _CrossEntropy.apply(states, weight, bias, targets, how)  # type: ignore[no-untyped-call]
+    return made
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -37,7 +38,7 @@ class _CrossEntropy(torch.autograd.Function):
         states, weight, bias, targets, how = given
         products = weight.to(how.dtype)
         gradients = (torch.empty_like(states), torch.zeros_like(weight), torch.zeros_like(bias))
-        total = states.new_zeros(())
+        total: Tensor = states.new_zeros(())
         rows = max(1, _MOST_SCORES // len(weight))
         for part in range(0, len(states), rows):
             here = slice(part, part + rows)
@@ -52,7 +53,7 @@ class _CrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         return (*(gradient * outer[0] for gradient in ctx.saved_tensors), None, None)
 
 
