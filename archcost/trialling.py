@@ -88,10 +88,10 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     for split, examples in _splits(job, dataset):
         for column in parts:
             part = net.column(column)
-            fit.recalibrate(part, dataset, _spec(job))
-            tell(Scored(column, split, _score(part, examples, dataset, job)))
+            fit.recalibrate(part, dataset)
+            tell(Scored(column, split, _score(part, examples, dataset)))
         if split == "test" or not parts:
-            tell(Scored(0, split, _score(net, examples, dataset, job)))
+            tell(Scored(0, split, _score(net, examples, dataset)))
     if job.weights:
         fit.save_weights(net, Path(job.weights))
 
@@ -103,22 +103,23 @@ def _splits(job: Train, dataset: Dataset) -> Iterator[tuple[Literal["validation"
 
 
 def _spec(job: Train) -> Fit:
-    return Fit.model_validate_json(json.dumps(job.fit))  # strict validation reads a tuple from JSON's list only
+    spec = Fit.model_validate_json(json.dumps(job.fit))  # strict validation reads a tuple from JSON's list only
+    return spec.model_copy(update={"seed": job.seed})
 
 
 def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn) -> bool:
     """Train to the end, with a score at every rung; return whether it was reached."""
     spec = _spec(job)
     rungs = spec.stops()
-    for epoch in fit.epochs(net, dataset, spec, seed=job.seed, threads=job.threads):
+    for epoch in fit.epochs(fit.begin(net, dataset, spec)):
         tell(Trained(epoch.number, epoch.loss, epoch.seconds))
         if epoch.number in rungs:
-            tell(Reached(epoch.number, _score(net, dataset.validation, dataset, job)))
+            tell(Reached(epoch.number, _score(net, dataset.validation, dataset)))
             if not goes_on():
                 return False
     return True
 
 
-def _score(net: Net, split: Split, dataset: Dataset, job: Train) -> Score:
-    found = fit.evaluate(net, split, dataset, _spec(job))
+def _score(net: Net, split: Split, dataset: Dataset) -> Score:
+    found = fit.evaluate(net, split, dataset)
     return Score(found.loss, found.count, found.error, found.perplexity, found.bpc)
