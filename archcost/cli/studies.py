@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archcost.trained import Trained
 
 _REASON = 60
+_WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
 def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, data.Dataset, str]:
@@ -57,16 +58,18 @@ def ran(
     *,
     trials: int | None,
     time_s: float | None,
-    workers: int,
+    workers: int | None,
 ) -> int:
     """Run a study with a live view on standard error; print its front at the end."""
     setting, dataset, url = study
     search = setting.study.search
+    cores = physical_cores()
+    workers = workers or min(cores, _WORKERS)
     options = {
         "trials": trials or search.trials,
         "time_s": time_s if time_s is not None else search.time,
         "workers": workers,
-        "threads": max(1, physical_cores() // workers),
+        "threads": max(1, cores // workers),
     }
     with Live(setting, url, options) as live:
         outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
