@@ -1,0 +1,104 @@
+"""cifar10 and cifar100: the binary archives, read without unpacking them, or Hugging Face's parquet files."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+
+from archcost.data import parquet
+from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
+from archcost.datasets import broken, found
+from archcost.dataspec import DataSpec
+
+_SIDE: Final = 32
+_PIXELS: Final = 3 * _SIDE * _SIDE
+_MOST_MEMBERS: Final = 64  # the archives have 8 and 5
+
+
+class _Layout(NamedTuple):
+    """What the files of one of the two hold; label_bytes: before the pixels of a record, the last one counts."""
+
+    classes: int
+    column: str
+    label_bytes: int
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    images: int  # of one file
+
+
+_LAYOUTS: Final = {
+    "cifar10": _Layout(10, "label", 1, "cifar-10-batches-bin",
+                       tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin", 10_000),
+    "cifar100": _Layout(100, "fine_label", 2, "cifar-100-binary", ("train.bin",), "test.bin", 50_000),
+}  # fmt: skip
+
+
+def _files(spec: DataSpec, _: Path) -> tuple[Path, ...]:
+    return found(spec.name)
+
+
+def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:
+    """Return the 50,000 training images, a tenth of each class held out for validation."""
+    layout = _LAYOUTS[spec.name]
+    if paths[0].suffix == ".parquet":
+        train, test = (partial(_parquet, path, layout) for path in paths)
+        source = f"{paths[0]} ({parquet.encoding(paths[0])})"  # JPEG loses detail, PNG does not: results differ
+    else:
+        train, test = (
+            partial(_archive, paths[0], layout, layout.train),
+            partial(_archive, paths[0], layout, (layout.test,)),
+        )
+        source = str(paths[0])
+    return of_images(spec, source, layout.classes, held_out(train()), test)
+
+
+def _parquet(path: Path, layout: _Layout) -> Split:
+    return _split(path, *parquet.read(path, "img", layout.column, (3, _SIDE, _SIDE)), layout.classes)
+
+
+def _archive(path: Path, layout: _Layout, names: tuple[str, ...]) -> Split:
+    """Read records of the label bytes and 3,072 pixels: red, green, blue."""
+    content = _members(path, {f"{layout.folder}/{name}" for name in names}, layout)
+    data = np.frombuffer(b"".join(content[f"{layout.folder}/{name}"] for name in names), np.uint8)
+    records = data.reshape(-1, _PIXELS + layout.label_bytes)
+    images = records[:, layout.label_bytes :].reshape(-1, 3, _SIDE, _SIDE)
+    return _split(path, images, records[:, layout.label_bytes - 1], layout.classes)
+
+
+def _members(path: Path, names: set[str], layout: _Layout) -> dict[str, bytes]:
+    """Return the content of members of an archive; their size is checked before they are unpacked."""
+    content: dict[str, bytes] = {}
+    record = _PIXELS + layout.label_bytes
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for position, member in enumerate(archive):
+                if position >= _MOST_MEMBERS or member.size > layout.images * record:
+                    raise broken(path, f"{member.name} does not belong there")
+                if member.name in names:
+                    if member.size == 0 or member.size % record:
+                        raise broken(path, f"{member.name} has {member.size} bytes, no records of {record}")
+                    file = archive.extractfile(member)
+                    content[member.name] = file.read() if file else b""
+                if names <= content.keys():
+                    break
+    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
+        raise broken(path, error) from None
+    if missing := sorted(names - {name for name in content if content[name]}):
+        raise broken(path, f"there is no {missing[0]} in it")
+    return content
+
+
+def _split(path: Path, images: np.ndarray, answers: np.ndarray, classes: int) -> Split:
+    if answers.min() < 0 or answers.max() >= classes:
+        raise broken(path, f"labels that are not 0 to {classes - 1}")
+    return Split(torch.from_numpy(images.copy()), torch.from_numpy(answers.astype(np.int64)))
+
+
+READER: Final = Reader(_files, _read)
