@@ -13,11 +13,11 @@ from archcost.errors import InputError, Mistake, quoted, visible
 VARIABLE: Final = "ARCHCOST_DATA"
 
 PLACED: Final[Mapping[str, str]] = {
-    "images": "the path of a folder with train/CLASS/*.png",
-    "text": "the path of a text file",
-    "sequences": "the path of a .npz file",
+    "images": "a folder with train/CLASS/*.png",
+    "text": "a text file",
+    "sequences": "a .npz file",
 }
-"""Those that are the user's own, with the `path` that each needs."""
+"""Those that are the user's own, with what the `path` of each names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +129,22 @@ def known(name: str) -> Known:
 
 def cache(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the folder that downloads go to: $XDG_CACHE_HOME/archcost, or ~/.cache/archcost."""
-    given = Path(environment.get("XDG_CACHE_HOME", ""))
-    return (given if given.is_absolute() else Path("~/.cache").expanduser()) / "archcost"
+    given = Path(environment.get("XDG_CACHE_HOME", ""))  # relative ones are to be ignored, says the standard
+    return (given if given.is_absolute() else _home("~/.cache")) / "archcost"
 
 
 def folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """Return the folders that hold a folder of each data set: $ARCHCOST_DATA, then the cache."""
     given = environment.get(VARIABLE, "")
-    return (*((Path(given).expanduser(),) if given else ()), cache(environment))
+    return (*((_home(given),) if given else ()), cache(environment))
+
+
+def _home(path: str) -> Path:
+    """Return a path with ~ as the folder it stands for; raises InputError where nobody knows it."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{quoted(path)}: {error}; allowed: a folder in {VARIABLE} and in XDG_CACHE_HOME") from None
 
 
 def present(name: str) -> tuple[Path, ...]:

@@ -24,7 +24,7 @@ class DataSpec(Strict):
 
     name: str
     """digits, fashion-mnist, mnist, cifar10, cifar100, ptb, or your own: images, text, sequences."""
-    path: Annotated[str, Field(min_length=1, max_length=4096, validate_default=True)] | None = None
+    path: Annotated[Annotated[str, Field(min_length=1, max_length=4096)] | None, Field(validate_default=True)] = None
     """Of images (a folder with train/CLASS/*.png), text (a file) or sequences (.npz), from the study's folder."""
     read_as: Annotated[Literal["image", "rows"], Field(alias="as")] = "image"
     """Of images: rows reads one as H steps of W*C features."""
@@ -49,7 +49,7 @@ class DataSpec(Strict):
         if name is None:
             return value
         if name in PLACED and value is None:
-            raise wrong(f"missing; allowed: {PLACED[name]}")
+            raise wrong(f"missing; allowed: the path of {PLACED[name]}")
         if name not in PLACED and value is not None:
             raise wrong(f"goes with {', '.join(PLACED)} only: {name} is found by its name")
         if value is not None and ("\0" in value or not _encodable(value)):

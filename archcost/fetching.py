@@ -48,7 +48,7 @@ def download(about: Known, folder: Path, progress: Progress = silent) -> Path:
 
 def _no_download(about: Known) -> str:
     if about.name in datasets.PLACED:
-        return f"{about.name} is your own; allowed: path: {datasets.PLACED[about.name]}"
+        return f"{about.name} is your own; allowed: {datasets.PLACED[about.name]}"
     if not about.choices:
         return f"{about.name} is in the package, there is nothing to download"
     places = " or ".join(quoted(str(folder / about.name)) for folder in datasets.folders())

@@ -32,7 +32,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "runtimes", "runtimes.agreement", "runtimes.copied", "runtimes.exported", "runtimes.*",
         "targets", "targets.machine", "targets.sampling", "targets.events", "targets.exclusive", "targets.wire",
         "targets.cpu", "targets.cuda", "targets.*", "programs", "exporting",
-        "fetching", "data.moments", "data.splits", "data.parquet", "data.*", "data"),
+        "fetching", "data.moments", "data.splits", "data.pictures", "data.parquet", "data.*", "data"),
     5: ("measuring", "given", "profiling", "comparing", "describing", "report.*", "report"),
     6: ("cli.options", "cli.progress", "cli.rows", "cli.fields", "cli.latencies", "cli.table", "cli.forms",
         "cli.models", "cli.*", "cli", "__main__"),

@@ -48,19 +48,17 @@ def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:
     """Return the 50,000 training images, a tenth of each class held out for validation."""
     layout = _LAYOUTS[spec.name]
     if paths[0].suffix == ".parquet":
-        train, test = (partial(_parquet, path, layout) for path in paths)
-        source = f"{paths[0]} ({parquet.encoding(paths[0])})"  # JPEG loses detail, PNG does not: results differ
-    else:
-        train, test = (
-            partial(_archive, paths[0], layout, layout.train),
-            partial(_archive, paths[0], layout, (layout.test,)),
-        )
-        source = str(paths[0])
-    return of_images(spec, source, layout.classes, held_out(train()), test)
+        train, encoding = _parquet(paths[0], layout)
+        source = f"{paths[0]} ({encoding})"  # JPEG loses detail, PNG does not: results differ
+        return of_images(spec, source, layout.classes, held_out(train), lambda: _parquet(paths[1], layout)[0])
+    train = _archive(paths[0], layout, layout.train)
+    test = partial(_archive, paths[0], layout, (layout.test,))
+    return of_images(spec, str(paths[0]), layout.classes, held_out(train), test)
 
 
-def _parquet(path: Path, layout: _Layout) -> Split:
-    return _split(path, *parquet.read(path, "img", layout.column, (3, _SIDE, _SIDE)), layout.classes)
+def _parquet(path: Path, layout: _Layout) -> tuple[Split, str]:
+    images, answers, encoding = parquet.read(path, "img", layout.column, (3, _SIDE, _SIDE))
+    return _split(path, images, answers, layout.classes), encoding
 
 
 def _archive(path: Path, layout: _Layout, names: tuple[str, ...]) -> Split:
