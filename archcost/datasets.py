@@ -62,6 +62,8 @@ class Listing:
     get: str
 
 
+_LONG: Final = 160  # characters of a path in a message
+
 _IDX: Final = tuple(
     f"{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 )
@@ -162,7 +164,7 @@ def found(name: str) -> tuple[Path, ...]:
     if paths := present(name):
         return paths
     about = known(name)
-    looked = " or ".join(quoted(str(folder / name)) for folder in folders())
+    looked = " or ".join(shown(folder / name) for folder in folders())
     wanted = ", or ".join(" and ".join(choice[:4]) for choice in about.choices)
     message = f"data set {quoted(name)} is not in {looked} (wanted: {wanted}); allowed: {_how(about)}"
     raise InputError(Mistake(f"{message}, or set {VARIABLE} to the folder that holds '{name}'", ("data", "name")))
@@ -195,6 +197,12 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def shown(path: Path) -> str:
+    """Return a path as messages show it: visible, in quotes, its end kept where it is long."""
+    text = str(path)
+    return f"'{visible(text if len(text) <= _LONG else f'...{text[-_LONG:]}')}'"
+
+
 def regular(path: Path, most_bytes: int) -> Path:
     """Return a path that a user gave; raises InputError where it is no file (a pipe never ends), or too large."""
     try:
@@ -202,15 +210,15 @@ def regular(path: Path, most_bytes: int) -> Path:
     except OSError as error:
         raise unread(path, error) from None
     if not is_file:
-        raise InputError(Mistake(f"{quoted(str(path))} is not a file", ("data", "path")))
+        raise InputError(Mistake(f"{shown(path)} is not a file", ("data", "path")))
     if size > most_bytes:
-        raise InputError(Mistake(f"{quoted(str(path))} has {size} bytes; allowed: {most_bytes}", ("data", "path")))
+        raise InputError(Mistake(f"{shown(path)} has {size} bytes; allowed: {most_bytes}", ("data", "path")))
     return path
 
 
 def unread(path: Path, error: OSError) -> InputError:
     """Return the error for a path that a user gave and the disk refuses."""
-    return InputError(Mistake(f"cannot read {quoted(str(path))}: {error.strerror or error}", ("data", "path")))
+    return InputError(Mistake(f"cannot read {shown(path)}: {error.strerror or error}", ("data", "path")))
 
 
 def broken(path: Path, why: object) -> InputError:
@@ -219,4 +227,4 @@ def broken(path: Path, why: object) -> InputError:
     fresh = "a fresh copy"
     if path.parent.name in NAMES and known(path.parent.name).files:
         fresh = f"a fresh copy (remove it, then: archcost datasets fetch {path.parent.name})"
-    return InputError(Mistake(f"{quoted(str(path))} is broken: {words}; allowed: {fresh}", ("data",)))
+    return InputError(Mistake(f"{shown(path)} is broken: {words}; allowed: {fresh}", ("data",)))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from archcost import datasets
 from archcost.datasets import File, Known
-from archcost.errors import InputError, Mistake, quoted, unknown
+from archcost.errors import InputError, Mistake, unknown
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[None]]
 """Says what begins, and that it has ended."""
@@ -51,7 +51,7 @@ def _no_download(about: Known) -> str:
         return f"{about.name} is your own; allowed: {datasets.PLACED[about.name]}"
     if not about.choices:
         return f"{about.name} is in the package, there is nothing to download"
-    places = " or ".join(quoted(str(folder / about.name)) for folder in datasets.folders())
+    places = " or ".join(datasets.shown(folder / about.name) for folder in datasets.folders())
     return f"{about.name} cannot be downloaded; allowed: {about.get}: {places}"
 
 
@@ -65,7 +65,7 @@ def _download(file: File, target: Path) -> None:
             pooch.retrieve(file.url, file.digest, fname=file.name, path=target, downloader=downloader)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: the hash is another
         why = "its content is not the published one" if isinstance(error, ValueError) else type(error).__name__
-        by_hand = f"put {file.name} into {quoted(str(target))} yourself"
+        by_hand = f"put {file.name} into {datasets.shown(target)} yourself"
         raise InputError(Mistake(f"cannot download {file.url}: {why}; allowed: try again, or {by_hand}")) from error
 
 

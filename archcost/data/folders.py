@@ -10,7 +10,7 @@ import torch
 
 from archcost.data.pictures import COLOUR, ENDINGS, opened, values
 from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
-from archcost.datasets import unread
+from archcost.datasets import shown, unread
 from archcost.dataspec import DataSpec
 from archcost.errors import InputError, Mistake, quoted
 from archcost.units import data_size
@@ -22,10 +22,10 @@ def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
     root = folder / (spec.path or "")
     classes = _classes(root / "train")
     if len(classes) < 2:
-        raise _wrong(f"{quoted(str(root / 'train'))} has {len(classes)} folders of a class; allowed: 2 or more")
+        raise _wrong(f"{shown(root / 'train')} has {len(classes)} folders of a class; allowed: 2 or more")
     train = _images(root / "train", classes)
     if empty := sorted(set(classes) - {path.parent.name for path in train}):
-        raise _wrong(f"no image in {quoted(str(root / 'train' / empty[0]))}; allowed: {', '.join(ENDINGS)}")
+        raise _wrong(f"no image in {shown(root / 'train' / empty[0])}; allowed: {', '.join(ENDINGS)}")
     valid = _images(root / "valid", classes) if (root / "valid").is_dir() else []
     _images(root / "test", classes)  # that it is missing is said now, not when a study ends
     return (*train, *valid)
@@ -57,14 +57,14 @@ def _images(folder: Path, classes: list[str]) -> list[Path]:
     """Return the images of a split in the order of classes and names; a pipe or device with an image's name is none."""
     there = _classes(folder)
     if strange := sorted(set(there) - set(classes)):
-        raise _wrong(f"{quoted(str(folder / strange[0]))} is a class that train/ does not have")
+        raise _wrong(f"{shown(folder / strange[0])} is a class that train/ does not have")
     try:
         every = [path for name in there for path in sorted((folder / name).iterdir())]
         found = [path for path in every if path.suffix.lower() in ENDINGS and path.is_file()]
     except OSError as error:
         raise unread(Path(error.filename or folder), error) from None
     if not found:
-        raise _wrong(f"no image below {quoted(str(folder))}; allowed: CLASS/ with {', '.join(ENDINGS)}")
+        raise _wrong(f"no image below {shown(folder)}; allowed: CLASS/ with {', '.join(ENDINGS)}")
     return found
 
 
@@ -94,7 +94,7 @@ def _split(paths: list[Path], classes: dict[str, int], shape: tuple[int, int, in
             if image.size != (width, height) or (channels == 1 and image.mode in COLOUR):
                 given = f"{image.width} x {image.height}, {image.mode}"
                 allowed = f"{width} x {height}{', grey' if channels == 1 else ''}, as in train/"
-                raise _wrong(f"{quoted(str(path))} is {given}; allowed: {allowed}")
+                raise _wrong(f"{shown(path)} is {given}; allowed: {allowed}")
             pixels[place] = values(image, channels)
     return Split(torch.from_numpy(pixels), torch.tensor([classes[path.parent.name] for path in paths]))
 

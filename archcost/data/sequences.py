@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 import zipfile
 import zlib
 from math import prod
@@ -15,12 +16,17 @@ import torch
 from archcost.data.splits import Dataset, Reader, Split, first, held_out, of_sequences
 from archcost.datasets import broken, regular
 from archcost.dataspec import DataSpec
+from archcost.errors import shorten
 
 _MOST_FILE: Final = 2**32
 _MOST_BYTES: Final = 2**31  # of one array
 _MOST_CLASSES: Final = 2**20
+_MOST_HEAD: Final = 2**14
+_HEAD: Final = (
+    r"'descr': *'([<>|=]?[a-zA-Z][0-9]{0,4})'", r"'fortran_order': *(True|False)", r"'shape': *\(([0-9, ]{0,400})\)",
+)  # fmt: skip
 _REFUSED: Final = (
-    *(OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     *(NotImplementedError, RuntimeError),  # so zipfile refuses ways of packing it does not know, and passwords
 )
 
@@ -91,14 +97,22 @@ def _array(path: Path, name: str, kinds: str) -> np.ndarray:
 
 
 def _head(path: Path, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(file)
-    match version:
-        case (1, 0):
-            return np.lib.format.read_array_header_1_0(file)
-        case (2, 0):
-            return np.lib.format.read_array_header_2_0(file)
-        case _:  # 3.0 is for names of fields, which these arrays do not have
-            raise broken(path, f"arrays of version {version}; allowed: (1, 0) and (2, 0)")
+    """Return shape, whether the first index runs fastest, and type; nothing in the head is evaluated.
+
+    The format: a magic text, two bytes of version, the head's length, the head as a Python dictionary.
+    Source: numpy.lib.format.
+    """
+    start = file.read(8)
+    wide = start[6:7] != b"\x01"
+    length = file.read(4 if wide else 2)
+    if start[:6] != b"\x93NUMPY" or not length:
+        raise broken(path, "an array that is none of numpy's")
+    head = file.read(min(int.from_bytes(length, "little"), _MOST_HEAD)).decode("latin-1")
+    kind, turned, shape = (re.search(pattern, head) for pattern in _HEAD)
+    if not (kind and turned and shape):
+        raise broken(path, f"an array of {shorten(head.strip())}; allowed: numbers")
+    sides = tuple(int(side) for side in shape[1].split(",") if side.strip())
+    return sides, turned[1] == "True", np.dtype(kind[1])
 
 
 READER: Final = Reader(_files, _read)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from archcost.data.splits import Dataset, Reader, Split, fingerprint
-from archcost.datasets import broken, found, regular, unread
+from archcost.datasets import broken, found, regular, shown, unread
 from archcost.dataspec import DataSpec
-from archcost.errors import InputError, Mistake, quoted
+from archcost.errors import InputError, Mistake
 from archcost.units import grouped
 
 EOS: Final = "<eos>"
@@ -54,7 +54,7 @@ def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:
     if len(paths) == 1:
         cut = len(every) // _TENTH
         if not cut:
-            raise _wrong(f"{quoted(str(paths[0]))} has {len(every)} tokens; allowed: {_TENTH} or more")
+            raise _wrong(f"{shown(paths[0])} has {len(every)} tokens; allowed: {_TENTH} or more")
         train, valid, rest = every[: -2 * cut], every[-2 * cut : -cut], every[-cut:]
         return _dataset(spec, paths[0], (train, valid), codes, lambda: rest)
     valid = _codes(paths[1], spec.level, codes)
@@ -73,7 +73,7 @@ def _dataset(
         raise InputError(Mistake(message, ("data", "examples")))
     vocabulary = _vocabulary(spec.level, parts[0], codes)
     if vocabulary.size < 2:
-        raise _wrong(f"{quoted(str(source))} has {vocabulary.size} different tokens; allowed: 2 or more")
+        raise _wrong(f"{shown(source)} has {vocabulary.size} different tokens; allowed: 2 or more")
     train, valid = _split(parts[0][: spec.examples], vocabulary), _split(parts[1], vocabulary)
     return Dataset(
         spec.name, "text", {"steps": spec.steps, "vocab": vocabulary.size}, vocabulary.size, train, valid, (), (),
