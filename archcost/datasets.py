@@ -81,7 +81,7 @@ def _cifar(archive: str, digest: str) -> tuple[File, ...]:
 
 # The MD5 sums are those that the authors publish; Fashion-MNIST's SHA-256 are of files whose MD5 are the authors'.
 KNOWN: Final = (
-    Known("digits", "1,797 grey 8x8 digits, 10 classes (UCI optdigits, test part)", "CC BY 4.0"),
+    Known("digits", "1,797 grey 8x8 digits, 10 classes (in the package)", "CC BY 4.0"),
     Known(
         "fashion-mnist", "70,000 grey 28x28 pieces of clothing, 10 classes", "MIT", _IDX_CHOICES,
         _idx_files(
