@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
@@ -83,7 +84,7 @@ class Fit(Strict):
         epochs = info.data.get("epochs")  # missing where it is wrong itself
         if value is None or epochs is None:
             return value
-        if any(low >= high for low, high in zip(value, value[1:], strict=False)):
+        if any(low >= high for low, high in pairwise(value)):
             raise wrong(f"given {list(value)}; allowed: each more than the one before")
         if value[-1] != epochs:
             raise wrong(f"given {value[-1]} as the last; allowed: {epochs}, the number of epochs")

@@ -44,6 +44,7 @@ class Net(nn.Module):
 
     def _compile(self, *, alone: bool) -> None:
         graph, recipe = self.graph, self.recipe
+        self.alone = alone  # which statistics its norms use
         recurs = any(isinstance(node.op, Recall) for node in graph.nodes)
         reads = {position: node.inputs for position, node in enumerate(graph.nodes)}
         self._recurrence = Recurrence(graph, self.calls) if recurs else None

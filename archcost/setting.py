@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from archcost import __version__, codec
+from archcost import __version__, codec, runtimes, targets
 from archcost.budget import Budget
 from archcost.cost import BYTES, count, peak_bytes
 from archcost.data import Dataset
 from archcost.domains import Draw
+from archcost.errors import InputError
 from archcost.graph import Graph
 from archcost.jobs import Measure, Train, Way
 from archcost.read import Model
 from archcost.restrict import columns, only
 from archcost.searching import Method
+from archcost.spec import located
 from archcost.studyspec import Confirm, Gives, Study, StudySpec, materialise
 from archcost.targets.machine import physical_cores
 from archcost.trials import Begun, Part
@@ -192,7 +194,11 @@ def _fields(job: Train) -> dict[str, Any]:
 
 
 def settle(spec: StudySpec, dataset: Dataset) -> Setting:
-    """Return a study with its data as its run needs it; threads that are not given are the physical cores."""
+    """Return a study with its data as its run needs it; threads that are not given are the physical cores.
+
+    Raises InputError for a target or runtime that is none.
+    """
+    _check_ways(spec)
     ways: list[Way] = []
     objectives: list[tuple[str, int | None]] = []
     for each in spec.study.objectives:
@@ -204,3 +210,13 @@ def settle(spec: StudySpec, dataset: Dataset) -> Setting:
         objectives.append((each.quantity, place))
     gives = Gives(dataset.input, dataset.classes, dataset.kind)
     return Setting(spec, gives, dataset.fingerprint, tuple(ways), tuple(objectives))
+
+
+def _check_ways(spec: StudySpec) -> None:
+    for place, each in enumerate(spec.study.objectives):
+        for key, check in (("target", targets.find), ("runtime", runtimes.check)):
+            try:
+                check(getattr(each, key))
+            except InputError as error:
+                path = ("objectives", place, key)
+                raise InputError(*(located(spec.source, replace(m, path=path)) for m in error.mistakes)) from None

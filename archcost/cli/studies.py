@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archcost.trained import Trained
 
 _REASON = 60
+_WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
 def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, data.Dataset, str]:
@@ -33,7 +34,9 @@ def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[
     spec = load_study(file, overrides)
     folder = Path(file).parent
     dataset = data.load(spec.study.data, folder=folder)
-    return settle(spec, dataset), dataset, storage.address(where or spec.study.storage, _beside(file, where))
+    setting = settle(spec, dataset)
+    outlook.look(setting)  # refuses what cannot be searched
+    return setting, dataset, storage.address(where or spec.study.storage, _beside(file, where))
 
 
 def _beside(file: str, where: str | None) -> Path:
@@ -55,16 +58,18 @@ def ran(
     *,
     trials: int | None,
     time_s: float | None,
-    workers: int,
+    workers: int | None,
 ) -> int:
     """Run a study with a live view on standard error; print its front at the end."""
     setting, dataset, url = study
     search = setting.study.search
+    cores = physical_cores()
+    workers = workers or min(cores, _WORKERS)
     options = {
         "trials": trials or search.trials,
         "time_s": time_s if time_s is not None else search.time,
         "workers": workers,
-        "threads": max(1, physical_cores() // workers),
+        "threads": max(1, cores // workers),
     }
     with Live(setting, url, options) as live:
         outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
@@ -105,7 +110,8 @@ def status_lines(stored: Stored) -> Iterator[str]:
     now = status_of(stored)
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
     yield f"{visible(now['study'])} in {visible(now['storage'])}"
-    yield f"trials       {states}; {now['counted']} count, {now['repeats']} answered from what was known"
+    yield f"trials       {states}"
+    yield f"  {now['counted']} of them count; {now['repeats']} were answered from what was known"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
     for reason, count in list(now["reasons"].items())[:10]:
         yield f"  {count:>4} x  {visible(shorten(reason, _REASON))}"
@@ -216,7 +222,7 @@ def _notes(members: tuple[Candidate, ...], knee: bool) -> Iterator[str]:
     if any(not latency.stable for each in members for latency in each.part.latencies()):
         yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
     if any(each.standing for each in members):
-        yield "p  the chance to belong to the front, from seeds and blocks; test: mean over seeds"
+        yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:
         yield "No member is confirmed: each stands on one seed, and fronts of one seed are optimistic."
 

@@ -1,0 +1,22 @@
+"""Training of networks: begin a fitting, run its epochs, evaluate, recalibrate norms, and keep it in a file."""
+
+from archcost.fit.checkpoints import load_weights, restore, save, save_weights
+from archcost.fit.diverged import Diverged
+from archcost.fit.fitting import Epoch, Fitting, begin, epochs
+from archcost.fit.recalibrating import recalibrate
+from archcost.fit.scoring import Score, evaluate
+
+__all__ = [
+    "Diverged",
+    "Epoch",
+    "Fitting",
+    "Score",
+    "begin",
+    "epochs",
+    "evaluate",
+    "load_weights",
+    "recalibrate",
+    "restore",
+    "save",
+    "save_weights",
+]

@@ -1,0 +1,88 @@
+"""Trainings and weights in files: plain tensors, written whole, and read without running anything."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from archcost import codec
+from archcost.errors import InputError, quoted
+from archcost.files import placed
+from archcost.fit.fitting import Fitting
+from archcost.nets import Net
+
+_BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError)
+
+
+def save(fitting: Fitting, path: Path) -> None:
+    """Write a training as it stands between two epochs; raises InputError where that cannot be done."""
+    held = {
+        "training": _identity(fitting),
+        "done": fitting.done,
+        "weights": fitting.net.state_dict(),
+        "optimiser": fitting.optimiser.state_dict(),
+    }
+    with placed(path) as part:
+        torch.save(held, part)
+
+
+def restore(fitting: Fitting, path: Path) -> None:
+    """Let a training that was just begun go on where `save` left it, with the same results as without a break.
+
+    Raises InputError where the file cannot be read, is broken, or holds another network, fit or data set's training.
+    """
+    held = _read(path, fitting.device)
+    if held.get("training") != _identity(fitting):
+        raise InputError(f"{quoted(str(path))} holds the training of another network, fit or data set")
+    try:
+        fitting.net.load_state_dict(held["weights"])
+        fitting.optimiser.load_state_dict(held["optimiser"])
+        fitting.done = int(held["done"])
+    except _BROKEN as error:
+        raise _broken(path, error) from error
+
+
+def save_weights(net: Net, path: Path) -> None:
+    """Write a network's weights and statistics by name; raises InputError where that cannot be done."""
+    with placed(path) as part:
+        torch.save({name: value.cpu().contiguous() for name, value in net.state_dict().items()}, part)
+
+
+def load_weights(net: Net, path: Path) -> None:
+    """Give a network the weights that `save_weights` wrote; raises InputError where they cannot be read or do not fit.
+
+    Statistics of columns that run alone are left out where this network has none, as one has that is not to train.
+    """
+    held = _read(path, next(net.parameters()).device)
+    wanted = net.state_dict()
+    extra = {name for name in held.keys() - wanted.keys() if name.rpartition(".")[2].startswith("alone_")}
+    try:
+        net.load_state_dict({name: value for name, value in held.items() if name not in extra})
+    except _BROKEN as error:
+        raise _broken(path, error) from error
+
+
+def _identity(fitting: Fitting) -> str:
+    """Return what tells trainings apart: graph, recipe, fit and data, each to the last digit."""
+    net = fitting.net
+    text = f"{codec.digest(net.graph)} {net.recipe} {fitting.fit.model_dump_json()} {fitting.fingerprint}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        held = torch.load(path, map_location=device, weights_only=True)
+    except _BROKEN as error:
+        raise _broken(path, error) from error
+    if not isinstance(held, dict):
+        raise InputError(f"{quoted(str(path))} holds no training and no weights")
+    return held
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    words = " ".join(str(error).split())[:200]
+    return InputError(f"cannot read {quoted(str(path))}: {words}")

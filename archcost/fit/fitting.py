@@ -1,0 +1,187 @@
+"""Training a network: seeded, an epoch at a time, each mini-batch in its turn with measurements of the device."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+
+from archcost.data import Dataset
+from archcost.errors import InputError
+from archcost.fit import diverged
+from archcost.fit.groups import Part, clipped, optimiser, parts
+from archcost.fit.losses import Loss, OfExamples, OfText, begin_readout, divided
+from archcost.fit.material import examples, text
+from archcost.fit.precision import chosen
+from archcost.fit.readout import Readout
+from archcost.fit.schedules import share
+from archcost.fitspec import Fit, Settings
+from archcost.nets import Net
+from archcost.ops import Input
+from archcost.targets.cpu import threads as on_threads
+from archcost.targets.exclusive import turn
+
+Told: TypeAlias = Callable[[int, int, float], None]
+"""Hears after every mini-batch how many of the training are done, of how many, and the loss of this one."""
+
+_LONGEST_WARMUP = 0.1  # of a training: a short one would else end before its rate is there
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the training split: its number (1 is the first), mean loss in nats, seconds and last rate."""
+
+    number: int
+    loss: float
+    seconds: float
+    lr: float
+
+
+@dataclass(slots=True)
+class Fitting:
+    """A training under way: `done` epochs of `fit.epochs`. Made by `begin`."""
+
+    net: Net
+    fit: Fit
+    settings: Settings
+    losses: OfExamples | OfText
+    parts: Sequence[Part]
+    optimiser: torch.optim.Optimizer
+    device: torch.device
+    threads: int | None
+    fingerprint: str
+    """Of the data."""
+    done: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many mini-batches the whole training has."""
+        return self.fit.epochs * self.losses.count
+
+
+def begin(net: Net, dataset: Dataset, fit: Fit, *, device: str = "cpu", threads: int | None = None) -> Fitting:
+    """Return the training of a network that was just built, with the data on the device.
+
+    `net` is moved there and trained in place. threads: of the processor's, torch's own number where left out.
+    Raises InputError where the network does not fit the data.
+    """
+    place = torch.device(device)
+    _check(net, dataset)
+    settings = fit.settled(net.recipe.init, text=dataset.kind == "text")
+    net.to(place)
+    if dataset.kind == "image":
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # mypy's stubs lack it
+    net_parts = parts(net)
+    stepping = optimiser(net_parts, settings, fit.momentum)
+    losses = _losses(net, dataset, fit, settings, place)
+    return Fitting(net, fit, settings, losses, net_parts, stepping, place, threads, dataset.fingerprint)
+
+
+def epochs(
+    fitting: Fitting, *, told: Told = lambda done, total, loss: None, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[Epoch]:
+    """Yield each epoch when it is over, from the first that is not done; the caller may evaluate, save, and stop.
+
+    The same seed and device give the same weights to the bit, also where a restored training goes on; torch's random
+    state is left as it was. Raises Diverged where loss or gradient are not finite, or the loss explodes.
+    """
+    while fitting.done < fitting.fit.epochs:
+        begun = clock()
+        count = on_threads(fitting.threads) if fitting.threads is not None else nullcontext()
+        with count, _seeded(fitting):
+            loss, rate = _epoch(fitting, told)
+        fitting.done += 1
+        yield Epoch(fitting.done, loss, clock() - begun, rate)
+
+
+def device_key(device: torch.device) -> str:
+    """Return what a device is called where measurements and trainings take turns."""
+    return "cpu" if device.type == "cpu" else f"{device.type}-{device.index or 0}" if device.type == "cuda" else "mps"
+
+
+def _epoch(fitting: Fitting, told: Told) -> tuple[float, float]:
+    fitting.net.train()
+    most, key, sum_of_losses = diverged.limit(fitting.net.graph.nodes[-1].shape[0]), device_key(fitting.device), 0.0
+    rate = 0.0
+    for nth, loss in enumerate(fitting.losses.epoch()):
+        step = fitting.done * fitting.losses.count + nth
+        with turn(key):
+            rate = _rate(fitting, step)
+            value = _step(fitting, loss)
+        diverged.check(value, most, f"the loss of mini-batch {nth + 1} of epoch {fitting.done + 1}")
+        sum_of_losses += value
+        told(step + 1, fitting.total, value)
+    fitting.net.eval()
+    return sum_of_losses / fitting.losses.count, rate
+
+
+def _step(fitting: Fitting, loss: Loss) -> float:
+    fitting.optimiser.zero_grad(set_to_none=True)  # what a mini-batch drops has no gradient, and stays as it is
+    scalar = loss()
+    value = float(scalar.detach())
+    if math.isfinite(value):  # else the weights stay as they were, and the caller refuses it
+        scalar.backward()  # type: ignore[no-untyped-call]  # torch's
+        length = clipped(fitting.parts, fitting.settings.clip)
+        diverged.check(length, float("inf"), f"the gradient of epoch {fitting.done + 1}")
+        fitting.optimiser.step()
+    return value
+
+
+def _rate(fitting: Fitting, step: int) -> float:
+    """Set the learning rate of every group for mini-batch `step`; return the training's own."""
+    settings, total = fitting.settings, fitting.total
+    warmup = None if settings.warmup is None else min(settings.warmup, int(_LONGEST_WARMUP * total))
+    for group in fitting.optimiser.param_groups:
+        longer = None if warmup is None else warmup * group["warmup"]
+        group["lr"] = settings.lr * group["rate"] * share(settings.schedule, step, total, longer)
+    return settings.lr * share(settings.schedule, step, total, warmup)
+
+
+@contextmanager
+def _seeded(fitting: Fitting) -> Iterator[None]:
+    """Let random numbers inside follow from seed and epoch alone, so that none need be kept to go on."""
+    digest = hashlib.sha256(f"{fitting.fit.seed} {fitting.done}".encode()).digest()
+    devices = [fitting.device] if fitting.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int.from_bytes(digest[:7], "big"))
+        yield
+
+
+def _check(net: Net, dataset: Dataset) -> None:
+    """Raise InputError where a network does not take what the data give."""
+    first, given = net.graph.nodes[0].op, dataset.input
+    assert isinstance(first, Input)  # a Graph begins with its input
+    if isinstance(given, dict):
+        words = {"vocab": first.below} if first.below is not None else {"features": first.shape[0]}
+        fits = net.graph.steps is not None and all(given.get(key) == value for key, value in words.items())
+    else:
+        fits = net.graph.steps is None and list(first.shape) == given
+    if not fits:
+        raise InputError(f"the network does not take what {dataset.name} gives: {given}")
+    classes = net.graph.nodes[-1].shape[0]
+    if classes != dataset.classes:
+        raise InputError(f"the network tells {classes} classes apart, {dataset.name} has {dataset.classes}")
+
+
+def _losses(net: Net, dataset: Dataset, fit: Fit, settings: Settings, device: torch.device) -> OfExamples | OfText:
+    dtype = chosen(fit.precision, device)
+    if isinstance(dataset.input, dict) and dataset.kind == "text":
+        body, head = divided(net)
+        begin_readout(head, dataset.train.targets)
+        steps = dataset.input["steps"]
+        assert isinstance(steps, int)  # a data set's own number
+        stream = text(dataset.train, settings.batch, steps, device)
+        return OfText(body, head, stream, fit.carry, Readout(dtype, fit.label_smoothing))
+    if fit.augment is not None and dataset.kind != "image":
+        raise InputError(f"augment changes images, and {dataset.name} is read as something else")
+    changes = fit.changes() if fit.augment is not None else None
+    held = examples(dataset, dataset.train, device)
+    # the products of a recurrence are small: there bfloat16 gains nothing, and its steps add up
+    kind = dtype if dataset.kind == "image" else torch.float32
+    return OfExamples(net, held, settings.batch, changes, fit.label_smoothing, kind)

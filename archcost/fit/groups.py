@@ -1,0 +1,71 @@
+"""The parameters of a network as an optimiser and a clip see them: which decay, and which learn more slowly.
+
+A recurrent network's gradients differ by orders of magnitude between tables, recurrent matrices and readout. What
+stands before, on and behind its cycle is clipped apart; on the cycle the rate is a tenth, and its warm-up three times
+as long: without it, order 3 with relu diverged within 100 steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import nn
+from torch.nn import Parameter
+
+from archcost.fitspec import Settings
+from archcost.graph import recurrent
+from archcost.nets import Net
+
+_ON_CYCLE: Final = (0.1, 3)  # of the learning rate, and of the warm-up
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Parameters whose gradient is clipped as one; `rate` and `warmup` multiply the training's own."""
+
+    parameters: tuple[Parameter, ...]
+    rate: float = 1.0
+    warmup: int = 1
+
+
+def parts(net: Net) -> tuple[Part, ...]:
+    """Return the parts of a network: of a recurrent one what is before, on and behind its cycle, else one."""
+    cycle = recurrent(net.graph)
+    if not cycle:
+        return (Part(tuple(net.parameters())),)
+    sorted_out: tuple[list[Parameter], ...] = ([], [], [])
+    for position, node in enumerate(net.graph.nodes):
+        call = net.calls.get(node.name)
+        where = 1 if position in cycle else 0 if position < min(cycle) else 2
+        sorted_out[where].extend(call.parameters() if isinstance(call, nn.Module) else ())
+    before, on, behind = map(tuple, sorted_out)
+    return tuple(part for part in (Part(before), Part(on, *_ON_CYCLE), Part(behind)) if part.parameters)
+
+
+def optimiser(parts: Sequence[Part], settings: Settings, momentum: float) -> torch.optim.Optimizer:
+    """Return the optimiser; its groups name their part's factors as `rate` and `warmup`.
+
+    Matrices and kernels decay; norms and biases do not.
+    """
+    groups = [group for part in parts for group in _groups(part, settings.weight_decay)]
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, settings.lr, momentum, nesterov=momentum > 0, fused=True)
+    return torch.optim.AdamW(groups, settings.lr, fused=True)
+
+
+def _groups(part: Part, decay: float) -> Iterator[dict[str, Any]]:
+    for decays in (True, False):
+        chosen = [each for each in part.parameters if (each.ndim > 1) == decays]
+        if chosen:
+            factors = {"rate": part.rate, "warmup": part.warmup}
+            yield {"params": chosen, "weight_decay": decay if decays else 0.0, **factors}
+
+
+def clipped(parts: Sequence[Part], longest: float | None) -> float:
+    """Shorten each part's gradient to `longest`, where one is given; return the longest gradient there was."""
+    if longest is None:
+        return 0.0
+    return max(float(nn.utils.clip_grad_norm_(part.parameters, longest)) for part in parts)

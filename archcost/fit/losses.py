@@ -1,0 +1,105 @@
+"""What a training minimises, a mini-batch at a time: each is a call that runs the network and gives a scalar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from archcost.errors import InputError
+from archcost.fit import readout
+from archcost.fit.material import Examples, Text, batches, shuffled
+from archcost.fit.precision import casting
+from archcost.fit.readout import Readout
+from archcost.fitspec import Augment
+from archcost.graph import Graph
+from archcost.layers import Dense
+from archcost.nets import Net
+
+Loss: TypeAlias = Callable[[], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class OfExamples:
+    """The cross entropy of the classes of images or sequences."""
+
+    net: Net
+    examples: Examples
+    batch: int
+    changes: Augment | None
+    smoothing: float
+    dtype: torch.dtype
+
+    @property
+    def count(self) -> int:
+        """How many mini-batches an epoch has."""
+        return batches(len(self.examples), self.batch)
+
+    def epoch(self) -> Iterator[Loss]:
+        """Yield the loss of every mini-batch of an epoch, in an order from torch's random numbers."""
+        for chosen in shuffled(len(self.examples), self.batch):
+            yield lambda chosen=chosen: self._loss(chosen)  # type: ignore[misc]  # mypy knows no default of a lambda
+
+    def _loss(self, chosen: Tensor) -> Tensor:
+        device = self.examples.targets.device
+        inputs, targets = self.examples.batch(chosen.to(device), self.changes)
+        with casting(self.dtype, device):
+            scores = self.net(inputs)
+        return functional.cross_entropy(scores.float(), targets, label_smoothing=self.smoothing)
+
+
+@dataclass(frozen=True, slots=True)
+class OfText:
+    """The cross entropy of the next tokens of a text, windows of which follow each other (truncated BPTT).
+
+    `body` is the network without its readout, which is trained apart (see readout). carry: a window begins in the state
+    the one before ended in, through which no gradient goes; else in zeros.
+    """
+
+    body: Net
+    head: Dense
+    text: Text
+    carry: bool
+    how: Readout
+
+    @property
+    def count(self) -> int:
+        """How many windows an epoch has."""
+        return batches(self.text.inputs.shape[1], self.text.steps)
+
+    def epoch(self) -> Iterator[Loss]:
+        """Yield the loss of every window, which are to be run in this order."""
+        state = [self.body.state(len(self.text.inputs))]
+        for inputs, targets in self.text.windows():
+            yield lambda inputs=inputs, targets=targets: self._loss(inputs, targets, state)  # type: ignore[misc]
+
+    def _loss(self, inputs: Tensor, targets: Tensor, state: list[Tensor]) -> Tensor:
+        states, last = self.body.run(inputs, state[0])
+        state[0] = last.detach() if self.carry else state[0]
+        return readout.loss(states.flatten(0, 1), self.head.weight, self.head.bias, targets.flatten(), self.how)
+
+
+def divided(net: Net) -> tuple[Net, Dense]:
+    """Return a language model without its readout, and the readout; both share the network's weights.
+
+    Raises InputError for a network that has no output for every token.
+    """
+    last = net.graph.nodes[-1]
+    head = net.calls.get(last.name)
+    if net.graph.steps is None or last.runs == 1 < net.graph.steps or not isinstance(head, Dense):
+        raise InputError("a text needs a network with an output for every token: readout: every")
+    return net.restricted(Graph(net.graph.nodes[:-1], net.graph.steps)), head
+
+
+def begin_readout(head: Dense, targets: Tensor) -> None:
+    """Set a readout's bias to the logarithm of how often each token is the next, so that training begins there.
+
+    targets: (L,) tokens.
+    """
+    often = torch.bincount(targets.flatten().cpu(), minlength=len(head.bias)).double() + 1
+    with torch.no_grad():
+        head.bias.copy_((often / often.sum()).log())

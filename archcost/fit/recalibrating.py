@@ -1,0 +1,57 @@
+"""Batch-norm statistics of a network as it now is: of a sub-network, or after weights have changed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+from archcost.data import Dataset
+from archcost.evaluating import evaluating
+from archcost.fit.fitting import device_key
+from archcost.fit.material import Examples, examples
+from archcost.layers import BatchNorm
+from archcost.nets import Net
+from archcost.restrict import columns
+from archcost.targets.exclusive import turn
+
+_MOMENTUM: Final = 0.1  # of layers.BatchNorm
+
+
+def recalibrate(net: Net, dataset: Dataset, *, batch: int = 256, batches: int = 16, seed: int = 0) -> None:
+    """Set the statistics of a network's norms to their means over mini-batches of the training split, as it evaluates.
+
+    Every path runs and nothing is dropped. Where columns that run alone have a second row of statistics, a whole
+    network sets both: the second one column by column; a column (`Net.column`) sets its own. A network whose columns
+    share one row has the statistics of what was recalibrated last.
+    """
+    if not any(isinstance(part, BatchNorm) for part in net.modules()):
+        return
+    device = next(net.parameters()).device
+    held = examples(dataset, dataset.train, device)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(held), generator=generator)[: batch * batches].to(device)
+    chosen = order.tensor_split(-(-len(order) // batch))
+    _averaged(net, held, chosen)
+    if not net.alone and any("alone" in norm.rows for norm in net.modules() if isinstance(norm, BatchNorm)):
+        for column in columns(net.graph):
+            _averaged(net.column(column), held, chosen)
+
+
+def _averaged(net: Net, held: Examples, batches: tuple[torch.Tensor, ...]) -> None:
+    row = "alone" if net.alone else "running"
+    norms = [part for part in net.modules() if isinstance(part, BatchNorm)]
+    buffers = [getattr(norm, f"{row}_{which}") for norm in norms for which in ("mean", "var")]
+    sums = [torch.zeros_like(each) for each in buffers]
+    with evaluating(net), torch.no_grad():
+        for norm in norms:
+            norm.training = True
+        for chosen in batches:
+            for each in buffers:
+                each.zero_()  # then what a pass leaves is a tenth of its own statistics
+            with turn(device_key(held.targets.device)):
+                net(held.batch(chosen)[0])
+            for total, each in zip(sums, buffers, strict=True):
+                total.add_(each)
+        for total, each in zip(sums, buffers, strict=True):
+            each.copy_(total.div_(_MOMENTUM * len(batches)))

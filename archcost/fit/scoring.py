@@ -1,0 +1,87 @@
+"""How good a network is on a split: its error on examples, its perplexity over all tokens of a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from archcost.data import Dataset, Split
+from archcost.evaluating import evaluating
+from archcost.fit.diverged import Diverged
+from archcost.fit.fitting import device_key
+from archcost.fit.losses import divided
+from archcost.fit.material import examples
+from archcost.nets import Net
+from archcost.targets.exclusive import turn
+
+_BATCH: Final = 256
+_WINDOW: Final = 512  # tokens read at a time: enough for one product of the readout
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a network does on a split: the mean loss in nats over `count` examples or tokens, `wrong` of them missed."""
+
+    loss: float
+    count: int
+    wrong: int
+
+    @property
+    def error(self) -> float:
+        """The share of examples, or next tokens, that are not the most likely one."""
+        return self.wrong / self.count
+
+    @property
+    def perplexity(self) -> float:
+        """e to the power of the loss; infinite from 10^308 on."""
+        return math.exp(self.loss) if self.loss < math.log(1e308) else math.inf
+
+    @property
+    def bpc(self) -> float:
+        """Bits per token, of a text of characters bits per character."""
+        return self.loss / math.log(2)
+
+
+def evaluate(net: Net, split: Split, dataset: Dataset) -> Score:
+    """Return how good a network is on a split of `dataset`, on the device of its weights, in float32.
+
+    Of a text every token counts once and the state is carried from the first to the last. The network's modes are
+    after it what they were before. Raises Diverged where the loss is not finite.
+    """
+    device = next(net.parameters()).device
+    with evaluating(net), torch.inference_mode():
+        found = _text(net, split, device) if dataset.kind == "text" else _examples(net, split, dataset, device)
+        loss, count, wrong = 0.0, 0, 0
+        for scores, targets in found:
+            loss += float(functional.cross_entropy(scores.float(), targets, reduction="sum"))
+            wrong += int((scores.argmax(1) != targets).sum())
+            count += len(targets)
+    if not math.isfinite(loss):
+        raise Diverged(f"the network gives no finite loss on {dataset.name}: {loss}")
+    return Score(loss / count, count, wrong)
+
+
+def _examples(net: Net, split: Split, dataset: Dataset, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    held = examples(dataset, split, device)
+    for chosen in torch.split(torch.arange(len(held), device=device), _BATCH):
+        inputs, targets = held.batch(chosen)
+        with turn(device_key(device)):
+            scores = net(inputs)
+        yield scores, targets
+
+
+def _text(net: Net, split: Split, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    body, head = divided(net)
+    state = body.state(1)
+    windows = (torch.split(each.to(device), _WINDOW) for each in (split.inputs, split.targets))
+    for inputs, targets in zip(*windows, strict=True):
+        with turn(device_key(device)):
+            states, state = body.run(inputs[None], state)
+            scores = head(states[0])
+        yield scores, targets
