@@ -140,6 +140,16 @@ def of_sequences(spec: DataSpec, source: str, classes: int, splits: tuple[Split,
     )  # fmt: skip
 
 
+def as_rows(found: Dataset) -> Dataset:
+    """Return a data set of images as one of sequences, a row of pixels after the other."""
+    train, validation = _rows(found.train), _rows(found.validation)
+    _, steps, features = train.inputs.shape
+    return Dataset(
+        found.name, "sequence", {"steps": steps, "features": features}, found.classes, train, validation,
+        *moments(train.inputs), found.fingerprint, found.source, lambda: _rows(found.read_test()),
+    )  # fmt: skip
+
+
 def _rows(split: Split) -> Split:
     """Return images, uint8 (N, C, H, W), as H steps of the W*C values of a row, in 0 to 1: float32 (N, H, W*C)."""
     count, channels, height, width = split.inputs.shape

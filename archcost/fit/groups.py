@@ -52,7 +52,12 @@ def optimiser(parts: Sequence[Part], settings: Settings, momentum: float) -> tor
     """
     groups = [group for part in parts for group in _groups(part, settings.weight_decay)]
     if settings.optimiser == "sgd":
-        return torch.optim.SGD(groups, settings.lr, momentum, nesterov=momentum > 0, fused=True)
+        stepping = torch.optim.SGD(groups, settings.lr, momentum, nesterov=momentum > 0, fused=True)
+        for each in (each for part in parts for each in part.parameters) if momentum else ():
+            # begun at zero, which the first step's own start equals: fused steps take no mixture of buffers and none,
+            # as comes about where drop-path leaves some parameters without a gradient at first
+            stepping.state[each]["momentum_buffer"] = torch.zeros_like(each, memory_format=torch.preserve_format)
+        return stepping
     return torch.optim.AdamW(groups, settings.lr, fused=True)
 
 
