@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
@@ -60,15 +61,21 @@ class Real:
         if self.low == self.high:
             return (self.low,)
         shares = [i / (GRID - 1) for i in range(GRID)]
-        inner = [self._at(share) for share in shares[1:-1]]
+        inner = [self.at(share) for share in shares[1:-1]]
         return (self.low, *inner, self.high)
 
     def neighbours(self, value: Scalar) -> tuple[float, ...]:
         """Return the values a tenth of the domain below and above one."""
         assert isinstance(value, int | float)
         share = self._share(value)
-        near = {self._at(min(1.0, max(0.0, share + move))) for move in (-0.1, 0.1)}
+        near = {self.at(min(1.0, max(0.0, share + move))) for move in (-0.1, 0.1)}
         return tuple(sorted(each for each in near if each != value))
+
+    def at(self, share: float) -> float:
+        """Return the value that lies a share of the domain above its low end, of a log domain in its logarithm."""
+        if self.log:
+            return min(self.high, max(self.low, self.low * (self.high / self.low) ** share))  # rounding may leave it
+        return self.low + (self.high - self.low) * share
 
     def _share(self, value: float) -> float:
         if self.low == self.high:
@@ -76,11 +83,6 @@ class Real:
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
-
-    def _at(self, share: float) -> float:
-        if self.log:
-            return self.low * (self.high / self.low) ** share
-        return self.low + (self.high - self.low) * share
 
 
 @final
@@ -144,6 +146,20 @@ def contains(domain: Domain, value: Scalar) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool) and domain.low <= value <= domain.high
         case Choice():
             return any(_same(option, value) for option in domain.options)
+
+
+def at_random(domain: Domain, chance: random.Random) -> Scalar:
+    """Return a value of a domain, each as often as another, of a log domain in its logarithm."""
+    match domain:
+        case Whole(log=True):
+            share = chance.uniform(math.log(domain.low - 0.5), math.log(domain.high + 0.5))
+            return min(domain.high, max(domain.low, round(math.exp(share))))
+        case Whole():
+            return domain.low + domain.step * chance.randrange(domain.size)
+        case Real():
+            return domain.at(chance.random())
+        case Choice():
+            return chance.choice(domain.options)
 
 
 def neighbours(draw: Draw, point: Point, missing: Callable[[str, Domain], Scalar]) -> Sequence[Point]:

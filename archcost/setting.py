@@ -12,6 +12,7 @@ from archcost import __version__, codec, runtimes, targets
 from archcost.budget import Budget
 from archcost.cost import BYTES, count, peak_bytes
 from archcost.data import Dataset
+from archcost.document import Value
 from archcost.domains import Draw
 from archcost.errors import InputError
 from archcost.graph import Graph
@@ -208,8 +209,16 @@ def settle(spec: StudySpec, dataset: Dataset) -> Setting:
             threads = each.threads or physical_cores()
             ways.append(Way(each.target, each.runtime, each.batch, each.dtype, threads, each.precision, each.time))
         objectives.append((each.quantity, place))
-    gives = Gives(dataset.input, dataset.classes, dataset.kind)
+    gives = Gives(dataset.input, dataset.classes, dataset.kind, _rows(dataset))
     return Setting(spec, gives, dataset.fingerprint, tuple(ways), tuple(objectives))
+
+
+def _rows(dataset: Dataset) -> Value:
+    """Return what a recurrent network is given of images: H steps of the W*C values of a row."""
+    if dataset.kind != "image":
+        return None
+    channels, height, width = dataset.train.inputs.shape[1:]
+    return {"steps": height, "features": width * channels}
 
 
 def _check_ways(spec: StudySpec) -> None:

@@ -156,11 +156,15 @@ class Study(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Gives:
-    """What the data give: the `input` and `classes` of a network, and what they are: image, sequence or text."""
+    """What the data give: the `input` and `classes` of a network, and what they are: image, sequence or text.
+
+    rows: of images, the input of a recurrent network, which reads them row by row.
+    """
 
     input: Value
     classes: int
     kind: str
+    rows: Value = None
 
 
 @dataclass(frozen=True)
@@ -257,10 +261,16 @@ def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> str:
 
 
 def _takes(family: type[Network], kind: str) -> bool:
-    """Return whether a family takes a kind of data; of a family that does not ship only images are known."""
-    if issubclass(family, OnImages):
-        return kind == "image"
-    return kind != "image" or family not in FAMILIES.values()
+    """Return whether a family takes a kind of data: recurrent ones take all, an image as its rows."""
+    return kind == "image" or not issubclass(family, OnImages)
+
+
+def _read_by(gives: Gives, tree: Mapping[str, Value]) -> Gives:
+    """Return what the data give to the family of a template."""
+    family = families().get(str(tree.get("family")))
+    if gives.rows is None or family is None or issubclass(family, OnImages) or family not in FAMILIES.values():
+        return gives
+    return Gives(gives.rows, gives.classes, "sequence")
 
 
 def _rules(study: Study) -> Iterator[Mistake]:
@@ -292,6 +302,7 @@ def materialise(spec: StudySpec, drawn: tuple[int, Value], gives: Gives) -> Mode
     """
     place, tree = drawn
     assert isinstance(tree, dict)  # a template is a mapping
+    gives = _read_by(gives, tree)
     filled = {"name": spec.name, "input": gives.input, **tree}
     if gives.kind != "text":  # there the vocabulary is
         filled.setdefault("classes", gives.classes)

@@ -13,6 +13,7 @@ import torch
 
 from archcost import codec, fit, handing, nets, runtimes, targets
 from archcost.data import Dataset, Split
+from archcost.data.splits import as_rows
 from archcost.errors import ArchcostError, InputError, TargetError
 from archcost.fit import Diverged
 from archcost.fitspec import Fit
@@ -83,6 +84,8 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         if not goes_on():
             return
     dataset = handing.read(Path(job.data), Path(job.test) if job.test else None)
+    if dataset.kind == "image" and graph.steps is not None:
+        dataset = as_rows(dataset)  # a recurrent network reads an image row by row
     recipe = Recipe(job.init, job.drop_local, job.drop_global)  # type: ignore[arg-type]  # one that a Recipe held
     net = nets.build(graph, recipe, seed=job.seed)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own

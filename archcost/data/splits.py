@@ -85,7 +85,12 @@ def held_out(split: Split, share: float = SHARE) -> tuple[Split, Split]:
         places = chance.permutation(np.flatnonzero(labels == label))
         out[places[: max(round(share * len(places)), int(len(places) > 1))]] = True
     if not out.any():
-        raise InputError(Mistake("no class has two training examples, of which one could be held out", ("data",)))
+        raise InputError(
+            Mistake(
+                "no class has two training examples; allowed: two, of which one is held out, or a validation split",
+                ("data",),
+            )
+        )
     where = torch.from_numpy(out)
     return split.take(torch.nonzero(~where).flatten()), split.take(torch.nonzero(where).flatten())
 
@@ -132,6 +137,16 @@ def of_sequences(spec: DataSpec, source: str, classes: int, splits: tuple[Split,
     return Dataset(
         spec.name, "sequence", {"steps": steps, "features": features}, classes, train, validation,
         *moments(train.inputs), fingerprint(train, validation), source, cache(read_test),
+    )  # fmt: skip
+
+
+def as_rows(found: Dataset) -> Dataset:
+    """Return a data set of images as one of sequences, a row of pixels after the other."""
+    train, validation = _rows(found.train), _rows(found.validation)
+    _, steps, features = train.inputs.shape
+    return Dataset(
+        found.name, "sequence", {"steps": steps, "features": features}, found.classes, train, validation,
+        *moments(train.inputs), found.fingerprint, found.source, lambda: _rows(found.read_test()),
     )  # fmt: skip
 
 
