@@ -41,7 +41,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "trained", "programs", "exporting"),
     4: ("storage", "seen", "untried", "encoding", "learning", "improvement", "surrogate", "nearby", "proposing",
         "searching", "jobs", "handing", "trialling", "children", "trials", "confirmed", "front", "setting",
-        "outlook", "studying", "confirming", "tables", "exploring"),
+        "outlook", "foreseeing", "studying", "confirming", "tables", "exploring"),
     5: ("measuring", "given", "profiling", "comparing", "describing", "report.*", "report"),
     6: ("cli.options", "cli.progress", "cli.rows", "cli.fields", "cli.latencies", "cli.table", "cli.forms",
         "cli.models", "cli.live", "cli.studies", "cli.*", "cli", "__main__"),

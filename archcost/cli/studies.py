@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import __version__, confirming, data, exploring, outlook, storage, tables
+from archcost import __version__, confirming, data, exploring, foreseeing, outlook, storage, tables
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, quoted, shorten, visible
 from archcost.exploring import Stored
@@ -87,11 +87,15 @@ def ran(
     return 0
 
 
-def dry(file: str, overrides: tuple[str, ...]) -> Iterator[str]:
-    """Yield what a study would search, without running anything of it."""
+def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[str]:
+    """Yield what a study would search and how long it would take; a few mini-batches are trained for it."""
     spec = load_study(file, overrides)
     dataset = _data(spec, file)
-    yield from outlook.lines(settle(spec, dataset))
+    setting = settle(spec, dataset)
+    found = outlook.look(setting)
+    yield from outlook.lines(setting, found)
+    workers = workers or min(physical_cores(), _WORKERS)
+    yield from foreseeing.lines(setting, foreseeing.foresee(setting, found.typical, dataset, workers), workers)
 
 
 def status_of(stored: Stored) -> dict[str, Any]:
