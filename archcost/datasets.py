@@ -210,15 +210,16 @@ def regular(path: Path, most_bytes: int) -> Path:
     except OSError as error:
         raise unread(path, error) from None
     if not is_file:
-        raise InputError(Mistake(f"{shown(path)} is not a file", ("data", "path")))
+        raise InputError(Mistake(f"{shown(path)} is not a file; allowed: a file", ("data", "path")))
     if size > most_bytes:
         raise InputError(Mistake(f"{shown(path)} has {size} bytes; allowed: {most_bytes}", ("data", "path")))
     return path
 
 
-def unread(path: Path, error: OSError) -> InputError:
+def unread(path: Path, error: OSError, allowed: str = "a file, its path from the study's folder") -> InputError:
     """Return the error for a path that a user gave and the disk refuses."""
-    return InputError(Mistake(f"cannot read {shown(path)}: {error.strerror or error}", ("data", "path")))
+    message = f"cannot read {shown(path)}: {error.strerror or error}; allowed: {allowed}"
+    return InputError(Mistake(message, ("data", "path")))
 
 
 def broken(path: Path, why: object) -> InputError:

@@ -34,6 +34,7 @@ def told(place: Path, name: str, **keys: object) -> str:
         read(place, name, **keys).read_test()
     message = str(error.value)
     assert "\x1b" not in message
+    assert "allowed" in message
     assert "\n" not in message
     return message
 

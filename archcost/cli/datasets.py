@@ -39,7 +39,7 @@ def datasets(context: click.Context, as_json: bool) -> None:
     click.echo("\n".join([*_table(found), "", *_where([visible(str(each)) for each in folders()], VARIABLE)]))
 
 
-@datasets.command()
+@datasets.command(short_help="Download a data set into the cache.")
 @click.argument("name")
 @debugged
 def fetch(name: str) -> None:

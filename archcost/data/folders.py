@@ -15,6 +15,7 @@ from archcost.dataspec import DataSpec
 from archcost.errors import InputError, Mistake, quoted
 from archcost.units import data_size
 
+_LAYOUT: Final = "a folder with train/CLASS/*.png and test/CLASS/*.png, its path from the study's folder"
 _MOST_BYTES: Final = 2**32  # of all images of a split in memory
 
 
@@ -50,14 +51,14 @@ def _classes(folder: Path) -> list[str]:
     try:
         return sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
     except OSError as error:
-        raise unread(folder, error) from None
+        raise unread(folder, error, _LAYOUT) from None
 
 
 def _images(folder: Path, classes: list[str]) -> list[Path]:
     """Return the images of a split in the order of classes and names; a pipe or device with an image's name is none."""
     there = _classes(folder)
     if strange := sorted(set(there) - set(classes)):
-        raise _wrong(f"{shown(folder / strange[0])} is a class that train/ does not have")
+        raise _wrong(f"{shown(folder / strange[0])} is a class that train/ does not have; allowed: those it has")
     try:
         every = [path for name in there for path in sorted((folder / name).iterdir())]
         found = [path for path in every if path.suffix.lower() in ENDINGS and path.is_file()]

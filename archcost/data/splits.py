@@ -85,7 +85,12 @@ def held_out(split: Split, share: float = SHARE) -> tuple[Split, Split]:
         places = chance.permutation(np.flatnonzero(labels == label))
         out[places[: max(round(share * len(places)), int(len(places) > 1))]] = True
     if not out.any():
-        raise InputError(Mistake("no class has two training examples, of which one could be held out", ("data",)))
+        raise InputError(
+            Mistake(
+                "no class has two training examples; allowed: two, of which one is held out, or a validation split",
+                ("data",),
+            )
+        )
     where = torch.from_numpy(out)
     return split.take(torch.nonzero(~where).flatten()), split.take(torch.nonzero(where).flatten())
 

@@ -119,7 +119,7 @@ def _vocabulary(level: str, train: np.ndarray, codes: dict[str, int]) -> _Vocabu
 def _split(tokens: np.ndarray, vocabulary: _Vocabulary) -> Split:
     """Return every token as a target, and as its input the one before; before the first stands the end of a line."""
     if not len(tokens):
-        raise _wrong("a part of the text has no token")
+        raise _wrong("a part of the text has no token; allowed: one or more in each")
     known = vocabulary.known
     targets = np.where(tokens < len(known), known[np.minimum(tokens, len(known) - 1)], vocabulary.unknown)
     inputs = np.concatenate([[vocabulary.before], targets[:-1]])

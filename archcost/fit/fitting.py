@@ -17,10 +17,12 @@ from archcost.errors import InputError
 from archcost.fit import diverged
 from archcost.fit.groups import Part, clipped, optimiser, parts
 from archcost.fit.losses import Loss, OfExamples, OfText, begin_readout, divided
-from archcost.fit.material import examples, text
+from archcost.fit.material import Images, examples, text
 from archcost.fit.precision import chosen
 from archcost.fit.readout import Readout
+from archcost.fit.scale import begin_in_scale
 from archcost.fit.schedules import share
+from archcost.fit.words import Words
 from archcost.fitspec import Fit, Settings
 from archcost.nets import Net
 from archcost.ops import Input
@@ -30,6 +32,7 @@ from archcost.targets.exclusive import turn
 Told: TypeAlias = Callable[[int, int, float], None]
 """Hears after every mini-batch how many of the training are done, of how many, and the loss of this one."""
 
+_SCALED = 256  # images that a network without norms is scaled by
 _LONGEST_WARMUP = 0.1  # of a training: a short one would else end before its rate is there
 
 
@@ -77,7 +80,7 @@ def begin(net: Net, dataset: Dataset, fit: Fit, *, device: str = "cpu", threads:
     net.to(place)
     if dataset.kind == "image":
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # mypy's stubs lack it
-    net_parts = parts(net)
+    net_parts = parts(net, gentle=dataset.kind == "text")
     stepping = optimiser(net_parts, settings, fit.momentum)
     losses = _losses(net, dataset, fit, settings, place)
     return Fitting(net, fit, settings, losses, net_parts, stepping, place, threads, dataset.fingerprint)
@@ -177,11 +180,14 @@ def _losses(net: Net, dataset: Dataset, fit: Fit, settings: Settings, device: to
         steps = dataset.input["steps"]
         assert isinstance(steps, int)  # a data set's own number
         stream = text(dataset.train, settings.batch, steps, device)
-        return OfText(body, head, stream, fit.carry, Readout(dtype, fit.label_smoothing))
+        words = None if fit.sampled is None else Words.of(dataset.train.targets, dataset.classes, fit.sampled, device)
+        return OfText(body, head, stream, fit.carry, Readout(dtype, fit.label_smoothing), words)
     if fit.augment is not None and dataset.kind != "image":
         raise InputError(f"augment changes images, and {dataset.name} is read as something else")
     changes = fit.changes() if fit.augment is not None else None
     held = examples(dataset, dataset.train, device)
+    if isinstance(held, Images):
+        begin_in_scale(net, held.batch(torch.arange(min(len(held), _SCALED), device=device))[0])
     # the products of a recurrence are small: there bfloat16 gains nothing, and its steps add up
     kind = dtype if dataset.kind == "image" else torch.float32
     return OfExamples(net, held, settings.batch, changes, fit.label_smoothing, kind)

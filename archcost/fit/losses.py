@@ -15,6 +15,7 @@ from archcost.fit import readout
 from archcost.fit.material import Examples, Text, batches, shuffled
 from archcost.fit.precision import casting
 from archcost.fit.readout import Readout
+from archcost.fit.words import Words
 from archcost.fitspec import Augment
 from archcost.graph import Graph
 from archcost.layers import Dense
@@ -57,7 +58,7 @@ class OfText:
     """The cross entropy of the next tokens of a text, windows of which follow each other (truncated BPTT).
 
     `body` is the network without its readout, which is trained apart (see readout). carry: a window begins in the state
-    the one before ended in, through which no gradient goes; else in zeros.
+    the one before ended in, through which no gradient goes; else in zeros. words: those a window is trained on, or all.
     """
 
     body: Net
@@ -65,6 +66,7 @@ class OfText:
     text: Text
     carry: bool
     how: Readout
+    words: Words | None
 
     @property
     def count(self) -> int:
@@ -80,7 +82,11 @@ class OfText:
     def _loss(self, inputs: Tensor, targets: Tensor, state: list[Tensor]) -> Tensor:
         states, last = self.body.run(inputs, state[0])
         state[0] = last.detach() if self.carry else state[0]
-        return readout.loss(states.flatten(0, 1), self.head.weight, self.head.bias, targets.flatten(), self.how)
+        weight, bias, flat = self.head.weight, self.head.bias, targets.flatten()
+        if self.words is not None:
+            positions, offsets, flat = self.words.choose(flat)
+            weight, bias = weight.index_select(0, positions), bias.index_select(0, positions) + offsets  # type: ignore[assignment]
+        return readout.loss(states.flatten(0, 1), weight, bias, flat, self.how)
 
 
 def divided(net: Net) -> tuple[Net, Dense]:

@@ -54,7 +54,7 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(gradient * outer[0] for gradient in ctx.saved_tensors), None, None)
+        return (*(gradient.mul_(outer[0]) for gradient in ctx.saved_tensors), None, None)
 
 
 def _to_gradients(scores: Tensor, targets: Tensor, smoothing: float, count: int) -> Tensor:
