@@ -76,7 +76,8 @@ def lines(setting: Setting, found: Foreseen, workers: int) -> Iterator[str]:
     whole = found.search_s + found.confirm_s
     limit = setting.study.search.time
     yield f"time         about {_span(whole)} with {counted_words(workers, 'worker')}, if no trial ended at a rung"
-    yield f"  {trials} of {_span(found.training_s)} training and {_span(found.measuring_s)} measuring: {_span(found.search_s)}"
+    each = f"{_span(found.training_s)} training and {_span(found.measuring_s)} measuring"
+    yield f"  {trials} of {each}: {_span(found.search_s)}"
     again = setting.confirm.members * setting.confirm.seeds
     yield f"  confirming with {counted_words(again, 'training')}: {_span(found.confirm_s)}"
     if limit is not None and limit < whole:
