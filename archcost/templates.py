@@ -77,9 +77,9 @@ def space(source: Document, path: Path = ("models",)) -> Space:
         _refuse_giants(walk, parts, path)
     if walk.mistakes:
         found = sorted(walk.mistakes, key=reading_order)
-        more = len(found) - MAX_MISTAKES
-        rest = [Mistake(f"and {counted_words(more, 'mistake')} more", path)] if more > 0 else []
-        raise InputError(*found[:MAX_MISTAKES], *(located(source, each) for each in rest))
+        if (more := len(found) - MAX_MISTAKES) > 0:
+            found[MAX_MISTAKES:] = [Mistake(f"and {counted_words(more, 'mistake')} more", path, found[-more - 1].place)]
+        raise InputError(*found)
     return Space(parts)
 
 
@@ -169,7 +169,7 @@ def _ruled(
         return None
     if isinstance(part, Fixed | Drawn) and all(map(good, _ends(part))):
         return part
-    what = shown(given) if isinstance(part, Fixed) else "a rule that may be another"
+    what = shown(given) if isinstance(part, Fixed) else "a rule that may give other values"
     walk.refuse(f"given {what}; allowed: {allowed}", path)
     return None
 
