@@ -12,6 +12,7 @@ from typing import Final
 from archcost.domains import Point
 from archcost.errors import InputError, Mistake, shorten, visible
 from archcost.estimates import median
+from archcost.read import Model
 from archcost.setting import Setting
 from archcost.spec import located
 from archcost.trials import Part
@@ -28,6 +29,8 @@ class Outlook:
     size: float
     looked_at: int
     parts: tuple[Part, ...]
+    typical: Model
+    """The feasible network whose MACs are in the middle."""
     reasons: tuple[tuple[str, int], ...]
 
 
@@ -40,9 +43,12 @@ def look(setting: Setting) -> Outlook:
     judged = [(space.tree(point)[0], _judged(setting, point)) for point in points]
     for template in sorted({place for place, _ in judged}):
         _refuse_empty(setting, template, [found for place, found in judged if place == template])
-    parts = tuple(found for _, found in judged if isinstance(found, Part))
+    feasible = [(found, point) for point, (_, found) in zip(points, judged, strict=True) if isinstance(found, Part)]
+    feasible.sort(key=lambda each: each[0].macs)
+    typical = setting.model(space.tree(feasible[len(feasible) // 2][1]))
+    parts = tuple(part for part, _ in feasible)
     reasons = Counter(_reason(found) for _, found in judged if not isinstance(found, Part))
-    return Outlook(size, len(points), parts, tuple(reasons.most_common()))
+    return Outlook(size, len(points), parts, typical, tuple(reasons.most_common()))
 
 
 def _judged(setting: Setting, point: Point) -> Part | InputError:
@@ -51,8 +57,8 @@ def _judged(setting: Setting, point: Point) -> Part | InputError:
         model = setting.model(setting.spec.space.tree(point))
     except InputError as error:
         return error
-    if over := setting.over(model):
-        return InputError(Mistake(over))
+    if over := setting.exceeded(model):
+        return InputError(Mistake(f"over the limit on {', '.join(over)}"))
     return setting.parts(model)[0]
 
 
@@ -73,9 +79,9 @@ def _reason(error: Part | InputError) -> str:
     return "; ".join(mistake.message for mistake in error.mistakes) if isinstance(error, InputError) else ""
 
 
-def lines(setting: Setting) -> Iterator[str]:
+def lines(setting: Setting, found: Outlook) -> Iterator[str]:
     """Yield the outlook in words, within 80 columns."""
-    found, study = look(setting), setting.study
+    study = setting.study
     by = study.search.sampler
     count = "without end" if found.size == float("inf") else grouped(int(found.size))
     yield f"{visible(setting.spec.name)}: {count} points, {counted_words(study.search.trials, 'trial')} by {by}"

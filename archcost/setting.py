@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -120,17 +121,21 @@ class Setting:
         return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
 
     def over(self, model: Model) -> str:
-        """Return which limits on counts a network exceeds, '' where it keeps to all; nothing has to run for it."""
-        budget = self.budget
-        if budget is None:
-            return ""
-        found = []
-        for name, limit, actual, words in self._counted(model, budget):
-            if limit is not None and actual > limit:
-                found.append(f"{name} {words(actual)}; allowed: {words(int(limit))}")
+        """Return which limits on counts a network exceeds, and by what, '' where it keeps to all."""
+        found = [f"{name} {words(actual)}; allowed: {words(limit)}" for name, actual, limit, words in self._over(model)]
         return f"limits: {', '.join(found)}" if found else ""
 
-    def _counted(self, model: Model, budget: Budget) -> list[tuple[str, int | None, int, Any]]:
+    def exceeded(self, model: Model) -> tuple[str, ...]:
+        """Return the names of the limits on counts that a network exceeds; nothing has to run for it."""
+        return tuple(name for name, *_ in self._over(model))
+
+    def _over(self, model: Model) -> Iterator[tuple[str, int, int, Callable[[int], str]]]:
+        budget = self.budget
+        for name, limit, actual, words in self._counted(model, budget) if budget else ():
+            if limit is not None and actual > limit:
+                yield name, actual, limit, words
+
+    def _counted(self, model: Model, budget: Budget) -> list[tuple[str, int | None, int, Callable[[int], str]]]:
         memory, weights = self._memory(model.graph), count(model.graph).weights_bytes(BYTES[self._dtype])
         return [
             ("params", budget.params, model.cost.params, grouped),

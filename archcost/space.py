@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never, final
 
 from archcost.document import Value
-from archcost.domains import Choice, Domain, Pick, Point, Real, Scalar, Whole
+from archcost.domains import Choice, Domain, Pick, Point, Scalar, points, sample, values_of
 
 MODEL: Final = "model"
 """The parameter that chooses between templates, where there are several."""
@@ -98,70 +98,16 @@ class Space:
         return _total(_size(part) for part in self.templates)
 
     def grid(self) -> Iterator[Point]:
-        """Yield every point of the grid in order, five values for a domain of numbers; made when it is asked for."""
-        digits: list[int] = []
-        while True:
-            point, sizes = self._at(digits)
-            yield point
-            digits += [0] * (len(sizes) - len(digits))
-            while digits and digits[-1] + 1 == sizes[len(digits) - 1]:
-                digits.pop()
-            if not digits:
-                return
-            digits[-1] += 1
-
-    def _at(self, digits: Sequence[int]) -> tuple[Point, list[int]]:
-        """Return the point whose first parameters have the values at these places, the others their first one."""
-        point: Point = {}
-        sizes: list[int] = []
-
-        def pick(name: str, domain: Domain) -> Scalar:
-            values = values_of(domain)
-            place = digits[len(sizes)] if len(sizes) < len(digits) else 0
-            sizes.append(len(values))
-            point[name] = values[place]
-            return values[place]
-
-        self.draw(pick)
-        return point, sizes
+        """Return every point of the grid in order, five values for a domain of numbers; made when it is asked for."""
+        return points(self.draw)
 
     def sample(self, chance: random.Random) -> Point:
         """Return a point drawn at random."""
-        point: Point = {}
-
-        def pick(name: str, domain: Domain) -> Scalar:
-            point[name] = _at_random(domain, chance)
-            return point[name]
-
-        self.draw(pick)
-        return point
+        return sample(self.draw, chance)
 
     def tree(self, point: Point) -> tuple[int, Value]:
         """Return the place of a point's template and its plain tree."""
         return self.draw(lambda name, _: point[name])
-
-
-def values_of(domain: Domain) -> Sequence[Scalar]:
-    """Return the values of a domain's grid; those of integers are not held, however many they are."""
-    return range(domain.low, domain.high + 1, domain.step) if isinstance(domain, Whole) else domain.grid()
-
-
-def _at_random(domain: Domain, chance: random.Random) -> Scalar:
-    match domain:
-        case Choice():
-            return chance.choice(domain.options)
-        case Real(log=True):
-            drawn = math.exp(chance.uniform(math.log(domain.low), math.log(domain.high)))
-            return min(domain.high, max(domain.low, drawn))
-        case Real():
-            return chance.uniform(domain.low, domain.high)
-        case Whole(log=True):
-            drawn = math.exp(chance.uniform(math.log(domain.low - 0.5), math.log(domain.high + 0.5)))
-            return min(domain.high, max(domain.low, round(drawn)))
-        case Whole():
-            return domain.low + domain.step * chance.randrange(domain.size)
-        case _:
-            assert_never(domain)
 
 
 def _drawn(part: Part, name: str, pick: Pick) -> Value:

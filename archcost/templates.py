@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar, assert_never, final
 
 from archcost.document import MAX_MISTAKES, MAX_VALUES, Document, Value
-from archcost.domains import Choice, Real, Whole
+from archcost.domains import Choice, Real, Whole, values_of
 from archcost.domainspec import MOST_TIMES, RULES, OneOf, RealRange, Repeat, Rule, Scale, WholeRange, kind_of, label
 from archcost.errors import InputError, Mistake, Path
 from archcost.space import (
@@ -22,7 +22,6 @@ from archcost.space import (
     extent,
     names,
     parameters,
-    values_of,
 )
 from archcost.spec import conform, located, reading_order, shown
 from archcost.units import counted_words, grouped

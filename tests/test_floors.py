@@ -39,11 +39,13 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "fit.groups", "fit.material", "fit.losses", "fit.fitting", "fit.scoring", "fit.recalibrating",
         "fit.checkpoints", "fit",
         "trained", "programs", "exporting"),
-    4: ("storage", "searching", "jobs", "handing", "trialling", "children", "trials", "confirmed", "front", "setting",
-        "outlook", "studying", "confirming", "tables", "exploring"),
+    4: ("storage", "jobs", "handing", "trialling", "children", "trials",
+        "seen", "untried", "encoding", "surrogate", "improvement", "learning", "nearby", "proposing", "searching",
+        "confirmed", "front", "setting", "outlook", "foreseeing",
+        "studying", "confirming", "tables", "exploring"),
     5: ("measuring", "given", "profiling", "comparing", "describing", "report.*", "report"),
     6: ("cli.options", "cli.progress", "cli.rows", "cli.fields", "cli.latencies", "cli.table", "cli.forms",
-        "cli.models", "cli.*", "cli", "__main__"),
+        "cli.models", "cli.live", "cli.studies", "cli.*", "cli", "__main__"),
 }  # fmt: skip
 # What the floors below may import besides archcost and the standard library; the floors above are not bound.
 OUTSIDE: dict[int, frozenset[str]] = {

@@ -48,7 +48,7 @@ def test_a_share_of_all_stops_none(values: tuple[float, ...], passed: list[tuple
 
 
 def test_about_a_share_goes_on() -> None:
-    """Of 300 seeded trials that come one by one a third goes on, within a tenth of all: at first many are on the front."""
+    """Of 300 seeded trials a third goes on, within a tenth of all: at first many are on the front."""
     draw = random.Random(0)
     points = [(draw.random(), draw.random()) for _ in range(300)]
     on = sum(goes_on(point, points[:place], 1 / 3) for place, point in enumerate(points))

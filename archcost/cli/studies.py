@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import __version__, confirming, data, exploring, outlook, storage, tables
+from archcost import __version__, confirming, data, exploring, foreseeing, outlook, storage, tables
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, quoted, shorten, visible
 from archcost.exploring import Stored
@@ -18,7 +18,8 @@ from archcost.files import write_whole
 from archcost.front import Candidate
 from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
-from archcost.studyspec import load_study
+from archcost.spec import located
+from archcost.studyspec import StudySpec, load_study
 from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent
 
@@ -32,11 +33,18 @@ _WORKERS = 4  # by default at most: each holds a network, and the sampler knows 
 def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, data.Dataset, str]:
     """Return a study ready to run, its data and the URL of its storage; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
-    folder = Path(file).parent
-    dataset = data.load(spec.study.data, folder=folder)
+    dataset = _data(spec, file)
     setting = settle(spec, dataset)
     outlook.look(setting)  # refuses what cannot be searched
     return setting, dataset, storage.address(where or spec.study.storage, _beside(file, where))
+
+
+def _data(spec: StudySpec, file: str) -> data.Dataset:
+    """Return a study's data; what is wrong with them is told at its key."""
+    try:
+        return data.load(spec.study.data, folder=Path(file).parent)
+    except InputError as error:
+        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 
 
 def _beside(file: str, where: str | None) -> Path:
@@ -79,11 +87,15 @@ def ran(
     return 0
 
 
-def dry(file: str, overrides: tuple[str, ...]) -> Iterator[str]:
-    """Yield what a study would search, without running anything of it."""
+def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[str]:
+    """Yield what a study would search and how long it would take; a few mini-batches are trained for it."""
     spec = load_study(file, overrides)
-    dataset = data.load(spec.study.data, folder=Path(file).parent)
-    yield from outlook.lines(settle(spec, dataset))
+    dataset = _data(spec, file)
+    setting = settle(spec, dataset)
+    found = outlook.look(setting)
+    yield from outlook.lines(setting, found)
+    workers = workers or min(physical_cores(), _WORKERS)
+    yield from foreseeing.lines(setting, foreseeing.foresee(setting, found.typical, dataset, workers), workers)
 
 
 def status_of(stored: Stored) -> dict[str, Any]:
