@@ -138,7 +138,7 @@ def _wanted(run: _Run) -> str:
     if counted + len(run.under_way) >= run.options.trials:
         return "all trials are done"
     if run.in_vain >= _IN_VAIN:
-        return f"{_IN_VAIN} points in a row were infeasible or known already"
+        return "no new point was found: all are known, or infeasible"
     return _ON
 
 
@@ -160,6 +160,10 @@ def reserve_s(found: Sequence[trials.Trial], setting: Setting, options: Options)
 def _begin(run: _Run) -> None:
     """Ask for a point; refuse it, answer it from what is known, or start its trial."""
     asked = ask(run.study, run.setting.draw, run.setting.method)
+    if asked.origin == "repeated":
+        _refuse(run, asked, "every point of the space is known")
+        run.in_vain = _IN_VAIN
+        return
     try:
         model = run.setting.model(asked.built)
     except InputError as error:
