@@ -80,6 +80,7 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         if not goes_on():
             return
     torch.set_num_threads(job.threads)
+    fit.keep_freed()
     dataset = handing.read(Path(job.data), Path(job.test) if job.test else None)
     recipe = Recipe(job.init, job.drop_local, job.drop_global)  # type: ignore[arg-type]  # one that a Recipe held
     net = nets.build(graph, recipe, seed=job.seed)
