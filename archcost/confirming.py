@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from multiprocessing.context import ForkServerContext
 
 import optuna
 
 from archcost import children, confirmed, pareto
+from archcost.children import Child
 from archcost.confirmed import Confirmed
 from archcost.document import load
 from archcost.errors import visible
 from archcost.front import Candidate
 from archcost.front import Front as Members
-from archcost.jobs import Done, Failed, Job, Measured, Score, Scored
+from archcost.jobs import Done, Event, Failed, Job, Measured, Score, Scored
 from archcost.measured import Samples
 from archcost.read import Model, expand
 from archcost.setting import Setting
@@ -69,16 +71,18 @@ def _seeds(
     """Train a network with every seed that it was not yet trained with, as long as the time allows."""
     model = network(candidate)
     found = confirmed.confirmed(study, candidate.name) or Confirmed()
-    for seed in range(len(found.scores), setting.confirm.seeds):
-        if time.monotonic() >= options.deadline:
-            say(f"the time is over: {candidate.name} is confirmed with {counted_words(len(found.scores), 'seed')}")
-            return
-        say(f"confirming {candidate.name}, seed {seed + 1} of {setting.confirm.seeds}")
-        found = _trained(found, context, setting, options, model, seed)
+    missing = range(len(found.scores), setting.confirm.seeds)
+    if not missing or time.monotonic() >= options.deadline:
+        return
+    say(f"confirming {candidate.name} with {counted_words(len(missing), 'seed')}")
+    jobs = [setting.again(model, options.folder, seed + 1, options.threads) for seed in missing]
+    for validation, test, reason in _trained(context, jobs, options):
+        if validation and test:
+            found = replace(found, scores=(*found.scores, validation), tests=(*found.tests, test))
+        else:
+            found = replace(found, reason=reason)
+            say(f"{candidate.name}: {reason}")
         confirmed.keep(study, candidate.name, found)
-        if found.reason:
-            say(f"{candidate.name}: {found.reason}")
-            return
 
 
 def _turns(
@@ -115,44 +119,51 @@ def network(candidate: Candidate) -> Model:
 
 
 def _trained(
-    found: Confirmed, context: ForkServerContext, setting: Setting, options: Options, model: Model, seed: int
-) -> Confirmed:
-    scores: dict[str, Score] = {}
-    reason = ""
-    for event in _events(context, setting.again(model, options.folder, seed + 1, options.threads), options):
+    context: ForkServerContext, jobs: Sequence[Job], options: Options
+) -> Iterator[tuple[Score | None, Score | None, str]]:
+    """Yield the scores on validation and test split of every job in order, or why there are none; several at a time.
+
+    What is under way when the time is over is ended.
+    """
+    scores: list[dict[str, Score]] = [{} for _ in jobs]
+    reasons = ["the time was over"] * len(jobs)
+    for place, event in _told(context, jobs, options):
         match event:
             case Scored():
-                scores[event.split] = event.score
+                scores[place][event.split] = event.score
             case Failed():
-                reason = visible(event.reason)
+                reasons[place] = visible(event.reason)
             case _:
                 pass
-    if "validation" not in scores or "test" not in scores:
-        return replace(found, reason=reason or "the training gave no score")
-    return replace(
-        found, scores=(*found.scores, scores["validation"]), tests=(*found.tests, scores["test"]), reason=reason
-    )
+    for found, reason in zip(scores, reasons, strict=True):
+        yield found.get("validation"), found.get("test"), reason
 
 
 def _measured(context: ForkServerContext, job: Job, options: Options) -> tuple[tuple[Samples, ...], str]:
-    samples: tuple[Samples, ...] = ()
-    for event in _events(context, job, options):
+    for _, event in _told(context, [job], replace(options, deadline=inf)):
         if isinstance(event, Measured):
-            samples = event.samples
-        elif isinstance(event, Failed):
-            return samples, visible(event.reason)
-    return samples, ""
+            return event.samples, ""
+        if isinstance(event, Failed):
+            return (), visible(event.reason)
+    return (), "nothing was measured"
 
 
-def _events(context: ForkServerContext, job: Job, options: Options) -> Iterator[object]:
-    """Yield what one job tells, to its end; every reply is to go on."""
-    child = children.start(context, job)
+def _told(context: ForkServerContext, jobs: Sequence[Job], options: Options) -> Iterator[tuple[int, Event]]:
+    """Yield what jobs tell, with their place, so many at a time as there are workers; every reply is to go on."""
+    waiting, running = list(enumerate(jobs)), dict[int, Child]()
     try:
-        while True:
-            for _, event in children.events([child], 1.0, options.patience_s):
-                yield event
+        while (waiting or running) and time.monotonic() < options.deadline:
+            while waiting and len(running) < options.workers:
+                place, job = waiting.pop(0)
+                running[place] = children.start(context, job)
+            places = {id(child): place for place, child in running.items()}
+            for child, event in children.events(list(running.values()), 1.0, options.patience_s):
+                place = places[id(child)]
                 if isinstance(event, Done | Failed):
-                    return
-                child.reply(children.ON)
+                    running.pop(place).end()
+                else:
+                    child.reply(children.ON)
+                yield place, event
     finally:
-        child.end()
+        for child in running.values():
+            child.end()

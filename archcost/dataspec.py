@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from archcost.datasets import NAMES, PLACED
 from archcost.errors import unknown
 from archcost.parts import Count, Strict, wrong
 
-IMAGES: Final = ("digits", "fashion-mnist", "mnist", "cifar10", "cifar100", "images")
+V = TypeVar("V")
+
+Kind: TypeAlias = Literal["image", "sequence", "text"]
+
 TEXTS: Final = ("ptb", "text")
 SEQUENCES: Final = ("sequences",)
-NAMES: Final = (*IMAGES, *TEXTS, *SEQUENCES)
-PLACED: Final = ("images", "text", "sequences")
-"""Those that are the user's own and need a `path`."""
+IMAGES: Final = tuple(name for name in NAMES if name not in (*TEXTS, *SEQUENCES))
 
 
 class DataSpec(Strict):
@@ -22,16 +24,16 @@ class DataSpec(Strict):
 
     name: str
     """digits, fashion-mnist, mnist, cifar10, cifar100, ptb, or your own: images, text, sequences."""
-    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """Of images (a folder with a folder of each class), text (a file) or sequences (.npz), from the study's folder."""
+    path: Annotated[Annotated[str, Field(min_length=1, max_length=4096)] | None, Field(validate_default=True)] = None
+    """Of images (a folder with train/CLASS/*.png), text (a file) or sequences (.npz), from the study's folder."""
     read_as: Annotated[Literal["image", "rows"], Field(alias="as")] = "image"
-    """rows reads an image as H steps of W*C features."""
+    """Of images: rows reads one as H steps of W*C features."""
     steps: Count = 35
     """Of a text: the length of a training window."""
     level: Literal["words", "characters"] = "words"
     """Of a text: what a token is."""
     examples: Count | None = None
-    """Train on so many examples only, drawn with a fixed seed; all where left out."""
+    """Train on so many examples only (tokens of a text), drawn with a fixed seed; all where left out."""
 
     @field_validator("name")
     @classmethod
@@ -43,14 +45,46 @@ class DataSpec(Strict):
     @field_validator("path")
     @classmethod
     def _where(cls, value: str | None, info: ValidationInfo) -> str | None:
-        name = info.data.get("name")
-        if name is not None and value is not None and name not in PLACED:
+        name = info.data.get("name")  # missing where it is wrong itself
+        if name is None:
+            return value
+        if name in PLACED and value is None:
+            raise wrong(f"missing; allowed: the path of {PLACED[name]}")
+        if name not in PLACED and value is not None:
             raise wrong(f"goes with {', '.join(PLACED)} only: {name} is found by its name")
+        if value is not None and ("\0" in value or not _encodable(value)):
+            raise wrong("given a path with characters that no file's name has; allowed: a path")
         return value
 
+    @field_validator("read_as")
+    @classmethod
+    def _an_image(cls, value: str, info: ValidationInfo) -> str:
+        return _goes_with(value, info, IMAGES)
+
+    @field_validator("steps", "level")
+    @classmethod
+    def _a_text(cls, value: V, info: ValidationInfo) -> V:
+        return _goes_with(value, info, TEXTS)
+
     @property
-    def kind(self) -> str:
-        """What the data are: image, sequence or text."""
+    def kind(self) -> Kind:
+        """What the data are."""
         if self.name in TEXTS:
             return "text"
         return "sequence" if self.name in SEQUENCES or self.read_as == "rows" else "image"
+
+
+def _goes_with(value: V, info: ValidationInfo, names: tuple[str, ...]) -> V:
+    """Return the value of a key that was given, where the data set is one it goes with."""
+    name = info.data.get("name")
+    if name is not None and name not in names:
+        raise wrong(f"does not go with {name}; allowed with: {', '.join(names)}")
+    return value
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
@@ -27,6 +28,11 @@ class Whole:
     def size(self) -> int:
         """How many values there are."""
         return (self.high - self.low) // self.step + 1
+
+    @property
+    def last(self) -> int:
+        """The largest value: high, or where the steps do not reach it, what lies below."""
+        return self.low + (self.size - 1) * self.step
 
     def grid(self) -> tuple[int, ...]:
         """Return every value; raises OverflowError where there are more than a range holds."""
@@ -60,15 +66,22 @@ class Real:
         if self.low == self.high:
             return (self.low,)
         shares = [i / (GRID - 1) for i in range(GRID)]
-        inner = [self._at(share) for share in shares[1:-1]]
+        inner = [self.at(share) for share in shares[1:-1]]
         return (self.low, *inner, self.high)
 
     def neighbours(self, value: Scalar) -> tuple[float, ...]:
         """Return the values a tenth of the domain below and above one."""
         assert isinstance(value, int | float)
         share = self._share(value)
-        near = {self._at(min(1.0, max(0.0, share + move))) for move in (-0.1, 0.1)}
+        near = {self.at(min(1.0, max(0.0, share + move))) for move in (-0.1, 0.1)}
         return tuple(sorted(each for each in near if each != value))
+
+    def at(self, share: float) -> float:
+        """Return the value that lies a share of the domain above its low end, of a log domain in its logarithm."""
+        if self.log:
+            reached: float = self.low * (self.high / self.low) ** share
+            return min(self.high, max(self.low, reached))  # rounding may leave the domain
+        return self.low + (self.high - self.low) * share
 
     def _share(self, value: float) -> float:
         if self.low == self.high:
@@ -76,11 +89,6 @@ class Real:
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
-
-    def _at(self, share: float) -> float:
-        if self.log:
-            return self.low * (self.high / self.low) ** share
-        return self.low + (self.high - self.low) * share
 
 
 @final
@@ -138,12 +146,67 @@ def contains(domain: Domain, value: Scalar) -> bool:
     """Return whether a value is one of a domain's."""
     match domain:
         case Whole():
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            return whole and domain.low <= value <= domain.high and (value - domain.low) % domain.step == 0
+            if not isinstance(value, int) or isinstance(value, bool):
+                return False
+            return domain.low <= value <= domain.high and (value - domain.low) % domain.step == 0
         case Real():
             return isinstance(value, int | float) and not isinstance(value, bool) and domain.low <= value <= domain.high
         case Choice():
             return any(_same(option, value) for option in domain.options)
+
+
+def values_of(domain: Domain) -> Sequence[Scalar]:
+    """Return the values of a domain's grid; those of integers are not held, however many they are."""
+    return range(domain.low, domain.high + 1, domain.step) if isinstance(domain, Whole) else domain.grid()
+
+
+def at_random(domain: Domain, chance: random.Random) -> Scalar:
+    """Return a value of a domain, each as often as another, of a log domain in its logarithm."""
+    match domain:
+        case Choice():
+            return chance.choice(domain.options)
+        case Real():
+            return domain.at(chance.random())
+        case Whole(log=True):
+            drawn = math.exp(chance.uniform(math.log(domain.low - 0.5), math.log(domain.high + 0.5)))
+            return min(domain.high, max(domain.low, round(drawn)))
+        case Whole():
+            return domain.low + domain.step * chance.randrange(domain.size)
+
+
+def sample(draw: Draw, chance: random.Random) -> Point:
+    """Return a point drawn at random."""
+    return active(draw, {}, lambda _, domain: at_random(domain, chance))[0]
+
+
+def points(draw: Draw) -> Iterator[Point]:
+    """Yield every point in order, the last parameter changing fastest; five values stand for a float's domain."""
+    digits: list[int] = []
+    while True:
+        point, sizes = _at(draw, digits)
+        yield point
+        digits += [0] * (len(sizes) - len(digits))
+        while digits and digits[-1] + 1 == sizes[len(digits) - 1]:
+            digits.pop()
+        if not digits:
+            return
+        digits[-1] += 1
+
+
+def _at(draw: Draw, digits: Sequence[int]) -> tuple[Point, list[int]]:
+    """Return the point whose first parameters have the values at these places, the others their first one."""
+    point: Point = {}
+    sizes: list[int] = []
+
+    def pick(name: str, domain: Domain) -> Scalar:
+        values = values_of(domain)
+        place = digits[len(sizes)] if len(sizes) < len(digits) else 0
+        sizes.append(len(values))
+        point[name] = values[place]
+        return values[place]
+
+    draw(pick)
+    return point, sizes
 
 
 def neighbours(draw: Draw, point: Point, missing: Callable[[str, Domain], Scalar]) -> Sequence[Point]:

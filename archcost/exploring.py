@@ -165,8 +165,17 @@ def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, A
     folder = Path(tempfile.mkdtemp(prefix="archcost-"))
     try:
         handing.write(dataset, folder / "data.pt")
-        deadline = time.monotonic() + run["time_s"] if run["time_s"] is not None else float("inf")
-        yield Options(run["trials"], deadline, run["workers"], run["threads"], _PATIENCE_S, folder, beside)
+        time_s = float("inf") if run["time_s"] is None else run["time_s"]
+        yield Options(
+            run["trials"],
+            time.monotonic() + time_s,
+            time_s,
+            run["workers"],
+            run["threads"],
+            _PATIENCE_S,
+            folder,
+            beside,
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

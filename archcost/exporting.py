@@ -46,7 +46,7 @@ FORMATS: Final = (*TEXTS, *PROGRAMS)
 def export(
     source: Model | Trained, to: str, path: str | os.PathLike[str], *, seed: int = 0, batch: int | None = None
 ) -> tuple[str, ...]:
-    """Write a network, as it begins or with a trial's weights, whole or not at all; return what there is to say of the file.
+    """Write a network, untrained or with a trial's weights, whole or not at all; return what there is to say of it.
 
     `seed` is that of the weights, `batch` a fixed batch size, any size where left out: both for files with weights,
     which are read back and run before they get their name. Raises InputError where the format, the path or the memory

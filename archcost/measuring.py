@@ -91,7 +91,7 @@ def of_net(graph: Graph, net: Net) -> Subject:
         lambda plan: Source(net, (example(graph, plan.batch, seed=plan.seed),), graph=graph),
         lambda plan: peak_bytes(graph, plan.batch, BYTES[plan.dtype]),
     )
-    return whole if graph.steps in (None, 1) else whole._replace(step=whole._replace(source=step))
+    return whole if graph.steps is None else whole._replace(step=whole._replace(source=step))
 
 
 def of_module(module: Module, own_dtype: str) -> Subject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from archcost.domains import Point
 from archcost.errors import InputError, Mistake, shorten, visible
 from archcost.estimates import median
+from archcost.read import Model
 from archcost.setting import Setting
 from archcost.spec import located
 from archcost.trials import Part
@@ -28,43 +29,59 @@ class Outlook:
     size: float
     looked_at: int
     parts: tuple[Part, ...]
+    typical: Model
+    """The feasible network whose MACs are in the middle."""
     reasons: tuple[tuple[str, int], ...]
 
 
 def look(setting: Setting) -> Outlook:
-    """Return the outlook of a study; raises InputError where no point that was looked at is feasible."""
+    """Return the outlook of a study; raises InputError where no point of a template that was looked at is feasible."""
     space = setting.spec.space
     size = space.size()
     chance = random.Random(setting.study.search.seed)
     points = list(islice(space.grid(), SAMPLE)) if size <= SAMPLE else [space.sample(chance) for _ in range(SAMPLE)]
-    parts, reasons = [], Counter[str]()
-    for point in points:
-        found = _judged(setting, point)
-        if isinstance(found, Part):
-            parts.append(found)
-        else:
-            reasons[found] += 1
-    if not parts:
-        reason = reasons.most_common(1)[0][0]
-        message = f"no feasible point among {counted_words(len(points), 'point')}: {reason}"
-        raise InputError(located(setting.spec.source, Mistake(message, ("models",))))
-    return Outlook(size, len(points), tuple(parts), tuple(reasons.most_common()))
+    judged = [(space.tree(point)[0], _judged(setting, point)) for point in points]
+    for template in sorted({place for place, _ in judged}):
+        _refuse_empty(setting, template, [found for place, found in judged if place == template])
+    feasible = [(found, point) for point, (_, found) in zip(points, judged, strict=True) if isinstance(found, Part)]
+    feasible.sort(key=lambda each: each[0].macs)
+    typical = setting.model(space.tree(feasible[len(feasible) // 2][1]))
+    parts = tuple(part for part, _ in feasible)
+    reasons = Counter(_reason(found) for _, found in judged if not isinstance(found, Part))
+    return Outlook(size, len(points), parts, typical, tuple(reasons.most_common()))
 
 
-def _judged(setting: Setting, point: Point) -> Part | str:
+def _judged(setting: Setting, point: Point) -> Part | InputError:
     """Return the network of a point, or why it is not feasible."""
     try:
         model = setting.model(setting.spec.space.tree(point))
     except InputError as error:
-        return "; ".join(mistake.message for mistake in error.mistakes)
-    if over := setting.over(model):
-        return over.partition(";")[0].rpartition(" ")[0] if over.count(",") == 0 else over
+        return error
+    if over := setting.exceeded(model):
+        return InputError(Mistake(f"over the limit on {', '.join(over)}"))
     return setting.parts(model)[0]
 
 
-def lines(setting: Setting) -> Iterator[str]:
+def _refuse_empty(setting: Setting, template: int, found: Sequence[Part | InputError]) -> None:
+    """Raise InputError where nothing that was looked at of a template is feasible, with the mistakes all have."""
+    errors = [each for each in found if isinstance(each, InputError)]
+    if len(errors) < len(found):
+        return
+    first = errors[0].mistakes
+    if all(each.mistakes == first for each in errors) and all(mistake.place for mistake in first):
+        raise InputError(*first)
+    reason = Counter(map(_reason, errors)).most_common(1)[0][0]
+    message = f"no feasible point among {counted_words(len(found), 'point')}: {reason}"
+    raise InputError(located(setting.spec.source, Mistake(message, ("models", template))))
+
+
+def _reason(error: Part | InputError) -> str:
+    return "; ".join(mistake.message for mistake in error.mistakes) if isinstance(error, InputError) else ""
+
+
+def lines(setting: Setting, found: Outlook) -> Iterator[str]:
     """Yield the outlook in words, within 80 columns."""
-    found, study = look(setting), setting.study
+    study = setting.study
     by = study.search.sampler
     count = "without end" if found.size == float("inf") else grouped(int(found.size))
     yield f"{visible(setting.spec.name)}: {count} points, {counted_words(study.search.trials, 'trial')} by {by}"

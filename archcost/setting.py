@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from archcost import __version__, codec
+from archcost import __version__, codec, runtimes, targets
 from archcost.budget import Budget
 from archcost.cost import BYTES, count, peak_bytes
 from archcost.data import Dataset
+from archcost.document import Value
 from archcost.domains import Draw
+from archcost.errors import InputError
 from archcost.graph import Graph
 from archcost.jobs import Measure, Train, Way
 from archcost.read import Model
 from archcost.restrict import columns, only
 from archcost.searching import Method
+from archcost.spec import located
 from archcost.studyspec import Confirm, Gives, Study, StudySpec, materialise
 from archcost.targets.machine import physical_cores
 from archcost.trials import Begun, Part
@@ -117,17 +121,21 @@ class Setting:
         return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
 
     def over(self, model: Model) -> str:
-        """Return which limits on counts a network exceeds, '' where it keeps to all; nothing has to run for it."""
-        budget = self.budget
-        if budget is None:
-            return ""
-        found = []
-        for name, limit, actual, words in self._counted(model, budget):
-            if limit is not None and actual > limit:
-                found.append(f"{name} {words(actual)}; allowed: {words(int(limit))}")
+        """Return which limits on counts a network exceeds, and by what, '' where it keeps to all."""
+        found = [f"{name} {words(actual)}; allowed: {words(limit)}" for name, actual, limit, words in self._over(model)]
         return f"limits: {', '.join(found)}" if found else ""
 
-    def _counted(self, model: Model, budget: Budget) -> list[tuple[str, int | None, int, Any]]:
+    def exceeded(self, model: Model) -> tuple[str, ...]:
+        """Return the names of the limits on counts that a network exceeds; nothing has to run for it."""
+        return tuple(name for name, *_ in self._over(model))
+
+    def _over(self, model: Model) -> Iterator[tuple[str, int, int, Callable[[int], str]]]:
+        budget = self.budget
+        for name, limit, actual, words in self._counted(model, budget) if budget else ():
+            if limit is not None and actual > limit:
+                yield name, actual, limit, words
+
+    def _counted(self, model: Model, budget: Budget) -> list[tuple[str, int | None, int, Callable[[int], str]]]:
         memory, weights = self._memory(model.graph), count(model.graph).weights_bytes(BYTES[self._dtype])
         return [
             ("params", budget.params, model.cost.params, grouped),
@@ -192,7 +200,11 @@ def _fields(job: Train) -> dict[str, Any]:
 
 
 def settle(spec: StudySpec, dataset: Dataset) -> Setting:
-    """Return a study with its data as its run needs it; threads that are not given are the physical cores."""
+    """Return a study with its data as its run needs it; threads that are not given are the physical cores.
+
+    Raises InputError for a target or runtime that is none.
+    """
+    _check_ways(spec)
     ways: list[Way] = []
     objectives: list[tuple[str, int | None]] = []
     for each in spec.study.objectives:
@@ -202,5 +214,23 @@ def settle(spec: StudySpec, dataset: Dataset) -> Setting:
             threads = each.threads or physical_cores()
             ways.append(Way(each.target, each.runtime, each.batch, each.dtype, threads, each.precision, each.time))
         objectives.append((each.quantity, place))
-    gives = Gives(dataset.input, dataset.classes, dataset.kind)
+    gives = Gives(dataset.input, dataset.classes, dataset.kind, _rows(dataset))
     return Setting(spec, gives, dataset.fingerprint, tuple(ways), tuple(objectives))
+
+
+def _rows(dataset: Dataset) -> Value:
+    """Return what a recurrent network is given of images: H steps of the W*C values of a row."""
+    if dataset.kind != "image":
+        return None
+    channels, height, width = dataset.train.inputs.shape[1:]
+    return {"steps": height, "features": width * channels}
+
+
+def _check_ways(spec: StudySpec) -> None:
+    for place, each in enumerate(spec.study.objectives):
+        for key, check in (("target", targets.find), ("runtime", runtimes.check)):
+            try:
+                check(getattr(each, key))
+            except InputError as error:
+                path = ("objectives", place, key)
+                raise InputError(*(located(spec.source, replace(m, path=path)) for m in error.mistakes)) from None

@@ -50,7 +50,7 @@ def conform(document: Document, model: type[M]) -> M:
         # pydantic drops wrong values from a list and then calls it too short
         real = [details for details in error.errors(include_url=False) if not _after_effect(details)]
         found = [mistake for details in real for mistake in _mistakes(document, model, details)]
-        raise InputError(*sorted(found, key=_reading_order)) from None
+        raise InputError(*sorted(found, key=reading_order)) from None
 
 
 def located(document: Document, mistake: Mistake, *, at_key: bool = False) -> Mistake:
@@ -75,6 +75,11 @@ def shown(value: object) -> str:
             return str(value)
 
 
+def reading_order(mistake: Mistake) -> tuple[int, int]:
+    """Return line and column of a mistake, by which the mistakes of a text are sorted."""
+    return (mistake.place.line, mistake.place.column) if mistake.place else (0, 0)
+
+
 def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> Mistake:
     if "family" not in tree:
         return Mistake(f"missing; allowed: {one_of(known)}; {_CODE}", ("family",))
@@ -82,10 +87,6 @@ def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> Mistak
     given = name if isinstance(name, str) else shown(name)
     guess = did_you_mean(given, [*known, FAMILY])
     return Mistake(f"unknown family {quoted(given)}{guess}; allowed: {one_of(known)}; {_CODE}", ("family",))
-
-
-def _reading_order(mistake: Mistake) -> tuple[int, int]:
-    return (mistake.place.line, mistake.place.column) if mistake.place else (0, 0)
 
 
 def _refuse_giants(document: Document, spec: Network) -> None:

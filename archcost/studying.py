@@ -32,7 +32,7 @@ _IN_VAIN: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a study is run now: how many trials in all, until when (monotonic clock), how many at once.
+    """How a study is run now: how many trials in all, until when (monotonic clock), how long that is, how many at once.
 
     patience_s: silence after which a trial is taken to hang; folder: for files that end with the run; weights: where
     trained weights are kept.
@@ -40,6 +40,7 @@ class Options:
 
     trials: int
     deadline: float
+    time_s: float
     workers: int
     threads: int
     patience_s: float
@@ -131,13 +132,13 @@ def _step(run: _Run) -> str:
 def _wanted(run: _Run) -> str:
     """Return _ON where another trial shall begin, or else why not."""
     found = trials.read(run.study, run.known)
-    if time.monotonic() >= run.options.deadline - reserve_s(found, run.setting, run.options.workers):
+    if time.monotonic() >= run.options.deadline - reserve_s(found, run.setting, run.options):
         return _OVER
     counted = sum(each.state in ("complete", "pruned", "failed") and counts(each) for each in found)
     if counted + len(run.under_way) >= run.options.trials:
         return "all trials are done"
     if run.in_vain >= _IN_VAIN:
-        return f"{_IN_VAIN} points in a row were infeasible or known already"
+        return "no new point was found: all are known, or infeasible"
     return _ON
 
 
@@ -146,18 +147,23 @@ def counts(trial: trials.Trial) -> bool:
     return trial.ended is not None and trial.ended.counts
 
 
-def reserve_s(found: Sequence[trials.Trial], setting: Setting, workers: int) -> float:
-    """Return the time that confirming the front will take, from what trials took so far."""
+def reserve_s(found: Sequence[trials.Trial], setting: Setting, options: Options) -> float:
+    """Return the time that confirming the front will take, from what trials took so far; at most half of all."""
     took = [each.ended.seconds for each in found if each.state == "complete" and each.ended and each.ended.seconds]
     if not took or not setting.confirm.members:
         return 0.0
-    rounds = -(-setting.confirm.members * setting.confirm.seeds // workers)
-    return rounds * median(took) + sum(way.time_s for way in setting.ways) * setting.confirm.members
+    rounds = setting.confirm.members * -(-setting.confirm.seeds // options.workers)
+    measured_s = sum(way.time_s for way in setting.ways) * setting.confirm.members
+    return min(rounds * median(took) + measured_s, options.time_s / 2)
 
 
 def _begin(run: _Run) -> None:
     """Ask for a point; refuse it, answer it from what is known, or start its trial."""
     asked = ask(run.study, run.setting.draw, run.setting.method)
+    if asked.origin == "repeated":
+        _refuse(run, asked, "every point of the space is known")
+        run.in_vain = _IN_VAIN
+        return
     try:
         model = run.setting.model(asked.built)
     except InputError as error:

@@ -2,52 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from archcost import document, templates
+from archcost import document, domainspec, templates
 from archcost.dataspec import DataSpec
 from archcost.document import Document, Value
-from archcost.errors import InputError, Mistake, one_of, quoted
+from archcost.errors import InputError, Mistake, one_of, shorten, unknown
+from archcost.families import FAMILIES, families
 from archcost.fitspec import Fit
+from archcost.foreign import FAMILY
 from archcost.limits import Limits
 from archcost.objectives import QUANTITIES
-from archcost.parts import Count, Each, Strict, wrong
+from archcost.parts import Count, Each, Network, OnImages, Strict, all_wrong, wrong
 from archcost.read import Model, expand
-from archcost.spec import conform, located
-from archcost.templates import Space
+from archcost.space import Space
+from archcost.spec import conform, located, reading_order, shown
 from archcost.units import parse_duration, parse_share
 
 _WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time")
+_MEASURED: Final = _WAY[:5]  # precision and time say how well, not what is measured
+_SAME: Final = frozenset({"perplexity", "bpc"})  # both rise with the loss alone
 
 
-def _seconds(value: object) -> object:
-    if isinstance(value, str):
+def _reader(parse: Callable[[str], float]) -> BeforeValidator:
+    def read(value: object) -> object:
         try:
-            return parse_duration(value)
+            return parse(value) if isinstance(value, str) else value
         except ValueError as error:
             raise wrong(str(error)) from None
-    return value
+
+    return BeforeValidator(read)
 
 
-def _share(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return parse_share(value)
-        except ValueError as error:
-            raise wrong(str(error)) from None
-    return value
+def _or_text(pattern: str, **bounds: float) -> WithJsonSchema:
+    text = {"type": "string", "pattern": rf"^[0-9]{{1,9}}(\.[0-9]{{1,9}})? *{pattern}$"}
+    return WithJsonSchema({"anyOf": [{"type": "number", **bounds}, text]})
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-Natural = Annotated[int, Field(ge=0, lt=2**53)]
-Minimised = Literal["min"]
+Seconds: TypeAlias = Annotated[
+    float, _reader(parse_duration), Field(gt=0), _or_text("(us|ms|s|m|h)?", exclusiveMinimum=0)
+]
+Share: TypeAlias = Annotated[
+    float, _reader(parse_share), Field(gt=0, lt=1), _or_text("%?", exclusiveMinimum=0, exclusiveMaximum=1)
+]
+Natural: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
+Minimised: TypeAlias = Literal["min"]
 
 
 class Objective(Strict):
@@ -77,24 +84,29 @@ class Objective(Strict):
     """Threads of a call; the physical cores where left out."""
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
     """What it is computed in."""
-    precision: Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)] = 0.02
-    """Half-width of the latency's interval at which to stop."""
+    precision: Share = 0.02
+    """Half-width of the latency's interval at which to stop: `2%` or `0.02`."""
     time: Seconds = 2.0
-    """Longest time for one measurement."""
+    """Longest time for one measurement: `2s`, or a number of seconds."""
 
     @model_validator(mode="after")
     def _one(self) -> Objective:
         chosen = self.model_fields_set & QUANTITIES.keys()
         if len(chosen) != 1:
             raise wrong(f"names {len(chosen)} quantities; allowed: one of {one_of(QUANTITIES)} with 'min'")
-        if "latency" not in chosen and (beside := sorted(self.model_fields_set & set(_WAY))):
-            raise wrong(f"{quoted(beside[0])} goes with latency only")
+        if "latency" not in chosen and (beside := [key for key in _WAY if key in self.model_fields_set]):
+            raise all_wrong([(f"goes with 'latency' only: {one_of(chosen)} is not measured", (key,)) for key in beside])
         return self
 
     @property
     def quantity(self) -> str:
         """The name of what is minimised."""
         return next(name for name in QUANTITIES if name in self.model_fields_set)
+
+    def same(self, other: Objective) -> bool:
+        """Return whether two objectives are one: the same quantity, measured in the same way."""
+        ways = [[getattr(each, key) for key in _MEASURED] for each in (self, other)]
+        return self.quantity == other.quantity and ways[0] == ways[1]
 
 
 class Search(Strict):
@@ -124,11 +136,11 @@ class Study(Strict):
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """What tables and reports call it; the file's name without its ending, or its folder's where that is 'study'."""
-    models: Each[dict[str, JsonValue]]
-    """Templates: networks in which domains stand."""
+    models: Each[dict[str, object]]
+    """Templates: networks in which rules stand for values; `input` and `classes` come from the data."""
     data: DataSpec
     """What networks are trained on."""
-    objectives: Each[Objective]
+    objectives: Annotated[Each[Objective], Field(max_length=4)]
     """One to four quantities to minimise."""
     limits: Limits | None = None
     """What a network may cost at most; checked before any training."""
@@ -144,11 +156,15 @@ class Study(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Gives:
-    """What the data give: the `input` and `classes` of a network, and what they are: image, sequence or text."""
+    """What the data give: the `input` and `classes` of a network, and what they are: image, sequence or text.
+
+    rows: of images, the input of a recurrent network, which reads them row by row.
+    """
 
     input: Value
     classes: int
     kind: str
+    rows: Value = None
 
 
 @dataclass(frozen=True)
@@ -160,14 +176,31 @@ class StudySpec:
     source: Document
     space: Space
 
-    @cached_property
-    def templates(self) -> list[Any]:
+    @property
+    def templates(self) -> list[Value]:
         """The templates as they stand in the file."""
-        tree = self.source.tree
-        assert isinstance(tree, dict)
-        models = tree["models"]
-        assert isinstance(models, list)
-        return models
+        return _templates(self.source)
+
+    @cached_property
+    def _sources(self) -> list[Document]:
+        """Every template as a document of its own, its places in the study's file."""
+        sources = [Document(self.source.file, tree, {}, {}) for tree in self.templates]
+        for path, where in self.source.values.items():
+            if path[0:1] == ("models",) and len(path) > 1:
+                sources[int(path[1])].values[path[2:]] = where
+        for path, where in self.source.keys.items():
+            if path[0:1] == ("models",) and len(path) > 1:
+                sources[int(path[1])].keys[path[2:]] = where
+        return sources
+
+    def document(self, place: int, tree: Value) -> Document:
+        """Return a tree drawn from a template, whose mistakes then point at the template."""
+        return replace(self._sources[place], tree=tree)
+
+
+def _templates(source: Document) -> list[Value]:
+    models = source.tree.get("models") if isinstance(source.tree, dict) else None
+    return models if isinstance(models, list) else []
 
 
 def load_study(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> StudySpec:
@@ -179,7 +212,7 @@ def load_study(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> S
 
 
 def read_study(source: Document) -> StudySpec:
-    """Return the study that a document describes; raises InputError."""
+    """Return the study that a document describes; raises InputError with every mistake, in the order of the text."""
     mistakes: list[Mistake] = []
     study, space = None, None
     try:
@@ -187,14 +220,13 @@ def read_study(source: Document) -> StudySpec:
     except InputError as error:
         mistakes.extend(error.mistakes)
     try:
-        if isinstance(source.tree, dict) and isinstance(source.tree.get("models"), list):
-            space = templates.space(source)
+        space = templates.space(source) if _templates(source) else None
     except InputError as error:
         mistakes.extend(error.mistakes)
-    if study is not None:
-        mistakes.extend(located(source, mistake) for mistake in _rules(study))
+    rules = [*_families(source, study), *(_rules(study) if study else ())]
+    mistakes.extend(located(source, mistake) for mistake in rules)
     if mistakes or study is None or space is None:
-        raise InputError(*mistakes)
+        raise InputError(*sorted(mistakes, key=reading_order))
     return StudySpec(study.name or _called(source.file), study, source, space)
 
 
@@ -203,24 +235,64 @@ def _called(file: str) -> str:
     return (path.absolute().parent.name if path.stem == "study" else path.stem) or "study"
 
 
+def _families(source: Document, study: Study | None) -> Iterator[Mistake]:
+    """Yield the templates whose family is none, or does not take the data; `study`: where the rest of it is right."""
+    known = families()
+    for place, tree in enumerate(_templates(source)):
+        if isinstance(tree, dict) and domainspec.kind_of(tree) is None:
+            path = ("models", place, "family")
+            name = tree.get("family")
+            if not isinstance(name, str) or name not in known:
+                yield Mistake(_no_family(tree, known), path)
+            elif study and not _takes(known[name], study.data.kind):
+                allowed = one_of(each for each, family in known.items() if _takes(family, study.data.kind))
+                yield Mistake(f"{name} does not take {study.data.kind} data; allowed: {allowed}", path)
+
+
+def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> str:
+    name = tree.get("family")
+    if "family" not in tree:
+        return f"missing; allowed: {one_of(known)}"
+    if name == FAMILY:
+        return f"code makes '{FAMILY}', which is not searched; allowed: {one_of(known)}"
+    if isinstance(name, str):
+        return unknown("family", name, known)
+    return f"given {shown(name)}; allowed: {one_of(known)}, one for each template"
+
+
+def _takes(family: type[Network], kind: str) -> bool:
+    """Return whether a family takes a kind of data: recurrent ones take all, an image as its rows."""
+    return kind == "image" or not issubclass(family, OnImages)
+
+
+def _read_by(gives: Gives, tree: Mapping[str, Value]) -> Gives:
+    """Return what the data give to the family of a template."""
+    family = families().get(str(tree.get("family")))
+    if gives.rows is None or family is None or issubclass(family, OnImages) or family not in FAMILIES.values():
+        return gives
+    return Gives(gives.rows, gives.classes, "sequence")
+
+
 def _rules(study: Study) -> Iterator[Mistake]:
     """Yield what is wrong though every key on its own is right."""
+    kind = study.data.kind
+    learnt = [name for name, quantity in QUANTITIES.items() if kind in quantity.kinds]
     names = [each.quantity for each in study.objectives]
-    if len(names) > 4:
-        yield Mistake(f"given {len(names)} objectives; allowed: 1 to 4", ("objectives",))
     for place, each in enumerate(study.objectives):
-        path = ("objectives", place)
-        if each in study.objectives[:place]:
+        path, name = ("objectives", place, each.quantity), each.quantity
+        before = study.objectives[:place]
+        if QUANTITIES[name].learnt and name not in learnt:
+            allowed = one_of(name for name, q in QUANTITIES.items() if not q.learnt or name in learnt)
+            yield Mistake(f"{study.data.name} is {kind} data, which has no {name}; allowed: {allowed}", path)
+        elif any(map(each.same, before)):
             yield Mistake("this objective stands here twice", path)
-        quantity = QUANTITIES[each.quantity]
-        if quantity.learnt and study.data.kind not in quantity.kinds:
-            allowed = one_of(name for name, q in QUANTITIES.items() if not q.learnt or study.data.kind in q.kinds)
-            message = f"{study.data.name} is {study.data.kind} data, which has no {quantity.name}; allowed: {allowed}"
-            yield Mistake(message, (*path, quantity.name))
+        elif name in _SAME and _SAME & set(names[:place]):
+            yield Mistake(f"{' and '.join(sorted(_SAME))} order networks alike; allowed: one of them", path)
     if not any(QUANTITIES[name].learnt for name in names):
-        yield Mistake("no objective is learnt; allowed: one of error, perplexity, bpc among them", ("objectives",))
-    if names.count("error") > 1 or names.count("perplexity") > 1 or names.count("bpc") > 1:
-        yield Mistake("a learnt quantity stands here twice", ("objectives",))
+        yield Mistake(f"no objective is learnt; allowed: {one_of(learnt)} among them", ("objectives",))
+    if study.limits and study.limits.latency is not None and "latency" not in names:
+        message = "nothing measures it; allowed: with an objective 'latency'"
+        yield Mistake(message, ("limits", "latency"))
 
 
 def materialise(spec: StudySpec, drawn: tuple[int, Value], gives: Gives) -> Model:
@@ -229,26 +301,38 @@ def materialise(spec: StudySpec, drawn: tuple[int, Value], gives: Gives) -> Mode
     Raises InputError for what is no network, or contradicts the data, with places in the study's file.
     """
     place, tree = drawn
-    assert isinstance(tree, dict)
-    at = ("models", place)
-    values = {path[2:]: where for path, where in spec.source.values.items() if path[:2] == at}
-    keys = {path[2:]: where for path, where in spec.source.keys.items() if path[:2] == at}
-    filled = {"name": spec.name, **tree}
-    filled.setdefault("input", gives.input)
-    if gives.kind != "text":
+    assert isinstance(tree, dict)  # a template is a mapping
+    gives = _read_by(gives, tree)
+    filled = {"name": spec.name, "input": gives.input, **tree}
+    if gives.kind != "text":  # there the vocabulary is
         filled.setdefault("classes", gives.classes)
-    model = expand(Document(spec.source.file, filled, values, keys))
-    if mistakes := list(_contradictions(model, tree, gives)):
-        within = Document(spec.source.file, filled, values, keys)
-        raise InputError(*(located(within, mistake) for mistake in mistakes))
+    source = spec.document(place, filled)
+    _refuse(source, place, _contradictions(tree, gives))
+    try:
+        model = expand(source)
+    except InputError as error:
+        _refuse(source, place, error.mistakes)
+        raise
+    _refuse(source, place, _readout(model, gives))
     return model
 
 
-def _contradictions(model: Model, tree: dict[str, Value], gives: Gives) -> Iterator[Mistake]:
-    if "input" in tree and tree["input"] != gives.input:
-        yield Mistake(f"the data give {gives.input}", ("input",))
-    if "classes" in tree and tree["classes"] != gives.classes:
-        yield Mistake(f"given {tree['classes']}; the data have {gives.classes} classes", ("classes",))
-    sequence = gives.kind != "image"
-    if (model.steps is not None) is not sequence:
-        yield Mistake(f"this family does not take {gives.kind} data", ("family",))
+def _refuse(source: Document, place: int, mistakes: Iterable[Mistake]) -> None:
+    """Raise what is wrong in a template, where anything is, with key paths of the whole study."""
+    if found := [located(source, mistake) for mistake in mistakes]:
+        raise InputError(*(replace(mistake, path=("models", place, *mistake.path)) for mistake in found)) from None
+
+
+def _contradictions(tree: Mapping[str, Value], gives: Gives) -> Iterator[Mistake]:
+    for key, given in (("input", gives.input), ("classes", gives.classes)):
+        if key in tree and tree[key] != given:
+            words = shorten(json.dumps(tree[key]))
+            yield Mistake(f"given {words}; allowed: {json.dumps(given)}, as the data are, or nothing", (key,))
+
+
+def _readout(model: Model, gives: Gives) -> Iterator[Mistake]:
+    steps, runs = model.steps or 1, model.graph.nodes[-1].runs
+    if gives.kind == "text" and runs == 1 < steps:
+        yield Mistake("a text needs an output for every token; allowed: 'every'", ("readout",))
+    if gives.kind == "sequence" and runs > 1:
+        yield Mistake("a sequence has one class, not one at every step; allowed: 'last'", ("readout",))

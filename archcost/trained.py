@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from archcost.errors import InputError, Mistake, quoted
+from archcost.fit import load_weights
 from archcost.nets import Net, build
 from archcost.read import Model
 
@@ -24,15 +23,9 @@ class Trained:
 
     def net(self) -> Net:
         """Return the network with its weights, in evaluation mode; raises InputError where the file does not fit."""
+        if not self.weights.is_file():
+            message = f"no weights in {quoted(str(self.weights))}; kept are those of the front's trials"
+            raise InputError(Mistake(message))
         net = build(self.whole.graph, self.whole.recipe)
-        try:
-            net.load_state_dict(torch.load(self.weights, weights_only=True))
-        except FileNotFoundError:
-            message = (
-                f"no weights in {quoted(str(self.weights))}; kept are those of the front's trials"
-            )
-            raise InputError(Mistake(message)) from None
-        except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(Mistake(f"the weights in {quoted(str(self.weights))} cannot be used: {first}")) from None
+        load_weights(net, self.weights)
         return (net.column(self.column) if self.column else net).eval()

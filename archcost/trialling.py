@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import torch
 
 from archcost import codec, fit, handing, nets, runtimes, targets
 from archcost.data import Dataset, Split
+from archcost.data.splits import as_rows
 from archcost.errors import ArchcostError, InputError, TargetError
 from archcost.fit import Diverged
 from archcost.fitspec import Fit
@@ -27,6 +29,8 @@ from archcost.targets.exclusive import held
 Tell: TypeAlias = Callable[[Event], None]
 GoesOn: TypeAlias = Callable[[], bool]
 """Waits for the study's reply: whether the trial goes on."""
+
+_SAYS_S: Final = 5.0  # between words of a long epoch
 
 
 def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
@@ -73,54 +77,60 @@ def _measure(graphs: list[Graph], position: int, way: Way, tell: Tell) -> None:
 
 def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     graph = codec.decode(job.graph)
-    parts = columns(graph) if job.columns and len(columns(graph)) > 1 else ()
+    parts = columns(graph) if job.columns else ()
     alone = [only(graph, [column]) for column in parts]
     for position, way in enumerate(job.ways):
         _measure([graph, *alone], position, way, tell)
         if not goes_on():
             return
-    torch.set_num_threads(job.threads)
     fit.keep_freed()
     dataset = handing.read(Path(job.data), Path(job.test) if job.test else None)
+    if dataset.kind == "image" and graph.steps is not None:
+        dataset = as_rows(dataset)  # a recurrent network reads an image row by row
     recipe = Recipe(job.init, job.drop_local, job.drop_global)  # type: ignore[arg-type]  # one that a Recipe held
     net = nets.build(graph, recipe, seed=job.seed)
+    torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
     if not _trained(net, dataset, job, tell, goes_on):
         return
-    for split, examples in _splits(job, dataset):
-        for column in parts:
-            part = net.column(column)
-            fit.recalibrate(part, dataset)
-            tell(Scored(column, split, _score(part, examples, dataset)))
-        if split == "test" or not parts:
-            tell(Scored(0, split, _score(net, examples, dataset)))
+    if parts or job.test:
+        _scored(net, parts, dataset, job, tell)
     if job.weights:
         fit.save_weights(net, Path(job.weights))
 
 
-def _splits(job: Train, dataset: Dataset) -> Iterator[tuple[Literal["validation", "test"], Split]]:
-    yield "validation", dataset.validation
-    if job.test:
-        yield "test", dataset.read_test()
-
-
-def _spec(job: Train) -> Fit:
-    spec = Fit.model_validate_json(json.dumps(job.fit))  # strict validation reads a tuple from JSON's list only
-    return spec.model_copy(update={"seed": job.seed})
-
-
 def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn) -> bool:
     """Train to the end, with a score at every rung; return whether it was reached."""
-    spec = _spec(job)
-    rungs = spec.stops()
-    for epoch in fit.epochs(fit.begin(net, dataset, spec)):
+    # strict validation reads a tuple from JSON's list only
+    spec = Fit.model_validate_json(json.dumps({**job.fit, "seed": job.seed}))
+    fitting = fit.begin(net, dataset, spec, threads=job.threads)
+    said = [time.monotonic()]
+
+    def told(_: int, __: int, loss: float) -> None:
+        if time.monotonic() - said[0] > _SAYS_S:  # a long epoch is no hang
+            said[0] = time.monotonic()
+            tell(Trained(fitting.done, loss, 0.0))
+
+    for epoch in fit.epochs(fitting, told=told):
         tell(Trained(epoch.number, epoch.loss, epoch.seconds))
-        if epoch.number in rungs:
+        if epoch.number in spec.stops():
+            if job.columns:
+                fit.recalibrate(net, dataset)
             tell(Reached(epoch.number, _score(net, dataset.validation, dataset)))
             if not goes_on():
                 return False
     return True
 
 
+def _scored(net: Net, parts: tuple[int, ...], dataset: Dataset, job: Train, tell: Tell) -> None:
+    """Score every column on the validation split, and where there is one, the network on the test split."""
+    for column in parts:
+        tell(Scored(column, "validation", _score(net.column(column), dataset.validation, dataset)))
+    if job.test:
+        tell(Scored(0, "validation", _score(net, dataset.validation, dataset)))
+        tell(Scored(0, "test", _score(net, dataset.read_test(), dataset)))
+
+
 def _score(net: Net, split: Split, dataset: Dataset) -> Score:
     found = fit.evaluate(net, split, dataset)
-    return Score(found.loss, found.count, found.error, found.perplexity, found.bpc)
+    text = dataset.kind == "text"
+    return Score(found.loss, found.count, found.error, found.perplexity if text else None, found.bpc if text else None)

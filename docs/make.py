@@ -1,4 +1,4 @@
-"""Writes what is derived from the specs and committed: the JSON Schema and the reference of model.yaml's keys.
+"""Writes what is derived from the specs and committed: the JSON Schemas and the references of all keys.
 
 Run by `make fix`; tests compare the committed files with what this would write.
 """
@@ -11,9 +11,11 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
+from archcost.domainspec import RULES
 from archcost.families import FAMILIES
 from archcost.foreign import FAMILY, Foreign
 from archcost.schema import NAMES, made
+from archcost.studyspec import Study
 
 ROOT = Path(__file__).parents[1]
 HEAD = """# model.yaml: every key
@@ -26,6 +28,40 @@ command line. For editors: `archcost schema model > model.schema.json`, and
 
 Made from the specs by `docs/make.py`: change a key's docstring, then run `make fix`.
 """
+
+STUDIES = ROOT / "docs" / "studies.md"
+PARTS = ("rules", "keys")  # of STUDIES: what stands between <!-- rules --> and <!-- end --> is made, the rest written
+
+
+def studies(page: str) -> str:
+    """Return the page on studies with its tables made anew, and the rest as it is."""
+    for part, table in zip(PARTS, (_rules(), _keys()), strict=True):
+        before, begin, rest = page.partition(f"<!-- {part} -->\n")
+        _, end, after = rest.partition("<!-- end -->\n")
+        page = "".join([before, begin, *table, end, after])
+    return page
+
+
+def _rules() -> Iterator[str]:
+    for name, rule in RULES.items():
+        schema = rule.model_json_schema()
+        yield f"\n`{name}`: {cleandoc(rule.__doc__ or '')}\n\n"
+        yield from _table(schema, schema.get("$defs", {}))
+    yield "\n"
+
+
+def _keys() -> Iterator[str]:
+    study = Study.model_json_schema()
+    definitions = study["$defs"]
+    yield "\n"
+    yield from _table(study, definitions)
+    for key, inner in _inner(study, definitions):
+        yield f"\n### {key}\n\n{inner['description']}\n\n"
+        yield from _table(inner, definitions)
+        for below, deeper in _inner(inner, definitions):
+            yield f"\n`{below}`: {deeper['description']}\n\n"
+            yield from _table(deeper, definitions)
+    yield "\n"
 
 
 def reference() -> str:
@@ -77,9 +113,9 @@ def _type(value: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if value.get("type") == "object":
         return "mapping"
     if value.get("type") == "array":
-        inner = value.get("items") or value["prefixItems"][0]
+        inner = value.get("items") or value.get("prefixItems", [{}])[0]
         return f"list of {_type(inner, definitions)}"
-    return _scalar(value)
+    return _scalar(value) if "type" in value else "any value"
 
 
 def _scalar(value: Mapping[str, Any]) -> str:
@@ -87,7 +123,7 @@ def _scalar(value: Mapping[str, Any]) -> str:
     bounds = [
         f"{sign} {value[key]}"
         for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"))
-        if key in value and value[key] != 2**53
+        if key in value and abs(value[key]) != 2**53
     ]
     return " ".join([names[value["type"]], *([", ".join(bounds)] if bounds else [])])
 
@@ -96,3 +132,4 @@ if __name__ == "__main__":
     for schema in NAMES:
         (ROOT / "archcost" / "schemas" / f"{schema}.json").write_text(made(schema), encoding="utf-8")
     (ROOT / "docs" / "model.md").write_text(reference(), encoding="utf-8")
+    STUDIES.write_text(studies(STUDIES.read_text("utf-8")), encoding="utf-8")

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from archcost import cli
+from archcost.domainspec import RULES
 from archcost.families import FAMILIES
 from archcost.schema import NAMES, committed, made
+from archcost.studyspec import Study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -26,6 +28,15 @@ def test_the_reference_is_up_to_date() -> None:
     """docs/model.md is made from the specs; `make fix` writes it anew."""
     reference = runpy.run_path(str(ROOT / "docs" / "make.py"))["reference"]()
     assert reference == (ROOT / "docs" / "model.md").read_text("utf-8")
+
+
+def test_the_tables_of_studies_are_up_to_date() -> None:
+    """The tables of docs/studies.md are made from the specs; what is written around them stays."""
+    page = (ROOT / "docs" / "studies.md").read_text("utf-8")
+    assert runpy.run_path(str(ROOT / "docs" / "make.py"))["studies"](page) == page
+    assert all(
+        f"`{key}`" in page for model in (Study, *RULES.values()) for key in model.model_json_schema()["properties"]
+    )
 
 
 def test_the_schema_names_every_family() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from schemas import fits
 from specs import Tree, laws, models
 
 from archcost import document, examples, read
@@ -341,65 +342,6 @@ def put(tree: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 
 SCHEMA = json.loads(committed("model"))
-KINDS = {"object": dict, "array": list, "string": str, "integer": int, "number": int | float, "boolean": bool,
-         "null": type(None)}  # fmt: skip
-
-
-def fits(value: Any, schema: Any) -> bool:
-    """Return whether a value fits a JSON Schema, as far as ours go; a word it does not know raises."""
-    return all(_CHECKS[word](value, limit, schema) for word, limit in schema.items())
-
-
-def _kind(value: Any, kind: str, _: Any) -> bool:
-    return isinstance(value, KINDS[kind]) and (isinstance(value, bool) == (kind == "boolean"))
-
-
-def _properties(value: Any, properties: Any, _: Any) -> bool:
-    return all(fits(inner, properties[key]) for key, inner in value.items() if key in properties)
-
-
-def _closed(value: Any, more: Any, schema: Any) -> bool:
-    assert more is False
-    return not isinstance(value, dict) or value.keys() <= schema["properties"].keys()
-
-
-def _reference(value: Any, path: str, _: Any) -> bool:
-    return fits(value, SCHEMA["$defs"][path.removeprefix("#/$defs/")])
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _all_fit(value: Any, each: Any, _: Any) -> bool:
-    return not isinstance(value, list) or all(fits(inner, each) for inner in value)
-
-
-def _ignored(*_: Any) -> bool:
-    return True
-
-
-_CHECKS: dict[str, Any] = {
-    "$ref": _reference,
-    "type": _kind,
-    "properties": lambda v, p, s: not isinstance(v, dict) or _properties(v, p, s),
-    "additionalProperties": _closed,
-    "required": lambda v, keys, _: not isinstance(v, dict) or set(keys) <= v.keys(),
-    "items": _all_fit,
-    "prefixItems": lambda v, each, _: not isinstance(v, list) or all(map(fits, v, each)),
-    "anyOf": lambda v, ways, _: any(fits(v, way) for way in ways),
-    "oneOf": lambda v, ways, _: sum(fits(v, way) for way in ways) == 1,
-    "enum": lambda v, allowed, _: v in allowed,
-    "const": lambda v, only, _: v == only,
-    "minimum": lambda v, limit, _: not _number(v) or v >= limit,
-    "maximum": lambda v, limit, _: not _number(v) or v <= limit,
-    "exclusiveMinimum": lambda v, limit, _: not _number(v) or v > limit,
-    "exclusiveMaximum": lambda v, limit, _: not _number(v) or v < limit,
-    "minLength": lambda v, limit, _: not isinstance(v, str) or len(v) >= limit,
-    "maxLength": lambda v, limit, _: not isinstance(v, str) or len(v) <= limit,
-    "minItems": lambda v, limit, _: not isinstance(v, list) or len(v) >= limit,
-    "maxItems": lambda v, limit, _: not isinstance(v, list) or len(v) <= limit,
-} | dict.fromkeys(["$schema", "$defs", "title", "description", "default", "discriminator"], _ignored)
 
 
 @pytest.mark.parametrize("name", examples.names())

@@ -18,6 +18,7 @@ import click
 from archcost import __version__
 from archcost.cli.check import check
 from archcost.cli.compare import compare
+from archcost.cli.datasets import datasets
 from archcost.cli.draw import draw
 from archcost.cli.export import export
 from archcost.cli.lists import completion, example, schema, targets
@@ -36,7 +37,21 @@ def cli() -> None:
     """What a network costs, where the cost sits, and what it takes on this device."""
 
 
-for _command in (profile, compare, check, suggest, draw, export, study, example, schema, targets, measure, completion):
+for _command in (
+    profile,
+    compare,
+    check,
+    suggest,
+    draw,
+    export,
+    study,
+    example,
+    schema,
+    targets,
+    datasets,
+    measure,
+    completion,
+):
     cli.add_command(_command)
 
 

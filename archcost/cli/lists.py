@@ -92,7 +92,7 @@ def _ways() -> list[dict[str, Any]]:
 @click.argument("name")
 @debugged
 def schema(name: str) -> None:
-    """Print the JSON Schema of a file format: model or budget."""
+    """Print the JSON Schema of a file format: model, study or budget."""
     from archcost import schema as schemas  # loads pydantic
 
     if name not in schemas.NAMES:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import __version__, confirming, data, exploring, outlook, storage, tables
+from archcost import __version__, confirming, data, exploring, foreseeing, outlook, storage, tables
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, quoted, shorten, visible
 from archcost.exploring import Stored
@@ -18,7 +18,8 @@ from archcost.files import write_whole
 from archcost.front import Candidate
 from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
-from archcost.studyspec import load_study
+from archcost.spec import located
+from archcost.studyspec import StudySpec, load_study
 from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent
 
@@ -26,14 +27,24 @@ if TYPE_CHECKING:
     from archcost.trained import Trained
 
 _REASON = 60
+_WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
 def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, data.Dataset, str]:
     """Return a study ready to run, its data and the URL of its storage; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
-    folder = Path(file).parent
-    dataset = data.load(spec.study.data, folder=folder)
-    return settle(spec, dataset), dataset, storage.address(where or spec.study.storage, _beside(file, where))
+    dataset = _data(spec, file)
+    setting = settle(spec, dataset)
+    outlook.look(setting)  # refuses what cannot be searched
+    return setting, dataset, storage.address(where or spec.study.storage, _beside(file, where))
+
+
+def _data(spec: StudySpec, file: str) -> data.Dataset:
+    """Return a study's data; what is wrong with them is told at its key."""
+    try:
+        return data.load(spec.study.data, folder=Path(file).parent)
+    except InputError as error:
+        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 
 
 def _beside(file: str, where: str | None) -> Path:
@@ -55,16 +66,18 @@ def ran(
     *,
     trials: int | None,
     time_s: float | None,
-    workers: int,
+    workers: int | None,
 ) -> int:
     """Run a study with a live view on standard error; print its front at the end."""
     setting, dataset, url = study
     search = setting.study.search
+    cores = physical_cores()
+    workers = workers or min(cores, _WORKERS)
     options = {
         "trials": trials or search.trials,
         "time_s": time_s if time_s is not None else search.time,
         "workers": workers,
-        "threads": max(1, physical_cores() // workers),
+        "threads": max(1, cores // workers),
     }
     with Live(setting, url, options) as live:
         outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
@@ -74,11 +87,15 @@ def ran(
     return 0
 
 
-def dry(file: str, overrides: tuple[str, ...]) -> Iterator[str]:
-    """Yield what a study would search, without running anything of it."""
+def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[str]:
+    """Yield what a study would search and how long it would take; a few mini-batches are trained for it."""
     spec = load_study(file, overrides)
-    dataset = data.load(spec.study.data, folder=Path(file).parent)
-    yield from outlook.lines(settle(spec, dataset))
+    dataset = _data(spec, file)
+    setting = settle(spec, dataset)
+    found = outlook.look(setting)
+    yield from outlook.lines(setting, found)
+    workers = workers or min(physical_cores(), _WORKERS)
+    yield from foreseeing.lines(setting, foreseeing.foresee(setting, found.typical, dataset, workers), workers)
 
 
 def status_of(stored: Stored) -> dict[str, Any]:
@@ -105,7 +122,8 @@ def status_lines(stored: Stored) -> Iterator[str]:
     now = status_of(stored)
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
     yield f"{visible(now['study'])} in {visible(now['storage'])}"
-    yield f"trials       {states}; {now['counted']} count, {now['repeats']} answered from what was known"
+    yield f"trials       {states}"
+    yield f"  {now['counted']} of them count; {now['repeats']} were answered from what was known"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
     for reason, count in list(now["reasons"].items())[:10]:
         yield f"  {count:>4} x  {visible(shorten(reason, _REASON))}"
@@ -216,7 +234,7 @@ def _notes(members: tuple[Candidate, ...], knee: bool) -> Iterator[str]:
     if any(not latency.stable for each in members for latency in each.part.latencies()):
         yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
     if any(each.standing for each in members):
-        yield "p  the chance to belong to the front, from seeds and blocks; test: mean over seeds"
+        yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:
         yield "No member is confirmed: each stands on one seed, and fronts of one seed are optimistic."
 

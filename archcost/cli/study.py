@@ -29,7 +29,7 @@ def study() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @click.option("--trials", type=click.IntRange(1, 10**6), help="Trials in all, those of earlier runs among them.")
 @click.option("--time", "time_s", type=Read("duration", parse_duration), help="Longest time, confirming included.")
-@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Trials at once.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Trials at once; the physical cores, at most 4.")
 @click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
 @click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
 @debugged
@@ -39,7 +39,7 @@ def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> i
     from archcost.cli.studies import dry, prepared, ran
 
     if dry_run:
-        for line in dry(file, overrides):
+        for line in dry(file, overrides, given["workers"]):
             click.echo(line)
         return 0
     return ran(prepared(file, overrides, given.pop("storage")), **given)

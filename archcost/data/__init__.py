@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+from functools import lru_cache
 from pathlib import Path
+from typing import Final, TypeAlias
 
 from archcost.data import cifar, digits, folders, idx, sequences, texts
-from archcost.data.splits import Dataset, Split, as_rows, fingerprint, first, moments
+from archcost.data.splits import Dataset, Reader, Split
+from archcost.datasets import Listing, listed, unread
 from archcost.dataspec import DataSpec
+from archcost.fetching import fetch
 
-__all__ = ["Dataset", "Split", "load"]
+__all__ = ["Dataset", "Listing", "Split", "fetch", "listed", "load"]
+
+_READERS: Final[dict[str, Reader]] = {
+    "digits": digits.READER,
+    "fashion-mnist": idx.READER,
+    "mnist": idx.READER,
+    "cifar10": cifar.READER,
+    "cifar100": cifar.READER,
+    "ptb": texts.READER,
+    "images": folders.READER,
+    "text": texts.READER,
+    "sequences": sequences.READER,
+}
+
+_Stamp: TypeAlias = tuple[int, int]
 
 
 def load(spec: DataSpec, *, folder: Path) -> Dataset:
-    """Return the data set of a study in `folder`; raises InputError with what to do where it is missing or broken."""
-    found = _read(spec, folder)
-    if found.kind == "text":
-        return found  # its reader shortens it: the vocabulary is the training part's
-    if spec.examples is not None:
-        train = first(found.train, spec.examples)
-        mean, std = moments(train)
-        found = replace(found, train=train, mean=mean, std=std, fingerprint=fingerprint(train, found.validation))
-    return as_rows(found) if spec.read_as == "rows" and found.kind == "image" else found
+    """Return the data set of a study in `folder`; raises InputError with what to do where it is missing or broken.
+
+    The last two are kept: asked for again they cost nothing, unless one of their files has changed.
+    """
+    paths = _READERS[spec.name].files(spec, folder)
+    return _loaded(spec, paths, tuple(_stamp(path) for path in paths))
 
 
-def _read(spec: DataSpec, folder: Path) -> Dataset:
-    match spec.name:
-        case "digits":
-            return digits.load(spec)
-        case "mnist" | "fashion-mnist":
-            return idx.load(spec)
-        case "cifar10" | "cifar100":
-            return cifar.load(spec)
-        case "images":
-            return folders.load(spec, folder)
-        case "sequences":
-            return sequences.load(spec, folder)
-        case _:
-            return texts.load(spec, folder)
+@lru_cache(maxsize=2)
+def _loaded(spec: DataSpec, paths: tuple[Path, ...], _: tuple[_Stamp, ...]) -> Dataset:
+    return _READERS[spec.name].read(spec, paths)
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Return what changes when a file is written: its time and size."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116  # a folder of images has very many
+    except OSError as error:
+        raise unread(path, error) from None
+    return facts.st_mtime_ns, facts.st_size

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import io
 from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 
-from archcost.data.splits import Dataset, Split, held_out, of_images
+from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
 from archcost.dataspec import DataSpec
 
-_LEVELS = 16  # the highest value of a pixel, which becomes 255
+_LEVELS: Final = 16  # the highest value of a pixel, which becomes 255
+_TEST: Final = 0.2
 
 
-def load(_: DataSpec) -> Dataset:
+def _files(_: DataSpec, __: Path) -> tuple[Path, ...]:
+    return ()
+
+
+def _read(spec: DataSpec, _: tuple[Path, ...]) -> Dataset:
     """Return the digits: a fifth of each class for testing, a tenth of the rest for validation."""
-    with np.load(
-        io.BytesIO((files("archcost.data") / "files" / "digits.npz").read_bytes()), allow_pickle=False
-    ) as held:
-        images = np.round(held["images"].astype(np.float64) * (255 / _LEVELS)).astype(np.uint8)
+    content = (files("archcost.data") / "files" / "digits.npz").read_bytes()
+    with np.load(io.BytesIO(content), allow_pickle=False) as held:
+        images = np.round(held["images"] * (255 / _LEVELS)).astype(np.uint8)
         labels = held["labels"].astype(np.int64)
-    every = Split(torch.from_numpy(images), torch.from_numpy(labels))
-    rest, test = held_out(every, 0.2)
-    return of_images("digits", "in the package", 10, held_out(rest), lambda: test)
+    rest, test = held_out(Split(torch.from_numpy(images), torch.from_numpy(labels)), _TEST)
+    return of_images(spec, "in the package", 10, held_out(rest), lambda: test)
+
+
+READER: Final = Reader(_files, _read)

@@ -1,81 +1,107 @@
-"""A folder of images: train/CLASS/*.png, and valid/ and test/ the same; one size, one number of channels."""
+"""A folder of images: train/CLASS/*.png, valid/ and test/ the same; one size, one number of channels."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
-from archcost.data.places import broken
-from archcost.data.splits import Dataset, Split, held_out, of_images
+from archcost.data.pictures import COLOUR, ENDINGS, opened, values
+from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
+from archcost.datasets import shown, unread
 from archcost.dataspec import DataSpec
 from archcost.errors import InputError, Mistake, quoted
 from archcost.units import data_size
 
-_KINDS: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-_PIXELS: Final = 2**24  # of one image: what unpacks to more is refused before it is unpacked
-_BYTES: Final = 2**33  # of all images of a split, as bytes in memory
+_LAYOUT: Final = "a folder with train/CLASS/*.png and test/CLASS/*.png, its path from the study's folder"
+_MOST_BYTES: Final = 2**32  # of all images of a split in memory
 
 
-def load(spec: DataSpec, folder: Path) -> Dataset:
-    """Return the images below `path`; without valid/ a tenth of each class is held out."""
-    if spec.path is None:
-        raise InputError(Mistake("missing; allowed: the path of a folder with train/CLASS/*.png", ("data", "path")))
-    root = folder / spec.path
-    classes = _classes(root)
-    train = _split(root / "train", classes, None)
-    like = tuple(train.inputs.shape[1:])
-    parts = (train, _split(root / "valid", classes, like)) if (root / "valid").is_dir() else held_out(train)
-    return of_images(
-        root.name or "images", str(root), len(classes), parts, lambda: _split(root / "test", classes, like)
-    )
+def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
+    root = folder / (spec.path or "")
+    classes = _classes(root / "train")
+    if len(classes) < 2:
+        raise _wrong(f"{shown(root / 'train')} has {len(classes)} folders of a class; allowed: 2 or more")
+    train = _images(root / "train", classes)
+    if empty := sorted(set(classes) - {path.parent.name for path in train}):
+        raise _wrong(f"no image in {shown(root / 'train' / empty[0])}; allowed: {', '.join(ENDINGS)}")
+    valid = _images(root / "valid", classes) if (root / "valid").is_dir() else []
+    _images(root / "test", classes)  # that it is missing is said now, not when a study ends
+    return (*train, *valid)
 
 
-def _classes(root: Path) -> list[str]:
+def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:
+    """Return the images; without valid/ a tenth of each class of train/ is held out."""
+    root = paths[0].parents[2]
+    shape = _shape(paths)
+    classes = {name: label for label, name in enumerate(_classes(root / "train"))}
+    parts = [[path for path in paths if path.parents[1].name == part] for part in ("train", "valid")]
+    train, *valid = (_split(part, classes, shape) for part in parts if part)
+    splits = (train, valid[0]) if valid else held_out(train)
+
+    def test() -> Split:
+        return _split(_images(root / "test", list(classes)), classes, shape)
+
+    return of_images(spec, str(root), len(classes), splits, test)
+
+
+def _classes(folder: Path) -> list[str]:
     try:
-        found = sorted(each.name for each in (root / "train").iterdir() if each.is_dir())
+        return sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
     except OSError as error:
-        where = quoted(str(root / "train"))
-        raise InputError(
-            Mistake(f"cannot read {where}: {error.strerror}; allowed: train/CLASS/*.png", ("data", "path"))
-        ) from None
-    if len(found) < 2:
-        raise InputError(
-            Mistake(f"{quoted(str(root / 'train'))} has {len(found)} classes; allowed: 2 or more", ("data", "path"))
-        )
+        raise unread(folder, error, _LAYOUT) from None
+
+
+def _images(folder: Path, classes: list[str]) -> list[Path]:
+    """Return the images of a split in the order of classes and names; a pipe or device with an image's name is none."""
+    there = _classes(folder)
+    if strange := sorted(set(there) - set(classes)):
+        raise _wrong(f"{shown(folder / strange[0])} is a class that train/ does not have; allowed: those it has")
+    try:
+        every = [path for name in there for path in sorted((folder / name).iterdir())]
+        found = [path for path in every if path.suffix.lower() in ENDINGS and path.is_file()]
+    except OSError as error:
+        raise unread(Path(error.filename or folder), error) from None
+    if not found:
+        raise _wrong(f"no image below {shown(folder)}; allowed: CLASS/ with {', '.join(ENDINGS)}")
     return found
 
 
-def _split(folder: Path, classes: list[str], like: tuple[int, ...] | None) -> Split:
-    images, labels = [], []
-    for label, name in enumerate(classes):
-        for path in sorted(each for each in (folder / name).glob("*") if each.suffix.lower() in _KINDS):
-            image = _image(path)
-            like = like or image.shape
-            if image.shape != like:
-                raise broken(path, f"{image.shape} values; allowed: {like}, as the first image has")
-            images.append(image)
-            labels.append(label)
-            if len(images) * image.size > _BYTES:
-                raise InputError(Mistake(f"more than {data_size(_BYTES)} of images", ("data", "path")))
-    if not images:
-        raise InputError(Mistake(f"no image below {quoted(str(folder))}", ("data", "path")))
-    return Split(torch.from_numpy(np.stack(images)), torch.tensor(labels))
+def _shape(paths: tuple[Path, ...]) -> tuple[int, int, int]:
+    """Return (C, H, W) of all images, from their heads: three channels where one of them has colours."""
+    sizes: dict[tuple[int, int], Path] = {}
+    colour = False
+    for path in paths:
+        with opened(path, path) as image:
+            sizes.setdefault(image.size, path)
+            colour = colour or image.mode in COLOUR
+    (width, height), *others = sizes
+    if others:
+        given = " and ".join(f"{w} x {h} ({quoted(path.name)})" for (w, h), path in list(sizes.items())[:2])
+        raise _wrong(f"images of {len(sizes)} sizes: {given}; allowed: one size")
+    return (3 if colour else 1, height, width)
 
 
-def _image(path: Path) -> np.ndarray:
-    """Return the values (C, H, W) of an image: one channel for grey ones, else three."""
-    try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("error")  # Pillow only warns of images that unpack to very much
-            if image.width * image.height > _PIXELS:
-                raise broken(path, f"{image.width} x {image.height} pixels; allowed: 2^24")
-            grey = image.mode in ("1", "L", "LA", "I;16")
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, Warning, ValueError, SyntaxError) as error:
-        raise broken(path, " ".join(str(error).split())[:200]) from None
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+def _split(paths: list[Path], classes: dict[str, int], shape: tuple[int, int, int]) -> Split:
+    channels, height, width = shape
+    size = len(paths) * channels * height * width
+    if size > _MOST_BYTES:
+        raise _wrong(f"{data_size(size)} of images in a split; allowed: {data_size(_MOST_BYTES)}")
+    pixels = np.empty((len(paths), *shape), np.uint8)
+    for place, path in enumerate(paths):
+        with opened(path, path) as image:
+            if image.size != (width, height) or (channels == 1 and image.mode in COLOUR):
+                given = f"{image.width} x {image.height}, {image.mode}"
+                allowed = f"{width} x {height}{', grey' if channels == 1 else ''}, as in train/"
+                raise _wrong(f"{shown(path)} is {given}; allowed: {allowed}")
+            pixels[place] = values(image, channels)
+    return Split(torch.from_numpy(pixels), torch.tensor([classes[path.parent.name] for path in paths]))
+
+
+def _wrong(message: str) -> InputError:
+    return InputError(Mistake(message, ("data", "path")))
+
+
+READER: Final = Reader(_files, _read)

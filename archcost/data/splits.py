@@ -5,22 +5,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from archcost.data.moments import moments
+from archcost.dataspec import DataSpec, Kind
 from archcost.document import Value
+from archcost.errors import InputError, Mistake
+from archcost.units import grouped
 
-Kind: TypeAlias = Literal["image", "sequence", "text"]
 SHARE: Final = 0.1
 """Of the training split, held out for validation where a data set has no validation split of its own."""
 
 _SEED: Final = 20160524  # of every split that is drawn: the same for everyone, always
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """Examples and their targets.
 
@@ -36,11 +41,11 @@ class Split:
         return len(self.targets)
 
     def take(self, places: Tensor) -> Split:
-        """Return the examples at so many places."""
+        """Return the examples at so many places, int64 (K,)."""
         return Split(self.inputs[places].contiguous(), self.targets[places].contiguous())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set; mean and std: per channel of the training images over 255, or per feature, () for text.
 
@@ -61,39 +66,44 @@ class Dataset:
     read_test: Callable[[], Split]
 
 
+class Reader(NamedTuple):
+    """How one kind of data set is read: `files` finds what training and validation are read from, `read` reads it."""
+
+    files: Callable[[DataSpec, Path], tuple[Path, ...]]
+    read: Callable[[DataSpec, tuple[Path, ...]], Dataset]
+
+
 def held_out(split: Split, share: float = SHARE) -> tuple[Split, Split]:
-    """Return what is left of a split and what is held out of it: of each class the same share, always the same."""
+    """Return what is left of a split and what is held out of it: of each class the same share, always the same.
+
+    Of two examples or more at least one is held out; raises InputError where no class has two.
+    """
     labels = split.targets.numpy()
     chance = np.random.default_rng(_SEED)
     out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         places = chance.permutation(np.flatnonzero(labels == label))
-        out[places[: round(share * len(places))]] = True
+        out[places[: max(round(share * len(places)), int(len(places) > 1))]] = True
+    if not out.any():
+        raise InputError(
+            Mistake(
+                "no class has two training examples; allowed: two, of which one is held out, or a validation split",
+                ("data",),
+            )
+        )
     where = torch.from_numpy(out)
     return split.take(torch.nonzero(~where).flatten()), split.take(torch.nonzero(where).flatten())
 
 
 def first(split: Split, count: int | None) -> Split:
-    """Return so many examples, drawn once and for all; all where `count` is None or as many."""
-    if count is None or count >= len(split):
+    """Return so many examples, drawn once and for all: fewer are always among more. None: all."""
+    if count is None:
         return split
+    if count > len(split):
+        message = f"given {grouped(count)}; allowed: at most {grouped(len(split))}, the training examples there are"
+        raise InputError(Mistake(message, ("data", "examples")))
     chosen = np.sort(np.random.default_rng(_SEED).permutation(len(split))[:count])
     return split.take(torch.from_numpy(chosen))
-
-
-def moments(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of every channel of images, over 255, or of every feature of sequences."""
-    inputs, axes = split.inputs, (0, 2, 3) if split.inputs.dim() == 4 else (0, 1)
-    total = torch.zeros(inputs.shape[1] if inputs.dim() == 4 else inputs.shape[2], dtype=torch.float64)
-    squares, scale = total.clone(), 255.0 if inputs.dtype == torch.uint8 else 1.0
-    for part in torch.split(inputs, 4096):  # in parts: all of a large set as doubles would take eight times its memory
-        values = part.double() / scale
-        total += values.sum(axes)
-        squares += values.square().sum(axes)
-    count = inputs.numel() / len(total)
-    mean = total / count
-    deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
-    return tuple(mean.tolist()), tuple(max(each, 1e-3) for each in deviation.tolist())
 
 
 def fingerprint(*splits: Split) -> str:
@@ -102,34 +112,46 @@ def fingerprint(*splits: Split) -> str:
     for split in splits:
         for tensor in (split.inputs, split.targets):
             digest.update(f"{tuple(tensor.shape)} {tensor.dtype};".encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
+            digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def of_images(
-    name: str, source: str, classes: int, splits: tuple[Split, Split], read_test: Callable[[], Split]
-) -> Dataset:
-    """Return a data set of images, uint8 (N, C, H, W), from its training and validation split."""
-    train, validation = splits
-    mean, std = moments(train)
+def of_images(spec: DataSpec, source: str, classes: int, splits: tuple[Split, Split], read_test: Callable[[], Split]
+              ) -> Dataset:  # fmt: skip
+    """Return a data set of images, uint8 (N, C, H, W), from its training and validation split, as the spec reads it."""
+    train, validation = first(splits[0], spec.examples), splits[1]
+    if spec.read_as == "rows":
+        return of_sequences(spec, source, classes, (_rows(train), _rows(validation)), lambda: _rows(read_test()))
     shape: Value = [int(side) for side in train.inputs.shape[1:]]
     return Dataset(
-        name, "image", shape, classes, train, validation, mean, std, fingerprint(train, validation), source, read_test
-    )
+        spec.name, "image", shape, classes, train, validation, *moments(train.inputs),
+        fingerprint(train, validation), source, cache(read_test),
+    )  # fmt: skip
+
+
+def of_sequences(spec: DataSpec, source: str, classes: int, splits: tuple[Split, Split], read_test: Callable[[], Split]
+                 ) -> Dataset:  # fmt: skip
+    """Return a data set of sequences, float32 (N, T, F), from its training and validation split."""
+    train, validation = splits
+    _, steps, features = train.inputs.shape
+    return Dataset(
+        spec.name, "sequence", {"steps": steps, "features": features}, classes, train, validation,
+        *moments(train.inputs), fingerprint(train, validation), source, cache(read_test),
+    )  # fmt: skip
 
 
 def as_rows(found: Dataset) -> Dataset:
-    """Return images as sequences: H steps of the W*C values of a row, in 0 to 1."""
-
-    def rows(split: Split) -> Split:
-        count, channels, height, width = split.inputs.shape
-        flat = split.inputs.permute(0, 2, 3, 1).reshape(count, height, width * channels)
-        return Split(flat.float() / 255, split.targets)
-
-    train, validation = rows(found.train), rows(found.validation)
-    mean, std = moments(train)
+    """Return a data set of images as one of sequences, a row of pixels after the other."""
+    train, validation = _rows(found.train), _rows(found.validation)
     _, steps, features = train.inputs.shape
     return Dataset(
-        found.name, "sequence", {"steps": steps, "features": features}, found.classes, train, validation, mean, std,
-        fingerprint(train, validation), found.source, lambda: rows(found.read_test()),
+        found.name, "sequence", {"steps": steps, "features": features}, found.classes, train, validation,
+        *moments(train.inputs), found.fingerprint, found.source, lambda: _rows(found.read_test()),
     )  # fmt: skip
+
+
+def _rows(split: Split) -> Split:
+    """Return images, uint8 (N, C, H, W), as H steps of the W*C values of a row, in 0 to 1: float32 (N, H, W*C)."""
+    count, channels, height, width = split.inputs.shape
+    flat = split.inputs.permute(0, 2, 3, 1).reshape(count, height, width * channels)
+    return Split(flat.float() / 255, split.targets)

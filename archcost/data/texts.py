@@ -1,84 +1,133 @@
-"""ptb and any text file: words or characters, numbered by how they first appear in the training part."""
+"""ptb and any text file: words or characters, numbered by the training part alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 
-from archcost.data.places import broken, found
-from archcost.data.splits import Dataset, Split, fingerprint
+from archcost.data.splits import Dataset, Reader, Split, fingerprint
+from archcost.datasets import broken, found, regular, shown, unread
 from archcost.dataspec import DataSpec
-from archcost.errors import InputError, Mistake, quoted
+from archcost.errors import InputError, Mistake
+from archcost.units import grouped
 
 EOS: Final = "<eos>"
 UNKNOWN: Final = "<unk>"
-_MOST: Final = 2**30  # bytes of a text
-_SHARE: Final = 10  # the last tenth of a text without splits is its test part, the tenth before that its validation
+
+_MOST_BYTES: Final = 2**28
+_TENTH: Final = 10  # the last tenth of a text in one file is its test part, the tenth before that its validation
+_CODES: Final = 0x110000  # code points there are
 
 
-def load(spec: DataSpec, folder: Path) -> Dataset:
-    """Return Penn Treebank, or the text at `path`: NAME.train.txt has NAME.valid.txt and NAME.test.txt beside it."""
+@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    """The number of every token: `known[code]`, of any other `unknown`; `before`: what stands before a text."""
+
+    known: np.ndarray
+    unknown: int
+    before: int
+    size: int
+
+
+def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
+    """Return the three files of ptb, or of NAME.train.txt with its two beside it, or the one file of a text."""
     if spec.name == "ptb":
-        paths, _ = found("ptb", (["ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"],))
-        return _of_three(spec, paths)
-    if spec.path is None:
-        raise InputError(Mistake("missing; allowed: the path of a text file", ("data", "path")))
-    path = folder / spec.path
-    if path.name.endswith(".train.txt"):
-        beside = tuple(
-            path.with_name(path.name.replace(".train.txt", f".{part}.txt")) for part in ("train", "valid", "test")
-        )
-        return _of_three(spec, beside)
-    tokens = _tokens(path, spec.level)
-    cut = len(tokens) // _SHARE
-    if cut < 2:
-        raise InputError(
-            Mistake(f"{quoted(str(path))} has {len(tokens)} tokens; allowed: 20 or more", ("data", "path"))
-        )
-    return _of(spec, str(path), [tokens[: -2 * cut], tokens[-2 * cut : -cut], tokens[-cut:]])
+        return found("ptb")
+    path = folder / (spec.path or "")
+    ending = ".train.txt"
+    if not path.name.endswith(ending):
+        return (regular(path, _MOST_BYTES),)
+    stem = path.name.removesuffix(ending)
+    return tuple(regular(path.with_name(f"{stem}.{part}.txt"), _MOST_BYTES) for part in ("train", "valid", "test"))
 
 
-def _of_three(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:
-    return _of(spec, str(paths[0].parent), [_tokens(path, spec.level) for path in paths])
+def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:
+    """Return a text; one file is cut into eight tenths, one and one, of three the test file is read when asked for."""
+    codes = {EOS: 0}
+    every = _codes(paths[0], spec.level, codes)
+    if len(paths) == 1:
+        cut = len(every) // _TENTH
+        if not cut:
+            raise _wrong(f"{shown(paths[0])} has {len(every)} tokens; allowed: {_TENTH} or more")
+        train, valid, rest = every[: -2 * cut], every[-2 * cut : -cut], every[-cut:]
+        return _dataset(spec, paths[0], (train, valid), codes, lambda: rest)
+    valid = _codes(paths[1], spec.level, codes)
+    return _dataset(spec, paths[0], (every, valid), codes, lambda: _codes(paths[2], spec.level, codes))
 
 
-def _tokens(path: Path, level: str) -> list[str]:
-    try:
-        if path.stat().st_size > _MOST:
-            raise broken(path, "it is larger than 1 GiB")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(Mistake(f"cannot read {quoted(str(path))}: {error.strerror}", ("data", "path"))) from None
-    except UnicodeDecodeError as error:
-        raise broken(path, f"not UTF-8 at byte {error.start}") from None
-    if level == "characters":
-        return list(text)
-    return [word for line in text.splitlines() for word in (*line.split(), EOS)]
-
-
-def _of(spec: DataSpec, source: str, parts: list[list[str]]) -> Dataset:
-    train = parts[0][: spec.examples] if spec.examples else parts[0]
-    numbers: dict[str, int] = {}
-    for token in train:
-        numbers.setdefault(token, len(numbers))
-    if any(token not in numbers for part in parts[1:] for token in part):
-        numbers.setdefault(UNKNOWN, len(numbers))
-    if len(numbers) < 2:
-        raise InputError(Mistake(f"the text has {len(numbers)} different tokens; allowed: 2 or more", ("data",)))
-    splits = [_split(part, numbers) for part in (train, *parts[1:])]
-    name = spec.name if spec.name == "ptb" else Path(spec.path or "text").stem
+def _dataset(
+    spec: DataSpec,
+    source: Path,
+    parts: tuple[np.ndarray, np.ndarray],
+    codes: dict[str, int],
+    test: Callable[[], np.ndarray],
+) -> Dataset:
+    if spec.examples is not None and spec.examples > len(parts[0]):
+        message = f"given {grouped(spec.examples)}; allowed: at most {grouped(len(parts[0]))}, the training tokens"
+        raise InputError(Mistake(message, ("data", "examples")))
+    vocabulary = _vocabulary(spec.level, parts[0], codes)
+    if vocabulary.size < 2:
+        raise _wrong(f"{shown(source)} has {vocabulary.size} different tokens; allowed: 2 or more")
+    train, valid = _split(parts[0][: spec.examples], vocabulary), _split(parts[1], vocabulary)
     return Dataset(
-        name, "text", {"steps": spec.steps, "vocab": len(numbers)}, len(numbers), splits[0], splits[1], (), (),
-        fingerprint(*splits[:2]), source, lambda: splits[2],
+        spec.name, "text", {"steps": spec.steps, "vocab": vocabulary.size}, vocabulary.size, train, valid, (), (),
+        fingerprint(train, valid), str(source), cache(lambda: _split(test(), vocabulary)),
     )  # fmt: skip
 
 
-def _split(tokens: list[str], numbers: dict[str, int]) -> Split:
-    """Return the stream and the next tokens; the first token's own predecessor is the end of a line, or itself."""
-    unknown = numbers.get(UNKNOWN, 0)
-    stream = np.array([numbers.get(token, unknown) for token in tokens], np.int64)
-    before = numbers.get(EOS, stream[0] if len(stream) else 0)
-    return Split(torch.from_numpy(np.concatenate([[before], stream[:-1]])), torch.from_numpy(stream))
+def _codes(path: Path, level: str, codes: dict[str, int]) -> np.ndarray:
+    """Return a code for every token, int64 (L,): a character's code point, or how early a word was first read."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            if level == "characters":
+                return np.frombuffer(file.read().encode("utf-32-le"), "<u4").astype(np.int64)
+            found = [codes.setdefault(word, len(codes)) for line in file for word in (*line.split(), EOS)]
+    except OSError as error:
+        raise unread(path, error) from None
+    except UnicodeDecodeError as error:
+        raise broken(path, f"it is not UTF-8: {error.reason}") from None
+    return np.array(found, np.int64)
+
+
+def _vocabulary(level: str, train: np.ndarray, codes: dict[str, int]) -> _Vocabulary:
+    """Number the tokens of the training part by their codes.
+
+    Where the text marks no unknown words itself, what it has only once is read as unknown: nothing would otherwise
+    be learned of the tokens that only validation and test have.
+    """
+    words = level == "words"
+    times = np.bincount(train, minlength=len(codes) if words else _CODES)
+    marked = words and UNKNOWN in codes and times[codes[UNKNOWN]] > 0
+    kept = times >= (1 if marked else 2)
+    if words:
+        kept[codes[EOS]] = True
+    size = int(kept.sum())
+    known = np.full(len(kept), -1, np.int64)
+    known[kept] = np.arange(size)
+    unknown = int(known[codes[UNKNOWN]]) if marked else size
+    known[known < 0] = unknown
+    before = int(known[codes[EOS] if words else ord("\n")])
+    return _Vocabulary(known, unknown, before, max(size, unknown + 1))
+
+
+def _split(tokens: np.ndarray, vocabulary: _Vocabulary) -> Split:
+    """Return every token as a target, and as its input the one before; before the first stands the end of a line."""
+    if not len(tokens):
+        raise _wrong("a part of the text has no token; allowed: one or more in each")
+    known = vocabulary.known
+    targets = np.where(tokens < len(known), known[np.minimum(tokens, len(known) - 1)], vocabulary.unknown)
+    inputs = np.concatenate([[vocabulary.before], targets[:-1]])
+    return Split(torch.from_numpy(inputs), torch.from_numpy(targets))
+
+
+def _wrong(message: str) -> InputError:
+    return InputError(Mistake(message, ("data", "path")))
+
+
+READER: Final = Reader(_files, _read)

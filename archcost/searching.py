@@ -1,0 +1,179 @@
+"""The next point of a study, by Optuna's ask and tell: nothing is kept between two calls but what the storage holds."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal, TypeAlias, assert_never, final
+
+import optuna
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from archcost.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, active, at_random, neighbours, sample
+from archcost.nearby import promising
+from archcost.proposing import Name, fixed, propose, sampler
+from archcost.seen import GAVE_WAY, Key, Seen, key, meant, read_point, seen, stored
+from archcost.trials import Ended, fail
+from archcost.untried import untried
+
+Origin: TypeAlias = Literal["tpe", "nsga2", "random", "grid", "local", "enqueued", "repeated"]
+
+_FIRST: Final = 10
+"""Complete trials before the local search begins, which learns from them."""
+_SAMPLER: Final = 0.25
+"""How often it is the sampler's turn where the local search has others."""
+_TIMES: Final = 3
+"""Points that a sampler proposes before one next to its last is taken, as all of them were known."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a study searches.
+
+    sampler: one of Optuna's, or grid, in which five values stand for a float's domain; trials: how many there shall be
+    in all; local: by turns with the sampler, search around the front; None: with TPE only.
+    """
+
+    sampler: Name = "tpe"
+    seed: int = 0
+    trials: int = 100
+    local: bool | None = None
+
+    @property
+    def around(self) -> bool:
+        """Whether it searches around the front too."""
+        return self.sampler == "tpe" if self.local is None else self.local
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trial that has begun: its point, where that came from, and what `draw` built of it."""
+
+    trial: Trial
+    point: Point
+    origin: Origin
+    built: object
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A trial that has begun and has no point yet, and what is known of the others."""
+
+    study: optuna.Study
+    trial: FrozenTrial
+    others: tuple[FrozenTrial, ...]
+    draw: Draw
+    method: Method
+    chance: random.Random
+
+
+def ask(study: optuna.Study, draw: Draw, method: Method) -> Asked:
+    """Begin a study's next trial: one that waits, or else at a point that no other trial has.
+
+    What is random in it follows from the method's seed and the trial's number, so that neither a restart nor another
+    worker repeats it. The study's own sampler has no say. Where every point is known (`exhausted`), one is repeated.
+    """
+    mine = copy.copy(study)  # several threads may ask, each with a sampler of its own
+    mine.sampler = RandomSampler(seed=0)  # proposes nothing before a parameter is suggested
+    while True:
+        trial = mine.ask()
+        trials = study.get_trials(deepcopy=False)
+        frozen = next(each for each in reversed(trials) if each.number == trial.number)
+        others = tuple(each for each in trials if each.number != trial.number)
+        chance = random.Random(f"{method.seed}:{trial.number}")
+        waited = frozen.system_attrs.get("fixed_params")
+        if waited is None:
+            point, origin = _chosen(_Question(mine, frozen, others, draw, method, chance))
+            asked = Asked(trial, point, origin, _written(mine, trial, draw, point))
+            if origin == "repeated" or not _clashes(mine, asked, draw):
+                return asked
+            trial.set_user_attr(GAVE_WAY, True)
+            fail(mine, trial, Ended(reason="another worker began the same point at the same moment", counts=False))
+        elif (found := read_point(draw, waited, partial(_drawn, chance))) is not None:
+            return Asked(trial, found[0], "enqueued", _written(mine, trial, draw, found[0]))
+        else:
+            fail(mine, trial, Ended(reason="what was enqueued is no point of this study", counts=False))
+
+
+def exhausted(study: optuna.Study, draw: Draw, method: Method) -> bool:
+    """Return whether every point of a space is known to a study, and none waits."""
+    trials = study.get_trials(deepcopy=False)
+    if any(each.state is TrialState.WAITING for each in trials):
+        return False
+    known = {key(each.point) for each in seen(study, trials, draw)}
+    return bool(known) and untried(draw, known, random.Random(0), grid=method.sampler == "grid") is None
+
+
+def _chosen(asked: _Question) -> tuple[Point, Origin]:
+    method, chance = asked.method, asked.chance
+    begun = list(seen(asked.study, asked.others, asked.draw))
+    known = {key(each.point) for each in begun}
+    learnt = sum(bool(each.values) for each in begun)
+    if method.around and learnt >= _FIRST and chance.random() >= _SAMPLER:
+        if best := promising(asked.draw, begun, known, chance):
+            return best[min(_at_once(asked), len(best) - 1)], "local"
+    elif method.sampler != "grid" and (point := _sampled(asked, begun, known)) is not None:
+        return point, method.sampler
+    grid = method.sampler == "grid"
+    if (point := untried(asked.draw, known, chance, grid=grid)) is not None:
+        return point, "grid" if grid else "random"
+    return sample(asked.draw, chance), "repeated"
+
+
+def _sampled(asked: _Question, begun: Sequence[Seen], known: set[Key]) -> Point | None:
+    """Return a new point that Optuna's sampler proposes, or one next to it; None where it finds none."""
+    alone = all(each.state is not TrialState.RUNNING for each in begun)
+    by = sampler(asked.method.sampler, asked.chance.getrandbits(32), asked.method.trials, alone=alone)
+    for _ in range(_TIMES):
+        point = propose(asked.study, asked.trial, by, asked.draw)
+        if key(point) not in known:
+            return point
+    near = list(neighbours(asked.draw, point, partial(_drawn, asked.chance)))
+    new = [each for each in near if key(each) not in known]
+    return asked.chance.choice(new) if new else None
+
+
+def _at_once(asked: _Question) -> int:
+    """Return how many workers began just before and are still choosing: they take what is more promising."""
+    return sum(
+        each.state is TrialState.RUNNING and not each.params and each.number < asked.trial.number
+        for each in asked.others
+    )
+
+
+def _clashes(study: optuna.Study, asked: Asked, draw: Draw) -> bool:
+    """Return whether another trial that runs has the point too: workers that begin at once do not see each other."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    others = (each for each in running if each.number != asked.trial.number)
+    return any(key(each.point) == key(asked.point) for each in seen(study, others, draw))
+
+
+def _written(study: optuna.Study, trial: Trial, draw: Draw, point: Point) -> object:
+    """Suggest a point's parameters to its trial and return what `draw` builds of them."""
+    domains = active(draw, point, lambda name, _: point[name])[1]
+    study.sampler = fixed({name: stored(domain, point[name]) for name, domain in domains.items()})
+    return draw(lambda name, domain: meant(domain, _suggested(trial, name, domain)))
+
+
+def _drawn(chance: random.Random, _: str, domain: Domain) -> Scalar:
+    return at_random(domain, chance)
+
+
+def _suggested(trial: Trial, name: str, domain: Domain) -> Scalar:
+    match domain:
+        case Whole():
+            return trial.suggest_int(name, domain.low, domain.last, step=domain.step, log=domain.log)
+        case Real():
+            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        case Choice():
+            options = [stored(domain, option) for option in domain.options]
+            return trial.suggest_categorical(name, options)
+        case _:
+            assert_never(domain)

@@ -1,0 +1,131 @@
+"""Points as an Optuna storage holds them: a domain's distribution, and the trials that have a point of a study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Final, TypeAlias, assert_never
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from archcost.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, contains
+from archcost.trials import PREFIX
+
+GAVE_WAY: Final = f"{PREFIX}gave_way"
+"""Marks a trial that left its point to another one that had it at the same moment."""
+Key: TypeAlias = frozenset[tuple[str, str, Scalar]]
+"""A point as a member of a set: 1, 1.0 and true are different values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A trial that has a point: its domains, its state and what it gave, minimised.
+
+    values: empty where it is not complete, breaks a constraint or gave what is not finite.
+    """
+
+    point: Point
+    domains: dict[str, Domain]
+    state: TrialState
+    values: tuple[float, ...]
+
+
+class _StrangeError(LookupError):
+    """A parameter is missing, or its value is not in the domain."""
+
+
+def key(point: Point) -> Key:
+    """Return a point as a member of a set."""
+    return frozenset((name, type(value).__name__, value) for name, value in point.items())
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """Return what Optuna draws a domain's values from."""
+    match domain:
+        case Whole():
+            return IntDistribution(domain.low, domain.last, log=domain.log, step=domain.step)
+        case Real():
+            return FloatDistribution(domain.low, domain.high, log=domain.log)
+        case Choice():
+            return CategoricalDistribution([stored(domain, option) for option in domain.options])
+        case _:
+            assert_never(domain)
+
+
+def stored(domain: Domain, value: Scalar) -> Scalar:
+    """Return a value as Optuna keeps it: as it is, but as JSON text where Optuna would take it for another option.
+
+    Optuna compares options by `==`, by which 1, 1.0 and true are the same.
+    """
+    if isinstance(domain, Choice) and _alike(domain):
+        return json.dumps(value)
+    return value
+
+
+_NOTHING = "\0"  # text that YAML cannot hold, so no option
+
+
+def meant(domain: Domain, value: Scalar) -> Scalar:
+    """Return the value that stands in a storage, the inverse of `stored`; what is not a domain's comes as it is."""
+    if isinstance(domain, Real) and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(domain, Choice) and _alike(domain):
+        return next((option for option in domain.options if json.dumps(option) == value), _NOTHING)
+    return value
+
+
+def _alike(domain: Choice) -> bool:
+    return len(set(domain.options)) < len(domain.options)
+
+
+def read_point(
+    draw: Draw, params: Mapping[str, Any], missing: Callable[[str, Domain], Scalar] | None = None
+) -> tuple[Point, dict[str, Domain]] | None:
+    """Return a trial's point and its domains, None where it is not (or no longer) one that `draw` picks.
+
+    missing: gives the parameters that a trial lacks; without it, such a trial has no point.
+    """
+    point: Point = {}
+    domains: dict[str, Domain] = {}
+
+    def pick(name: str, domain: Domain) -> Scalar:
+        if name not in params and missing is not None:
+            value = missing(name, domain)
+        else:
+            value = meant(domain, params.get(name, _NOTHING))
+        if not contains(domain, value):
+            raise _StrangeError(name)
+        point[name], domains[name] = value, domain
+        return value
+
+    try:
+        draw(pick)
+    except _StrangeError:
+        return None
+    return point, domains
+
+
+def seen(study: optuna.Study, trials: Iterable[FrozenTrial], draw: Draw) -> Iterator[Seen]:
+    """Yield what is known of the trials that have begun and whose parameters are a point's."""
+    signs = [-1.0 if way is StudyDirection.MAXIMIZE else 1.0 for way in study.directions]
+    for trial in trials:
+        if trial.state is TrialState.WAITING or GAVE_WAY in trial.user_attrs:
+            continue
+        if (found := read_point(draw, trial.params)) is not None:
+            values = tuple(sign * value for sign, value in zip(signs, trial.values or (), strict=False))
+            yield Seen(*found, trial.state, values if _good(trial) else ())
+
+
+def _good(trial: FrozenTrial) -> bool:
+    complete = trial.state is TrialState.COMPLETE and all(map(isfinite, trial.values))
+    return complete and all(value <= 0 for value in trial.constraints.values())

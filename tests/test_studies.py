@@ -1,0 +1,179 @@
+"""Studies as users meet them: run, interrupted, resumed, looked at, taken from; on digits and the fake target."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import run
+
+import archcost
+from archcost import exploring, storage
+
+STUDY = """
+models:
+  - {family: fractal, columns: {int: [1, 2]}, widths: {scale: [4, 8], by: {choice: [1, 2]}}, drop_path: {global: 0.5}}
+  - {family: bottleneck, block: basic, depths: [1, 1], widths: {scale: [4, 8], by: {choice: [1, 2, 3]}}}
+data: {name: digits, examples: 300}
+objectives: [{error: min}, {latency: min, target: fake, threads: 1}]
+limits: {params: 9k}
+fit: {epochs: 2, rungs: [1, 2]}
+search: {trials: 5, seed: 3}
+confirm: {seeds: 2, members: 2}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A small study's file, in a folder of its own."""
+    path = tmp_path / "small" / "study.yaml"
+    path.parent.mkdir()
+    path.write_text(STUDY, "utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same study, run to its end once."""
+    path = tmp_path_factory.mktemp("done") / "study.yaml"
+    path.write_text(STUDY, "utf-8")
+    ended = subprocess.run([*ARCHCOST, "study", "run", str(path)], capture_output=True, text=True, check=False)
+    assert 0 == ended.returncode, ended.stderr
+    return str(path)
+
+
+ARCHCOST = [sys.executable, "-m", "archcost"]
+
+
+def test_a_front_is_found_and_confirmed(capsys: pytest.CaptureFixture[str], done: str) -> None:
+    """Members are not dominated, confirmed ones have seeds, a chance and a test result, columns their parent's name."""
+    code, out, _ = run(capsys, "study", "front", done, "--json")
+    assert 0 == code
+    found = json.loads(out)
+    assert ["error", "latency"] == found["objectives"]
+    points = [(each["error"], each["latency_s"]) for each in found["members"]]
+    assert points == sorted(points)
+    assert [b for _, b in points] == sorted((b for _, b in points), reverse=True)
+    confirmed = [each for each in found["members"] if each["seeds"]]
+    assert confirmed
+    assert all(2 == each["seeds"] and 0 <= each["test"] <= 1 and 0 <= each["probability"] <= 1 for each in confirmed)
+    assert all("/" in each["trial"] for each in found["members"] if each["shared_weights"])
+    assert found["hypervolume"] > 0
+
+
+def test_the_same_network_comes_out_of_its_yaml(capsys: pytest.CaptureFixture[str], done: str, tmp_path: Path) -> None:
+    """Every member's YAML is the network whose digest and counts the front shows."""
+    code, out, err = run(capsys, "study", "front", done, "--json", "--yaml", str(tmp_path / "members"))
+    assert (0, True) == (code, "written:" in err)
+    for each in json.loads(out)["members"]:
+        model = archcost.load(tmp_path / "members" / f"{each['trial'].replace('/', '-column-')}.yaml")
+        assert (each["digest"], each["params"], each["macs"]) == (model.digest, model.cost.params, model.cost.macs)
+
+
+def test_tables_fit_a_terminal(capsys: pytest.CaptureFixture[str], done: str) -> None:
+    """Front, status and the dry run have no line of more than 80 columns."""
+    for arguments in (("front", done), ("status", done), ("run", done, "--dry-run")):
+        code, out, _ = run(capsys, "study", *arguments)
+        assert 0 == code
+        assert [] == [line for line in out.splitlines() if len(line) > 80]
+
+
+def test_every_trial_is_a_row(capsys: pytest.CaptureFixture[str], done: str) -> None:
+    """csv and json hold the same rows; what was told FAIL has its reason and does not count."""
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "study", "export", done)[1])))
+    again = json.loads(run(capsys, "study", "export", done, "--format", "json")[1])
+    assert [row["trial"] for row in rows] == [row["trial"] for row in again]
+    assert all(row["reason"] for row in again if row["state"] in ("failed", "pruned"))
+    status = json.loads(run(capsys, "study", "status", done, "--json")[1])
+    assert 5 == status["counted"]
+    assert all(row["params"] is None or row["params"] <= 9000 for row in again if row["state"] == "complete")
+
+
+def test_running_again_adds_nothing_and_more_trials_go_on(capsys: pytest.CaptureFixture[str], done: str) -> None:
+    """`trials` is a total."""
+    before = json.loads(run(capsys, "study", "status", done, "--json")[1])
+    assert 0 == run(capsys, "study", "run", done)[0]
+    again = json.loads(run(capsys, "study", "status", done, "--json")[1])
+    assert before["states"]["complete"] == again["states"]["complete"]
+    assert before["counted"] == again["counted"]
+
+
+def test_a_changed_study_is_refused(capsys: pytest.CaptureFixture[str], done: str) -> None:
+    """Other templates, data or training would mix what is not comparable; trials and confirm may change."""
+    code, _, err = run(capsys, "study", "run", done, "--set", "fit.epochs=3", "--set", "fit.rungs=[3]")
+    assert 2 == code
+    assert "'fit' of the study changed" in err
+
+
+def test_networks_can_be_taken(capsys: pytest.CaptureFixture[str], done: str, tmp_path: Path) -> None:
+    """As YAML, and with the weights of its trial as a torch program."""
+    found = json.loads(run(capsys, "study", "front", done, "--json")[1])["members"][0]
+    code, out, _ = run(capsys, "export", done, "--trial", found["trial"], "--to", "yaml")
+    assert (0, found["yaml"]) == (code, out)
+    code, out, _ = run(capsys, "export", done, "--trial", found["trial"], "--to", "pt2", "-o", str(tmp_path / "x.pt2"))
+    assert (0, True) == (code, "weights of trial" in out)
+    code, _, err = run(capsys, "export", done, "--trial", "77", "--to", "yaml")
+    assert (2, True) == (code, "no complete trial '77'" in err)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: str, number: int, code: int) -> None:
+    """Ctrl-C, a termination or a kill: nothing that was told is lost, and what ran is asked for again."""
+    command = [*ARCHCOST, "study", "run", file, "--set", "fit.epochs=60", "--set", "fit.rungs=[60]"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        _wait_for_a_trial(file)
+        os.kill(process.pid, number)
+        process.communicate(timeout=60)
+    assert code == process.returncode
+    rest = ("--set", "fit.epochs=60", "--set", "fit.rungs=[60]", "--trials", "1", "--set", "confirm.members=0")
+    ended, _, err = run(capsys, "study", "run", file, *rest)
+    assert 0 == ended, err
+    trials = exploring.find(storage.address("study.db", Path(file).parent)).trials()
+    (lost,) = [each for each in trials if each.reason == "interrupted; its point was asked for again"]
+    assert lost.point in [each.point for each in trials if each.state == "complete"]
+
+
+def _wait_for_a_trial(file: str) -> None:
+    """Wait until a study has begun a trial, which it keeps before it starts it."""
+    url = storage.address("study.db", Path(file).parent)
+    for _ in range(600):
+        if (storage.file_of(url) or Path()).is_file():
+            try:
+                if any(each.begun for each in exploring.find(url).trials()):
+                    return
+            except archcost.InputError:  # not made whole yet
+                pass
+        time.sleep(0.1)
+    raise AssertionError("no trial began")
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "message"),
+    [
+        ("models=[{family: bottleneck, depths: [{choice: []}], widths: [8]}]", "models", "an empty domain"),
+        ("data.name=digitz", "data.name", "unknown data set 'digitz' (did you mean 'digits'?)"),
+        ("objectives.0={perplexity: min}", "objectives.0.perplexity", "digits is image data, which has no perplexity"),
+        ("limits.params=10", "models", "no feasible point among 4 points"),
+        ("models.1.family=fractall", "models", "unknown family 'fractall'"),
+        ("search.sampler=cmaes", "search.sampler", "given 'cmaes'"),
+        ("fit.rungs=[1, 3]", "fit.rungs", "given 3 as the last; allowed: 2"),
+        ("objectives.1.target=abacus", "target", "unknown target 'abacus'"),
+    ],
+)
+def test_an_impossible_study_is_refused(
+    capsys: pytest.CaptureFixture[str], file: str, change: str, where: str, message: str
+) -> None:
+    """Before anything runs, with exit code 2 and the key; no storage is made."""
+    code, _, err = run(capsys, "study", "run", file, "--set", change)
+    assert 2 == code
+    assert message in err
+    assert where in err
+    assert not Path(file).with_name("study.db").exists()
