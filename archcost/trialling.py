@@ -83,6 +83,7 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         _measure([graph, *alone], position, way, tell)
         if not goes_on():
             return
+    fit.keep_freed()
     dataset = handing.read(Path(job.data), Path(job.test) if job.test else None)
     if dataset.kind == "image" and graph.steps is not None:
         dataset = as_rows(dataset)  # a recurrent network reads an image row by row

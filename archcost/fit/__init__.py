@@ -3,6 +3,7 @@
 from archcost.fit.checkpoints import load_weights, restore, save, save_weights
 from archcost.fit.diverged import Diverged
 from archcost.fit.fitting import Epoch, Fitting, begin, epochs
+from archcost.fit.memory import keep_freed
 from archcost.fit.recalibrating import recalibrate
 from archcost.fit.scoring import Score, evaluate
 
@@ -14,6 +15,7 @@ __all__ = [
     "begin",
     "epochs",
     "evaluate",
+    "keep_freed",
     "load_weights",
     "recalibrate",
     "restore",
