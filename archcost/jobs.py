@@ -58,7 +58,15 @@ class Measure:
     job: Literal["measure"] = "measure"
 
 
-Job: TypeAlias = Train | Measure
+@dataclass(frozen=True, slots=True)
+class Foresee:
+    """The job of training a network for a moment, to say how long all of its training takes."""
+
+    train: Train
+    job: Literal["foresee"] = "foresee"
+
+
+Job: TypeAlias = Train | Measure | Foresee
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,14 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """How long a whole training would take."""
+
+    training_s: float
+    event: Literal["foreseen"] = "foreseen"
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The job is over."""
 
@@ -129,7 +145,7 @@ class Failed:
     event: Literal["failed"] = "failed"
 
 
-Event: TypeAlias = Measured | Trained | Reached | Scored | Done | Failed
+Event: TypeAlias = Measured | Trained | Reached | Scored | Foreseen | Done | Failed
 
 
 @cache

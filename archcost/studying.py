@@ -16,7 +16,7 @@ from archcost.children import Child
 from archcost.domains import Scalar
 from archcost.errors import InputError, visible
 from archcost.estimates import median
-from archcost.jobs import Done, Event, Failed, Measured, Reached, Scored, Trained
+from archcost.jobs import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
 from archcost.read import Model
 from archcost.searching import Asked, ask
 from archcost.setting import Setting
@@ -212,6 +212,8 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             trial.parts[place] = replace(trial.parts[place], score=event.score)
         case Done():
             _over(run, trial, "", achieved(trial.parts[0], run.setting.objectives))
+        case Foreseen():
+            pass  # no trial tells it
         case Failed():
             _lost(run, trial, f"{event.kind}: {event.reason}" if event.kind != "target" else event.reason)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -11,17 +10,30 @@ from typing import Final, TypeAlias, assert_never
 
 import torch
 
-from archcost import codec, fit, handing, nets, runtimes, targets
+from archcost import codec, fit, nets, runtimes, targets
+from archcost.beginning import begun, spec_of, training_s
 from archcost.data import Dataset, Split
-from archcost.data.splits import as_rows
 from archcost.errors import ArchcostError, InputError, TargetError
 from archcost.fit import Diverged
-from archcost.fitspec import Fit
 from archcost.graph import Graph
-from archcost.jobs import Done, Event, Failed, Job, Measure, Measured, Reached, Score, Scored, Train, Trained, Way
+from archcost.jobs import (
+    Done,
+    Event,
+    Failed,
+    Foresee,
+    Foreseen,
+    Job,
+    Measure,
+    Measured,
+    Reached,
+    Score,
+    Scored,
+    Train,
+    Trained,
+    Way,
+)
 from archcost.measured import Plan
 from archcost.nets import Net
-from archcost.recipe import Recipe
 from archcost.restrict import columns, only
 from archcost.runtimes import Source
 from archcost.targets.exclusive import held
@@ -39,6 +51,8 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
         match job:
             case Train():
                 _train(job, tell, goes_on)
+            case Foresee():
+                tell(Foreseen(training_s(job.train)))
             case Measure():
                 graphs = [codec.decode(graph) for graph in job.graphs]
                 _measure(graphs, 0, job.way, tell)
@@ -84,11 +98,7 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         if not goes_on():
             return
     fit.keep_freed()
-    dataset = handing.read(Path(job.data), Path(job.test) if job.test else None)
-    if dataset.kind == "image" and graph.steps is not None:
-        dataset = as_rows(dataset)  # a recurrent network reads an image row by row
-    recipe = Recipe(job.init, job.drop_local, job.drop_global)  # type: ignore[arg-type]  # one that a Recipe held
-    net = nets.build(graph, recipe, seed=job.seed)
+    net, dataset = begun(job)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
     if not _trained(net, dataset, job, tell, goes_on):
         return
@@ -100,8 +110,7 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
 
 def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn) -> bool:
     """Train to the end, with a score at every rung; return whether it was reached."""
-    # strict validation reads a tuple from JSON's list only
-    spec = Fit.model_validate_json(json.dumps({**job.fit, "seed": job.seed}))
+    spec = spec_of(job)
     fitting = fit.begin(net, dataset, spec, threads=job.threads)
     said = [time.monotonic()]
 

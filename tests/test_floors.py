@@ -39,7 +39,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "fit.scale", "fit.groups", "fit.material", "fit.losses", "fit.fitting", "fit.scoring", "fit.recalibrating",
         "fit.checkpoints", "fit",
         "trained", "programs", "exporting"),
-    4: ("storage", "jobs", "handing", "trialling", "children", "trials",
+    4: ("storage", "jobs", "handing", "beginning", "trialling", "children", "trials",
         "seen", "untried", "encoding", "surrogate", "improvement", "learning", "nearby", "proposing", "searching",
         "confirmed", "front", "setting", "outlook", "foreseeing",
         "studying", "confirming", "tables", "exploring"),

@@ -20,11 +20,11 @@ from archcost import exploring, storage
 
 STUDY = """
 models:
-  - {family: fractal, columns: {int: [1, 2]}, widths: {scale: [4, 8], by: {choice: [1, 2]}}, drop_path: {global: 0.5}}
-  - {family: bottleneck, block: basic, depths: [1, 1], widths: {scale: [4, 8], by: {choice: [1, 2, 3]}}}
+  - {family: fractal, columns: {int: [1, 2]}, widths: {scale: [8, 16], by: {choice: [1, 2]}}, drop_path: {global: 0.5}}
+  - {family: bottleneck, block: basic, depths: [1, 1], widths: {scale: [8, 16], by: {choice: [1, 2, 3]}}}
 data: {name: digits, examples: 300}
 objectives: [{error: min}, {latency: min, target: fake, threads: 1}]
-limits: {params: 9k}
+limits: {params: 30k}
 fit: {epochs: 2, rungs: [1, 2]}
 search: {trials: 5, seed: 3}
 confirm: {seeds: 2, members: 2}
@@ -94,7 +94,7 @@ def test_every_trial_is_a_row(capsys: pytest.CaptureFixture[str], done: str) -> 
     assert all(row["reason"] for row in again if row["state"] in ("failed", "pruned"))
     status = json.loads(run(capsys, "study", "status", done, "--json")[1])
     assert 5 == status["counted"]
-    assert all(row["params"] is None or row["params"] <= 9000 for row in again if row["state"] == "complete")
+    assert all(row["params"] is None or row["params"] <= 30_000 for row in again if row["state"] == "complete")
 
 
 def test_running_again_adds_nothing_and_more_trials_go_on(capsys: pytest.CaptureFixture[str], done: str) -> None:
