@@ -267,8 +267,8 @@ def _takes(family: type[Network], kind: str) -> bool:
 
 def _read_by(gives: Gives, tree: Mapping[str, Value]) -> Gives:
     """Return what the data give to the family of a template."""
-    family = families().get(str(tree.get("family")))
-    if gives.rows is None or family is None or issubclass(family, OnImages) or family not in FAMILIES.values():
+    family = FAMILIES.get(str(tree.get("family")))
+    if gives.rows is None or family is None or issubclass(family, OnImages):
         return gives
     return Gives(gives.rows, gives.classes, "sequence")
 
@@ -303,9 +303,7 @@ def materialise(spec: StudySpec, drawn: tuple[int, Value], gives: Gives) -> Mode
     place, tree = drawn
     assert isinstance(tree, dict)  # a template is a mapping
     gives = _read_by(gives, tree)
-    filled = {"name": spec.name, "input": gives.input, **tree}
-    if gives.kind != "text":  # there the vocabulary is
-        filled.setdefault("classes", gives.classes)
+    filled = {"name": spec.name, "input": gives.input, "classes": gives.classes, **tree}
     source = spec.document(place, filled)
     _refuse(source, place, _contradictions(tree, gives))
     try:

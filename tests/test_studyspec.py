@@ -22,7 +22,7 @@ from archcost.studyspec import Gives, StudySpec, load_study, materialise, read_s
 from archcost.writing import to_yaml
 
 SCHEMA = json.loads(committed("study"))
-IMAGE = Gives([1, 8, 8], 10, "image")
+IMAGE = Gives([1, 8, 8], 10, "image", {"steps": 8, "features": 8})
 TEXT = Gives({"steps": 7, "vocab": 20}, 20, "text")
 ROWS = Gives({"steps": 8, "features": 8}, 10, "sequence")
 
@@ -124,8 +124,6 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "code": (
         {"models": [{"family": "module", "factory": "os:abort", "input": [1, 8, 8]}]},
         ["models.0.family: code makes 'module', which is not searched; allowed"]),
-    "a recurrent network on images": (
-        {"models": [HORNN]}, ["models.0.family: hornn does not take image data; allowed: 'bottleneck', 'nin', 'rir'"]),
     "a network of images on a text": (
         {"data": {"name": "ptb"}, "objectives": [{"bpc": "min"}]},
         ["models.0.family: fractal does not take text data; allowed: 'hornn'"]),
@@ -236,6 +234,8 @@ def test_input_and_classes_come_from_the_data() -> None:
     assert (7, 20) == (text.steps, text.graph.nodes[-1].shape[-1])
     rows = made(HORNN, ROWS, DIGIT_ROWS)
     assert (8, 10, 1) == (rows.steps, rows.graph.nodes[-1].shape[-1], rows.graph.nodes[-1].runs)
+    beside = made(HORNN, IMAGE)
+    assert rows.digest == beside.digest  # an image row by row
     assert ("small", "own") == (made(image, IMAGE).name, made({**image, "name": "own"}, IMAGE).name)
 
 
@@ -251,6 +251,8 @@ def test_input_and_classes_come_from_the_data() -> None:
         ({**HORNN, "readout": "last"}, TEXT, PTB,
          ["readout: a text needs an output for every token; allowed: 'every'"]),
         ({**HORNN, "readout": "every"}, ROWS, DIGIT_ROWS,
+         ["readout: a sequence has one class, not one at every step; allowed: 'last'"]),
+        ({**HORNN, "readout": "every"}, IMAGE, None,
          ["readout: a sequence has one class, not one at every step; allowed: 'last'"]),
         ({"family": "fractal", "columns": "x", "widths": [4]}, IMAGE, None, ["columns: given 'x'; allowed"]),
         ({"family": "fractal", "columns": 1, "widths": [4, 4, 4, 4]}, IMAGE, None, ["widths"]),

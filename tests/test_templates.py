@@ -16,7 +16,7 @@ from specs import laws
 
 from archcost import document, templates
 from archcost.document import MAX_MISTAKES
-from archcost.domains import Domain, Point, Scalar, contains, neighbours
+from archcost.domains import Domain, Point, Scalar, Whole, contains, neighbours
 from archcost.domainspec import RULES, has_rule
 from archcost.errors import InputError
 from archcost.schema import committed
@@ -159,6 +159,11 @@ def test_what_a_rule_stands_for(rule: Any, expected: list[Any]) -> None:
 def test_names_are_key_paths(template: Any, expected: list[str]) -> None:
     """A parameter is called as its key path, the template's place first; a dot inside a key is told from others."""
     assert expected == list(read([template]).sample(random.Random(0)))
+
+
+def test_a_domain_ends_at_its_last_value() -> None:
+    """A step that does not divide leaves no values behind the last one: Optuna would warn, and move the end itself."""
+    assert [("0.a", Whole(8, 24, 8))] == picks(read([{"a": {"int": [8, 30], "step": 8}}]), random.Random(0))
 
 
 def test_the_template_is_a_parameter_where_there_are_several() -> None:
