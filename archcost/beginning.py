@@ -1,4 +1,4 @@
-"""What a job trains: its network as it begins, its data as the network reads them, and how long all of it would take."""
+"""What a job trains: its network as it begins, its data as the network reads them, and how long that would take."""
 
 from __future__ import annotations
 

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from archcost.data import Dataset
 
 SCHEMA: Final = 1
-_SAME: Final = ("models", "data", "objectives", "limits", "fit", "sampler", "seed")
-"""What a study that goes on must have in common with what its storage was made for."""
-
 _MARGIN: Final = 1.1  # the reference lies a tenth behind the worst of the first trials
 _FIRST: Final = 10
 _PATIENCE_S: Final = 600.0

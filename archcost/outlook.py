@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from archcost.trials import Part
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 
 SAMPLE: Final = 200
-"""Points that are looked at: all of them where there are no more."""
+"""Points that are looked at: all of them where there are no more, fewer where it would take long."""
+
+_LONGEST_S: Final = 10.0
+_FEWEST: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,24 @@ def look(setting: Setting) -> Outlook:
     size = space.size()
     chance = random.Random(setting.study.search.seed)
     points = list(islice(space.grid(), SAMPLE)) if size <= SAMPLE else [space.sample(chance) for _ in range(SAMPLE)]
-    judged = [(space.tree(point)[0], _judged(setting, point)) for point in points]
+    judged = list(_judgements(setting, points))
     for template in sorted({place for place, _ in judged}):
         _refuse_empty(setting, template, [found for place, found in judged if place == template])
-    feasible = [(found, point) for point, (_, found) in zip(points, judged, strict=True) if isinstance(found, Part)]
+    feasible = [(found, point) for point, (_, found) in zip(points, judged, strict=False) if isinstance(found, Part)]
     feasible.sort(key=lambda each: each[0].macs)
     typical = setting.model(space.tree(feasible[len(feasible) // 2][1]))
     parts = tuple(part for part, _ in feasible)
     reasons = Counter(_reason(found) for _, found in judged if not isinstance(found, Part))
-    return Outlook(size, len(points), parts, typical, tuple(reasons.most_common()))
+    return Outlook(size, len(judged), parts, typical, tuple(reasons.most_common()))
+
+
+def _judgements(setting: Setting, points: Sequence[Point]) -> Iterator[tuple[int, Part | InputError]]:
+    """Yield the template and judgement of points; of very large networks fewer, but some."""
+    begun = time.monotonic()
+    for place, point in enumerate(points):
+        if place >= _FEWEST and time.monotonic() - begun > _LONGEST_S:
+            return
+        yield setting.spec.space.tree(point)[0], _judged(setting, point)
 
 
 def _judged(setting: Setting, point: Point) -> Part | InputError:
@@ -83,8 +96,8 @@ def lines(setting: Setting, found: Outlook) -> Iterator[str]:
     """Yield the outlook in words, within 80 columns."""
     study = setting.study
     by = study.search.sampler
-    count = "without end" if found.size == float("inf") else grouped(int(found.size))
-    yield f"{visible(setting.spec.name)}: {count} points, {counted_words(study.search.trials, 'trial')} by {by}"
+    count = _count(found.size)
+    yield f"{visible(setting.spec.name)}: {count}, {counted_words(study.search.trials, 'trial')} by {by}"
     yield f"data         {study.data.name}, fingerprint {setting.fingerprint[:12]}, {setting.gives.classes} classes"
     yield f"objectives   {', '.join(setting.labels)}"
     yield f"looked at    {found.looked_at} points, {percent(len(found.parts) / found.looked_at)} feasible"
@@ -100,3 +113,9 @@ def lines(setting: Setting, found: Outlook) -> Iterator[str]:
         values = [getattr(part, name) for part in found.parts]
         cells = [words(round(value)) for value in (min(values), median(values), max(values))]
         yield f"  {name.removesuffix('_bytes'):<10}" + "".join(f"{cell:>12}" for cell in cells)
+
+
+def _count(size: float) -> str:
+    if size == float("inf"):
+        return "points without end:"
+    return f"{grouped(int(size))} points" if size < 10**15 else "more than 10^15 points"

@@ -12,7 +12,7 @@ import click
 
 from archcost import __version__, confirming, data, exploring, foreseeing, outlook, storage, tables
 from archcost.cli.live import Live
-from archcost.errors import InputError, Mistake, quoted, shorten, visible
+from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.exploring import Stored
 from archcost.files import write_whole
 from archcost.front import Candidate
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from archcost.trained import Trained
 
 _REASON = 60
+_LINE = 52
 _WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
@@ -95,7 +96,10 @@ def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[
     found = outlook.look(setting)
     yield from outlook.lines(setting, found)
     workers = workers or min(physical_cores(), _WORKERS)
-    yield from foreseeing.lines(setting, foreseeing.foresee(setting, found.typical, dataset, workers), workers)
+    try:
+        yield from foreseeing.lines(setting, foreseeing.foresee(setting, found.typical, dataset, workers), workers)
+    except TargetError as error:
+        yield f"time         not foreseen: {shorten(str(error), _LINE)}"
 
 
 def status_of(stored: Stored) -> dict[str, Any]:
