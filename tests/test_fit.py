@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -284,3 +286,22 @@ def test_what_a_mini_batch_drops_stays_as_it_is() -> None:
     list(fit.epochs(fitting, told=told))
     assert 2 == len({frozenset(names) for names in changed})
     assert set() == set.intersection(*changed)
+
+
+NARROW = """
+from pathlib import Path
+import archcost
+from archcost import data, fit, nets
+from archcost.dataspec import DataSpec
+from archcost.fitspec import Fit
+digits = data.load(DataSpec(name="digits", examples=300), folder=Path())
+model = archcost.load("resnet-20", ["input=[1, 8, 8]", "depths=[1, 1]", "widths=[4, 4]", "strides=[1, 2]"])
+for seed in range(3):
+    fitting = fit.begin(nets.build(model.graph), digits, Fit(epochs=30, precision="float32", seed=seed), threads=1)
+    assert 30 == len(list(fit.epochs(fitting)))
+"""
+
+
+def test_narrow_networks_train() -> None:
+    """Convolutions of four channels, their memory laid out channels last, made torch write past its own."""
+    assert 0 == subprocess.run([sys.executable, "-c", NARROW], check=False).returncode

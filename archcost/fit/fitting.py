@@ -16,7 +16,7 @@ from archcost.data import Dataset
 from archcost.errors import InputError
 from archcost.fit import diverged
 from archcost.fit.groups import Part, clipped, optimiser, parts
-from archcost.fit.losses import Loss, OfExamples, OfText, begin_readout, divided
+from archcost.fit.losses import Loss, OfExamples, OfText, begin_readout, divided, is_wide
 from archcost.fit.material import Images, examples, text
 from archcost.fit.precision import chosen
 from archcost.fit.readout import Readout
@@ -78,7 +78,7 @@ def begin(net: Net, dataset: Dataset, fit: Fit, *, device: str = "cpu", threads:
     _check(net, dataset)
     settings = fit.settled(net.recipe.init, text=dataset.kind == "text")
     net.to(place)
-    if dataset.kind == "image":
+    if dataset.kind == "image" and is_wide(net):
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # mypy's stubs lack it
     net_parts = parts(net, gentle=dataset.kind == "text")
     stepping = optimiser(net_parts, settings, fit.momentum)
