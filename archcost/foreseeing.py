@@ -35,7 +35,7 @@ def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int) -> S
     Raises TargetError where it cannot be trained.
     """
     training_s = _training_s(setting, model, dataset)
-    each_s = sum(way.time_s for way in setting.ways)
+    each_s = sum(way.plan.time_s for way in setting.ways)
     measuring_s = each_s * (1 + len(setting.columns(model)))
     confirm = setting.confirm
     again_s = confirm.members * (-(-confirm.seeds // workers) * training_s + each_s)

@@ -9,20 +9,16 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
-from archcost.measured import Samples
+from archcost.measured import Plan, Samples
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One way to measure: where, with what, how long and how precisely."""
+class Setup:
+    """One way to measure: where, with what, and how."""
 
     target: str
     runtime: str
-    batch: int
-    dtype: str
-    threads: int
-    precision: float
-    time_s: float
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class Train:
     test: str
     fit: dict[str, Any]
     seed: int
-    ways: tuple[Way, ...]
+    ways: tuple[Setup, ...]
     columns: bool
     weights: str
     threads: int
@@ -54,7 +50,7 @@ class Measure:
     """The job of measuring several networks by turns in one way."""
 
     graphs: tuple[dict[str, Any], ...]
-    way: Way
+    way: Setup
     job: Literal["measure"] = "measure"
 
 

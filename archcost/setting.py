@@ -17,7 +17,8 @@ from archcost.document import Value
 from archcost.domains import Draw
 from archcost.errors import InputError
 from archcost.graph import Graph
-from archcost.jobs import Measure, Train, Way
+from archcost.jobs import Measure, Setup, Train
+from archcost.measured import Plan
 from archcost.read import Model
 from archcost.restrict import columns, only
 from archcost.searching import Method
@@ -43,7 +44,7 @@ class Setting:
     spec: StudySpec
     gives: Gives
     fingerprint: str
-    ways: tuple[Way, ...]
+    ways: tuple[Setup, ...]
     objectives: tuple[tuple[str, int | None], ...]
 
     @property
@@ -146,11 +147,11 @@ class Setting:
 
     @property
     def _dtype(self) -> str:
-        return self.ways[0].dtype if self.ways else "float32"
+        return self.ways[0].plan.dtype if self.ways else "float32"
 
     def _memory(self, graph: Graph) -> int:
         way = self.ways[0] if self.ways else None
-        return peak_bytes(graph, way.batch if way else 1, BYTES[self._dtype])
+        return peak_bytes(graph, way.plan.batch if way else 1, BYTES[self._dtype])
 
     def parts(self, model: Model) -> list[Part]:
         """Return the network and, of a fractal one that trains columns alone, its columns, without results."""
@@ -190,7 +191,7 @@ class Setting:
         changed = {"seed": self.study.fit.seed + seed, "ways": (), "columns": False, "weights": ""}
         return Train(**{**_fields(job), **changed, "test": str(folder / "test.pt")})
 
-    def together(self, models: list[Model], way: Way) -> Measure:
+    def together(self, models: list[Model], way: Setup) -> Measure:
         """Return the job of measuring networks by turns."""
         return Measure(tuple(dict(codec.encode(model.graph)) for model in models), way)
 
@@ -205,14 +206,15 @@ def settle(spec: StudySpec, dataset: Dataset) -> Setting:
     Raises InputError for a target or runtime that is none.
     """
     _check_ways(spec)
-    ways: list[Way] = []
+    ways: list[Setup] = []
     objectives: list[tuple[str, int | None]] = []
     for each in spec.study.objectives:
         place = None
         if each.quantity == "latency":
             place = len(ways)
             threads = each.threads or physical_cores()
-            ways.append(Way(each.target, each.runtime, each.batch, each.dtype, threads, each.precision, each.time))
+            plan = Plan(each.batch, each.dtype, threads, each.precision, each.time)
+            ways.append(Setup(each.target, each.runtime, plan))
         objectives.append((each.quantity, place))
     gives = Gives(dataset.input, dataset.classes, dataset.kind, _rows(dataset))
     return Setting(spec, gives, dataset.fingerprint, tuple(ways), tuple(objectives))

@@ -153,7 +153,7 @@ def reserve_s(found: Sequence[trials.Trial], setting: Setting, options: Options)
     if not took or not setting.confirm.members:
         return 0.0
     rounds = setting.confirm.members * -(-setting.confirm.seeds // options.workers)
-    measured_s = sum(way.time_s for way in setting.ways) * setting.confirm.members
+    measured_s = sum(way.plan.time_s for way in setting.ways) * setting.confirm.members
     return min(rounds * median(took) + measured_s, options.time_s / 2)
 
 

@@ -28,11 +28,10 @@ from archcost.jobs import (
     Reached,
     Score,
     Scored,
+    Setup,
     Train,
     Trained,
-    Way,
 )
-from archcost.measured import Plan
 from archcost.nets import Net
 from archcost.restrict import columns, only
 from archcost.runtimes import Source
@@ -80,13 +79,12 @@ def _failed(error: Exception) -> Failed:
             return Failed("bug", f"{type(error).__name__}: {words}")
 
 
-def _measure(graphs: list[Graph], position: int, way: Way, tell: Tell) -> None:
+def _measure(graphs: list[Graph], position: int, way: Setup, tell: Tell) -> None:
     """Measure networks by turns and tell of it; raises TargetError."""
     target, runtime = targets.find(way.target), runtimes.find(way.runtime)
-    plan = Plan(way.batch, way.dtype, way.threads, way.precision, way.time_s)
-    sources = [Source(nets.build(graph), (nets.example(graph, plan.batch),), graph=graph) for graph in graphs]
+    sources = [Source(nets.build(graph), (nets.example(graph, way.plan.batch),), graph=graph) for graph in graphs]
     with held(target.lock) if target.lock else nullcontext():
-        tell(Measured(position, target.measure(sources, runtime, plan)))
+        tell(Measured(position, target.measure(sources, runtime, way.plan)))
 
 
 def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:

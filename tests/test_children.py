@@ -17,9 +17,10 @@ import archcost
 from archcost import children, codec, data, handing
 from archcost.children import ON, STOP, Child
 from archcost.dataspec import DataSpec
-from archcost.jobs import Done, Event, Failed, Measure, Measured, Reached, Train, Trained, Way
+from archcost.jobs import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
+from archcost.measured import Plan
 
-FAKE = Way("fake", "eager", 1, "float32", 1, 0.02, 0.1)
+FAKE = Setup("fake", "eager", Plan(time_s=0.1))
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import datafiles
 import pytest
+from commands import run
 
-from archcost import cli, data, document
+from archcost import data, document
 from archcost.data import listed
 from archcost.datasets import NAMES, PLACED, cache, folders
 from archcost.dataspec import IMAGES, SEQUENCES, TEXTS, DataSpec
@@ -112,15 +113,6 @@ def test_listed(place: Path) -> None:
     assert (True, str(place / "mnist"), "") == (found["mnist"].here, found["mnist"].source, found["mnist"].get)
     assert (False, "archcost datasets fetch cifar10") == (found["cifar10"].here, found["cifar10"].get)
     assert (None, "path: a .npz file") == (found["sequences"].here, found["sequences"].get)
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of a command."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
 
 
 @pytest.mark.parametrize("folder", ["short", "a folder with a long name " * 6, "x" * 200, "\x1b[31m\u202e"])
