@@ -242,7 +242,7 @@ def _reached(run: _Run, trial: Running, event: Reached) -> None:
     if last or halving.goes_on(values, before, run.setting.share):
         trial.child.reply(children.ON)
         return
-    words = f"at epoch {event.epoch} not among the best third of {len(before) + 1} that came so far"
+    words = f"at epoch {event.epoch} not among the best third that had come so far"
     _over(run, trial, words, None)
 
 
