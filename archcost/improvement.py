@@ -1,46 +1,36 @@
-"""Expected hypervolume improvement of candidates whose objectives are uncertain, for any number of objectives."""
+"""How much points would push a front out in one direction, for any number of objectives.
+
+The hypervolume below a reference is a mean over directions of the longest segment from the reference that a point cuts,
+to the power of the number of objectives (Golovin and Zhang 2020, lemma 5). One direction a trial, drawn anew, keeps
+every part of a front in turn: the sum over all of them would go on where the model errs most. Coordinates are those of
+the reference: a point is better than it where it is negative.
+"""
 
 from __future__ import annotations
-
-from typing import Final
 
 import numpy as np
 
 from archcost.encoding import Array
 
-DIRECTIONS: Final = 48
-DRAWS: Final = 8
 
+def direction(front: Array, chance: np.random.Generator) -> Array:
+    """Return a unit vector from the reference into a gap between two neighbours on a front, or beyond an end of it.
 
-def expected(means: Array, deviations: Array, known: Array, reference: Array, chance: np.random.Generator) -> Array:
-    """Return how much hypervolume each candidate is expected to add to what known points dominate, up to a factor.
-
-    means, deviations: (c, m), independent and normal; known: (n, m); reference: (m,) -> (c,). The hypervolume is a mean
-    over directions of the longest segment from the reference that some point cuts (Golovin and Zhang 2020, lemma 5),
-    so that no boxes are needed, and three objectives cost little more than two. All candidates share the drawn numbers.
+    front: (n, m), none positive -> (m,), all positive. Every gap is as likely, however wide.
     """
-    m = len(reference)
-    ways = np.abs(chance.standard_normal((DIRECTIONS, m))) + 1e-9
+    m = front.shape[1]
+    axis = int(chance.integers(m))
+    ways = -front[np.argsort(front[:, axis], kind="stable")]
+    first = np.eye(m)[axis : axis + 1]
+    last = np.where(np.arange(m) == axis, 0.0, ways[-1:]) if m > 1 else first
+    ways = np.concatenate([first, ways / np.linalg.norm(ways, axis=1, keepdims=True), last]) + 1e-9
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    held = _segments(known, reference, ways).max(axis=-1, initial=0.0)  # (directions,)
-    gained = np.zeros(len(means))
-    for drawn in _spread(chance, m):
-        longer = _segments(means + deviations * drawn, reference, ways) - held[:, None]  # (directions, c)
-        gained += np.maximum(longer, 0.0).mean(axis=0)
-    return gained / DRAWS
+    gap, share = int(chance.integers(len(ways) - 1)), chance.random()
+    way: Array = (1 - share) * ways[gap] + share * ways[gap + 1] + 1e-6
+    return way / np.linalg.norm(way)
 
 
-def _spread(chance: np.random.Generator, m: int) -> Array:
-    """Return normal numbers (draws, m) and their opposites, so that their mean is 0."""
-    half = chance.standard_normal((DRAWS // 2, m))
-    return np.concatenate([half, -half])
-
-
-def _segments(points: Array, reference: Array, ways: Array) -> Array:
-    """Return the m-th powers of the segments that points cut; points: (c, m), ways: (d, m) -> (d, c)."""
-    below = np.maximum(reference - points, 0.0)
-    cut = below[:, 0] / ways[:, 0, None]
-    for place in range(1, len(reference)):
-        np.minimum(cut, below[:, place] / ways[:, place, None], out=cut)
-    powers: Array = cut ** len(reference)
-    return powers
+def segments(points: Array, way: Array) -> Array:
+    """Return the volumes that points' segments stand for; points: (..., m), way: (m,) -> (...)."""
+    cut: Array = (np.maximum(-points, 0.0) / way).min(axis=-1) ** len(way)
+    return cut

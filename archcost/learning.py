@@ -1,4 +1,4 @@
-"""What a surrogate has learnt from a study's trials: how promising a point is that nobody has tried."""
+"""What is learnt from a study's trials, and how promising that makes a point that nobody has tried."""
 
 from __future__ import annotations
 
@@ -9,47 +9,56 @@ from typing import Final, final
 import numpy as np
 from optuna.trial import TrialState
 
-from archcost import surrogate
 from archcost.domains import Point
 from archcost.encoding import Array, Axis, axes, features
-from archcost.improvement import expected
+from archcost.improvement import direction, segments
+from archcost.pareto import front
 from archcost.seen import Seen
-from archcost.surrogate import Scales
+from archcost.surrogate import FITTED, Process, fit, predict, process
+from archcost.warping import Warp, warp
 
 LEARNT: Final = 300
 """Trials that are learnt from, the newest: the cost grows with their cube."""
-FITTED: Final = 100
-"""Trials that the scales are fitted on."""
 FIRST: Final = 10
-"""Complete trials that say how large an objective is."""
-FAR = 2.0
-CUT = 0.25
+"""Complete trials that say what is good and bad of an objective."""
+FAR: Final = 2.0
+"""What is this much further from their median than their best is counts as bad as any."""
+BEYOND: Final = 0.25
+"""How much of what is as bad as any is still told apart, in times of the range from there to the best."""
 LEAST: Final = 0.01
 """The chance that is left to points like those that failed or were stopped."""
+DRAWS: Final = 16
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Quantity:
-    """Something that trials gave and others are predicted to give. points: (n, q), values: (n,)."""
+class Objective:
+    """An objective as it is predicted, by normal quantiles of its values."""
 
-    points: Array
-    values: Array
-    scales: Scales
+    function: Process
+    warp: Warp
 
-    def at(self, others: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation at other points; others: (m, q) -> (m,), (m,)."""
-        return surrogate.predict(self.scales, self.points, self.values, others)
+    def drawn(self, others: Array, numbers: Array) -> Array:
+        """Return what the objective may be at other points; others: (c, q), numbers: (d,), normal -> (d, c)."""
+        mean, deviation = predict(self.function, others)
+        return self.warp.value(mean + numbers[:, None] * deviation)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What is predicted of points: their objectives, and whether they give any (None where all have so far)."""
+    """What is predicted of points, and what is looked for now.
+
+    gives: whether a point gives any values, None where all have so far; way: (m,), the direction in which the front
+    shall be pushed out, from where it is `held`; numbers: (d, m), the draws that all points share.
+    """
 
     along: tuple[Axis, ...]
-    objectives: tuple[Quantity, ...]
-    gives: Quantity | None
+    objectives: tuple[Objective, ...]
+    gives: Process | None
+    way: Array
+    held: float
+    numbers: Array
 
 
 def learn(seen: Sequence[Seen], chance: np.random.Generator) -> Learnt:
@@ -57,50 +66,57 @@ def learn(seen: Sequence[Seen], chance: np.random.Generator) -> Learnt:
 
     One that runs is taken to give what is predicted of it, so that no second one is sent after the same gain.
     """
-    values = _scaled(np.array([each.values for each in seen if each.values]))[-LEARNT:]  # (n, m)
-    good = [each for each in seen if each.values][-LEARNT:]
+    good = [each for each in seen if each.values]
     ended = [each for each in seen if each.state is not TrialState.RUNNING][-LEARNT:]
+    running = [each.point for each in seen if each.state is TrialState.RUNNING]
+    known = _scaled(np.array([each.values for each in good]))[-LEARNT:]  # (n, m)
     along = axes(each.domains for each in seen)
-    objectives = [_quantity(good, along, column, chance) for column in values.T]
-    if running := [each.point for each in seen if each.state is TrialState.RUNNING]:
-        more = features(running, along)
-        objectives = [_believed(each, more) for each in objectives]
+    points, more = features([each.point for each in good[-LEARNT:]], along), features(running, along)
+    objectives = tuple(_objective(points, more, column, along, chance) for column in known.T)
     gives = None
     if not all(each.values for each in ended):
-        gives = _quantity(ended, along, np.array([float(bool(each.values)) for each in ended]), chance)
-    return Learnt(along, tuple(objectives), gives)
+        labels = np.array([float(bool(each.values)) for each in ended])
+        gives = _function(features([each.point for each in ended], along), labels, along, chance)
+    known = np.stack([each.warp.value(each.function.values) for each in objectives], axis=1)
+    best = np.array([known[place] for place in front(known.tolist()) if (known[place] < 0).all()])
+    way = direction(best if len(best) else -np.ones((1, known.shape[1])), chance)
+    half = chance.standard_normal((DRAWS // 2, len(way)))
+    held = float(segments(known, way).max())
+    return Learnt(along, objectives, gives, way, held, np.concatenate([half, -half]))
 
 
-def _quantity(trials: Sequence[Seen], along: Sequence[Axis], values: Array, chance: np.random.Generator) -> Quantity:
-    points = features([each.point for each in trials], along)
+def _objective(
+    points: Array, running: Array, values: Array, along: Sequence[Axis], chance: np.random.Generator
+) -> Objective:
+    warped = warp(values)
+    function = _function(points, warped.score(values), along, chance)
+    if len(running):
+        believed = np.append(function.values, predict(function, running)[0])
+        function = process(function.scales, np.concatenate([points, running]), believed)
+    return Objective(function, warped)
+
+
+def _function(points: Array, values: Array, along: Sequence[Axis], chance: np.random.Generator) -> Process:
     groups = np.repeat(np.arange(len(along)), [axis.width for axis in along])
-    some = chance.permutation(len(trials))[:FITTED]
-    return Quantity(points, values, surrogate.fit(points[some], groups, values[some] - values[some].mean()))
-
-
-def _believed(quantity: Quantity, more: Array) -> Quantity:
-    """Return a quantity as if it had been seen where it is only predicted."""
-    both = np.concatenate([quantity.points, more])
-    return Quantity(both, np.append(quantity.values, quantity.at(more)[0]), quantity.scales)
+    some = chance.permutation(len(values))[:FITTED]
+    return process(fit(points[some], groups, values[some]), points, values)
 
 
 def _scaled(values: Array) -> Array:
-    """Return values (n, m), 0 at the worst that counts and -1 at the best of the first trials."""
+    """Return values (n, m), -1 at the best of the first trials and 0 at the worst that counts: the reference."""
     first = values[:FIRST]
     middle, best, worst = np.median(first, axis=0), first.min(axis=0), first.max(axis=0)
     limit = np.minimum(worst, middle + FAR * (middle - best))
-    scaled: Array = np.minimum((values - limit) / np.maximum(limit - best, 1e-12), CUT)
+    scaled: Array = np.minimum((values - limit) / np.maximum(limit - best, 1e-12), BEYOND)
     return scaled
 
 
-def promise(learnt: Learnt, points: Sequence[Point], chance: np.random.Generator) -> Array:
-    """Return how much hypervolume each point is expected to add, times the chance that it gives anything: (c,)."""
+def promise(learnt: Learnt, points: Sequence[Point]) -> Array:
+    """Return how far each point is expected to push the front out, times the chance that it gives anything: (c,)."""
     others = features(points, learnt.along)
-    means, deviations = (
-        np.stack(each, axis=1) for each in zip(*(q.at(others) for q in learnt.objectives), strict=True)
-    )
-    known = np.stack([quantity.values for quantity in learnt.objectives], axis=1)
-    gained = expected(means, deviations, known, np.zeros(known.shape[1]), chance)
+    drawn = [each.drawn(others, numbers) for each, numbers in zip(learnt.objectives, learnt.numbers.T, strict=True)]
+    gained = np.maximum(segments(np.stack(drawn, axis=-1), learnt.way) - learnt.held, 0.0).mean(axis=0)
     if learnt.gives is not None:
-        gained = gained * np.clip(learnt.gives.at(others)[0], LEAST, 1.0)
-    return gained
+        gained = gained * np.clip(predict(learnt.gives, others)[0], LEAST, 1.0)
+    found: Array = gained
+    return found

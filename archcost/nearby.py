@@ -31,8 +31,7 @@ def promising(draw: Draw, seen: Sequence[Seen], known: Collection[Key], chance: 
     good = [each for each in seen if each.values]
     members = [good[place].point for place in front([each.values for each in good])]
     chance.shuffle(members)
-    noise = np.random.default_rng(chance.getrandbits(64))
-    learnt = learn(seen, noise)
+    learnt = learn(seen, np.random.default_rng(chance.getrandbits(64)))
     pool: dict[Key, tuple[float, Point]] = {}
 
     def missing(_: str, domain: Domain) -> Scalar:
@@ -42,7 +41,7 @@ def promising(draw: Draw, seen: Sequence[Seen], known: Collection[Key], chance: 
         new = {key(point): point for point in points}
         new = dict(islice(((k, p) for k, p in new.items() if k not in known and k not in pool), most))
         if new:
-            scores = promise(learnt, list(new.values()), np.random.default_rng(0))
+            scores = promise(learnt, list(new.values()))
             pool.update({k: (score, p) for (k, p), score in zip(new.items(), scores, strict=True)})
 
     judge((near for member in members for near in neighbours(draw, member, missing)), AROUND)

@@ -10,10 +10,10 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, PartialFixedSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, Trial
 
-from archcost.domains import Domain, Draw, Point, Scalar, contains
-from archcost.seen import distribution, meant
+from archcost.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, contains
+from archcost.seen import distribution, meant, stored
 
 Name: TypeAlias = Literal["tpe", "nsga2", "random", "grid"]
 
@@ -66,3 +66,16 @@ def propose(study: optuna.Study, trial: FrozenTrial, by: BaseSampler, draw: Draw
 
     draw(pick)
     return point
+
+
+def suggest(trial: Trial, name: str, domain: Domain) -> Scalar:
+    """Let a trial have a parameter, and return the value its sampler gives."""
+    match domain:
+        case Whole():
+            return trial.suggest_int(name, domain.low, domain.last, step=domain.step, log=domain.log)
+        case Real():
+            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        case Choice():
+            return meant(domain, trial.suggest_categorical(name, [stored(domain, each) for each in domain.options]))
+        case _:
+            assert_never(domain)

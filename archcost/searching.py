@@ -7,16 +7,16 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal, TypeAlias, assert_never, final
+from typing import Final, Literal, TypeAlias, final
 
 import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from archcost.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, active, at_random, neighbours, sample
+from archcost.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
 from archcost.nearby import promising
-from archcost.proposing import Name, fixed, propose, sampler
-from archcost.seen import GAVE_WAY, Key, Seen, key, meant, read_point, seen, stored
+from archcost.proposing import Name, fixed, propose, sampler, suggest
+from archcost.seen import GAVE_WAY, Key, Seen, key, read_point, seen, stored
 from archcost.trials import Ended, fail
 from archcost.untried import untried
 
@@ -159,21 +159,8 @@ def _written(study: optuna.Study, trial: Trial, draw: Draw, point: Point) -> obj
     """Suggest a point's parameters to its trial and return what `draw` builds of them."""
     domains = active(draw, point, lambda name, _: point[name])[1]
     study.sampler = fixed({name: stored(domain, point[name]) for name, domain in domains.items()})
-    return draw(lambda name, domain: meant(domain, _suggested(trial, name, domain)))
+    return draw(lambda name, domain: suggest(trial, name, domain))
 
 
 def _drawn(chance: random.Random, _: str, domain: Domain) -> Scalar:
     return at_random(domain, chance)
-
-
-def _suggested(trial: Trial, name: str, domain: Domain) -> Scalar:
-    match domain:
-        case Whole():
-            return trial.suggest_int(name, domain.low, domain.last, step=domain.step, log=domain.log)
-        case Real():
-            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-        case Choice():
-            options = [stored(domain, option) for option in domain.options]
-            return trial.suggest_categorical(name, options)
-        case _:
-            assert_never(domain)
