@@ -28,6 +28,8 @@ BEYOND: Final = 0.25
 LEAST: Final = 0.01
 """The chance that is left to points like those that failed or were stopped."""
 DRAWS: Final = 16
+HINT: Final = 1e-6
+"""What coming near counts, so that points of which none is expected to push the front out are told apart."""
 
 
 @final
@@ -115,7 +117,8 @@ def promise(learnt: Learnt, points: Sequence[Point]) -> Array:
     """Return how far each point is expected to push the front out, times the chance that it gives anything: (c,)."""
     others = features(points, learnt.along)
     drawn = [each.drawn(others, numbers) for each, numbers in zip(learnt.objectives, learnt.numbers.T, strict=True)]
-    gained = np.maximum(segments(np.stack(drawn, axis=-1), learnt.way) - learnt.held, 0.0).mean(axis=0)
+    longest = segments(np.stack(drawn, axis=-1), learnt.way)  # (d, c)
+    gained = np.maximum(longest - learnt.held, 0.0).mean(axis=0) + HINT * longest.max(axis=0)
     if learnt.gives is not None:
         gained = gained * np.clip(predict(learnt.gives, others)[0], LEAST, 1.0)
     found: Array = gained
