@@ -209,8 +209,17 @@ def _at(draw: Draw, digits: Sequence[int]) -> tuple[Point, list[int]]:
     return point, sizes
 
 
-def neighbours(draw: Draw, point: Point, missing: Callable[[str, Domain], Scalar]) -> Sequence[Point]:
-    """Return every point that differs from one in one parameter's next value; what then is new comes from `missing`."""
+def neighbours(draw: Draw, point: Point, chance: random.Random) -> Iterator[Point]:
+    """Yield every point that differs from one in one parameter's next value, in random order.
+
+    Parameters that such a point has and the other one has not are drawn at random.
+    """
+
+    def missing(_: str, domain: Domain) -> Scalar:
+        return at_random(domain, chance)
+
     _, domains = active(draw, point, missing)
-    moved = ({**point, name: value} for name, domain in domains.items() for value in domain.neighbours(point[name]))
-    return [active(draw, each, missing)[0] for each in moved]
+    moves = [(name, value) for name, domain in domains.items() for value in domain.neighbours(point[name])]
+    chance.shuffle(moves)
+    for name, value in moves:
+        yield active(draw, {**point, name: value}, missing)[0]

@@ -13,7 +13,7 @@ from archcost.domains import Point
 from archcost.encoding import Array, Axis, axes, features
 from archcost.improvement import direction, segments
 from archcost.pareto import front
-from archcost.seen import Seen
+from archcost.seen import Seen, key
 from archcost.surrogate import FITTED, Process, fit, predict, process
 from archcost.warping import Warp, warp
 
@@ -69,22 +69,19 @@ def learn(seen: Sequence[Seen], chance: np.random.Generator) -> Learnt:
     One that runs is taken to give what is predicted of it, so that no second one is sent after the same gain.
     """
     good = [each for each in seen if each.values]
-    ended = [each for each in seen if each.state is not TrialState.RUNNING][-LEARNT:]
     running = [each.point for each in seen if each.state is TrialState.RUNNING]
-    known = _scaled(np.array([each.values for each in good]))[-LEARNT:]  # (n, m)
     along = axes(each.domains for each in seen)
     points, more = features([each.point for each in good[-LEARNT:]], along), features(running, along)
-    objectives = tuple(_objective(points, more, column, along, chance) for column in known.T)
-    gives = None
-    if not all(each.values for each in ended):
-        labels = np.array([float(bool(each.values)) for each in ended])
-        gives = _function(features([each.point for each in ended], along), labels, along, chance)
-    known = np.stack([each.warp.value(each.function.values) for each in objectives], axis=1)
-    best = np.array([known[place] for place in front(known.tolist()) if (known[place] < 0).all()])
-    way = direction(best if len(best) else -np.ones((1, known.shape[1])), chance)
+    values = _scaled(np.array([each.values for each in good]))  # (n, m)
+    objectives = tuple(_objective(points, more, column, along, chance) for column in values[-LEARNT:].T)
+    believed = np.stack([each.warp.value(each.function.values[len(points) :]) for each in objectives], axis=1)
+    known = np.concatenate([values, believed])
+    inside = known[(known < 0).all(axis=1)]
+    best = inside[list(front(inside.tolist()))] if len(inside) else -np.ones((1, known.shape[1]))
+    way = direction(best, chance)
     half = chance.standard_normal((DRAWS // 2, len(way)))
     held = float(segments(known, way).max())
-    return Learnt(along, objectives, gives, way, held, np.concatenate([half, -half]))
+    return Learnt(along, objectives, _gives(seen, along, chance), way, held, np.concatenate([half, -half]))
 
 
 def _objective(
@@ -98,6 +95,17 @@ def _objective(
     return Objective(function, warped)
 
 
+def _gives(seen: Sequence[Seen], along: Sequence[Axis], chance: np.random.Generator) -> Process | None:
+    """Return where trials gave values, 1, and where they failed or were stopped, 0; what gave some at last is a 1."""
+    given = {key(each.point) for each in seen if each.values}
+    ended = [each for each in seen if each.values or not (each.state is TrialState.RUNNING or key(each.point) in given)]
+    ended = ended[-LEARNT:]
+    if all(each.values for each in ended):
+        return None
+    labels = np.array([float(bool(each.values)) for each in ended])
+    return _function(features([each.point for each in ended], along), labels, along, chance)
+
+
 def _function(points: Array, values: Array, along: Sequence[Axis], chance: np.random.Generator) -> Process:
     groups = np.repeat(np.arange(len(along)), [axis.width for axis in along])
     some = chance.permutation(len(values))[:FITTED]
@@ -109,7 +117,8 @@ def _scaled(values: Array) -> Array:
     first = values[:FIRST]
     middle, best, worst = np.median(first, axis=0), first.min(axis=0), first.max(axis=0)
     limit = np.minimum(worst, middle + FAR * (middle - best))
-    scaled: Array = np.minimum((values - limit) / np.maximum(limit - best, 1e-12), BEYOND)
+    spread = np.where(limit > best, limit - best, np.maximum(np.ptp(values, axis=0), 1e-12))
+    scaled: Array = np.minimum((values - limit) / spread, BEYOND)
     return scaled
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from archcost.domains import Domain, Draw, Point, Scalar, at_random, neighbours, sample
+from archcost.domains import Draw, Point, neighbours, sample
 from archcost.learning import learn, promise
 from archcost.pareto import front
 from archcost.seen import Key, Seen, key
@@ -34,19 +34,15 @@ def promising(draw: Draw, seen: Sequence[Seen], known: Collection[Key], chance: 
     learnt = learn(seen, np.random.default_rng(chance.getrandbits(64)))
     pool: dict[Key, tuple[float, Point]] = {}
 
-    def missing(_: str, domain: Domain) -> Scalar:
-        return at_random(domain, chance)
-
     def judge(points: Iterable[Point], most: int) -> None:
-        new = {key(point): point for point in points}
-        new = dict(islice(((k, p) for k, p in new.items() if k not in known and k not in pool), most))
+        new = dict(islice(((k, point) for point in points if (k := key(point)) not in known and k not in pool), most))
         if new:
             scores = promise(learnt, list(new.values()))
-            pool.update({k: (score, p) for (k, p), score in zip(new.items(), scores, strict=True)})
+            pool.update({k: (score, point) for (k, point), score in zip(new.items(), scores, strict=True)})
 
-    judge((near for member in members for near in neighbours(draw, member, missing)), AROUND)
+    judge((near for member in members for near in neighbours(draw, member, chance)), AROUND)
     judge((sample(draw, chance) for _ in range(ANYWHERE)), ANYWHERE)
     for _ in range(CLIMBS):
         best = sorted(pool.values(), key=lambda each: -each[0])[:BEST]
-        judge((near for _, point in best for near in neighbours(draw, point, missing)), AROUND)
+        judge((near for _, point in best for near in neighbours(draw, point, chance)), AROUND)
     return [point for _, point in sorted(pool.values(), key=lambda each: -each[0])]

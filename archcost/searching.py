@@ -135,9 +135,7 @@ def _sampled(asked: _Question, begun: Sequence[Seen], known: set[Key]) -> Point 
         point = propose(asked.study, asked.trial, by, asked.draw)
         if key(point) not in known:
             return point
-    near = list(neighbours(asked.draw, point, partial(_drawn, asked.chance)))
-    new = [each for each in near if key(each) not in known]
-    return asked.chance.choice(new) if new else None
+    return next((near for near in neighbours(asked.draw, point, asked.chance) if key(near) not in known), None)
 
 
 def _at_once(asked: _Question) -> int:

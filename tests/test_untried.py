@@ -92,6 +92,6 @@ def test_neighbours_differ_in_one_parameter(seed: int) -> None:
     chance = random.Random(seed)
     point = sample(shaped, chance)
     every = {key(each) for each in points(shaped)}
-    for near in neighbours(shaped, point, lambda _, domain: at_random(domain, chance)):
+    for near in neighbours(shaped, point, chance):
         assert key(near) in every
         assert sum(near[name] != point[name] for name in near.keys() & point.keys()) == 1

@@ -27,7 +27,7 @@ import numpy as np
 import optuna
 from sidebyside import table
 
-from archcost.domains import Choice, Draw, Pick, Point, Real, Scalar, Whole, at_random, neighbours, points, sample
+from archcost.domains import Choice, Draw, Pick, Point, Real, Scalar, Whole, neighbours, points, sample
 from archcost.pareto import front, hypervolume
 from archcost.proposing import suggest
 from archcost.searching import Method, ask
@@ -175,14 +175,10 @@ def by_steps(problem: Problem, seed: int) -> Iterator[Values]:
     found: list[Values] = []
     known = set()
     while True:
-        near: list[Point] = []
         members = list(front(found)) if len(found) >= 10 else []
         chance.shuffle(members)
-        for member in members:
-            every = neighbours(problem.draw, tried[member], lambda _, domain: at_random(domain, chance))
-            if near := [each for each in every if key(each) not in known]:
-                break
-        point = chance.choice(near) if near else sample(problem.draw, chance)
+        near = (each for member in members for each in neighbours(problem.draw, tried[member], chance))
+        point = next((each for each in near if key(each) not in known), None) or sample(problem.draw, chance)
         if key(point) in known:
             continue
         known.add(key(point))
