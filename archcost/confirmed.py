@@ -20,14 +20,19 @@ from archcost.trials import Part, remember, remembered
 class Confirmed:
     """One network, trained alone with several seeds and measured beside the others.
 
-    scores: on the validation split, one for each seed; tests: on the test split, by the same networks; samples: one
-    for each way; reason: why there is less than was asked for, '' where all is there.
+    seeds: those that gave a score; scores: on the validation split, one for each of them; tests: on the test split, by
+    the same networks; samples: one for each way; reason: why there is less than was asked for, '' where all is there.
     """
 
+    seeds: tuple[int, ...] = ()
     scores: tuple[Score, ...] = ()
     tests: tuple[Score, ...] = ()
     samples: tuple[Samples, ...] = ()
     reason: str = ""
+
+    def missing(self, count: int) -> tuple[int, ...]:
+        """Return the seeds, 1 to `count`, that have given no score yet: none is trained twice."""
+        return tuple(seed for seed in range(1, count + 1) if seed not in self.seeds)
 
 
 @cache

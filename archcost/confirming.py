@@ -71,14 +71,16 @@ def _seeds(
     """Train a network with every seed that it was not yet trained with, as long as the time allows."""
     model = network(candidate)
     found = confirmed.confirmed(study, candidate.name) or Confirmed()
-    missing = range(len(found.scores), setting.confirm.seeds)
+    missing = found.missing(setting.confirm.seeds)
     if not missing or time.monotonic() >= options.deadline:
         return
     say(f"confirming {candidate.name} with {counted_words(len(missing), 'seed')}")
-    jobs = [setting.again(model, options.folder, seed + 1, options.threads) for seed in missing]
-    for validation, test, reason in _trained(context, jobs, options):
+    jobs = [setting.again(model, options.folder, seed, options.threads) for seed in missing]
+    found = replace(found, reason="")
+    for seed, (validation, test, reason) in zip(missing, _trained(context, jobs, options), strict=True):
         if validation and test:
-            found = replace(found, scores=(*found.scores, validation), tests=(*found.tests, test))
+            scores, tests = (*found.scores, validation), (*found.tests, test)
+            found = replace(found, seeds=(*found.seeds, seed), scores=scores, tests=tests)
         else:
             found = replace(found, reason=reason)
             say(f"{candidate.name}: {reason}")

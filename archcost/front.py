@@ -10,6 +10,7 @@ import optuna
 
 from archcost import confirmed, pareto
 from archcost.confirmed import Confirmed
+from archcost.latency import Latency, summarise
 from archcost.membership import Standing, standings
 from archcost.trials import Part, Trial, achieved
 
@@ -34,6 +35,11 @@ class Candidate:
     def name(self) -> str:
         """The trial's number, of a column with its own behind a stroke: 12, 12/2."""
         return named(self.trial, self.part)
+
+    def latencies(self) -> tuple[Latency, ...]:
+        """Return the statistics of its measurements, of those by turns where there are any."""
+        again = self.confirmed.samples if self.confirmed else ()
+        return tuple(map(summarise, (*again, *self.part.samples[len(again) :])))
 
     @property
     def shared(self) -> bool:

@@ -68,10 +68,9 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a study that runs shows: its trials, those under way, why it ended, '' while it goes on."""
+    """What a study that runs shows: the trials under way."""
 
     running: tuple[Running, ...]
-    said: str = ""
 
 
 Watch: TypeAlias = Callable[[State], None]

@@ -17,7 +17,6 @@ from archcost.domains import Point
 from archcost.errors import InputError, Mistake
 from archcost.estimates import median
 from archcost.jobs import Score
-from archcost.latency import Latency, summarise
 from archcost.measured import Samples
 from archcost.objectives import QUANTITIES
 
@@ -47,10 +46,6 @@ class Part:
     memory_bytes: int
     score: Score | None = None
     samples: tuple[Samples, ...] = ()
-
-    def latencies(self) -> tuple[Latency, ...]:
-        """Return the statistics of every measurement."""
-        return tuple(map(summarise, self.samples))
 
 
 @dataclass(frozen=True, slots=True)

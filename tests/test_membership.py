@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from archcost.confirmed import Confirmed
 from archcost.membership import Repeated, standings
 
 SURE, NOISY = False, True
@@ -46,3 +47,9 @@ def test_the_same_seed_gives_the_same() -> None:
     twin = Repeated(((0.10, 0.12, 0.14),), (NOISY,))
     assert standings([twin, twin], 3) == standings([twin, twin], 3)
     assert () == standings([])
+
+
+def test_no_seed_is_trained_twice() -> None:
+    """Where the second of three failed, it alone is missing: the third again would count one training as two."""
+    assert (2,) == Confirmed(seeds=(1, 3)).missing(3)
+    assert () == Confirmed(seeds=(1, 2, 3)).missing(3)

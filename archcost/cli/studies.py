@@ -167,7 +167,7 @@ def _member(stored: Stored, each: Candidate) -> dict[str, Any]:
     tests = each.confirmed.tests if each.confirmed else ()
     learnt = next((name for name, _ in stored.objectives if QUANTITIES[name].learnt), None)
     seen = [value for score in tests if learnt and (value := getattr(score, learnt)) is not None]
-    latencies = each.part.latencies()
+    latencies = each.latencies()
     return {
         "trial": each.name,
         "family": each.trial.begun.family if each.trial.begun else None,
@@ -235,7 +235,7 @@ def _notes(members: tuple[Candidate, ...], knee: bool) -> Iterator[str]:
         yield "*  the knee: beyond it each objective costs most of the other"
     if any(each.shared for each in members):
         yield "s  a column with shared weights: not yet trained alone"
-    if any(not latency.stable for each in members for latency in each.part.latencies()):
+    if any(not latency.stable for each in members for latency in each.latencies()):
         yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
     if any(each.standing for each in members):
         yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
