@@ -1,4 +1,4 @@
-"""Whether a device gains by bfloat16: tried once in a process, on a small convolution's training step."""
+"""Whether a device gains by bfloat16: tried once in a process, on a training step of a bottleneck block."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
+from itertools import pairwise
 from typing import Final
 
 import torch
@@ -32,23 +33,34 @@ def casting(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[
 @cache
 def gains(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> bool:
     """Return whether a training step in bfloat16 takes less than 0.8 of one in float32."""
-    with torch.random.fork_rng(devices=[]):
-        layer = nn.Conv2d(32, 32, 3, padding=1).to(device)
-        x = torch.rand(16, 32, 8, 8).to(device, memory_format=torch.channels_last)
+    block, x = _tried(device)
     times = {}
     for dtype in (torch.float32, torch.bfloat16):
-        step = partial(_step, layer, x, dtype)
+        step = partial(_step, block, x, dtype)
         step()
         times[dtype] = min(_seconds(step, clock) for _ in range(_TRIES))
     return times[torch.bfloat16] < _GAIN * times[torch.float32]
 
 
-def _step(layer: nn.Conv2d, x: torch.Tensor, dtype: torch.dtype) -> None:
+def _tried(device: torch.device) -> tuple[nn.Module, torch.Tensor]:
+    """Return a block and its input (B, C, H, W), large enough for the products to weigh more than the calls."""
+    kernels, channels = (1, 3, 1), (64, 32, 32, 64)
+    with torch.random.fork_rng(devices=[]):
+        layers: list[nn.Module] = []
+        for kernel, (given, made) in zip(kernels, pairwise(channels), strict=True):
+            layers += [nn.Conv2d(given, made, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(made), nn.ReLU()]
+        x = torch.rand(64, channels[0], 16, 16)
+    block = nn.Sequential(*layers).to(device)
+    block.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # mypy's stubs lack it
+    return block, x.to(device, memory_format=torch.channels_last)
+
+
+def _step(block: nn.Module, x: torch.Tensor, dtype: torch.dtype) -> None:
     with casting(dtype, x.device):
-        made = layer(x)
+        made = block(x)
     made.float().mean().backward()
-    float(layer.weight.grad.sum()) if layer.weight.grad is not None else None  # waits for a device of its own
-    layer.zero_grad()
+    sum(float(weight.grad.sum()) for weight in block.parameters() if weight.grad is not None)  # waits for a device
+    block.zero_grad()
 
 
 def _seconds(step: Callable[[], None], clock: Callable[[], float]) -> float:
