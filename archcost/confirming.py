@@ -13,14 +13,13 @@ import optuna
 from archcost import children, confirmed, pareto
 from archcost.children import Child
 from archcost.confirmed import Confirmed
-from archcost.document import load
 from archcost.errors import visible
 from archcost.front import Candidate
 from archcost.front import Front as Members
 from archcost.jobs import Done, Event, Failed, Job, Measured, Score, Scored
 from archcost.measured import Samples
-from archcost.read import Model, expand
 from archcost.setting import Setting
+from archcost.stored import network
 from archcost.studying import Options
 from archcost.units import counted_words
 
@@ -106,18 +105,6 @@ def _turns(
         if why:
             say(f"not measured again: {why}")
             return
-
-
-def network(candidate: Candidate) -> Model:
-    """Return the network of a candidate: of a column, the column as a network of its own."""
-    assert candidate.trial.begun is not None
-    model = expand(load(candidate.trial.begun.yaml, f"trial {candidate.trial.number}"))
-    column = candidate.part.column
-    if not column:
-        return model
-    spec = model.spec.model_copy(update={"use_columns": (column,), "drop_path": None})
-    graph, recipe = spec.expand()
-    return Model(f"{model.name}-column-{column}", spec, graph, recipe)
 
 
 def _trained(

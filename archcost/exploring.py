@@ -7,77 +7,29 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import optuna
 
-from archcost import __version__, confirming, storage, studying, trials
+from archcost import __version__, confirming, storage, studying
 from archcost.errors import InputError, Mistake, quoted
-from archcost.front import Candidate, Front, candidates, front
+from archcost.front import Candidate
 from archcost.objectives import QUANTITIES, worst
 from archcost.setting import Setting
+from archcost.stored import SCHEMA, Stored, find
 from archcost.studying import Options, Watch
-from archcost.trials import Trial, remember, remembered
+from archcost.trials import remember, remembered
 
 if TYPE_CHECKING:
     from archcost.data import Dataset
 
-SCHEMA: Final = 1
 _MARGIN: Final = 1.1  # the reference lies a tenth behind the worst of the first trials
 _FIRST: Final = 10
 _PATIENCE_S: Final = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An open study: what its storage holds and the names of its objectives with the place of each one's way."""
-
-    study: optuna.Study
-    url: str
-    name: str
-    objectives: tuple[tuple[str, int | None], ...]
-    labels: tuple[str, ...]
-    known: dict[int, Trial] = field(default_factory=dict)
-    """Trials that have ended, read once."""
-
-    @property
-    def reference(self) -> tuple[float, ...] | None:
-        """The point in stored values that hypervolumes are measured from, None as long as there is none."""
-        held = remembered(self.study, "reference")
-        return None if held is None else tuple(held)
-
-    def restored(self, values: Sequence[float]) -> list[float]:
-        """Return stored values of the objectives in base units."""
-        return [QUANTITIES[name].restored(value) for (name, _), value in zip(self.objectives, values, strict=True)]
-
-    def trials(self) -> tuple[Trial, ...]:
-        """Return every trial."""
-        return trials.read(self.study, self.known)
-
-    def candidates(self) -> tuple[Candidate, ...]:
-        """Return every network that could be on the front."""
-        return candidates(self.study, self.trials(), self.objectives)
-
-    def front(self) -> Front:
-        """Return the front as it is known now."""
-        return front(self.candidates(), self.reference)
-
-
-def find(url: str) -> Stored:
-    """Return the study that a storage holds; raises InputError where it holds none of archcost's, or a later one's."""
-    study = storage.find(storage.opened(url), url)
-    about = remembered(study, "about")
-    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
-        given = about.get("archcost", "unknown") if isinstance(about, dict) else "another program"
-        raise InputError(
-            Mistake(f"the study in {quoted(storage.shown(url))} was made by {given}; allowed: archcost {__version__}'s")
-        )
-    pairs = tuple((str(name), way if way is None else int(way)) for name, way in about["objectives"])
-    return Stored(study, url, str(about["name"]), pairs, tuple(map(str, about["labels"])))
 
 
 def begin(setting: Setting, url: str) -> Stored:
@@ -106,12 +58,6 @@ def begin(setting: Setting, url: str) -> Stored:
             )
         )
     return found
-
-
-def worded(stored: Stored, values: Sequence[float]) -> list[str]:
-    """Return stored values of the objectives as people read them."""
-    each = zip(stored.objectives, stored.restored(values), strict=True)
-    return [QUANTITIES[name].words(value) for (name, _), value in each]
 
 
 @dataclass(frozen=True, slots=True)

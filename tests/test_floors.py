@@ -42,7 +42,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     4: ("storage", "jobs", "handing", "beginning", "trialling", "children", "trials",
         "seen", "untried", "encoding", "surrogate", "warping", "improvement", "learning", "nearby",
         "proposing", "searching",
-        "confirmed", "front", "setting", "outlook", "foreseeing",
+        "confirmed", "front", "stored", "setting", "outlook", "foreseeing",
         "studying", "confirming", "tables", "exploring"),
     5: ("measuring", "given", "profiling", "comparing", "describing", "report.*", "report"),
     6: ("cli.options", "cli.progress", "cli.rows", "cli.fields", "cli.latencies", "cli.table", "cli.forms",

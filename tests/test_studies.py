@@ -16,7 +16,8 @@ import pytest
 from commands import run
 
 import archcost
-from archcost import exploring, storage
+from archcost import storage
+from archcost.stored import find
 
 STUDY = """
 models:
@@ -136,7 +137,7 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     rest = ("--set", "fit.epochs=60", "--set", "fit.rungs=[60]", "--trials", "1", "--set", "confirm.members=0")
     ended, _, err = run(capsys, "study", "run", file, *rest)
     assert 0 == ended, err
-    trials = exploring.find(storage.address("study.db", Path(file).parent)).trials()
+    trials = find(storage.address("study.db", Path(file).parent)).trials()
     (lost,) = [each for each in trials if each.reason == "interrupted; its point was asked for again"]
     assert lost.point in [each.point for each in trials if each.state == "complete"]
 
@@ -147,7 +148,7 @@ def _wait_for_a_trial(file: str) -> None:
     for _ in range(600):
         if (storage.file_of(url) or Path()).is_file():
             try:
-                if any(each.begun for each in exploring.find(url).trials()):
+                if any(each.begun for each in find(url).trials()):
                     return
             except archcost.InputError:  # not made whole yet
                 pass

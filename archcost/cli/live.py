@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.live import Live as Display
 from rich.text import Text
 
-from archcost import exploring, storage
+from archcost import storage
 from archcost.errors import shorten, visible
-from archcost.exploring import Stored
 from archcost.setting import Setting
+from archcost.stored import Stored, find, worded
 from archcost.studying import Running, State
 from archcost.units import counted_words
 
@@ -72,7 +72,7 @@ class Live:
 
     def _found(self) -> Stored:
         if self._stored is None:
-            self._stored = exploring.find(self._url)
+            self._stored = find(self._url)
         return self._stored
 
     def _head(self) -> str:
@@ -88,7 +88,7 @@ class Live:
         now = self._found().front()
         lines = [self._head(), *map(_running, state.running), ""]
         for each in now.members[:_MEMBERS]:
-            values = "  ".join(exploring.worded(self._found(), each.values))
+            values = "  ".join(worded(self._found(), each.values))
             lines.append(f"  {each.name:<8}{values}{'  *' if each.name == now.knee else ''}")
         return [shorten(visible(line), 79) for line in lines]
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import __version__, confirming, data, exploring, foreseeing, outlook, storage, tables
+from archcost import __version__, data, exploring, foreseeing, outlook, storage, tables
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
-from archcost.exploring import Stored
 from archcost.files import write_whole
 from archcost.front import Candidate
 from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
 from archcost.spec import located
+from archcost.stored import Stored, find, network, worded
 from archcost.studyspec import StudySpec, load_study
 from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent
@@ -55,11 +55,11 @@ def _beside(file: str, where: str | None) -> Path:
 def opened(file: str, where: str | None) -> Stored:
     """Return the study that a file's storage holds; a file that ends in .db is the storage itself."""
     if where is None and file.endswith(".db"):
-        return exploring.find(storage.address(file, Path.cwd()))
+        return find(storage.address(file, Path.cwd()))
     if where is None:
         where_is = storage.address(load_study(file, ()).study.storage, Path(file).parent)
-        return exploring.find(where_is)
-    return exploring.find(storage.address(where, Path.cwd()))
+        return find(where_is)
+    return find(storage.address(where, Path.cwd()))
 
 
 def ran(
@@ -196,7 +196,7 @@ def yaml_of(each: Candidate) -> str:
     """Return a member as the YAML of a network of its own; of a column with `use_columns`."""
     from archcost.writing import to_yaml
 
-    return to_yaml(confirming.network(each).spec)
+    return to_yaml(network(each).spec)
 
 
 def front_lines(stored: Stored) -> Iterator[str]:
@@ -218,7 +218,7 @@ def front_lines(stored: Stored) -> Iterator[str]:
 def _cells(stored: Stored, each: Candidate, knee: str | None) -> tuple[str, ...]:
     from archcost.units import scaled
 
-    shown = exploring.worded(stored, each.values)
+    shown = worded(stored, each.values)
     member = _member(stored, each)
     learnt = next((name for name, _ in stored.objectives if QUANTITIES[name].learnt), None)
     test = "-" if member["test"] is None or learnt is None else QUANTITIES[learnt].words(member["test"])
@@ -257,12 +257,12 @@ def trained(stored: Stored, name: str) -> Trained:
     from archcost.trained import Trained  # loads torch
 
     found = member(stored, name)
-    whole = confirming.network(replace(found, part=replace(found.part, column=0)))
+    whole = network(replace(found, part=replace(found.part, column=0)))
     words = f"of trial {found.trial.number} of {stored.name}"
     if found.part.column:
         words += f", column {found.part.column}, shared with the others"
     file = exploring.weights_folder(stored.url, stored.name) / f"{found.trial.number}.pt"
-    return Trained(confirming.network(found), whole, found.part.column, file, words)
+    return Trained(network(found), whole, found.part.column, file, words)
 
 
 def member(stored: Stored, name: str) -> Candidate:

@@ -14,7 +14,7 @@ from archcost.errors import InputError, Mistake, visible
 from archcost.units import parse_duration
 
 if TYPE_CHECKING:
-    from archcost.exploring import Stored
+    from archcost.stored import Stored
 
 _FORMS = ("table", "json", "csv")
 
