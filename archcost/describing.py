@@ -30,11 +30,16 @@ def input_words(found: Profile) -> str:
 
 def witness_words(found: Profile) -> str:
     """Return in words what the witnesses say where none of them objects."""
-    if found.witness is None:
+    return agreement(found.witness is not None, found.agree, nodes=isinstance(found.model, Model))
+
+
+def agreement(witnessed: bool, agree: bool | None, *, nodes: bool) -> str:
+    """Return in words what witnesses say where none of them objects; nodes: whether they saw each of a graph's."""
+    if not witnessed:
         return "left out: nothing checked the counts"
-    if found.agree is None:
+    if agree is None:
         return "one could not count this call, see the note; the other does not object"
-    return f"fvcore and torch agree: parameters, and MACs{' of every node' * isinstance(found.model, Model)}"
+    return f"fvcore and torch agree: parameters, and MACs{' of every node' * nodes}"
 
 
 def notes(found: Profile) -> tuple[str, ...]:

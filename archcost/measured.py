@@ -75,7 +75,7 @@ class Conditions:
 
     affinity: the CPUs the process may use; governor: of the clock frequency; quota_cores: what the container may use;
     load: processes that wanted to run in the minute before; tf32_products, tf32_convolutions: of an NVIDIA GPU, whether
-    torch may run those of float32 in TensorFloat-32.
+    torch may run those of float32 in TensorFloat-32; date: when it was measured, UTC, as ISO 8601 writes it.
     """
 
     affinity: tuple[int, ...] | None = None
@@ -84,6 +84,7 @@ class Conditions:
     load: float | None = None
     tf32_products: bool | None = None
     tf32_convolutions: bool | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

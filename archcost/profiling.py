@@ -19,6 +19,7 @@ from archcost.latency import Latency, summarise
 from archcost.measured import Failure, Samples
 from archcost.measuring import Measured, Place, Progress, Request, Subject, silent
 from archcost.read import Model, Reference, read
+from archcost.writing import to_yaml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -186,6 +187,7 @@ class Profile:
             "coverage": self.coverage,
             "training": None if self.account.training is None else self.account.training.to_dict(),
             "memory": [each.memory() for each in self.accounts],
+            "yaml": to_yaml(model.spec) if isinstance(model, Model) else None,
         }
 
     def _layer(self, layer: Layer) -> dict[str, object]:

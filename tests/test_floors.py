@@ -44,8 +44,10 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "proposing", "searching",
         "confirmed", "front", "stored", "setting", "outlook", "foreseeing",
         "studying", "confirming", "tables", "exploring"),
-    5: ("measuring", "given", "profiling", "comparing", "describing", "report.*", "report"),
-    6: ("cli.options", "cli.progress", "cli.rows", "cli.fields", "cli.latencies", "cli.table", "cli.forms",
+    5: ("measuring", "given", "profiling", "comparing", "describing",
+        "report.blocks", "report.saved", "report.timing", "report.costs", "report.tradeoffs", "report.profile",
+        "report.comparison", "report.figures", "report.page", "report"),
+    6: ("cli.options", "cli.pages", "cli.progress", "cli.rows", "cli.fields", "cli.latencies", "cli.table", "cli.forms",
         "cli.models", "cli.live", "cli.studies", "cli.*", "cli", "__main__"),
 }  # fmt: skip
 # What the floors below may import besides archcost and the standard library; the floors above are not bound.

@@ -25,7 +25,7 @@ KEYS = [
     *("archcost", "schema", "warnings", "model", "batch", "dtype", "params", "macs", "elementwise", "flops"),
     *("weights_bytes", "activation_bytes", "peak_memory_bytes", "uncounted", "witnesses", "agree"),
     *("layers", "columns", "latencies", "streaming", "failures"),
-    *("parameters", "coverage", "training", "memory"),
+    *("parameters", "coverage", "training", "memory", "yaml"),
 ]
 LATENCY_KEYS = [
     *("target", "runtime", "device", "batch", "dtype", "threads", "warmup", "samples", "median_s", "min_s"),

@@ -24,6 +24,7 @@ from archcost.cli.export import export
 from archcost.cli.lists import completion, example, schema, targets
 from archcost.cli.measure import measure
 from archcost.cli.profile import profile
+from archcost.cli.report import report
 from archcost.cli.study import study
 from archcost.cli.suggest import suggest
 from archcost.errors import ArchcostError, InputError, visible
@@ -44,6 +45,7 @@ for _command in (
     suggest,
     draw,
     export,
+    report,
     study,
     example,
     schema,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
+from archcost.cli.pages import Said, a_file, write_page
 from archcost.cli.progress import progress
 from archcost.cli.rows import aligned, as_csv, as_markdown, escaped
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
@@ -36,17 +37,18 @@ _LABELS: Final = {
 _CSV: Final = ("number", "first", "other", "layer", "where", "quantity", "value_first", "value_other", "ratio")
 
 
-@click.command()
+@click.command(cls=Said)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL ...")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of all (repeatable).")
 @coded
 @measured
 @click.option("--layers", is_flag=True, help="Also print the layers, matched by name.")
 @formatted
+@click.option(
+    "--html", type=click.Path(dir_okay=False), callback=a_file, help="Also write a page with the same numbers."
+)
 @debugged
-def compare(
-    models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, form: str, as_json: bool, **given: Any
-) -> None:
+def compare(models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, html: str | None, **given: Any) -> None:
     """Compare networks: totals, layers and latency of each against the first.
 
     Each MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable, which --input is
@@ -57,12 +59,15 @@ def compare(
     from archcost.cli.models import aside
     from archcost.measuring import Request
 
+    form = "json" if given.pop("as_json") else given["form"]
+    del given["form"]
     read = _read(models, overrides, given.pop("inputs"), given.pop("allow_code"))
     asked = Request(**given, witness=False)
     with aside(*read):
         found = comparing.compared(read, asked, progress)
-    form = "json" if as_json else form
     click.echo(_printed(found, form, layers), nl=False)
+    if html:
+        write_page(html, found.to_dict())
     if form != "table":
         for line in found.warnings:
             click.echo(f"warning: {visible(line)}", err=True)

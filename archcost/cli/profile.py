@@ -10,8 +10,9 @@ import click
 from click.core import ParameterSource
 
 from archcost.cli.options import coded, debugged, formatted, measured
+from archcost.cli.pages import Said, a_file, write_page
 from archcost.cli.progress import progress
-from archcost.errors import TargetError, quoted, visible
+from archcost.errors import TargetError, visible
 
 if TYPE_CHECKING:
     from archcost.profiling import Profile
@@ -20,13 +21,7 @@ if TYPE_CHECKING:
 _MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "cold_cache")
 
 
-def _file(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value in ("", "-"):
-        raise click.BadParameter(f"given {quoted(value)}; allowed: the name of a file, for the page is one")
-    return value
-
-
-@click.command()
+@click.command(cls=Said)
 @click.argument("model")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @coded
@@ -37,7 +32,7 @@ def _file(_: click.Context, __: click.Parameter, value: str | None) -> str | Non
 @click.option("--strict", is_flag=True, help="Exit 1 also where an operator cannot be counted.")
 @formatted
 @click.option(
-    "--html", type=click.Path(dir_okay=False), callback=_file, help="Also write a page with the same numbers."
+    "--html", type=click.Path(dir_okay=False), callback=a_file, help="Also write a page with the same numbers."
 )
 @debugged
 def profile(
@@ -69,10 +64,7 @@ def profile(
             _ = account.trained
     _show(found, form)
     if html:
-        from archcost.files import write_whole
-        from archcost.report.page import page
-
-        write_whole(html, page(found))
+        write_page(html, found.to_dict())
     return _code(found, strict)
 
 

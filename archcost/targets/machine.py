@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -78,6 +79,7 @@ def conditions(root: Path = _ROOT) -> Conditions:
         governor=_read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         quota_cores=min(quotas) if quotas else None,
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # Windows has none
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 

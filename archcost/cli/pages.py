@@ -1,0 +1,77 @@
+"""What the commands that write a page share: what made it, in words, and the page of a document of JSON."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from archcost.errors import quoted
+from archcost.files import write_whole
+
+if TYPE_CHECKING:
+    from archcost.budget import Budget
+    from archcost.report.blocks import Document
+
+_TYPED: Final = "archcost.typed"
+_WHERE: Final = ("-o", "--output", "--html")
+_HIDDEN: Final = r"\1:***@"
+_PASSWORD: Final = re.compile(r"(?<=://)([^/@:\s]*):[^@\s]*@")
+
+
+class Said(click.Command):
+    """A command that remembers what was typed behind its name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments, then read them."""
+        ctx.meta[_TYPED] = list(args)
+        return super().parse_args(ctx, args)
+
+
+def command_line() -> str:
+    """Return what was typed, without the file it writes and without the passwords of URLs: it stands in the page."""
+    context = click.get_current_context()
+    words = [context.info_name or "", *_kept(context.meta.get(_TYPED, []))]
+    return f"archcost {shlex.join(_PASSWORD.sub(_HIDDEN, word) for word in words)}"
+
+
+def _kept(arguments: Sequence[str]) -> Iterator[str]:
+    rest = iter(arguments)
+    for word in rest:
+        if word in _WHERE:
+            next(rest, None)
+        elif not word.startswith(("--output=", "--html=")) and not (word.startswith("-o") and len(word) > 2):
+            yield word
+
+
+def a_file(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return the name of the file a page is written to; standard output is none."""
+    if value in ("", "-"):
+        raise click.BadParameter(f"given {quoted(value)}; allowed: the name of a file, for the page is one")
+    return value
+
+
+def write_page(path: str, told: dict[str, Any], limits: Budget | None = None) -> None:
+    """Write the page of what `profile --json` or `compare --json` prints."""
+    write_document(path, document(told, limits))
+
+
+def document(told: dict[str, Any], limits: Budget | None = None) -> Document:
+    """Return the report of what `profile --json` or `compare --json` prints."""
+    from archcost.report import comparison, profile
+    from archcost.report.saved import Profiled, typed
+
+    found, command = typed(told), command_line()
+    if isinstance(found, Profiled):
+        return profile.report(found, told, command, limits)
+    return comparison.report(found, told, command, limits)
+
+
+def write_document(path: str, made: Document) -> None:
+    """Write a report as HTML."""
+    from archcost.report.page import page  # loads plotly
+
+    write_whole(path, page(made))

@@ -1,0 +1,150 @@
+"""Where a network's cost sits: boxes in boxes by its modules' names, and the same numbers as tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from archcost.report.blocks import MOST_ROWS, Block, Cell, Chart, Head, Icicle, Leaf, Row, Table
+from archcost.report.saved import Layer, Profiled
+from archcost.units import data_size, grouped, percent, scaled
+
+_BOXES: Final = 300
+_HEADS: Final = (
+    Head("node"),
+    Head("group"),
+    Head("operator"),
+    Head("shape"),
+    Head("runs", numeric=True, note="times a pass"),
+    Head("parameters", numeric=True),
+    Head("MACs", numeric=True, note="multiply-accumulates of one example"),
+    Head("share", numeric=True, note="of the MACs"),
+    Head("elementwise", numeric=True),
+    Head("backward MACs", numeric=True, note="what a training step adds"),
+    Head("read", numeric=True, note="bytes"),
+    Head("written", numeric=True, note="bytes"),
+    Head("operations a byte", numeric=True, note="what is low is bound by memory, not by arithmetic"),
+)
+
+
+@dataclass(slots=True)
+class _Box:
+    """A module and what lies in it."""
+
+    label: str
+    macs: int = 0
+    params: int = 0
+    inside: dict[str, _Box] = field(default_factory=dict)
+
+
+def cost_blocks(found: Profiled) -> Iterator[Block]:
+    """Yield the icicle of modules, the totals by group and every layer."""
+    by = "macs" if found.macs else "params"
+    yield _icicle(found, by)
+    if len({layer.group for layer in found.layers}) > 1:
+        yield _groups(found)
+    rows = [_row(layer, found.macs) for layer in found.layers[:MOST_ROWS]]
+    caption = "Every node" if found.model.family != "module" else "Every operator, part by part"
+    yield Table("layers", caption, _HEADS, tuple(rows), max(0, len(found.layers) - MOST_ROWS), open=len(rows) <= 60)
+
+
+def layers_csv(found: Profiled) -> str:
+    """Return every layer as CSV, base units."""
+    heads = [name for name in Layer.model_fields if name != "shape"]
+    written = io.StringIO()
+    rows = csv.writer(written, lineterminator="\n")
+    rows.writerow([*heads, "shape"])
+    for layer in found.layers:
+        rows.writerow([*(getattr(layer, name) for name in heads), " x ".join(map(str, layer.shape))])
+    return written.getvalue()
+
+
+def _icicle(found: Profiled, by: str) -> Chart:
+    root = _Box(found.model.name)
+    for layer in found.layers:
+        _put(root, layer, by)
+    leaves: list[Leaf] = []
+    _listed(root, -1, leaves, root, by)
+    words = {"macs": "MACs", "params": "parameters"}[by]
+    top = sorted(root.inside.values(), key=lambda box: -getattr(box, by))[:1]
+    whole = getattr(root, by)
+    most = [f" Most, {percent(getattr(box, by) / whole)}, is in {box.label}." for box in top if whole]
+    summary = f"Each box is as wide as its share of the {words}; boxes below are its parts.{''.join(most)}"
+    left_out = _count(root, by) - len(leaves)
+    if left_out:
+        summary += f" {grouped(left_out)} of the smallest are left out."
+    return Chart("modules", f"Where the {words} are", summary, Icicle(tuple(leaves)), "layers")
+
+
+def _put(root: _Box, layer: Layer, by: str) -> None:
+    if not getattr(layer, by):
+        return
+    parts = layer.name.split(".")
+    if layer.group and parts[0] != layer.group:
+        parts = [layer.group, *parts]
+    box = root
+    for part in parts:
+        box.macs, box.params = box.macs + layer.macs, box.params + layer.params
+        box = box.inside.setdefault(part, _Box(part))
+    box.macs, box.params = box.macs + layer.macs, box.params + layer.params
+
+
+def _listed(box: _Box, parent: int, leaves: list[Leaf], root: _Box, by: str) -> None:
+    """Add a box and what is in it; a box smaller than a three-hundredth of all stands without its parts."""
+    value, whole = getattr(box, by), getattr(root, by)
+    share = percent(value / whole) if whole else "-"
+    words = f"{box.label}\n{scaled(box.macs)} MACs, {scaled(box.params)} parameters\n{share} of all"
+    place = len(leaves)
+    leaves.append(Leaf(box.label, parent, value, words))
+    inside = [each for each in box.inside.values() if getattr(each, by)]
+    if value * _BOXES >= whole and len(inside) <= _BOXES:
+        for each in inside:
+            _listed(each, place, leaves, root, by)
+
+
+def _count(box: _Box, by: str) -> int:
+    return 1 + sum(_count(each, by) for each in box.inside.values() if getattr(each, by))
+
+
+def _groups(found: Profiled) -> Table:
+    sums: dict[str, list[Layer]] = {}
+    for layer in found.layers:
+        sums.setdefault(layer.group or "(no group)", []).append(layer)
+    heads = (Head("group"), Head("parameters", numeric=True), Head("share", numeric=True), Head("MACs", numeric=True),
+             Head("share", numeric=True), Head("elementwise", numeric=True), Head("written", numeric=True))  # fmt: skip
+    return Table("groups", "By group", heads, tuple(_group(name, layers, found) for name, layers in sums.items()))
+
+
+def _group(name: str, layers: Sequence[Layer], found: Profiled) -> Row:
+    params, macs = sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
+    elementwise, written = sum(layer.elementwise for layer in layers), sum(layer.written_bytes for layer in layers)
+    return Row((
+        Cell(name), Cell(grouped(params), params), _share(params, found.params), Cell(grouped(macs), macs),
+        _share(macs, found.macs), Cell(grouped(elementwise), elementwise), Cell(data_size(written), written),
+    ))  # fmt: skip
+
+
+def _share(part: int, whole: int) -> Cell:
+    return Cell(percent(part / whole), part / whole) if whole else Cell("-")
+
+
+def _row(layer: Layer, macs: int) -> Row:
+    backward, per_byte = layer.backward_macs, layer.intensity
+    return Row((
+        Cell(layer.name),
+        Cell(layer.group),
+        Cell(layer.op),
+        Cell(" x ".join(map(str, layer.shape))),
+        Cell(grouped(layer.runs), layer.runs),
+        Cell(grouped(layer.params), layer.params),
+        Cell(grouped(layer.macs), layer.macs),
+        _share(layer.macs, macs),
+        Cell(grouped(layer.elementwise), layer.elementwise),
+        Cell("-" if backward is None else grouped(backward), backward),
+        Cell(data_size(layer.read_bytes), layer.read_bytes),
+        Cell(data_size(layer.written_bytes), layer.written_bytes),
+        Cell("-" if per_byte is None else f"{per_byte:.3g}", per_byte),
+    ))  # fmt: skip

@@ -1,0 +1,207 @@
+"use strict";
+// What a report's page does: sorts and filters tables, keeps that in the address, draws charts, saves the data.
+// Without it the page is whole but for the charts. It makes no request, and sets text only as text.
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const made = (tag, given = {}, ...inside) => {
+    const element = Object.assign(document.createElement(tag), given);
+    element.append(...inside);
+    return element;
+  };
+
+  // The address: #layers.sort=-2&layers.filter=conv&pick=12%2F2. Anything else is a plain link to a section.
+  const state = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
+  const keep = (key, value) => {
+    if (value) state.set(key, value); else state.delete(key);
+    history.replaceState(null, "", state.size ? "#" + state : location.pathname + location.search);
+  };
+
+  const unpacked = async (id) => {
+    const text = atob(byId(id).textContent);
+    const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  };
+  let held = null;
+  const packed = () => (held ??= unpacked("packed").then(JSON.parse));
+
+  // Tables
+  const value = (row, place) => {
+    const cell = row.cells[place];
+    return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
+  };
+  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b
+    : typeof a === "number" ? -1 : typeof b === "number" ? 1 : a.localeCompare(b, "en", { numeric: true }));
+
+  const arranged = (table) => {
+    const key = table.dataset.table, body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+    const original = [...body.rows];
+    const sort = (signed) => {
+      const place = Math.abs(signed) - 1, sign = Math.sign(signed);
+      heads.forEach((head) => head.removeAttribute("aria-sort"));
+      if (!heads[place] || !signed) { body.append(...original); return; }
+      heads[place].setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+      body.append(...[...original].sort((a, b) => sign * compare(value(a, place), value(b, place))));
+    };
+    heads.forEach((head, place) => {
+      if (head.textContent === "as YAML") return;
+      const button = made("button", { type: "button", textContent: head.textContent, title: head.title });
+      head.removeAttribute("title");
+      head.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const now = head.getAttribute("aria-sort");
+        const first = head.classList.contains("n") ? -1 : 1; // of numbers the largest first
+        const next = now === null ? first : now === (first < 0 ? "descending" : "ascending") ? -first : 0;
+        sort(next * (place + 1));
+        keep(key + ".sort", next ? String(next * (place + 1)) : "");
+      });
+    });
+    const begun = Number(state.get(key + ".sort"));
+    if (Number.isInteger(begun) && begun) sort(begun);
+    if (original.length < 8) return;
+    const box = made("input", { type: "search", id: "filter-" + key, autocomplete: "off" });
+    const count = made("output", { className: "soft" });
+    count.setAttribute("aria-live", "polite");
+    const filter = () => {
+      const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      original.forEach((row) => {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+        shown += !row.hidden;
+      });
+      count.textContent = words.length ? `${shown} of ${original.length} rows` : "";
+    };
+    box.addEventListener("input", () => { filter(); keep(key + ".filter", box.value); });
+    box.value = state.get(key + ".filter") ?? "";
+    filter();
+    const tools = made("div", { className: "tools" });
+    tools.append(made("label", { htmlFor: box.id, textContent: "Filter the rows" }), box, count);
+    table.closest(".wide").before(tools);
+  };
+
+  // Rows and points of the same key are picked together.
+  const steppers = [];
+  const pick = (key, scroll) => {
+    keep("pick", key);
+    all("tr.picked").forEach((row) => { row.classList.remove("picked"); row.removeAttribute("aria-current"); });
+    const rows = all("tr[data-key]").filter((row) => row.dataset.key === key);
+    rows.forEach((row) => { row.classList.add("picked"); row.setAttribute("aria-current", "true"); });
+    if (scroll && rows[0]) rows[0].scrollIntoView({ block: "nearest" });
+    steppers.forEach((show) => show(key));
+  };
+
+  const stepper = (plot, figure) => {
+    const points = figure.data.flatMap((trace, curveNumber) => (trace.customdata ?? [])
+      .map((key, pointNumber) => ({ key, curveNumber, pointNumber, text: trace.hovertext?.[pointNumber] ?? key }))
+      .filter((point) => point.key && trace.opacity === 1));
+    if (!points.length) return;
+    const order = ({ curveNumber, pointNumber }) => figure.data[curveNumber].x[pointNumber];
+    points.sort((a, b) => order(a) - order(b));
+    const said = made("output");
+    said.setAttribute("aria-live", "polite");
+    let at = -1;
+    const show = (key) => {
+      const place = points.findIndex((point) => point.key === key);
+      if (place < 0) return;
+      at = place;
+      said.textContent = plain(points[at].text);
+      try { Plotly.Fx.hover(plot, [points[at]]); } catch { /* a point outside of a zoomed view is said all the same */ }
+    };
+    const go = (step) => {
+      const next = at < 0 ? (step > 0 ? 0 : points.length - 1) : (at + step + points.length) % points.length;
+      pick(points[next].key, false);
+    };
+    const button = (words, step) => {
+      const one = made("button", { type: "button", textContent: words });
+      one.addEventListener("click", () => go(step));
+      return one;
+    };
+    const bar = made("div", { className: "stepper" }, button("Previous point", -1), button("Next point", 1), said);
+    bar.setAttribute("role", "group");
+    bar.setAttribute("aria-label", "Points of the chart, arrow keys too");
+    bar.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (step) { event.preventDefault(); go(step); }
+    });
+    plot.after(bar);
+    plot.on("plotly_click", (event) => {
+      const key = event.points[0]?.customdata;
+      if (key) pick(key, true);
+    });
+    steppers.push(show);
+  };
+  // plotly's texts hold <br> and three entities, nothing else
+  const plain = (text) => text.replaceAll("<br>", "\n").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+
+  const charts = async () => {
+    const plots = all("[data-figure]");
+    if (!plots.length) return;
+    const script = made("script");
+    script.textContent = await unpacked("plotly");
+    document.head.append(script);
+    const { figures } = await packed();
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    for (const plot of plots) {
+      const figure = figures[plot.dataset.figure];
+      if (figure.layout.height) { plot.classList.add("short"); plot.style.height = figure.layout.height + "px"; }
+      figure.layout.transition = still ? { duration: 0 } : undefined;
+      await Plotly.newPlot(plot, figure.data, figure.layout,
+        { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true });
+      stepper(plot, figure);
+    }
+    if (state.get("pick")) pick(state.get("pick"), true);
+    document.documentElement.dataset.charts = String(plots.length);
+  };
+
+  const saving = () => {
+    const name = (document.title.replace(/[^A-Za-z0-9-]+/g, "-").replace(/^-+|-+$/g, "") || "report").slice(0, 60);
+    const save = (words, ending, kind, text) => {
+      const button = made("button", { type: "button", textContent: words });
+      button.addEventListener("click", async () => {
+        const url = URL.createObjectURL(new Blob([text(await packed())], { type: kind }));
+        made("a", { href: url, download: name + ending }).click();
+        setTimeout(() => URL.revokeObjectURL(url), 1000);
+      });
+      byId("save").append(button);
+    };
+    save("Save as JSON", ".json", "application/json", (all) => JSON.stringify(all.data, null, 1));
+    save("Save as CSV", ".csv", "text/csv", (all) => all.csv);
+  };
+
+  const copying = () => all("details.copy").forEach((fold) => {
+    const text = fold.querySelector("pre");
+    const button = made("button", { type: "button", textContent: "Copy" });
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(text.textContent);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(text); // no clipboard for this page: it is selected instead
+        button.textContent = "Selected";
+      }
+    });
+    fold.append(button);
+  });
+
+  all("table[data-table]").forEach(arranged);
+  all("tr[data-key]").forEach((row) => row.addEventListener("click", (event) => {
+    if (!event.target.closest("details, button")) pick(row.dataset.key, false);
+  }));
+  copying();
+  saving();
+  all("details.fold").forEach((fold) => {
+    const key = fold.id.slice("fold-".length);
+    if (state.get(key + ".sort") || state.get(key + ".filter")) fold.open = true;
+  });
+  // a link to a table opens what it is folded in
+  const unfold = () => byId(decodeURIComponent(location.hash.slice(1)))?.closest("details")?.setAttribute("open", "");
+  addEventListener("hashchange", unfold);
+  unfold();
+  if (state.get("pick")) pick(state.get("pick"), false);
+  requestAnimationFrame(() => setTimeout(() => charts().catch((error) => {
+    all(".plot").filter((plot) => !plot.children.length).forEach((plot) => plot.closest("figure").append(
+      made("p", { className: "soft", textContent: "This browser could not draw the chart: " + error.message })));
+  }), 0));
+})();

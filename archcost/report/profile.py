@@ -1,0 +1,186 @@
+"""The report of one network: what it costs, where, what it takes on a device, and how far to trust all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archcost import budget, reasons
+from archcost.budget import Budget
+from archcost.describing import agreement
+from archcost.document import load
+from archcost.drawing import draw
+from archcost.errors import InputError, Mistake, quoted
+from archcost.families.hornn import HORNN
+from archcost.latency import Latency
+from archcost.profiling import NOT_STABLE
+from archcost.read import Model, expand
+from archcost.report.blocks import Block, Card, Cards, Document, Drawing, Lines, Section, Text, Verdict, Verdicts
+from archcost.report.costs import cost_blocks, layers_csv
+from archcost.report.saved import Profiled
+from archcost.report.timing import device_lines, latency_blocks, named_ways
+from archcost.report.tradeoffs import column_blocks, recurrent_blocks
+from archcost.units import data_size, duration, grouped, percent, scaled
+
+METHOD = (
+    "MACs are multiply-accumulates of convolutions and matrix products for one example, all its steps; biases, norms, "
+    "activations, joins and pools are elementwise. FLOPs = 2 MACs + elementwise.",
+    "Peak memory is parameters and buffers at the dtype, plus the largest set of values alive at once, in execution "
+    "order.",
+    "Latency: inference mode, fixed threads, seeded input; warm-up until its last change of level, then separated "
+    "bursts, joined to at most eight blocks. The interval is the range of the blocks' medians; no sample is left out. "
+    "It holds for this device, runtime, thread count, dtype and batch.",
+)
+
+
+def report(found: Profiled, told: dict[str, object], command: str, limits: Budget | None = None) -> Document:
+    """Return the report of what `archcost profile --json` says; told: that document, which is embedded.
+
+    command: what made it; limits: a budget to judge it by.
+    """
+    model = _model(found)
+    sections = [
+        Section("verdict", "Verdict", tuple(_verdict(found, limits))),
+        Section("numbers", "Key numbers", (Cards(tuple(_cards(found))),)),
+        Section("costs", "Where the cost sits", tuple(cost_blocks(found))),
+        *_drawn(model),
+        *_measured(found),
+        *_traded(found, model),
+        Section("trust", "How far to trust it", (Lines(tuple(_doubts(found))),)),
+        Section("method", "Method", (Lines(METHOD),)),
+    ]
+    return Document(found.model.name, "profile", tuple(_head(found, command)), tuple(sections), told, layers_csv(found))
+
+
+def _model(found: Profiled) -> Model | None:
+    """Return the network itself; None where code made it. Raises InputError for another than was counted."""
+    if found.yaml is None:
+        return None
+    model = expand(load(found.yaml, f"the YAML of {quoted(found.model.name)}"))
+    if model.digest != found.model.digest:
+        raise InputError(Mistake(f"the YAML of {quoted(found.model.name)} is not the network that was counted"))
+    return model
+
+
+def _head(found: Profiled, command: str) -> Iterator[tuple[str, str]]:
+    model = found.model
+    yield "Network", f"{model.family}, input {model.words}"
+    yield "Digest", model.digest
+    yield from device_lines([*found.latencies, *found.streaming])
+    yield "Counted with", f"archcost {found.archcost}, batch {found.batch}, {found.dtype}"
+    yield "Command", command
+
+
+def _verdict(found: Profiled, limits: Budget | None) -> Iterator[Block]:
+    if limits is None:
+        yield Text("No budget was given: --budget budget.yaml judges this network by its limits.")
+        return
+    verdicts = budget.judge(limits, _facts(found))
+    yield Verdicts(tuple(map(judged, verdicts)))
+
+
+def judged(verdict: budget.Verdict) -> Verdict:
+    """Return a verdict on a limit in words."""
+    actual = "not known" if verdict.actual is None else _amount(verdict.name, verdict.actual)
+    where = f" ({verdict.where})" if verdict.where else ""
+    text = f"{verdict.name}{where}: {actual} of at most {_amount(verdict.name, verdict.limit)}; {verdict.words}"
+    return Verdict("PASS" if verdict.holds else "FAIL" if verdict.holds is False else "cannot tell", text)
+
+
+def _amount(name: str, value: float) -> str:
+    if name == "latency":
+        return duration(value)
+    return data_size(int(value)) if name in ("memory", "weights") else grouped(int(value))
+
+
+def _facts(found: Profiled) -> budget.Facts:
+    rows = tuple(budget.Memory(row.batch, row.dtype, row.peak_bytes, row.weights_bytes) for row in found.memory)
+    own = budget.Memory(found.batch, found.dtype, found.peak_memory_bytes, found.weights_bytes)
+    return budget.Facts(
+        params=found.params,
+        macs=found.macs,
+        memory=rows or (own,),
+        latencies=tuple(one.latency for one in found.latencies),
+        uncounted=tuple(operator.op for operator in found.uncounted),
+        failures=tuple(str(each.failure()) for each in found.failures),
+    )
+
+
+def _cards(found: Profiled) -> Iterator[Card]:
+    at = f"batch {found.batch}, {found.dtype}"
+    yield Card(
+        "Parameters",
+        scaled(found.params),
+        f"{grouped(found.params)}; {data_size(found.weights_bytes)} with buffers, {found.dtype}",
+    )
+    yield Card("MACs", scaled(found.macs), f"{grouped(found.macs)} for one example")
+    yield Card(
+        "FLOPs", scaled(found.flops), f"{grouped(found.flops)} = 2 MACs + {grouped(found.elementwise)} elementwise"
+    )
+    yield Card(
+        "Peak memory",
+        data_size(found.peak_memory_bytes),
+        f"weights and live values, {at}; {data_size(found.activation_bytes)} written a pass",
+    )
+    if (step := found.training) is not None:
+        saved = f"; {data_size(step.saved_bytes)} saved for backward" if step.saved_bytes is not None else ""
+        yield Card(
+            "Training step",
+            f"{scaled(step.forward_macs + step.backward_macs)} MACs",
+            f"forward and backward, one example{saved}",
+        )
+    for one in named_ways(found.latencies[:1]):
+        yield latency_card(one.timed.latency)
+
+
+def latency_card(latency: Latency) -> Card:
+    """Return a latency as a key number."""
+    bounds = latency.interval_s
+    interval = f"blocks {duration(bounds[0])} to {duration(bounds[1])}" if bounds else "too few blocks for an interval"
+    stable = "stable" if latency.stable else "not stable"
+    return Card(
+        "Latency",
+        duration(latency.median_s),
+        f"{latency.way}; {interval}; {grouped(latency.samples)} samples, {stable}",
+    )
+
+
+def _drawn(model: Model | None) -> Iterator[Section]:
+    if model is None:
+        return
+    words = "Boxes run from top to bottom, fractal columns side by side; recurrent edges are dashed."
+    yield Section("graph", "The graph", (Drawing(draw(model.graph, model.name), words),))
+
+
+def _measured(found: Profiled) -> Iterator[Section]:
+    if found.latencies:
+        yield Section("latency", "Latency", tuple(latency_blocks(list(named_ways(found.latencies)))))
+    if found.streaming:
+        text = Text("One step with the state carried on, as in a stream, measured by turns with the whole sequence.")
+        yield Section(
+            "step", "Latency of one step", (text, *latency_blocks(list(named_ways(found.streaming)), "one-step"))
+        )
+
+
+def _traded(found: Profiled, model: Model | None) -> Iterator[Section]:
+    if len(found.columns) > 1:
+        yield Section("columns", "Columns", tuple(column_blocks(found)))
+    if model is not None and isinstance(model.spec, HORNN):
+        yield Section("recurrence", "Order and length", tuple(recurrent_blocks(model)))
+
+
+def _doubts(found: Profiled) -> Iterator[str]:
+    if found.agree is False:
+        yield "The witnesses disagree with the counts."
+    else:
+        yield f"Witnesses: {agreement(found.witnesses is not None, found.agree, nodes=found.model.family != 'module')}."
+    if found.uncounted:
+        names = ", ".join(f"{each.op} ({each.calls} times)" for each in found.uncounted)
+        yield f"Not counted, so that MACs are a lower bound: {names}."
+        yield f"{percent(found.coverage)} of the operators' calls have a count."
+    else:
+        yield "Every operator was counted."
+    yield from (line for line in found.warnings if NOT_STABLE not in line)
+    rows = (("", [one.latency for one in found.latencies]), ("one step", [one.latency for one in found.streaming]))
+    yield from map(str, reasons.doubts(rows))
+    if not found.latencies:
+        yield "Latency was not measured."

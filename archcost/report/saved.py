@@ -1,0 +1,282 @@
+"""Profiles and comparisons as JSON holds them (schema 1), typed: a report says the same of a run and of its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+
+from archcost import __version__
+from archcost.errors import InputError, Mistake, quoted
+from archcost.latency import Latency
+from archcost.measured import Failure, Way
+from archcost.profiling import SCHEMA
+from archcost.units import counted_words, grouped
+
+_LARGEST_BYTES: Final = 512 * 2**20
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Network(_Part):
+    """What was counted."""
+
+    name: str
+    family: str
+    input: Any = None
+    digest: str
+
+    @property
+    def words(self) -> str:
+        """What it takes, in words."""
+        match self.input:
+            case {"steps": int(steps), **rest}:
+                of = ", ".join(f"{key} {value}" for key, value in rest.items())
+                return f"{counted_words(steps, 'step')}, {of}"
+            case list(sizes) if all(isinstance(size, int) for size in sizes):
+                return " x ".join(map(str, sizes))
+            case list(arguments):
+                return ", ".join(f"{_shape(each)} {each.get('dtype', '')}".strip() for each in arguments)
+            case _:
+                return ""
+
+
+def _shape(argument: Any) -> str:  # JSON
+    shape = argument.get("shape", "") if isinstance(argument, dict) else argument
+    return " x ".join(map(str, shape)) if isinstance(shape, list) else str(shape)
+
+
+class Layer(_Part):
+    """One row of `layers`."""
+
+    name: str
+    op: str
+    group: str = ""
+    column: int | None = None
+    shape: list[int] = []
+    params: int
+    macs: int
+    elementwise: int
+    read_bytes: int
+    written_bytes: int
+    runs: int = 1
+    backward_macs: int | None = None
+    intensity: float | None = None
+
+
+class Column(_Part):
+    """One row of `columns`."""
+
+    column: int
+    depth: int
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One row of `latencies`, and its raw samples burst by burst, none where they were not kept."""
+
+    latency: Latency
+    bursts: tuple[tuple[float, ...], ...]
+
+
+_ROWS: Final = TypeAdapter(Latency)
+
+
+def _timed(row: object) -> Timed:
+    if not isinstance(row, Mapping):
+        raise ValueError("a latency is a mapping")  # noqa: TRY004  # pydantic tells where
+    versions = row.get("versions")
+    pairs = tuple(versions.items()) if isinstance(versions, Mapping) else versions
+    raw = row.get("raw") or {}
+    bursts = tuple(tuple(map(float, burst["samples_s"])) for burst in raw.get("bursts", ()))
+    return Timed(_ROWS.validate_python({**row, "versions": pairs}), bursts)
+
+
+Latencies: TypeAlias = list[Annotated[Timed, BeforeValidator(_timed)]]
+
+
+class Step(_Part):
+    """The training step of `training`."""
+
+    forward_macs: int
+    backward_macs: int
+    saved_bytes: int | None = None
+    peak_bytes: int | None = None
+
+
+class Memory(_Part):
+    """One row of `memory`: what the network takes at one batch and dtype."""
+
+    batch: int
+    dtype: str
+    weights_bytes: int
+    peak_bytes: int
+
+
+class Refused(_Part):
+    """One row of `failures`: what could not be measured, and why."""
+
+    target: str
+    runtime: str
+    batch: int
+    dtype: str
+    threads: int | None = None
+    reason: str
+
+    def failure(self) -> Failure:
+        """Return it as measuring gives it."""
+        return Failure(Way(self.target, self.runtime, self.batch, self.dtype, self.threads), self.reason)
+
+
+class Operator(_Part):
+    """One row of `uncounted`."""
+
+    op: str
+    calls: int
+
+
+class Totals(_Part):
+    """The totals of a network at a batch and dtype, its uncounted operators and its latencies."""
+
+    batch: int
+    dtype: str
+    params: int
+    macs: int
+    elementwise: int
+    flops: int
+    weights_bytes: int
+    activation_bytes: int
+    peak_memory_bytes: int
+    uncounted: list[Operator] = []
+    latencies: Latencies = []
+
+
+class Profiled(Totals):
+    """What `archcost profile --json` prints; yaml: the network's spec, None where code made it."""
+
+    archcost: str
+    yaml: str | None = None
+    warnings: list[str] = []
+    model: Network
+    witnesses: dict[str, Any] | None = None
+    agree: bool | None = None
+    layers: list[Layer]
+    columns: list[Column] = []
+    streaming: Latencies = []
+    coverage: float = 1.0
+    training: Step | None = None
+    memory: list[Memory] = []
+    failures: list[Refused] = []
+
+
+class Side(Totals, Network):
+    """One row of `models`."""
+
+
+class Quantity(_Part):
+    """One count of two networks."""
+
+    first: int
+    other: int
+    difference: int
+    ratio: float | None
+
+
+class Matched(_Part):
+    """One row of a comparison's `layers`."""
+
+    name: str
+    params: Quantity
+    macs: Quantity
+
+
+class Alone(_Part):
+    """A layer that only one of two networks has."""
+
+    name: str
+    params: int
+    macs: int
+
+
+class Pair(_Part):
+    """The latencies of two networks that took turns."""
+
+    target: str
+    runtime: str
+    device: str
+    batch: int
+    dtype: str
+    threads: int
+    median_s: dict[str, float]
+    stable: dict[str, bool]
+    ratio: float
+    ratio_interval: tuple[float, float] | None
+    rounds: int
+    differ: bool | None
+
+
+class Against(_Part):
+    """One row of `comparisons`; first, other: places in `models`."""
+
+    first: int
+    other: int
+    totals: dict[str, Quantity]
+    layers: list[Matched]
+    only_first: list[Alone]
+    only_other: list[Alone]
+    latencies: list[Pair] = []
+
+
+class Compared(_Part):
+    """What `archcost compare --json` prints."""
+
+    archcost: str
+    warnings: list[str] = []
+    models: list[Side]
+    comparisons: list[Against]
+
+
+def typed(told: Mapping[str, object], name: str = "the document") -> Profiled | Compared:
+    """Return what a document of `profile --json` or `compare --json` says; raises InputError where it is neither."""
+    if told.get("schema") != SCHEMA or "archcost" not in told:
+        given = f"schema {told.get('schema')!r} of {told.get('archcost', 'another program')}"
+        raise InputError(Mistake(f"{name} is {given}; allowed: schema {SCHEMA}, as archcost {__version__} prints it"))
+    kind = Compared if "comparisons" in told else Profiled
+    if kind is Profiled and "layers" not in told:
+        raise InputError(Mistake(f"{name} is neither what 'archcost profile --json' nor 'compare --json' prints"))
+    try:
+        return kind.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            Mistake(f"{name} is not as archcost {__version__} prints it: {where}: {first['msg']}")
+        ) from None
+
+
+def read(file: str) -> tuple[Profiled | Compared, dict[str, Any]]:
+    """Return what a JSON file holds, typed and as it stands; raises InputError where it cannot be read."""
+    name, path = quoted(file), Path(file)
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise InputError(Mistake(f"{name} is larger than {grouped(_LARGEST_BYTES)} bytes"))
+        told = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except OSError as error:
+        raise InputError(Mistake(f"{name} cannot be read: {error.strerror}")) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(Mistake(f"{name} is not JSON: {error}")) from None
+    if not isinstance(told, dict):
+        raise InputError(Mistake(f"{name} is neither what 'archcost profile --json' nor 'compare --json' prints"))
+    return typed(told, name), told
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")

@@ -1,0 +1,111 @@
+"""What a family's own dimension buys: a fractal network's columns, each alone; a recurrent one's order and length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from archcost.cost import count
+from archcost.families.hornn import HORNN
+from archcost.read import Model
+from archcost.report.blocks import Axis, Bar, Bars, Block, Cell, Chart, Head, Row, Scatter, Series, Table
+from archcost.report.saved import Column, Profiled
+from archcost.units import grouped, percent, scaled
+
+_ORDERS: Final = 6
+_STEPS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+def column_blocks(found: Profiled) -> Iterator[Block]:
+    """Yield what each column of a fractal network takes alone, beside the whole network."""
+    columns, names = found.columns, [f"column {each.column} alone" for each in found.columns]
+    names.append("all together")
+    each = [(row.macs, row.params) for row in columns] + [(found.macs, found.params)]
+    shares = tuple(
+        _shares(name, [row[place] for row in each], names)
+        for place, name in enumerate(("MACs", "parameters"))
+        if each[-1][place]
+    )
+    first = columns[0]
+    share = percent(first.macs / (found.macs or 1))
+    summary = (
+        f"Column {first.column}, of depth {first.depth}, takes {share} of the MACs of all columns together and can run "
+        "alone with the same weights."
+    )
+    drawn = Bars(tuple(names), Axis("share of the whole network", "share"), shares)
+    yield Chart("columns", "Columns, each alone", summary, drawn, "columns")
+    heads = (Head("network"), Head("depth", numeric=True), Head("parameters", numeric=True), Head("MACs", numeric=True),
+             Head("of all MACs", numeric=True))  # fmt: skip
+    rows = [_column(row, name, found.macs) for row, name in zip(columns, names, strict=False)]
+    deepest = max(row.depth for row in columns)
+    whole = Column(column=0, depth=deepest, params=found.params, macs=found.macs)
+    yield Table(
+        "columns", "Columns, each as a network of its own", heads, (*rows, _column(whole, names[-1], found.macs))
+    )
+
+
+def _shares(name: str, counts: Sequence[int], labels: Sequence[str]) -> Bar:
+    """Return counts as shares of the last, which is the whole."""
+    shares = tuple(count / counts[-1] for count in counts)
+    each = zip(labels, counts, shares, strict=True)
+    return Bar(
+        name, shares, tuple(f"{label}: {scaled(count)} {name}, {percent(share)}" for label, count, share in each)
+    )
+
+
+def _column(row: Column, name: str, whole: int) -> Row:
+    share = row.macs / whole if whole else 0.0
+    return Row((Cell(name), Cell(str(row.depth), row.depth), Cell(grouped(row.params), row.params),
+                Cell(grouped(row.macs), row.macs), Cell(percent(share), share)))  # fmt: skip
+
+
+def recurrent_blocks(model: Model) -> Iterator[Block]:
+    """Yield the MACs of a recurrent network at other orders and sequence lengths, counted exactly."""
+    spec = model.spec
+    assert isinstance(spec, HORNN)
+    steps = sorted({*_STEPS, spec.input.steps})
+    orders = range(1, max(_ORDERS, spec.order + 2) + 1)
+    by_order = [(order, _counted(spec.model_copy(update={"order": order}))) for order in orders]
+    by_steps = [(length, _counted(_longer(spec, length))) for length in steps]
+    yield _line("orders", "Cost against order", "order N", by_order, spec.order)
+    yield _line("steps", "Cost against sequence length", "steps T", by_steps, spec.input.steps)
+    heads = (Head("changed"), Head("to", numeric=True), Head("MACs", numeric=True), Head("parameters", numeric=True))
+    rows = [
+        Row((Cell(name), Cell(grouped(at), at), Cell(grouped(macs), macs), Cell(grouped(params), params)))
+        for name, found in (("order", by_order), ("steps", by_steps))
+        for at, (macs, params) in found
+    ]
+    yield Table("recurrence", "Order and sequence length", heads, tuple(rows))
+
+
+def _longer(spec: HORNN, steps: int) -> HORNN:
+    return spec.model_copy(update={"input": spec.input.model_copy(update={"steps": steps})})
+
+
+def _counted(spec: HORNN) -> tuple[int, int]:
+    """Return the MACs and parameters of a spec."""
+    cost = count(spec.expand()[0])
+    return cost.macs, cost.params
+
+
+def _line(key: str, title: str, name: str, found: Sequence[tuple[int, tuple[int, int]]], own: int) -> Chart:
+    places, counts = tuple(float(at) for at, _ in found), tuple(counted for _, counted in found)
+    texts = tuple(f"{name} = {at}\n{scaled(macs)} MACs, {scaled(params)} parameters" for at, (macs, params) in found)
+    macs = tuple(float(each[0]) for each in counts)
+    here = [place for place, (at, _) in enumerate(found) if at == own]
+    series = (
+        Series("counted", places, macs, texts=texts, line=True),
+        Series(
+            "this network",
+            tuple(places[place] for place in here),
+            tuple(macs[place] for place in here),
+            texts=tuple(texts[place] for place in here),
+            mark="diamond",
+            colour=1,
+        ),
+    )
+    first, last = found[0], found[-1]
+    summary = f"From {scaled(first[1][0])} MACs at {name} = {first[0]} to {scaled(last[1][0])} at {last[0]}."
+    long = places[-1] > 20 * places[0]
+    drawn = Scatter(Axis(name, "count" if long else "number", log=long), Axis("MACs", "count", log=long), series)
+    return Chart(key, title, summary, drawn, "recurrence")
