@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,7 @@ def document(told: dict[str, Any], limits: Budget | None = None) -> Document:
     from archcost.report import comparison, profile
     from archcost.report.saved import Profiled, typed
 
+    told = json.loads(json.dumps(told, allow_nan=False))  # as it is read from a file: the page is the same
     found, command = typed(told), command_line()
     if isinstance(found, Profiled):
         return profile.report(found, told, command, limits)

@@ -35,7 +35,7 @@ from archcost.report.blocks import (
 from archcost.report.profile import METHOD, judged
 from archcost.report.saved import Against, Compared, Pair, Quantity, Side
 from archcost.report.timing import device_lines, latency_blocks, named_ways
-from archcost.units import data_size, duration, grouped, scaled
+from archcost.units import counted_words, data_size, duration, grouped, scaled
 
 _TOTALS: Final = {
     "params": "parameters",
@@ -65,7 +65,8 @@ def report(found: Compared, told: dict[str, object], command: str, limits: Budge
         Section("trust", "How far to trust it", (Lines(tuple(_doubts(found))),)),
         Section("method", "Method", (Lines((*METHOD, _TURNS)),)),
     ]
-    title = " against ".join(side.name for side in found.models)
+    first, *others = (side.name for side in found.models)
+    title = f"{' and '.join(others)} against {first}"
     return Document(title, "comparison", tuple(_head(found, command)), tuple(sections), told, _csv(found))
 
 
@@ -101,7 +102,7 @@ def _said(found: Compared) -> Iterator[str]:
     for pair in found.comparisons:
         name, first = letter(pair.other), letter(pair.first)
         macs = pair.totals["macs"]
-        yield f"{name} has {_times(macs)} the MACs and {_times(pair.totals['params'])} the parameters of {first}."
+        yield f"{name} has {_times(macs)} MACs and {_times(pair.totals['params'])} parameters of {first}."
         for timed in pair.latencies:
             where = f"{timed.target}/{timed.runtime}, batch {timed.batch}, {timed.dtype}"
             if timed.differ is None:
@@ -113,10 +114,12 @@ def _said(found: Compared) -> Iterator[str]:
 
 
 def _times(quantity: Quantity) -> str:
+    if not quantity.difference:
+        return "exactly the"
     return (
-        f"{quantity.ratio:.3g} times"
+        f"{quantity.ratio:.3g} times the"
         if quantity.ratio is not None
-        else f"{grouped(quantity.difference)} more than none of"
+        else f"{grouped(quantity.other)} instead of none of the"
     )
 
 
@@ -181,7 +184,8 @@ def _measured(found: Compared) -> Iterator[Section]:
 
 def _ratios(found: Compared) -> Iterator[Block]:
     rows = [(pair, timed) for pair in found.comparisons for timed in pair.latencies]
-    names = [f"{letter(pair.other)}/{letter(pair.first)}, {_way(timed)}" for pair, timed in rows]
+    several = any(len(pair.latencies) > 1 for pair in found.comparisons)
+    names = [f"{letter(pair.other)}/{letter(pair.first)}" + f", {_way(timed)}" * several for pair, timed in rows]
     if rows:
         texts = tuple(f"{name}\n{_interval(timed)}" for name, (_, timed) in zip(names, rows, strict=True))
         series = Series(
@@ -205,7 +209,9 @@ def _ratios(found: Compared) -> Iterator[Block]:
 
 
 def _way(timed: Pair) -> str:
-    return f"{timed.target}/{timed.runtime}, batch {timed.batch}, {timed.dtype}, {timed.threads} threads"
+    return (
+        f"{timed.target}/{timed.runtime}, batch {timed.batch}, {timed.dtype}, {counted_words(timed.threads, 'thread')}"
+    )
 
 
 def _ratio_row(pair: Against, timed: Pair) -> Row:
@@ -237,7 +243,7 @@ def _layers(place: int, pair: Against) -> Section:
     caption = f"Layers of {first} and {other} that differ; {grouped(same)} are the same"
     cells = tuple(_layer_row(*row) for row in differing[:MOST_ROWS])
     left = max(0, len(differing) - MOST_ROWS)
-    blocks.append(Table(key, caption, heads, cells, left, open=len(cells) <= 60))
+    blocks.append(Table(key, caption, heads, cells, left, open=len(cells) <= 60) if cells else Text(f"{caption}."))
     return Section(key, f"Layers of {first} and {other}", tuple(blocks))
 
 

@@ -80,6 +80,9 @@ def _scatter(drawn: Scatter) -> go.Figure:
         showlegend=len(drawn.series) > 1,
         legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "bgcolor": "rgba(0,0,0,0)"},
     )
+    if drawn.y.ticks:  # a row for each
+        found.update_layout(height=130 + 44 * len(drawn.y.ticks))
+        found.update_yaxes(autorange="reversed")
     for rule in drawn.rules:
         _ruled(found, rule)
     return found
@@ -161,7 +164,7 @@ def _bars(drawn: Bars) -> go.Figure:
                 x=list(one.values),
                 orientation="h",
                 marker={"color": COLOURS[place % len(COLOURS)],
-                        "pattern": {"shape": ("", "/", ".", "x")[place % 4], "solidity": 0.25}},
+                        "pattern": {"shape": ("", "/", ".", "x")[place % 4], "solidity": 0.3, "fillmode": "overlay"}},
                 hovertext=[text(each) for each in one.texts],
                 hoverinfo="text",
             )
@@ -199,6 +202,7 @@ def _icicle(drawn: Icicle) -> go.Figure:
             branchvalues="total",
             sort=False,
             tiling={"orientation": "v", "pad": 2},
+            leaf={"opacity": 1},
             marker={"colors": [_shade(drawn, place) for place in range(len(leaves))], "line": {"width": 0}},
             insidetextfont={"color": "#ffffff"},
             pathbar={"visible": False},

@@ -185,6 +185,7 @@
     fold.append(button);
   });
 
+  document.documentElement.classList.add("js");
   all("table[data-table]").forEach(arranged);
   all("tr[data-key]").forEach((row) => row.addEventListener("click", (event) => {
     if (!event.target.closest("details, button")) pick(row.dataset.key, false);

@@ -19,7 +19,7 @@ from archcost.report.costs import cost_blocks, layers_csv
 from archcost.report.saved import Profiled
 from archcost.report.timing import device_lines, latency_blocks, named_ways
 from archcost.report.tradeoffs import column_blocks, recurrent_blocks
-from archcost.units import data_size, duration, grouped, percent, scaled
+from archcost.units import counted_words, data_size, duration, grouped, percent, scaled
 
 METHOD = (
     "MACs are multiply-accumulates of convolutions and matrix products for one example, all its steps; biases, norms, "
@@ -73,9 +73,27 @@ def _head(found: Profiled, command: str) -> Iterator[tuple[str, str]]:
 def _verdict(found: Profiled, limits: Budget | None) -> Iterator[Block]:
     if limits is None:
         yield Text("No budget was given: --budget budget.yaml judges this network by its limits.")
-        return
-    verdicts = budget.judge(limits, _facts(found))
-    yield Verdicts(tuple(map(judged, verdicts)))
+    else:
+        yield Verdicts(tuple(map(judged, budget.judge(limits, _facts(found)))))
+    yield Lines((_agreement(found), *_steady(found)))
+
+
+def _agreement(found: Profiled) -> str:
+    if found.agree is False:
+        return "The witnesses disagree with the counts: see below."
+    return f"Witnesses: {agreement(found.witnesses is not None, found.agree, nodes=found.model.family != 'module')}."
+
+
+def _steady(found: Profiled) -> Iterator[str]:
+    latencies = [one.latency for one in found.latencies]
+    steady = sum(latency.stable for latency in latencies)
+    if not latencies:
+        yield "Latency was not measured."
+    elif steady == len(latencies):
+        yield f"Latency is stable in {'all ways' if steady > 1 else 'the way'} it was measured."
+    else:
+        shaky = f"{len(latencies) - steady} of {counted_words(len(latencies), 'way')}"
+        yield f"Latency is not stable in {shaky}: see below."
 
 
 def judged(verdict: budget.Verdict) -> Verdict:
@@ -169,10 +187,7 @@ def _traded(found: Profiled, model: Model | None) -> Iterator[Section]:
 
 
 def _doubts(found: Profiled) -> Iterator[str]:
-    if found.agree is False:
-        yield "The witnesses disagree with the counts."
-    else:
-        yield f"Witnesses: {agreement(found.witnesses is not None, found.agree, nodes=found.model.family != 'module')}."
+    yield _agreement(found)
     if found.uncounted:
         names = ", ".join(f"{each.op} ({each.calls} times)" for each in found.uncounted)
         yield f"Not counted, so that MACs are a lower bound: {names}."
