@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any, Final, assert_never
 
 import plotly.graph_objects as go
@@ -36,6 +37,7 @@ _TICKS: Final[dict[Form, tuple[str, str]]] = {
 """How d3 writes a tick, and what stands behind it."""
 _LABEL: Final = 40
 _BOX: Final = 26
+_TICK: Final = 18
 
 
 def figure(chart: Chart) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _scatter(drawn: Scatter) -> go.Figure:
         legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "bgcolor": "rgba(0,0,0,0)"},
     )
     if drawn.y.ticks:  # a row for each
-        found.update_layout(height=130 + 44 * len(drawn.y.ticks))
+        found.update_layout(height=190 + 48 * len(drawn.y.ticks))
         found.update_yaxes(autorange="reversed")
     for rule in drawn.rules:
         _ruled(found, rule)
@@ -100,10 +102,15 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "ticklen": 4,
     }
     if axis.ticks:
-        named = {"tickvals": [at for at, _ in axis.ticks], "ticktext": [text(name, _LABEL) for _, name in axis.ticks]}
+        named = {"tickvals": [at for at, _ in axis.ticks], "ticktext": [_tick(name) for _, name in axis.ticks]}
         return {**made, **named, "showgrid": False}
     decades = {"dtick": "D2", "minor": {"ticks": ""}} if axis.log else {"nticks": 7}
     return {**made, **decades, "tickformat": form, "ticksuffix": suffix, "exponentformat": "SI"}
+
+
+def _tick(name: str) -> str:
+    """Return the name of a place on an axis, on a few short lines: long ones would leave no room for the chart."""
+    return text("\n".join(wrap(shorten(visible(name), 3 * _TICK), _TICK)))
 
 
 def _series(one: Series, place: int) -> Iterator[go.Scatter]:

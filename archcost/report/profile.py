@@ -175,7 +175,9 @@ def _measured(found: Profiled) -> Iterator[Section]:
     if found.streaming:
         text = Text("One step with the state carried on, as in a stream, measured by turns with the whole sequence.")
         yield Section(
-            "step", "Latency of one step", (text, *latency_blocks(list(named_ways(found.streaming)), "one-step"))
+            "step",
+            "Latency of one step",
+            (text, *latency_blocks(list(named_ways(found.streaming)), "one-step", "Latency of one step")),
         )
 
 

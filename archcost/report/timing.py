@@ -17,6 +17,20 @@ _DRAWN: Final = 1200
 """Samples in a chart; of more, every n-th is drawn and the rest counted."""
 _SPREAD: Final = 0.3  # of the way to the next measurement, to each side, over which the blocks are laid out
 
+_HEADS: Final = (
+    Head("measured"),
+    Head("median", numeric=True),
+    Head("blocks", numeric=True, note="smallest and largest median of the blocks"),
+    Head("fastest", numeric=True),
+    Head("p90", numeric=True, note="needs 44 samples"),
+    Head("p99", numeric=True, note="needs 459 samples"),
+    Head("samples", numeric=True),
+    Head("examples/s", numeric=True),
+    Head("waiting", numeric=True, note="share of the time for which threads waited for a core"),
+    Head("first call", numeric=True, note="with what had to be compiled or loaded"),
+    Head("stable", note="why not is said below"),
+)
+
 
 class Named(NamedTuple):
     """A measurement and what it is called beside the others."""
@@ -38,14 +52,14 @@ def device_lines(timed: Sequence[Timed]) -> Iterator[tuple[str, str]]:
         yield "Measured with", ", ".join(f"{name} {version}" for name, version in versions)
 
 
-def latency_blocks(named: Sequence[Named], key: str = "latency") -> Iterator[Block]:
+def latency_blocks(named: Sequence[Named], key: str = "latency", caption: str = "Latency") -> Iterator[Block]:
     """Yield a chart of samples and blocks, one of throughput where batches differ, and the table with the numbers."""
     with_samples = [one for one in named if one.timed.bursts]
     if with_samples:
         yield _samples(with_samples, key)
     if len({one.timed.latency.batch for one in named}) > 1:
         yield _throughput(named, key)
-    yield _table(named, key)
+    yield Table(key, caption, _HEADS, tuple(_row(one) for one in named))
 
 
 def _samples(named: Sequence[Named], key: str) -> Chart:
@@ -107,23 +121,6 @@ def _throughput(named: Sequence[Named], key: str) -> Chart:
     words = f"Most in {best.name}: {max(rates):.4g} examples a second."
     drawn = Bars(tuple(one.name for one in named), Axis("examples a second", "count"), (bar,))
     return Chart(f"{key}-throughput", "Throughput", words, drawn, key)
-
-
-def _table(named: Sequence[Named], key: str) -> Table:
-    heads = (
-        Head("measured"),
-        Head("median", numeric=True),
-        Head("blocks", numeric=True, note="smallest and largest median of the blocks"),
-        Head("fastest", numeric=True),
-        Head("p90", numeric=True, note="needs 44 samples"),
-        Head("p99", numeric=True, note="needs 459 samples"),
-        Head("samples", numeric=True),
-        Head("examples/s", numeric=True),
-        Head("waiting", numeric=True, note="share of the time for which threads waited for a core"),
-        Head("first call", numeric=True, note="with what had to be compiled or loaded"),
-        Head("stable", note="why not is said below"),
-    )
-    return Table(key, "Latency", heads, tuple(_row(one) for one in named))
 
 
 def _row(one: Named) -> Row:

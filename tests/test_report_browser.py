@@ -1,0 +1,209 @@
+"""Reports in a real browser: all is drawn, nothing is asked for, nothing is complained about, everyone can use it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import hostile
+import pytest
+from browser import Browser, browsing
+
+import archcost
+from archcost import comparing
+from archcost.budget import Budget
+from archcost.measuring import Request
+from archcost.read import read
+from archcost.report import comparison, profile
+from archcost.report.blocks import Bars, Document, Icicle, Scatter
+from archcost.report.page import charts, page
+from archcost.report.saved import Compared, Profiled, typed
+
+FAKE: Final = {"target": "fake", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Yield one browser for all tests of this file."""
+    with browsing() as found:
+        yield found
+
+
+def profiled(source: str, limits: Budget | None = None, **options: object) -> Document:
+    """Return the report of a network measured on the fake target."""
+    told = archcost.profile(source, **{**FAKE, **options}).to_dict()  # type: ignore[arg-type]
+    found = typed(told)
+    assert isinstance(found, Profiled)
+    return profile.report(found, told, f"archcost profile {source}", limits)
+
+
+def compared() -> Document:
+    """Return the report of three networks beside each other."""
+    asked = Request(targets=("fake",), threads=(1,), witness=False)
+    told = comparing.compared([read(name) for name in ("resnet-20", "resnet-56", "resnet-20")], asked).to_dict()
+    found = typed(told)
+    assert isinstance(found, Compared)
+    return comparison.report(found, told, "archcost compare resnet-20 resnet-56 resnet-20")
+
+
+REPORTS: Final[dict[str, Callable[[], Document]]] = {
+    "fractal": lambda: profiled("fractalnet-ultra-2", Budget(params=10**6, latency_s=1e-9), batch=(1, 4)),
+    "hornn": lambda: profiled("hornn-3"),
+    "comparison": compared,
+}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Document, Path]]:
+    """Return every kind of report with the file of its page."""
+    folder, found = tmp_path_factory.mktemp("pages"), {}
+    for name, make in REPORTS.items():
+        made, path = make(), folder / f"{name}.html"
+        path.write_text(page(made), encoding="utf-8")
+        found[name] = (made, path)
+    return found
+
+
+@pytest.fixture(scope="module", params=REPORTS)
+def opened(request: pytest.FixtureRequest, browser: Browser, pages: dict[str, tuple[Document, Path]]) -> Document:
+    """Return a report that stands open in the browser: loaded once for all tests that only look at it."""
+    made, path = pages[request.param]
+    browser.open(path)
+    return made
+
+
+def test_every_chart_is_drawn_with_its_marks(browser: Browser, opened: Document) -> None:
+    """Each chart has as many points, bars or boxes in it as its facts; the console is silent; nothing is asked for."""
+    drawn = browser.js(
+        "return Object.fromEntries([...document.querySelectorAll('[data-figure]')].map((plot) => [plot.dataset.figure,"
+        " ['.scatterlayer .point', '.barlayer .point path', '.iciclelayer .slice'].map("
+        "(marks) => plot.querySelectorAll(marks).length)]))"
+    )
+    for chart in charts(opened):
+        points, bars, boxes = drawn[chart.key]
+        match chart.drawn:
+            case Scatter(series=series):
+                given = sum(value is not None for one in series if one.mark for value in one.y)
+                assert (given, 0, 0) == (points, bars, boxes), chart.key
+            case Bars(bars=kinds):
+                assert (0, sum(value != 0 for one in kinds for value in one.values), 0) == (points, bars, boxes)
+            case Icicle():
+                assert boxes > 1
+    assert [] == browser.complaints()
+    assert [] == browser.requests()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_violation(browser: Browser, opened: Document, dark: bool) -> None:
+    """axe-core holds nothing against a report, light or dark, with everything unfolded."""
+    browser.look(dark=dark)
+    browser.js("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    assert [] == browser.violations()
+
+
+def test_nothing_sticks_out_at_320_pixels(browser: Browser, opened: Document) -> None:
+    """A page as narrow as 320 px does not scroll sideways: its tables and drawings do, each by itself."""
+    browser.look(width=320)
+    assert browser.until("return document.documentElement.scrollWidth === 320")
+
+
+def test_it_prints(browser: Browser, opened: Document) -> None:
+    """Printed, a dark page is dark on white, without what only a screen needs."""
+    browser.look(dark=True, media="print")
+    style = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+    assert "rgb(255, 255, 255)" == browser.js(style, "body", "backgroundColor")
+    assert "rgb(0, 0, 0)" == browser.js(style, "body", "color")
+    assert "none" == browser.js(style, "nav", "display")
+    assert "rgb(0, 0, 0)" == browser.js(style, ".plot text", "fill")
+
+
+ROWS: Final = (
+    "return [...document.querySelectorAll('#table-layers-1 tbody tr')]"
+    ".filter((row) => !row.hidden).map((row) => Number(row.cells[3].dataset.v))"
+)
+
+
+def test_a_table_sorts_and_filters_and_keeps_that_in_the_address(
+    browser: Browser, pages: dict[str, tuple[Document, Path]]
+) -> None:
+    """A head sorts by number, a word filters; the address leads back to both and unfolds the table."""
+    path = pages["comparison"][1]
+    browser.open(path, charts=False)
+    assert not browser.js("return document.querySelector('#fold-layers-1').open")
+    browser.js("document.querySelectorAll('#table-layers-1 th button')[3].click()")
+    macs = browser.js(ROWS)
+    assert sorted(macs, reverse=True) == macs
+    browser.js(
+        "const box = document.querySelector('#filter-layers-1'); box.value = 'stage2 conv';"
+        " box.dispatchEvent(new Event('input'))"
+    )
+    some = browser.js(ROWS)
+    assert 0 < len(some) < len(macs)
+    browser.open(path, browser.js("return location.hash"), charts=False)
+    assert some == browser.js(ROWS)
+    assert browser.js("return document.querySelector('#fold-layers-1').open")
+    assert "descending" == browser.js("return document.querySelectorAll('#table-layers-1 th')[3].ariaSort")
+
+
+def test_the_data_can_be_saved(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:
+    """The buttons hand out the document as it was made, and its rows as CSV."""
+    made, path = pages["fractal"]
+    browser.open(path, charts=False)
+    browser.js(
+        "window.saved = []; URL.createObjectURL = (blob) => {"
+        " blob.text().then((text) => window.saved.push(text)); return 'blob:none'; };"
+        " HTMLAnchorElement.prototype.click = function () { window.saved.push(this.download); };"
+        " document.querySelectorAll('#save button').forEach((button) => button.click())"
+    )
+    saved = browser.until("return window.saved.length === 4 && window.saved")
+    assert made.csv in saved
+    assert any(f'"digest": "{made.data["model"]["digest"]}"' in text for text in saved)  # type: ignore[index]
+    assert {"FractalNet", ".json", ".csv"} <= {
+        part for text in saved for part in re.findall(r"^FractalNet|\.json$|\.csv$", text)
+    }
+
+
+def test_hostile_names_are_text_in_every_place(browser: Browser, tmp_path: Path) -> None:
+    """Whatever a name holds, it runs nothing, links nowhere and asks for nothing, wherever it stands."""
+    made = hostile.report(*hostile.NAMES)
+    path = tmp_path / "page.html"
+    path.write_text(page(made), encoding="utf-8")
+    browser.open(path)
+    assert 4 * len(hostile.NAMES) == int(browser.js("return document.documentElement.dataset.charts"))
+    for plot in browser.js("return [...document.querySelectorAll('[data-figure]')].map((plot) => plot.dataset.figure)"):
+        browser.js(
+            "const plot = document.querySelector(`[data-figure='${arguments[0]}']`);"
+            "try { Plotly.Fx.hover(plot, [{curveNumber: 0, pointNumber: 0}]); } catch {}", plot
+        )  # fmt: skip
+    browser.js(
+        "document.querySelectorAll('button').forEach((button) => { if (!button.closest('#save')) button.click(); })"
+    )
+    assert browser.js("return window.harmed === undefined")
+    # three scripts of the page's own and plotly; links to its own sections and tables alone
+    assert 0 == browser.js(
+        "return [...document.scripts].filter((one) => one.textContent.startsWith('window.harmed')).length"
+    )
+    assert [] == browser.js(
+        "return [...document.querySelectorAll('a')].filter((a) => a.getAttribute('href')?.[0] !== '#')"
+        ".map((a) => a.outerHTML)"
+    )
+    assert [] == browser.js(
+        "return [...document.querySelectorAll('img, iframe, b, i, object, base, link')].map((one) => one.outerHTML)"
+    )
+    assert [] == browser.complaints()
+    assert [] == browser.requests()
+
+
+def test_without_scripts_text_and_tables_are_there(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:
+    """With scripts off every number is in the page and no empty chart takes room."""
+    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.open(pages["fractal"][1], charts=False)
+        text = browser.driver.find_element("tag name", "main").text
+        for words in ("847,716", "FAIL", "19,182,080", "Columns, each as a network of its own", "need JavaScript"):
+            assert words in text
+        assert "none" == browser.driver.find_element("class name", "plot").value_of_css_property("display")
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
