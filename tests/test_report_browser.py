@@ -116,7 +116,7 @@ def test_it_prints(browser: Browser, opened: Document) -> None:
     assert "rgb(255, 255, 255)" == browser.js(style, "body", "backgroundColor")
     assert "rgb(0, 0, 0)" == browser.js(style, "body", "color")
     assert "none" == browser.js(style, "nav", "display")
-    assert "rgb(0, 0, 0)" == browser.js(style, ".plot text", "fill")
+    assert "rgb(0, 0, 0)" == browser.js(style, ".plot .xtick text", "fill")
 
 
 ROWS: Final = (
