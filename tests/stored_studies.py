@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -26,7 +25,6 @@ from archcost.front import named
 from archcost.graph import Graph
 from archcost.jobs import Score
 from archcost.measured import Conditions, Device, Origin, Plan, Samples
-from archcost.objectives import QUANTITIES
 from archcost.read import Model, expand
 from archcost.restrict import columns, only
 from archcost.stored import SCHEMA, Stored
@@ -177,12 +175,10 @@ def _ended(study: optuna.Study, trial: optuna.trial.Trial, wanted: Wanted, state
 
 @cache
 def _network(model: int, one: int, other: int) -> Model:
-    text = (
-        f"{{name: net, family: fractal, columns: {one}, widths: [{4 * other}, {8 * other}], drop_path: {{global: .5}}"
-        if model == 0
-        else f"{{name: net, family: bottleneck, block: basic, depths: [{one}, {one}], widths: [{4 * other}, {8 * other}]"
-    )
-    return expand(load(f"{text}, input: [1, 8, 8], classes: 10}}", "net.yaml"))
+    fractal = f"family: fractal, columns: {one}, drop_path: {{global: 0.5}}"
+    text = f"family: bottleneck, block: basic, depths: [{one}, {one}]" if model else fractal
+    widths = f"widths: [{4 * other}, {8 * other}]"
+    return expand(load(f"{{name: net, {text}, {widths}, input: [1, 8, 8], classes: 10}}", "net.yaml"))
 
 
 @cache
@@ -227,8 +223,3 @@ def _sampled(part: Part, way: int, wanted: Wanted, seed: int) -> Samples:
     device = Device(text or "AMD EPYC", 2, 8_000_000_000, "Linux 6 x86_64")
     origin = Origin("cpu", text or "eager", device, Conditions((0, 1)), (("torch", text or "2.13.0"),))
     return replace(taken, origin=origin, plan=plan)
-
-
-def learnt(names: Sequence[str]) -> Iterator[str]:
-    """Yield the names of those quantities that training gives."""
-    return (name for name in names if QUANTITIES[name].learnt)

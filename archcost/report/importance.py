@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from archcost.report.thinned import thinned
 from archcost.units import counted_words, grouped
 
 FEWEST: Final = 10
@@ -21,16 +22,21 @@ ROUGH: Final = 50
 """Complete trials below which the best tenth has fewer than five: what is said is rough."""
 
 
+MOST: Final = 4000
+"""Trials that parameters are judged from, all groups of parameters together: optuna copies each, half a millisecond."""
+
+
 @dataclass(frozen=True, slots=True)
 class Importance:
     """How much a parameter decides: for each objective its share of what all parameters do, none where `why` says so.
 
-    trials: complete ones that have it.
+    trials: complete ones that have it; judged: how many of them it was judged from, evenly spread over all.
     """
 
     name: str
     trials: int
     shares: tuple[float, ...]
+    judged: int
     why: str = ""
 
 
@@ -43,25 +49,17 @@ def importances(every: Sequence[FrozenTrial]) -> tuple[Importance, ...]:
     """
     complete = [each for each in every if each.state is TrialState.COMPLETE and each.values]
     divergences: dict[str, tuple[float, ...]] = {}
-    others = []
-    for names, trials in _together(complete):
-        judged = []
-        for name in names:
-            if why := _unfit(name, trials):
-                others.append(Importance(name, len(trials), (), why))
-            else:
-                judged.append(name)
-        divergences |= _divergences(judged, trials)
-    having = {name: len(trials) for names, trials in _together(complete) for name in names}
+    known: dict[str, Importance] = {}
+    groups = list(_together(complete))
+    for names, trials in groups:
+        some = thinned(trials, max(FEWEST, MOST // len(groups)))
+        known |= {name: Importance(name, len(trials), (), len(some), _unfit(name, trials)) for name in names}
+        divergences |= _divergences([name for name in names if not known[name].why], some)
     totals = [math.fsum(each) for each in zip(*divergences.values(), strict=True)]
-    found = [
-        Importance(name, having[name], tuple(a / b if b > 0 else 0.0 for a, b in zip(each, totals, strict=True)))
-        for name, each in divergences.items()
-    ]
-    return (
-        *sorted(found, key=lambda each: (-max(each.shares), each.name)),
-        *sorted(others, key=lambda each: each.name),
-    )
+    for name, each in divergences.items():
+        shares = tuple(one / total if total > 0 else 0.0 for one, total in zip(each, totals, strict=True))
+        known[name] = replace(known[name], shares=shares)
+    return tuple(sorted(known.values(), key=lambda each: (-max(each.shares, default=-1.0), each.name)))
 
 
 def _together(complete: Sequence[FrozenTrial]) -> Iterator[tuple[list[str], list[FrozenTrial]]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from optuna.trial import FrozenTrial
 
 from archcost.budget import Budget
+from archcost.domains import Scalar
 from archcost.errors import InputError, Mistake, quoted
 from archcost.findings import front_of
 from archcost.front import Candidate, Front
@@ -19,8 +20,7 @@ from archcost.report.blocks import Axis, Form
 from archcost.storage import shown
 from archcost.stored import Stored
 from archcost.trials import Trial, remembered
-
-T = TypeVar("T")
+from archcost.units import grouped
 
 _FORMS: Final[dict[str, Form]] = {
     "error": "share",
@@ -147,11 +147,15 @@ def quantity_axis(name: str, title: str) -> Axis:
     return Axis(title, _FORMS.get(name, "number"), QUANTITIES[name].log)
 
 
-def thinned(values: Sequence[T], most: int) -> tuple[T, ...]:
-    """Return at most so many values, evenly spread over all: always the same ones."""
-    if len(values) <= most:
-        return tuple(values)
-    return tuple(values[place * len(values) // most] for place in range(most))
+def scalar_words(value: Scalar) -> str:
+    """Return a parameter's value as people read it: four digits of a number that is not whole."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def some(names: Sequence[str], most: int = 10) -> str:
+    """Return the first names in words, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {grouped(more)} more" if more > 0 else "")
 
 
 def marks(each: Candidate, knee: str | None) -> tuple[str, ...]:

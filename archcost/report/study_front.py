@@ -9,7 +9,8 @@ from archcost.findings import intervals, learnt
 from archcost.front import Candidate
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule, Scatter, Section, Series, Table
-from archcost.report.study_found import Found, marks, quantity_axis, thinned
+from archcost.report.study_found import Found, marks, quantity_axis
+from archcost.report.thinned import thinned
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 
 MOST_DRAWN: Final = 1000

@@ -11,7 +11,8 @@ from archcost.latency import interval_s
 from archcost.measured import Samples
 from archcost.report.blocks import Block, Chart, Scatter, Section, Series, Text
 from archcost.report.rank import spearman
-from archcost.report.study_found import Found, quantity_axis, thinned
+from archcost.report.study_found import Found, quantity_axis
+from archcost.report.thinned import thinned
 from archcost.units import counted_words, duration, scaled
 
 MOST_DRAWN: Final = 1000
@@ -58,8 +59,9 @@ def _chart(found: Found, place: int, way: str, timed: Sequence[_Timed]) -> Chart
     return Chart(
         key="macs-latency" if place == 0 else f"macs-latency-{place}",
         title=f"MACs against latency ({way})",
-        summary=f"{counted_words(len(timed), 'network')} measured. {_words(timed)}",
+        summary=f"The latency of {counted_words(len(timed), 'network')} over their MACs, those of the front apart.",
         drawn=Scatter(quantity_axis("macs", "MACs"), quantity_axis("latency", "latency"), tuple(series)),
+        table="trials",
         left_out=len(others) - len(field),
     )
 

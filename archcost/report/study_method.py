@@ -32,8 +32,8 @@ def _lines(found: Found) -> Iterator[str]:
         log = "; its logarithm is what is searched and what the hypervolume is made of" if QUANTITIES[name].log else ""
         yield f"Objective {found.title(place)}: {_MEANT.get(name, name)}, the less the better{log}."
     yield (
-        "A network is on the front where no other one is nowhere worse and somewhere better. The knee is where the front "
-        "bends most, its objectives scaled to the front's range (Das 1999)."
+        "A network is on the front where no other one is nowhere worse and somewhere better. The knee is where the "
+        "front bends most, its objectives scaled to the front's range (Das 1999)."
     )
     yield (
         "To confirm a member, it is trained again, alone, with several seeds, measured by turns with the others, and "
@@ -49,7 +49,7 @@ def _lines(found: Found) -> Iterator[str]:
         "A trial's score is that of one seed. A column's comes with the weights it shares with its network, and says "
         "little of what it reaches when it is trained alone."
     )
-    yield "Not counted: time and memory of training, elementwise operations in MACs, what a runtime changes in a network."
+    yield "Not counted: what training takes, elementwise operations in MACs, what a runtime changes in a network."
     fit, search = found.same.get("fit", {}), found.same.get("search", {})
     if fit:
         rungs = fit.get("rungs") or [found.epochs]

@@ -12,7 +12,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from archcost.domains import Scalar
 from archcost.front import Candidate
 from archcost.report.blocks import Axis, Block, Cell, Chart, Head, Row, Scatter, Series, Table
-from archcost.report.study_found import Found, thinned
+from archcost.report.study_found import Found, scalar_words
+from archcost.report.thinned import thinned
 from archcost.units import counted_words
 
 MOST_LINES: Final = 200
@@ -48,12 +49,10 @@ def parallel(found: Found, names: Sequence[str]) -> Iterator[Block]:
     axis = Axis("", ticks=tuple((float(place), one.title) for place, one in enumerate(drawn)))
     lines = (("others", field, {"faint": True, "colour": 1}), ("front", members, {"mark": "diamond"}))
     series = tuple(_series(name, each, drawn, look) for name, each, look in lines if each)
-    more = len(uprights) - MOST_PARAMETERS
     yield Chart(
         key="parallel",
         title="Networks across parameters and objectives",
-        summary=f"A line for each of {counted_words(len(every), 'network')}, those of the front apart; a line has a gap "
-        f"where a network has no such parameter.{f' The {more} least important parameters are not drawn.' * (more > 0)}",
+        summary=_summary(len(every), len(uprights) - MOST_PARAMETERS),
         drawn=Scatter(axis, Axis("", ticks=((0.0, "lowest"), (1.0, "highest"))), series),
         table="parallel-axes",
         left_out=len(found.now.members) + len(whole) - len(every),
@@ -61,6 +60,12 @@ def parallel(found: Found, names: Sequence[str]) -> Iterator[Block]:
     rows = tuple(Row((Cell(one.title), Cell(one.low), Cell(one.high))) for one in drawn)
     heads = (Head("axis"), Head("at the bottom"), Head("at the top"))
     yield Table("parallel-axes", "What lies at the ends of each axis", heads, rows, open=False)
+
+
+def _summary(networks: int, more: int) -> str:
+    left = f" The {counted_words(more, 'parameter')} of least importance have no axis." if more > 0 else ""
+    lines = f"A line for each of {counted_words(networks, 'network')}, those of the front apart"
+    return f"{lines}; it has a gap where a network has no such parameter.{left}"
 
 
 def _series(name: str, each: Sequence[Candidate], drawn: Sequence[_Upright], look: Mapping[str, object]) -> Series:
@@ -89,8 +94,10 @@ def _parameter(found: Found, name: str, every: Sequence[Candidate]) -> _Upright 
         return None
     places = _places(domain, values)
     low, high = min(places.values()), max(places.values())
-    ends = [next(str(values[one]) for one, place in places.items() if place == end) for end in (low, high)]
-    return _Upright(name, *ends, {one: ((at - low) / (high - low), str(values[one])) for one, at in places.items()})
+    ends = [next(scalar_words(values[one]) for one, place in places.items() if place == end) for end in (low, high)]
+    return _Upright(
+        name, *ends, {one: ((at - low) / (high - low), scalar_words(values[one])) for one, at in places.items()}
+    )
 
 
 def _places(domain: BaseDistribution, values: Mapping[str, Scalar]) -> dict[str, float]:

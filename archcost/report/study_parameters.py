@@ -21,7 +21,7 @@ from archcost.report.blocks import (
     Text,
 )
 from archcost.report.importance import ROUGH, Importance, importances
-from archcost.report.study_found import Found
+from archcost.report.study_found import Found, some
 from archcost.report.study_parallel import parallel
 from archcost.units import grouped, percent
 
@@ -91,7 +91,8 @@ def _notes(each: Sequence[Importance]) -> Iterator[str]:
     )
     if any(one.trials < max(other.trials for other in each) for one in each):
         yield "A parameter that only some trials have, as one of a template's own, is judged among those."
-    most = max(one.trials for one in each)
     if any(one.shares for one in each) and min(one.trials for one in each if one.shares) < ROUGH:
         yield f"Rough: the best tenth of fewer than {ROUGH} trials is fewer than five."
-    yield f"Judged from {grouped(most)} complete trials; those that were pruned or failed are not among them."
+    if fewer := [one for one in each if one.judged < one.trials]:
+        yield f"Judged from {grouped(fewer[0].judged)} trials evenly spread over those that have it: {some([one.name for one in fewer])}."
+    yield "Judged from complete trials alone; those that were pruned or failed are not among them."

@@ -9,7 +9,8 @@ from typing import Final
 
 from archcost import pareto
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Scatter, Section, Series, Table, Text
-from archcost.report.study_found import Found, thinned
+from archcost.report.study_found import Found
+from archcost.report.thinned import thinned
 from archcost.trials import Trial
 from archcost.units import counted_words, duration, grouped
 
@@ -23,8 +24,9 @@ _REPEATED: Final = "answered with an earlier trial's result"
 def progress_section(found: Found) -> Section:
     """Return hypervolume, states and what was saved."""
     steps = growth(found)
-    chart = [_chart(found, steps)] if steps else [Text("The hypervolume has no reference point yet.")]
-    return Section("progress", "Progress", (*chart, _states(found.trials), Text(saved(found))))
+    none = (Text("The hypervolume has no reference point yet."),)
+    grown = (_chart(found, steps), _steps(steps)) if steps else none
+    return Section("progress", "Progress", (*grown, _states(found.trials), Text(saved(found))))
 
 
 def growth(found: Found) -> list[tuple[int, str, float]]:
@@ -77,8 +79,17 @@ def _chart(found: Found, steps: Sequence[tuple[int, str, float]]) -> Chart:
         f"The hypervolume grew {counted_words(len(steps), 'time')} to {steps[-1][2]:.4g}, to half of it within "
         f"{counted_words(half, 'trial')}, and last at trial {grouped(steps[-1][0])} of {grouped(last)}."
     )
-    scatter = Scatter(Axis("trials that had ended", "count"), Axis("hypervolume"), (series,))
-    return Chart("hypervolume", "Hypervolume over trials", summary, scatter, left_out=len(steps) - len(drawn))
+    scatter = Scatter(Axis("trials over", "count"), Axis("hypervolume"), (series,))
+    return Chart(
+        "hypervolume", "Hypervolume over trials", summary, scatter, "hypervolume-table", len(steps) - len(drawn)
+    )
+
+
+def _steps(steps: Sequence[tuple[int, str, float]]) -> Table:
+    rows = tuple(Row((Cell(grouped(at), at), Cell(name), Cell(f"{volume:.4g}", volume))) for at, name, volume in steps)
+    heads = (Head("trials over", True), Head("trial"), Head("hypervolume", True))
+    more = max(0, len(rows) - MOST_ROWS)  # the last ones are shown
+    return Table("hypervolume-table", "Trials that enlarged the hypervolume", heads, rows[more:], more, open=False)
 
 
 def _states(trials: Sequence[Trial]) -> Table:

@@ -10,7 +10,7 @@ from archcost import __version__, tables
 from archcost.findings import status_of
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import MOST_ROWS, Cell, Head, Row, Section, Table
-from archcost.report.study_found import Found
+from archcost.report.study_found import Found, scalar_words
 from archcost.sheets import as_csv
 from archcost.units import data_size, duration, scaled
 
@@ -27,7 +27,7 @@ def trials_section(found: Found, rows: Sequence[dict[str, Any]]) -> Section:
         Head("state"),
         Head("on the front"),
         Head("family"),
-        *(Head(label, True) for label in found.stored.labels),
+        *(Head(label, True, "As the trial gave it, not as it was confirmed.") for label in found.stored.labels),
         *(Head(name, True) for name in ("params", "MACs", "memory", "seconds")),
         Head("origin", note="Where the point came from."),
         Head("parameters"),
@@ -46,7 +46,9 @@ def trials_section(found: Found, rows: Sequence[dict[str, Any]]) -> Section:
 
 def _row(found: Found, row: dict[str, Any]) -> Row:
     names = tables.column_names(found.stored.objectives)
-    point = [f"{key.removeprefix(_POINT)} = {value}" for key, value in row.items() if key.startswith(_POINT)]
+    point = [
+        f"{key.removeprefix(_POINT)} = {scalar_words(value)}" for key, value in row.items() if key.startswith(_POINT)
+    ]
     cells = [
         Cell(row["trial"], row["number"] + (row["column"] or 0) / 1000),
         Cell(row["state"]),

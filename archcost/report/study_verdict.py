@@ -13,12 +13,12 @@ from archcost.front import Candidate
 from archcost.measured import Origin
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Verdict, Verdicts
-from archcost.report.study_found import Found
+from archcost.report.study_found import Found, some
 from archcost.stored import network
 from archcost.units import counted_words, data_size, duration, grouped, percent
 
 _NAMED: Final = 10
-"""Networks or reasons that a sentence names."""
+"""Latencies whose doubts are told."""
 
 
 def head(found: Found) -> tuple[tuple[str, str], ...]:
@@ -106,8 +106,8 @@ def _of_front(found: Found, limits: Budget) -> Iterator[Verdict]:
         limit = f"{_named(of_one[0])} of at most {_amount(of_one[0].name, of_one[0].limit)}"
         broken = [name for name, each in zip(names, holds, strict=True) if each is False]
         unclear = [name for name, each in zip(names, holds, strict=True) if each is None]
-        more = [f"not kept by {_some(broken)}"] if broken else []
-        more += [f"cannot be told of {_some(unclear)}"] if unclear else []
+        more = [f"not kept by {some(broken)}"] if broken else []
+        more += [f"cannot be told of {some(unclear)}"] if unclear else []
         yield Verdict(_word(holds), "; ".join([f"front: {kept} with {limit}", *more]))
 
 
@@ -125,16 +125,11 @@ def _amount(name: str, value: float) -> str:
     return data_size(round(value)) if name == "weights" else QUANTITIES[name].words(value)
 
 
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {grouped(more)} more" if more > 0 else "")
-
-
 def trust(found: Found) -> Iterator[str]:
     """Yield whether the front is confirmed, and what is against trusting it."""
     yield from _confirmed(found.now.members)
     if shared := [each.name for each in found.now.members if each.shared]:
-        yield f"Columns with shared weights, not yet trained alone, where they may do better: {_some(shared)}."
+        yield f"Columns with shared weights, not yet trained alone, where they may do better: {some(shared)}."
     yield from _unsteady(found.now.members)
     devices = {each.device for each in found.origins}
     if len(devices) > 1:
@@ -156,15 +151,15 @@ def _confirmed(members: Sequence[Candidate]) -> Iterator[str]:
     if len(sure) == len(members):
         yield f"The front is confirmed: every member was trained again, alone, with {often} seeds."
     else:
-        open_ones = _some([each.name for each in members if not each.standing])
+        open_ones = some([each.name for each in members if not each.standing])
         yield (
-            f"The front is confirmed in part: {len(sure)} of {counted_words(len(members), 'member')} were trained again, "
-            f"alone, with {often} seeds; a single seed, which is optimistic, have {open_ones}."
+            f"The front is confirmed in part: {len(sure)} of {counted_words(len(members), 'member')} were trained "
+            f"again, alone, with {often} seeds. On a single seed, which is optimistic, stand {open_ones}."
         )
     if single := [each.name for each in sure if each.confirmed and len(each.confirmed.seeds) == 1]:
-        yield f"Trained again with one seed only: {_some(single)}."
+        yield f"Trained again with one seed only: {some(single)}."
     if doubtful := [each for each in sure if each.standing and each.standing.probability < 0.5]:
-        said = _some([f"{each.name} ({percent(each.standing.probability)})" for each in doubtful if each.standing])
+        said = some([f"{each.name} ({percent(each.standing.probability)})" for each in doubtful if each.standing])
         yield f"More likely not on the front than on it: {said}."
     short = [each for each in members if each.confirmed and each.confirmed.reason]
     yield from (f"{each.name} was not confirmed whole: {each.confirmed.reason}." for each in short if each.confirmed)
