@@ -16,7 +16,7 @@ def as_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return rows as CSV; a cell that a spreadsheet would run is marked as text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
+    writer.writerow([_cell(head) for head in heads])
     writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
 

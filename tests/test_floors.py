@@ -45,8 +45,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "confirmed", "front", "stored", "setting", "outlook", "foreseeing",
         "studying", "confirming", "tables", "findings", "exploring"),
     5: ("measuring", "given", "profiling", "comparing", "describing",
-        "report.blocks", "report.rank", "report.thinned", "report.importance", "report.study_found", "report.study_parallel",
-        "report.study_*", "report.study", "report.*", "report"),
+        "report.blocks", "report.rank", "report.thinned", "report.importance", "report.study_found",
+        "report.study_parallel", "report.study_*", "report.study", "report.*", "report"),
     6: ("cli.options", "cli.progress", "cli.rows", "cli.fields", "cli.latencies", "cli.table", "cli.forms",
         "cli.models", "cli.live", "cli.studies", "cli.*", "cli", "__main__"),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from archcost.findings import intervals, learnt
@@ -75,18 +76,18 @@ def _series(found: Found, field: Sequence[Candidate]) -> Iterator[Series]:
 
 
 def _points(found: Found, name: str, each: Sequence[Candidate], look: dict[str, Any]) -> Series:
-    bounds = [intervals(found.stored, one) for one in each]
-    spans = {"spans": tuple(ends[0] if ends else None for ends in bounds),
-             "x_spans": tuple(ends[1] if len(ends) > 1 else None for ends in bounds)}  # fmt: skip
-    return Series(
+    drawn = Series(
         name,
         tuple(_x(found, one) for one in each),
         tuple(found.restored(0, one.values[0]) for one in each),
         tuple(_said(found, one) for one in each),
         tuple(one.name for one in each),
         **look,
-        **(spans if any(bounds) else {}),
     )
+    bounds = [intervals(found.stored, one) for one in each]
+    spans = tuple(ends[0] if ends else None for ends in bounds)
+    x_spans = tuple(ends[1] if len(ends) > 1 else None for ends in bounds)
+    return replace(drawn, spans=spans, x_spans=x_spans) if any(bounds) else drawn
 
 
 def _said(found: Found, each: Candidate) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
@@ -47,13 +47,13 @@ def parallel(found: Found, names: Sequence[str]) -> Iterator[Block]:
     if len(drawn) < 2:
         return
     axis = Axis("", ticks=tuple((float(place), one.title) for place, one in enumerate(drawn)))
-    lines = (("others", field, {"faint": True, "colour": 1}), ("front", members, {"mark": "diamond"}))
-    series = tuple(_series(name, each, drawn, look) for name, each, look in lines if each)
+    series = [_series("others", field, drawn, {"faint": True, "colour": 1})] if field else []
+    series.append(_series("front", members, drawn, {"mark": "diamond"}))
     yield Chart(
         key="parallel",
         title="Networks across parameters and objectives",
         summary=_summary(len(every), len(uprights) - MOST_PARAMETERS),
-        drawn=Scatter(axis, Axis("", ticks=((0.0, "lowest"), (1.0, "highest"))), series),
+        drawn=Scatter(axis, Axis("", ticks=((0.0, "lowest"), (1.0, "highest"))), tuple(series)),
         table="parallel-axes",
         left_out=len(found.now.members) + len(whole) - len(every),
     )
@@ -68,7 +68,7 @@ def _summary(networks: int, more: int) -> str:
     return f"{lines}; it has a gap where a network has no such parameter.{left}"
 
 
-def _series(name: str, each: Sequence[Candidate], drawn: Sequence[_Upright], look: Mapping[str, object]) -> Series:
+def _series(name: str, each: Sequence[Candidate], drawn: Sequence[_Upright], look: Mapping[str, Any]) -> Series:
     x: list[float | None] = []
     y: list[float | None] = []
     texts, keys = [], []
@@ -84,7 +84,7 @@ def _series(name: str, each: Sequence[Candidate], drawn: Sequence[_Upright], loo
         y.append(None)
         texts.append("")
         keys.append("")
-    return Series(name, tuple(x), tuple(y), tuple(texts), tuple(keys), line=True, **look)  # type: ignore[arg-type]
+    return Series(name, tuple(x), tuple(y), tuple(texts), tuple(keys), line=True, **look)
 
 
 def _parameter(found: Found, name: str, every: Sequence[Candidate]) -> _Upright | None:
@@ -94,10 +94,11 @@ def _parameter(found: Found, name: str, every: Sequence[Candidate]) -> _Upright 
         return None
     places = _places(domain, values)
     low, high = min(places.values()), max(places.values())
-    ends = [next(scalar_words(values[one]) for one, place in places.items() if place == end) for end in (low, high)]
-    return _Upright(
-        name, *ends, {one: ((at - low) / (high - low), scalar_words(values[one])) for one, at in places.items()}
+    bottom, top = (
+        next(scalar_words(values[one]) for one, place in places.items() if place == end) for end in (low, high)
     )
+    heights = {one: ((at - low) / (high - low), scalar_words(values[one])) for one, at in places.items()}
+    return _Upright(name, bottom, top, heights)
 
 
 def _places(domain: BaseDistribution, values: Mapping[str, Scalar]) -> dict[str, float]:

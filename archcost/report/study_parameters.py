@@ -93,6 +93,7 @@ def _notes(each: Sequence[Importance]) -> Iterator[str]:
         yield "A parameter that only some trials have, as one of a template's own, is judged among those."
     if any(one.shares for one in each) and min(one.trials for one in each if one.shares) < ROUGH:
         yield f"Rough: the best tenth of fewer than {ROUGH} trials is fewer than five."
-    if fewer := [one for one in each if one.judged < one.trials]:
-        yield f"Judged from {grouped(fewer[0].judged)} trials evenly spread over those that have it: {some([one.name for one in fewer])}."
+    if fewer := [one.name for one in each if one.judged < one.trials]:
+        judged = min(one.judged for one in each if one.name in fewer)
+        yield f"Judged from {grouped(judged)} trials, evenly spread over all that have it: {some(fewer)}."
     yield "Judged from complete trials alone; those that were pruned or failed are not among them."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from archcost import __version__, tables
@@ -70,7 +70,7 @@ def _cell(value: float | None, name: str) -> Cell:
     return Cell("-") if value is None else Cell(QUANTITIES[name].words(value), value)
 
 
-def _counted(value: int | None, words: Any) -> Cell:
+def _counted(value: int | None, words: Callable[[int], str]) -> Cell:
     return Cell("-") if value is None else Cell(words(value), value)
 
 

@@ -102,13 +102,13 @@ def _of_front(found: Found, limits: Budget) -> Iterator[Verdict]:
     names = [each.name for each in found.now.members]
     for of_one in zip(*judged, strict=True):  # every member is judged by the same limits, in the same ways
         holds = [each.holds for each in of_one]
-        kept = f"{holds.count(True)} of {counted_words(len(holds), 'network')}"
         limit = f"{_named(of_one[0])} of at most {_amount(of_one[0].name, of_one[0].limit)}"
         broken = [name for name, each in zip(names, holds, strict=True) if each is False]
         unclear = [name for name, each in zip(names, holds, strict=True) if each is None]
-        more = [f"not kept by {some(broken)}"] if broken else []
-        more += [f"cannot be told of {some(unclear)}"] if unclear else []
-        yield Verdict(_word(holds), "; ".join([f"front: {kept} with {limit}", *more]))
+        said = [f"front: {limit}, kept by {holds.count(True)} of {counted_words(len(holds), 'network')}"]
+        said += [f"not by {some(broken)}"] if broken else []
+        said += [f"cannot be told of {some(unclear)}"] if unclear else []
+        yield Verdict(_word(holds), "; ".join(said))
 
 
 def _word(holds: Sequence[bool | None]) -> Literal["PASS", "FAIL", "cannot tell"]:
