@@ -128,6 +128,15 @@ def test_what_is_against_trusting_the_front_is_said(report: Document) -> None:
     assert "not confirmed: each member stands on one seed" in lines(study(made(None, Wanted(confirmed=0))), "verdict")
 
 
+def test_a_front_without_a_knee_says_so() -> None:
+    """Of a single objective there is one best network: no knee to judge, no other end to name."""
+    report = study(made(None, Wanted(trials=20, objectives=(("error", None),), limits={"params": 30_000})))
+    assert "has no knee" in lines(report, "verdict")
+    (found_in,) = [block for block in report.sections[0].blocks if isinstance(block, Verdicts)]
+    assert ["front"] == [each.text.partition(":")[0] for each in found_in.verdicts]
+    assert "cheapest" not in chart(report, "front").summary
+
+
 def test_the_front_is_drawn_as_it_is(report: Document, stored: Stored) -> None:
     """Members and field are all there, in base units; shared weights have a mark of their own; limits are rules."""
     now, drawn = stored.front(), series(report, "front")

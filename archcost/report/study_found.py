@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
 
 from optuna.trial import FrozenTrial
 
-from archcost.budget import Budget
+from archcost.budget import UNITS, Budget
 from archcost.domains import Scalar
 from archcost.errors import InputError, Mistake, quoted
 from archcost.findings import front_of
@@ -33,10 +33,7 @@ _FORMS: Final[dict[str, Form]] = {
 
 @dataclass(frozen=True)
 class Found:
-    """A study with what was found in it; about: what `exploring.begin` kept; json: the front as `study front --json`.
-
-    found: every network that could be on the front, in the order of the trials.
-    """
+    """A study with what was found in it; about: what `exploring.begin` kept; json: the front as `study front --json`."""
 
     stored: Stored
     trials: tuple[Trial, ...]
@@ -58,9 +55,9 @@ class Found:
     @cached_property
     def budget(self) -> Budget | None:
         """The study's limits, None where it has none."""
-        held = {key: value for key, value in (self.same.get("limits") or {}).items() if value is not None}
-        named = {"memory": "memory_bytes", "weights": "weights_bytes", "latency": "latency_s"}
-        return Budget(**{named.get(key, key): value for key, value in held.items()}) if held else None
+        given = self.same.get("limits") or {}
+        held = {field.name: given.get(name) for name, field in zip(UNITS, fields(Budget), strict=True)}
+        return Budget(**held) if any(value is not None for value in held.values()) else None
 
     @cached_property
     def limits(self) -> dict[str, float]:

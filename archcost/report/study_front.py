@@ -53,7 +53,9 @@ def _x(found: Found, each: Candidate) -> float:
 def _summary(found: Found) -> str:
     members, others = found.now.members, found.now.others
     best, cheapest = members[0], min(members, key=lambda each: _x(found, each))
-    ends = "; ".join(f"{end} is {_said(found, each)}" for end, each in (("best", best), ("cheapest", cheapest)))
+    ends = f"best is {_said(found, best)}"
+    if cheapest is not best:
+        ends += f"; cheapest is {_said(found, cheapest)}"
     more = "" if len(found.places) < 3 else f" The other {len(found.places) - 2} of the objectives are in the table."
     return (
         f"{counted_words(len(members), 'network')} that no other one beats in every objective, of "

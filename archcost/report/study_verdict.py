@@ -128,6 +128,8 @@ def _amount(name: str, value: float) -> str:
 def trust(found: Found) -> Iterator[str]:
     """Yield whether the front is confirmed, and what is against trusting it."""
     yield from _confirmed(found.now.members)
+    if found.now.knee is None:
+        yield "The front has no knee: it has fewer than three different members, or does not bend towards the ideal."
     if shared := [each.name for each in found.now.members if each.shared]:
         yield f"Columns with shared weights, not yet trained alone, where they may do better: {some(shared)}."
     yield from _unsteady(found.now.members)
