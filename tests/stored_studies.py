@@ -119,11 +119,9 @@ def _point(draw: random.Random, hostile: bool) -> tuple[dict[str, Any], dict[str
     model = draw.randrange(2)
     ranges: dict[str, BaseDistribution] = {"model": CategoricalDistribution([0, 1])}
     point: dict[str, Any] = {"model": model}
-    own = ({"0.columns": _COLUMNS, "0.widths.by": _WIDER}, {"1.depths.repeat": _DEPTHS, "1.widths.by": _WIDER})[model]
-    for name, domain in own.items():
-        low_high = domain.choices if isinstance(domain, CategoricalDistribution) else range(domain.low, domain.high + 1)
-        point[name] = draw.choice(list(low_high))
-        ranges[name] = domain
+    name, size = (("0.columns", _COLUMNS), ("1.depths.repeat", _DEPTHS))[model]
+    point |= {name: draw.randint(size.low, size.high), f"{model}.widths.by": draw.choice(_WIDER.choices)}
+    ranges |= {name: size, f"{model}.widths.by": _WIDER}
     # of no influence on anything: a number on a log scale, and a name and values that attack
     noise = f"0.{HOSTILE}" if hostile else "noise"
     values = [HOSTILE, "plain"] if hostile else ["other", "plain"]
@@ -155,7 +153,10 @@ def _state(number: int, of: int) -> str:
 
 def _ended(study: optuna.Study, trial: optuna.trial.Trial, wanted: Wanted, state: str, parts: tuple[Part, ...]) -> None:
     number, text = trial.number, HOSTILE if wanted.hostile else ""
-    given = {"seconds": 12.0 + number % 5, "versions": {"archcost": __version__, "data": "0123456789abcdef"}}
+    given: dict[str, Any] = {
+        "seconds": 12.0 + number % 5,
+        "versions": {"archcost": __version__, "data": "0123456789abcdef"},
+    }
     match state:
         case "complete" | "repeated":
             repeats = {"repeats": 1, "counts": False, "seconds": 0.0} if state == "repeated" else {}

@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial
 from stored_studies import HOSTILE, Wanted, made
 
@@ -225,7 +225,9 @@ def test_what_pruning_saved_is_an_estimate_that_can_be_redone(stored: Stored) ->
 
 
 def trial(values: Sequence[float], **point: Any) -> FrozenTrial:
-    ranges = {name: CategoricalDistribution([0, 1]) if name == "model" else FloatDistribution(0, 1) for name in point}
+    ranges: dict[str, BaseDistribution] = {name: FloatDistribution(0, 1) for name in point}
+    if "model" in point:
+        ranges["model"] = CategoricalDistribution([0, 1])
     return optuna.trial.create_trial(values=list(values), params=point, distributions=ranges)
 
 

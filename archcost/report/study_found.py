@@ -33,7 +33,7 @@ _FORMS: Final[dict[str, Form]] = {
 
 @dataclass(frozen=True)
 class Found:
-    """A study with what was found in it; about: what `exploring.begin` kept; json: the front as `study front --json`."""
+    """A study and what was found; about: what `exploring.begin` kept; json: the front as `study front --json`."""
 
     stored: Stored
     trials: tuple[Trial, ...]
