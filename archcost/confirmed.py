@@ -13,7 +13,7 @@ from archcost.jobs import Score
 from archcost.measured import Samples
 from archcost.membership import Repeated
 from archcost.objectives import QUANTITIES
-from archcost.trials import Part, remember, remembered
+from archcost.trials import PREFIX, Part, remember, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,13 @@ def confirmed(study: optuna.Study, name: str) -> Confirmed | None:
     """Return what was confirmed of a network, None where nothing was."""
     held = remembered(study, f"confirmed:{name}")
     return None if held is None else _adapter().validate_python(held)
+
+
+def everything(study: optuna.Study) -> dict[str, Confirmed]:
+    """Return what was confirmed of every network, by name: the storage is asked once."""
+    prefix = f"{PREFIX}confirmed:"
+    held = study.user_attrs
+    return {key.removeprefix(prefix): _adapter().validate_python(held[key]) for key in held if key.startswith(prefix)}
 
 
 def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | None], ...]) -> Repeated | None:

@@ -16,6 +16,8 @@ _CARET_WIDTH = 160  # a longer source line is cut around the caret
 
 def visible(text: str) -> str:
     """Return `text` with control, bidirectional and other invisible characters as escapes (`\\x1b`, `\\u202e`)."""
+    if text.isprintable():  # most are: nothing of _HIDDEN is
+        return text
     return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
 
 

@@ -96,7 +96,7 @@ def change_point(durations: Sequence[float]) -> int | None:
     """
     count = len(durations)
     total, best, at = 0.0, 0.0, 0
-    for t, place in enumerate(_ranks(durations)[:-1], 1):
+    for t, place in enumerate(ranks(durations)[:-1], 1):
         total += place
         if (u := abs(2 * total - t * (count + 1))) > best:
             best, at = u, t
@@ -106,7 +106,7 @@ def change_point(durations: Sequence[float]) -> int | None:
     return at if abs(after - before) > _SHIFT * before else None
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
+def ranks(values: Sequence[float]) -> list[float]:
     """Return the place of each value among all, from 1; equal ones share the mean of theirs."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranks, begin = [0.0] * len(values), 0

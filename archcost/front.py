@@ -65,8 +65,9 @@ def named(trial: Trial, part: Part) -> str:
 
 def candidates(study: optuna.Study, every: Sequence[Trial], objectives: Objectives) -> tuple[Candidate, ...]:
     """Return every network of the complete trials of a study, each once: a repeated point adds nothing."""
+    again = confirmed.everything(study)
     found = [
-        Candidate(trial, part, values, confirmed.confirmed(study, named(trial, part)))
+        Candidate(trial, part, values, again.get(named(trial, part)))
         for trial in every
         if trial.state == "complete" and trial.ended and trial.ended.repeats is None
         for part in trial.ended.parts

@@ -18,7 +18,13 @@ def dominates(one: Values, other: Values) -> bool:
 def front(points: Sequence[Values]) -> tuple[int, ...]:
     """Return the places of the points that no other dominates, in their order; equal points are all among them."""
     kept: list[int] = []
-    for place in sorted(range(len(points)), key=lambda place: tuple(points[place])):  # dominated only by earlier ones
+    order = sorted(range(len(points)), key=lambda place: tuple(points[place]))  # a point is dominated by earlier ones
+    if order and len(points[0]) == 2:  # by the last one that was kept, which has the least second objective so far
+        for place in order:
+            if not kept or points[place][1] < points[kept[-1]][1] or tuple(points[place]) == tuple(points[kept[-1]]):
+                kept.append(place)
+        return tuple(sorted(kept))
+    for place in order:
         if not any(dominates(points[before], points[place]) for before in kept):
             kept.append(place)
     return tuple(sorted(kept))

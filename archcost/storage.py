@@ -129,7 +129,7 @@ def running(url: str) -> Iterator[None]:
 
 def find(storage: RDBStorage, url: str) -> optuna.Study:
     """Return the study of a storage that archcost made; raises InputError where there is none, or several."""
-    names = [each.study_name for each in optuna.study.get_all_study_summaries(storage, include_best_trial=False)]
+    names = optuna.study.get_all_study_names(storage)  # the summaries would read every trial
     if len(names) != 1:
         held = f"{len(names)} studies: {', '.join(map(quoted, names[:5]))}" if names else "no study"
         raise InputError(Mistake(f"the storage {quoted(shown(url))} holds {held}; allowed: one"))

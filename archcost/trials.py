@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cache
 from math import isfinite
 from typing import Any, Final, Literal, TypeAlias
@@ -74,7 +75,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A trial of a study, whatever its state."""
+    """A trial of a study, whatever its state; since, until: by the clock of the machine that ran it, zone not known."""
 
     number: int
     state: State
@@ -83,6 +84,8 @@ class Trial:
     begun: Begun | None
     rungs: Mapping[int, tuple[float, ...]]
     ended: Ended | None
+    since: datetime | None = None
+    until: datetime | None = None
 
     @property
     def reason(self) -> str:
@@ -155,7 +158,8 @@ def typed(frozen: FrozenTrial) -> Trial:
         where = ".".join(map(str, first["loc"]))
         raise InputError(Mistake(f"trial {frozen.number} is not archcost's: {where}: {first['msg']}")) from None
     values = tuple(frozen.values) if frozen.state is TrialState.COMPLETE and frozen.values else ()
-    return Trial(frozen.number, _STATES[frozen.state], dict(frozen.params), values, begun, rungs, ended)
+    state, dates = _STATES[frozen.state], (frozen.datetime_start, frozen.datetime_complete)
+    return Trial(frozen.number, state, dict(frozen.params), values, begun, rungs, ended, *dates)
 
 
 def achieved(part: Part, objectives: Sequence[tuple[str, int | None]]) -> tuple[float, ...]:

@@ -15,8 +15,9 @@ import click
 from archcost import __version__
 from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
 from archcost.cli.progress import progress
-from archcost.cli.rows import aligned, as_csv, as_markdown, escaped
+from archcost.cli.rows import aligned, as_markdown, escaped
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
+from archcost.sheets import as_csv
 from archcost.units import duration, grouped, percent, scaled
 
 if TYPE_CHECKING:

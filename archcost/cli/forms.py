@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from archcost.account import Layer
 from archcost.cli.options import FORMATS
-from archcost.cli.rows import as_csv, as_markdown, escaped
+from archcost.cli.rows import as_markdown, escaped
 from archcost.cli.table import table
 from archcost.describing import doubts, notes, witness_words
 from archcost.latency import Latency, summarise
 from archcost.profiling import Profile
 from archcost.reasons import refusals
+from archcost.sheets import as_csv
 from archcost.units import data_size, duration, grouped
 
 

@@ -1,14 +1,10 @@
-"""Rows as a table for a terminal, as CSV or as Markdown: what every command that prints rows shares."""
+"""Rows as a table for a terminal or as Markdown: what every command that prints rows shares."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 
 from archcost.errors import visible
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 2) -> str:
@@ -24,28 +20,6 @@ def _line(cells: Sequence[str], widths: Sequence[int], indent: int) -> str:
         for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
     )
     return (" " * indent + "  ".join([first, *others])).rstrip() + "\n"
-
-
-def as_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as CSV; a cell that a spreadsheet would run is marked as text."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case tuple():
-            return "x".join(map(str, value))
-        case str():
-            text = visible(value)
-            return f"'{text}" if text.startswith(_FORMULA) else text
-        case _:
-            return str(value)
 
 
 def as_markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import __version__, data, exploring, foreseeing, outlook, storage, tables
+from archcost import data, exploring, foreseeing, outlook, storage
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.files import write_whole
+from archcost.findings import front_of, learnt, status_of, tested, yaml_of
 from archcost.front import Candidate
-from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
 from archcost.spec import located
 from archcost.stored import Stored, find, network, worded
@@ -102,28 +101,9 @@ def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[
         yield f"time         not foreseen: {shorten(str(error), _LINE)}"
 
 
-def status_of(stored: Stored) -> dict[str, Any]:
-    """Return how far a study is, as JSON holds it."""
-    found, now = stored.trials(), stored.front()
-    return {
-        "archcost": __version__,
-        "study": stored.name,
-        "storage": storage.shown(stored.url),
-        "objectives": list(stored.labels),
-        "states": dict(Counter(each.state for each in found)),
-        "counted": sum(each.ended is not None and each.ended.counts for each in found),
-        "reasons": dict(Counter(each.reason for each in found if each.reason).most_common()),
-        "repeats": sum(each.ended is not None and each.ended.repeats is not None for each in found),
-        "seconds": sum(each.ended.seconds for each in found if each.ended),
-        "front": [each.name for each in now.members],
-        "hypervolume": now.hypervolume,
-        "reference": now.reference,
-    }
-
-
 def status_lines(stored: Stored) -> Iterator[str]:
     """Yield how far a study is, within 80 columns."""
-    now = status_of(stored)
+    now = status_of(stored, stored.front())
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
     yield f"{visible(now['study'])} in {visible(now['storage'])}"
     yield f"trials       {states}"
@@ -137,66 +117,14 @@ def status_lines(stored: Stored) -> Iterator[str]:
     yield from front_lines(stored)
 
 
-def front_of(stored: Stored) -> dict[str, Any]:
-    """Return the front as JSON holds it: members best first in the first objective, in base units."""
-    now = stored.front()
-    return {
-        "archcost": __version__,
-        "study": stored.name,
-        "objectives": list(stored.labels),
-        "knee": now.knee,
-        "hypervolume": now.hypervolume,
-        "reference": now.reference,
-        "members": [_member(stored, each) for each in now.members],
-    }
-
-
 def front_rows(stored: Stored) -> list[dict[str, Any]]:
     """Return the front as flat rows."""
     return [
         {key: value for key, value in member.items() if key not in ("yaml", "intervals", "point")}
         | {f"{label}.{end}": bounds[place] for label, bounds in member["intervals"].items()
            for place, end in enumerate(("low", "high"))}
-        for member in front_of(stored)["members"]
+        for member in front_of(stored, stored.front())["members"]
     ]  # fmt: skip
-
-
-def _member(stored: Stored, each: Candidate) -> dict[str, Any]:
-    restored = stored.restored(each.values)
-    bounds = each.standing.intervals if each.standing else ()
-    tests = each.confirmed.tests if each.confirmed else ()
-    learnt = next((name for name, _ in stored.objectives if QUANTITIES[name].learnt), None)
-    seen = [value for score in tests if learnt and (value := getattr(score, learnt)) is not None]
-    latencies = each.latencies()
-    return {
-        "trial": each.name,
-        "family": each.trial.begun.family if each.trial.begun else None,
-        **dict(zip(tables.column_names(stored.objectives), restored, strict=True)),
-        "test": sum(seen) / len(seen) if seen else None,
-        "seeds": len(tests),
-        "probability": each.standing.probability if each.standing else None,
-        "shared_weights": each.shared,
-        "stable": all(latency.stable for latency in latencies) if latencies else None,
-        "params": each.part.params,
-        "macs": each.part.macs,
-        "memory_bytes": each.part.memory_bytes,
-        "digest": each.part.digest,
-        "intervals": {
-            label: [QUANTITIES[name].restored(end) for end in interval]
-            for label, (name, _), interval in zip(
-                tables.column_names(stored.objectives), stored.objectives, bounds, strict=False
-            )
-        },
-        "point": dict(each.trial.point),
-        "yaml": yaml_of(each),
-    }
-
-
-def yaml_of(each: Candidate) -> str:
-    """Return a member as the YAML of a network of its own; of a column with `use_columns`."""
-    from archcost.writing import to_yaml
-
-    return to_yaml(network(each).spec)
 
 
 def front_lines(stored: Stored) -> Iterator[str]:
@@ -219,11 +147,10 @@ def _cells(stored: Stored, each: Candidate, knee: str | None) -> tuple[str, ...]
     from archcost.units import scaled
 
     shown = worded(stored, each.values)
-    member = _member(stored, each)
-    learnt = next((name for name, _ in stored.objectives if QUANTITIES[name].learnt), None)
-    test = "-" if member["test"] is None or learnt is None else QUANTITIES[learnt].words(member["test"])
-    marks = "".join(mark for mark, holds in (("*", each.name == knee), ("s", each.shared),
-                                             ("~", member["stable"] is False)) if holds)  # fmt: skip
+    seen, quantity = tested(stored, each), learnt(stored)
+    test = "-" if seen is None or quantity is None else quantity.words(seen)
+    unsteady = any(not latency.stable for latency in each.latencies())
+    marks = "".join(mark for mark, holds in (("*", each.name == knee), ("s", each.shared), ("~", unsteady)) if holds)
     chance = "-" if each.standing is None else percent(each.standing.probability)
     family = each.trial.begun.family if each.trial.begun else "?"
     return (each.name, family, *shown, test, chance, scaled(each.part.params), scaled(each.part.macs), marks)

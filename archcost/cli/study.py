@@ -52,11 +52,12 @@ def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> i
 @debugged
 def status(file: str, storage: str | None, as_json: bool) -> None:
     """Say how far a study is: trials by state, why some ended early, its front."""
-    from archcost.cli.studies import opened, status_lines, status_of
+    from archcost.cli.studies import opened, status_lines
+    from archcost.findings import status_of
 
     stored = opened(file, storage)
     if as_json:
-        click.echo(json.dumps(status_of(stored), indent=1))
+        click.echo(json.dumps(status_of(stored, stored.front()), indent=1))
         return
     for line in status_lines(stored):
         click.echo(line)
@@ -71,11 +72,12 @@ def status(file: str, storage: str | None, as_json: bool) -> None:
 @debugged
 def front(file: str, storage: str | None, form: str, as_json: bool, folder: str | None) -> None:
     """Show the networks that no other one beats in every objective."""
-    from archcost.cli.studies import front_lines, front_of, front_rows, opened, write_members
+    from archcost.cli.studies import front_lines, front_rows, opened, write_members
+    from archcost.findings import front_of
 
     stored = opened(file, storage)
     if as_json or form == "json":
-        click.echo(json.dumps(front_of(stored), indent=1))
+        click.echo(json.dumps(front_of(stored, stored.front()), indent=1))
     elif form == "csv":
         _csv(front_rows(stored))
     else:

@@ -139,7 +139,8 @@ def _subject(suggestion: Suggestion) -> Subject:
 
 
 def _show(report: Report, form: str) -> None:
-    from archcost.cli.rows import as_csv, as_markdown
+    from archcost.cli.rows import as_markdown
+    from archcost.sheets import as_csv
 
     rows = [_row(report, number) for number in report.shown]
     match form:

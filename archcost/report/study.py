@@ -1,0 +1,37 @@
+"""A study's report, gathered from its storage as typed blocks: nothing is run, drawn or escaped here."""
+
+from __future__ import annotations
+
+from archcost import tables
+from archcost.report.blocks import Document
+from archcost.report.study_found import found as read
+from archcost.report.study_front import front_section
+from archcost.report.study_latency import latency_section
+from archcost.report.study_method import method_section
+from archcost.report.study_parameters import parameters_section
+from archcost.report.study_progress import progress_section
+from archcost.report.study_trials import csv, data, trials_section
+from archcost.report.study_verdict import head, verdict_section
+from archcost.stored import Stored
+
+
+def study(stored: Stored) -> Document:
+    """Return the report of a study, the same for the same storage; raises InputError where no trial is complete."""
+    found = read(stored)
+    rows = tables.rows(found.trials, found.now, stored.objectives)
+    return Document(
+        title=stored.name,
+        kind="study",
+        head=head(found),
+        sections=(
+            verdict_section(found),
+            front_section(found),
+            progress_section(found),
+            parameters_section(found),
+            latency_section(found),
+            trials_section(found, rows),
+            method_section(found),
+        ),
+        data=data(found, rows),
+        csv=csv(rows),
+    )

@@ -1,0 +1,161 @@
+"""What a study's report is gathered from, read once: trials, front, what the study is about; and how it is worded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Final
+
+from optuna.trial import FrozenTrial
+
+from archcost.budget import UNITS, Budget
+from archcost.domains import Scalar
+from archcost.errors import InputError, Mistake, quoted
+from archcost.findings import front_of
+from archcost.front import Candidate, Front
+from archcost.measured import Origin
+from archcost.objectives import QUANTITIES
+from archcost.report.blocks import Axis, Form
+from archcost.storage import shown
+from archcost.stored import Stored
+from archcost.trials import Trial, remembered
+from archcost.units import grouped
+
+_FORMS: Final[dict[str, Form]] = {
+    "error": "share",
+    "latency": "seconds",
+    "params": "count",
+    "macs": "count",
+    "memory": "bytes",
+}  # all others are bare numbers
+
+
+@dataclass(frozen=True)
+class Found:
+    """A study and what was found; about: what `exploring.begin` kept; json: the front as `study front --json`."""
+
+    stored: Stored
+    trials: tuple[Trial, ...]
+    now: Front
+    about: dict[str, Any]
+    json: dict[str, Any]
+
+    @cached_property
+    def same(self) -> dict[str, Any]:
+        """What may not change while the study goes on: data, fit, limits, objectives, search."""
+        held = self.about.get("same")
+        return held if isinstance(held, dict) else {}
+
+    @cached_property
+    def frozen(self) -> list[FrozenTrial]:
+        """The trials as optuna has them, with the domains of their parameters."""
+        return self.stored.study.get_trials(deepcopy=False)
+
+    @cached_property
+    def budget(self) -> Budget | None:
+        """The study's limits, None where it has none."""
+        given = self.same.get("limits") or {}
+        held = {field.name: given.get(name) for name, field in zip(UNITS, fields(Budget), strict=True)}
+        return Budget(**held) if any(value is not None for value in held.values()) else None
+
+    @cached_property
+    def limits(self) -> dict[str, float]:
+        """The limits by name, in base units."""
+        return self.budget.limits() if self.budget else {}
+
+    @cached_property
+    def dtype(self) -> str:
+        """What memory is counted in: the dtype of the first way to measure, as a study counts it."""
+        ways = [each for each in self.same.get("objectives", ()) if "latency" in each]
+        return str(ways[0].get("dtype", "float32")) if ways else "float32"
+
+    @cached_property
+    def batch(self) -> int:
+        """The batch that memory is counted at."""
+        ways = [each for each in self.same.get("objectives", ()) if "latency" in each]
+        return int(ways[0].get("batch", 1)) if ways else 1
+
+    @cached_property
+    def epochs(self) -> int:
+        """Epochs of a whole training, 0 where the study does not say."""
+        return int(self.same.get("fit", {}).get("epochs", 0))
+
+    @cached_property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where measurements come from, each once, conditions left out of account."""
+        every = (each.origin for part in self._parts for each in part)
+        again = (each.origin for one in self.now.members if one.confirmed for each in one.confirmed.samples)
+        each = {(o.target, o.runtime, o.device, o.versions): o for origins in (every, again) for o in origins}
+        return tuple(each.values())
+
+    @cached_property
+    def ways(self) -> tuple[str, ...]:
+        """In words, each way in which latency is measured."""
+        longest = max(self._parts, key=len, default=())
+        return tuple(str(each.way) for each in longest)
+
+    @property
+    def _parts(self) -> list[tuple[Any, ...]]:
+        return [part.samples for trial in self.trials if trial.ended for part in trial.ended.parts]
+
+    @cached_property
+    def places(self) -> range:
+        """The places of the objectives."""
+        return range(len(self.stored.objectives))
+
+    def words(self, place: int, stored: float) -> str:
+        """Return a stored value of an objective as people read it."""
+        quantity = QUANTITIES[self.stored.objectives[place][0]]
+        return quantity.words(quantity.restored(stored))
+
+    def restored(self, place: int, stored: float) -> float:
+        """Return a stored value of an objective in base units."""
+        return QUANTITIES[self.stored.objectives[place][0]].restored(stored)
+
+    def title(self, place: int) -> str:
+        """Return what an objective is called on an axis: with the way a latency is measured in."""
+        way = self.stored.objectives[place][1]
+        label = self.stored.labels[place]
+        return label if way is None or way >= len(self.ways) else f"{label} ({self.ways[way]})"
+
+    def axis(self, place: int) -> Axis:
+        """Return the axis of an objective."""
+        return quantity_axis(self.stored.objectives[place][0], self.title(place))
+
+
+def found(stored: Stored) -> Found:
+    """Return what a study holds; raises InputError where no trial is complete."""
+    now = stored.front()
+    if not now.members:
+        where = quoted(shown(stored.url))
+        raise InputError(
+            Mistake(
+                f"the study in {where} has no complete trial yet: nothing to report; "
+                "'archcost study status' says how far it is"
+            )
+        )
+    about = remembered(stored.study, "about")
+    return Found(stored, stored.trials(), now, about if isinstance(about, dict) else {}, front_of(stored, now))
+
+
+def quantity_axis(name: str, title: str) -> Axis:
+    """Return the axis of a quantity: of one that counts by its ratios, a logarithmic one."""
+    return Axis(title, _FORMS.get(name, "number"), QUANTITIES[name].log)
+
+
+def scalar_words(value: Scalar) -> str:
+    """Return a parameter's value as people read it: four digits of a number that is not whole."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def some(names: Sequence[str], most: int = 10) -> str:
+    """Return the first names in words, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {grouped(more)} more" if more > 0 else "")
+
+
+def marks(each: Candidate, knee: str | None) -> tuple[str, ...]:
+    """Return what is special about a member, in words."""
+    words = (("knee", each.name == knee), ("shared weights", each.shared))
+    return tuple(word for word, holds in words if holds)

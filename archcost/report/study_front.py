@@ -1,0 +1,169 @@
+"""A study's front as a chart and as a table: members with intervals, the field they dominate, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from archcost.findings import intervals, learnt
+from archcost.front import Candidate
+from archcost.objectives import QUANTITIES
+from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule, Scatter, Section, Series, Table
+from archcost.report.study_found import Found, marks, quantity_axis
+from archcost.report.thinned import thinned
+from archcost.units import counted_words, data_size, grouped, percent, scaled
+
+MOST_DRAWN: Final = 1000
+"""Dominated networks a chart draws."""
+
+_COUNTS: Final = ("params", "macs", "memory")
+
+
+def front_section(found: Found) -> Section:
+    """Return the front: the chart first, then every member with its numbers and its YAML."""
+    return Section("front", "The Pareto front", (_chart(found), _table(found)))
+
+
+def _chart(found: Found) -> Chart:
+    field = thinned(found.now.others, MOST_DRAWN)
+    x, y = _across(found), found.axis(0)
+    return Chart(
+        key="front",
+        title=f"{found.stored.labels[0]} against {_label(found)}",
+        summary=_summary(found),
+        drawn=Scatter(x, y, tuple(_series(found, field)), tuple(_rules(found))),
+        table="front-table",
+        left_out=len(found.now.others) - len(field),
+    )
+
+
+def _across(found: Found) -> Axis:
+    return found.axis(1) if len(found.places) > 1 else quantity_axis("params", "params")
+
+
+def _label(found: Found) -> str:
+    return found.stored.labels[1] if len(found.places) > 1 else "params"
+
+
+def _x(found: Found, each: Candidate) -> float:
+    return found.restored(1, each.values[1]) if len(found.places) > 1 else float(each.part.params)
+
+
+def _summary(found: Found) -> str:
+    members, others = found.now.members, found.now.others
+    best, cheapest = members[0], min(members, key=lambda each: _x(found, each))
+    ends = f"best is {_said(found, best)}"
+    if cheapest is not best:
+        ends += f"; cheapest is {_said(found, cheapest)}"
+    more = "" if len(found.places) < 3 else f" The other {len(found.places) - 2} of the objectives are in the table."
+    return (
+        f"{counted_words(len(members), 'network')} that no other one beats in every objective, of "
+        f"{grouped(len(members) + len(others))}; {ends}.{more}"
+    )
+
+
+def _series(found: Found, field: Sequence[Candidate]) -> Iterator[Series]:
+    members = sorted(found.now.members, key=lambda each: (_x(found, each), each.values[0]))
+    if field:
+        yield _points(found, "dominated", field, {"faint": True, "colour": 1})
+    if len(found.places) == 2 and len(members) > 1:  # of more, or of one, the front is no staircase here
+        x, y = tuple(_x(found, each) for each in members), tuple(found.restored(0, each.values[0]) for each in members)
+        yield Series("edge of the front", x, y, mark=None, line=True, stepped=True)
+    alone, shared = ([each for each in members if each.shared is holds] for holds in (False, True))
+    if alone:
+        yield _points(found, "front", alone, {"mark": "diamond"})
+    if shared:
+        yield _points(found, "front, shared weights", shared, {"mark": "square", "colour": 2})
+
+
+def _points(found: Found, name: str, each: Sequence[Candidate], look: dict[str, Any]) -> Series:
+    drawn = Series(
+        name,
+        tuple(_x(found, one) for one in each),
+        tuple(found.restored(0, one.values[0]) for one in each),
+        tuple(_said(found, one) for one in each),
+        tuple(one.name for one in each),
+        **look,
+    )
+    bounds = [intervals(found.stored, one) for one in each]
+    spans = tuple(ends[0] if ends else None for ends in bounds)
+    x_spans = tuple(ends[1] if len(ends) > 1 else None for ends in bounds)
+    return replace(drawn, spans=spans, x_spans=x_spans) if any(bounds) else drawn
+
+
+def _said(found: Found, each: Candidate) -> str:
+    cells = [f"{label} {_within(found, each, place)}" for place, label in enumerate(found.stored.labels)]
+    return "; ".join([f"{each.name}: {', '.join(cells)}", *marks(each, found.now.knee)])
+
+
+def _within(found: Found, each: Candidate, place: int) -> str:
+    """Return an objective in words, with its interval where that has any length."""
+    words = found.words(place, each.values[place])
+    if not each.standing or (ends := each.standing.intervals[place])[0] == ends[1]:
+        return words
+    low, high = (found.words(place, end) for end in ends)
+    return f"{words} ({low} to {high})"
+
+
+def _rules(found: Found) -> Iterator[Rule]:
+    names = [name for name, _ in found.stored.objectives[:2]]
+    for place, name in enumerate(names if len(names) > 1 else [*names, "params"]):
+        if name in found.limits:
+            limit = found.limits[name]
+            yield Rule(limit, f"limit: {name} {QUANTITIES[name].words(limit)}", upright=place == 1)
+
+
+def _table(found: Found) -> Table:
+    rows = tuple(_row(found, *each) for each in zip(found.now.members, found.json["members"], strict=True))
+    return Table(
+        "front-table",
+        f"The front, best {found.stored.labels[0]} first",
+        tuple(_heads(found)),
+        rows[:MOST_ROWS],
+        left_out=max(0, len(rows) - MOST_ROWS),
+    )
+
+
+def _heads(found: Found) -> Iterator[Head]:
+    yield Head("trial", note="The trial's number; of a column, its own behind a stroke, 1 = shallowest.")
+    yield Head("family")
+    for place, label in enumerate(found.stored.labels):
+        way = "" if found.title(place) == label else f"{found.title(place)}. "
+        yield Head(label, True, f"{way}In brackets, the interval of 95% of draws.")
+    yield Head("test", True, "On the test split, the mean over the seeds; selection never saw it.")
+    yield Head("probability", True, "The chance to belong to the front, by seeds and blocks.")
+    yield Head("seeds", True, "Trainings of it alone.")
+    yield Head("stable", note="Whether every latency was.")
+    yield from (Head(_NAMES[name], True) for name in _beside(found))
+    yield Head("marks")
+
+
+_NAMES: Final = {"params": "params", "macs": "MACs", "memory": "memory"}
+
+
+def _beside(found: Found) -> list[str]:
+    """Return the counts that are no objectives, and so have no column yet."""
+    return [name for name in _COUNTS if name not in dict(found.stored.objectives)]
+
+
+def _row(found: Found, each: Candidate, member: dict[str, Any]) -> Row:
+    quantity, test, chance = learnt(found.stored), member["test"], member["probability"]
+    stable = {True: "yes", False: "no", None: "not measured"}[member["stable"]]
+    counts = {
+        "params": Cell(scaled(each.part.params), each.part.params),
+        "macs": Cell(scaled(each.part.macs), each.part.macs),
+        "memory": Cell(data_size(each.part.memory_bytes), each.part.memory_bytes),
+    }
+    cells = [
+        Cell(each.name, each.trial.number + each.part.column / 1000),
+        Cell(str(member["family"] or "not known")),
+        *(Cell(_within(found, each, place), found.restored(place, each.values[place])) for place in found.places),
+        Cell("not tested") if test is None or quantity is None else Cell(quantity.words(test), test),
+        Cell("not confirmed") if chance is None else Cell(percent(chance), chance),
+        Cell(str(member["seeds"]), member["seeds"]),
+        Cell(stable),
+        *(counts[name] for name in _beside(found)),
+        Cell(", ".join(marks(each, found.now.knee))),
+    ]
+    return Row(tuple(cells), each.name, str(member["yaml"]))

@@ -1,0 +1,99 @@
+"""MACs against measured latency: whether counting orders networks as measuring does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from archcost.estimates import median
+from archcost.front import named
+from archcost.latency import interval_s
+from archcost.measured import Samples
+from archcost.report.blocks import Block, Chart, Scatter, Section, Series, Text
+from archcost.report.rank import spearman
+from archcost.report.study_found import Found, quantity_axis
+from archcost.report.thinned import thinned
+from archcost.units import counted_words, duration, scaled
+
+MOST_DRAWN: Final = 1000
+"""Networks a chart draws besides the front's."""
+
+
+class _Timed(NamedTuple):
+    name: str
+    macs: int
+    samples: Samples
+    median_s: float
+
+
+def latency_section(found: Found) -> Section:
+    """Return a chart for each way in which latency was measured."""
+    blocks: list[Block] = []
+    for place, way in enumerate(found.ways):
+        timed = list(_timed(found, place))
+        blocks += [_chart(found, place, way, timed), Text(_words(timed))]
+    return Section("latency", "MACs and latency", tuple(blocks or [Text("No latency was measured.")]))
+
+
+def _timed(found: Found, place: int) -> Iterator[_Timed]:
+    """Yield every network that was measured, those of trials that were given up too, by their latest measurement."""
+    again = {each.name: each.confirmed.samples for each in found.now.members if each.confirmed}
+    for trial in found.trials:
+        repeated = trial.ended is None or trial.ended.repeats is not None
+        for part in () if repeated or trial.ended is None else trial.ended.parts:
+            name = named(trial, part)
+            samples = (again.get(name, ()) or part.samples)[place : place + 1] or part.samples[place : place + 1]
+            for one in samples:
+                if part.macs > 0:
+                    yield _Timed(name, part.macs, one, median(one.samples_s))
+
+
+def _chart(found: Found, place: int, way: str, timed: Sequence[_Timed]) -> Chart:
+    inside = {each.name for each in found.now.members}
+    members = [each for each in timed if each.name in inside]
+    others = [each for each in timed if each.name not in inside]
+    field = thinned(others, MOST_DRAWN)
+    series = [_series("others", field)] if field else []
+    if members:
+        series.append(_series("front", members))
+    return Chart(
+        key="macs-latency" if place == 0 else f"macs-latency-{place}",
+        title=f"MACs against latency ({way})",
+        summary=f"The latency of {counted_words(len(timed), 'network')} over their MACs, those of the front apart.",
+        drawn=Scatter(quantity_axis("macs", "MACs"), quantity_axis("latency", "latency"), tuple(series)),
+        table="trials",
+        left_out=len(others) - len(field),
+    )
+
+
+def _series(name: str, each: Sequence[_Timed]) -> Series:
+    members = name == "front"
+    return Series(
+        name,
+        tuple(float(one.macs) for one in each),
+        tuple(one.median_s for one in each),
+        tuple(f"{one.name}: {scaled(one.macs)} MACs, {duration(one.median_s)}" for one in each),
+        tuple(one.name for one in each),
+        mark="diamond" if members else "circle",
+        faint=not members,
+        colour=0 if members else 1,
+        spans=tuple(interval_s(one.samples) for one in each) if members else (),
+    )
+
+
+def _words(timed: Sequence[_Timed]) -> str:
+    found = spearman([each.macs for each in timed], [each.median_s for each in timed])
+    if found is None:
+        return "Whether MACs order networks as their latency does cannot be told: all are alike, or there is one."
+    return (
+        f"The rank correlation of MACs and latency (Spearman) is {found:.2f} over {len(timed)} networks: {_say(found)}."
+    )
+
+
+def _say(correlation: float) -> str:
+    """Return what a correlation means for who would choose by MACs alone."""
+    if correlation >= 0.9:
+        return "MACs order these networks almost as their latency does"
+    if correlation >= 0.5:
+        return "fewer MACs are mostly faster, but not always"
+    return "MACs do not tell which of these networks is faster"

@@ -1,0 +1,61 @@
+"""How the numbers of a study's report were made, and what they leave out, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from archcost.membership import DRAWS
+from archcost.objectives import QUANTITIES
+from archcost.report.blocks import Lines, Section
+from archcost.report.study_found import Found
+from archcost.units import grouped
+
+_MEANT: Final = {
+    "error": "the share of wrong answers on the validation split",
+    "perplexity": "the perplexity of the validation split, per token",
+    "bpc": "the bits per character (or token) of the validation split",
+    "latency": "the median time of a call",
+    "params": "the trainable scalars, counted",
+    "macs": "the multiply-accumulates of one example, counted",
+    "memory": "the weights and the largest set of values alive at once, in bytes, counted",
+}
+
+
+def method_section(found: Found) -> Section:
+    """Return the method, one sentence after another."""
+    return Section("method", "Method", (Lines(tuple(_lines(found))),))
+
+
+def _lines(found: Found) -> Iterator[str]:
+    for place, (name, _) in enumerate(found.stored.objectives):
+        log = "; its logarithm is what is searched and what the hypervolume is made of" if QUANTITIES[name].log else ""
+        yield f"Objective {found.title(place)}: {_MEANT.get(name, name)}, the less the better{log}."
+    yield (
+        "A network is on the front where no other one is nowhere worse and somewhere better. The knee is where the "
+        "front bends most, its objectives scaled to the front's range (Das 1999)."
+    )
+    yield (
+        "To confirm a member, it is trained again, alone, with several seeds, measured by turns with the others, and "
+        "only then tested. Its objectives are then the means over these repetitions."
+    )
+    yield (
+        f"Probability is the share of {grouped(DRAWS)} draws in which a confirmed member is on the front of all "
+        "confirmed ones: scores drawn by the standard error of their mean, of latencies one block, the same of all. An "
+        "interval encloses 95% of the draws. Neither knows of networks that were not confirmed."
+    )
+    yield "Selection saw the validation split alone; the test split was not in the file that trials read."
+    yield (
+        "A trial's score is that of one seed. A column's comes with the weights it shares with its network, and says "
+        "little of what it reaches when it is trained alone."
+    )
+    yield "Not counted: what training takes, elementwise operations in MACs, what a runtime changes in a network."
+    fit, search = found.same.get("fit", {}), found.same.get("search", {})
+    if fit:
+        rungs = fit.get("rungs") or [found.epochs]
+        yield (
+            f"Networks were trained for {found.epochs} epochs and compared after {', '.join(map(str, rungs))}; "
+            f"points were proposed by {search.get('sampler', 'a sampler that is not known')}, seed "
+            f"{search.get('seed', 'not known')}; data {found.same.get('data', 'not known')}."
+        )
+    yield "While a study runs, Optuna's own dashboard shows the same storage live: optuna-dashboard, with its URL."
