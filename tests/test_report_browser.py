@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Final
 import hostile
 import pytest
 from browser import Browser, browsing
+from stored_studies import Wanted, made
 
 import archcost
 from archcost import comparing
@@ -20,6 +23,7 @@ from archcost.report import comparison, profile
 from archcost.report.blocks import Bars, Document, Icicle, Scatter
 from archcost.report.page import charts, page
 from archcost.report.saved import Compared, Profiled, typed
+from archcost.report.study import study
 
 FAKE: Final = {"target": "fake", "threads": 1}
 
@@ -52,6 +56,7 @@ REPORTS: Final[dict[str, Callable[[], Document]]] = {
     "fractal": lambda: profiled("fractalnet-ultra-2", Budget(params=10**6, latency_s=1e-9), batch=(1, 4)),
     "hornn": lambda: profiled("hornn-3"),
     "comparison": compared,
+    "study": lambda: study(made(wanted=Wanted(limits={"params": 200_000}))),
 }
 
 
@@ -60,18 +65,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Document,
     """Return every kind of report with the file of its page."""
     folder, found = tmp_path_factory.mktemp("pages"), {}
     for name, make in REPORTS.items():
-        made, path = make(), folder / f"{name}.html"
-        path.write_text(page(made), encoding="utf-8")
-        found[name] = (made, path)
+        report, path = make(), folder / f"{name}.html"
+        path.write_text(page(report), encoding="utf-8")
+        found[name] = (report, path)
     return found
 
 
 @pytest.fixture(scope="module", params=REPORTS)
 def opened(request: pytest.FixtureRequest, browser: Browser, pages: dict[str, tuple[Document, Path]]) -> Document:
     """Return a report that stands open in the browser: loaded once for all tests that only look at it."""
-    made, path = pages[request.param]
+    report, path = pages[request.param]
     browser.open(path)
-    return made
+    return report
 
 
 def test_every_chart_is_drawn_with_its_marks(browser: Browser, opened: Document) -> None:
@@ -149,27 +154,20 @@ def test_a_table_sorts_and_filters_and_keeps_that_in_the_address(
 
 def test_the_data_can_be_saved(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:
     """The buttons hand out the document as it was made, and its rows as CSV."""
-    made, path = pages["fractal"]
+    report, path = pages["fractal"]
     browser.open(path, charts=False)
-    browser.js(
-        "window.saved = []; URL.createObjectURL = (blob) => {"
-        " blob.text().then((text) => window.saved.push(text)); return 'blob:none'; };"
-        " HTMLAnchorElement.prototype.click = function () { window.saved.push(this.download); };"
-        " document.querySelectorAll('#save button').forEach((button) => button.click())"
-    )
-    saved = browser.until("return window.saved.length === 4 && window.saved")
-    assert made.csv in saved
-    assert any(f'"digest": "{made.data["model"]["digest"]}"' in text for text in saved)  # type: ignore[index]
+    handed = saved(browser)
+    assert report.csv in handed
+    assert any(f'"digest": "{report.data["model"]["digest"]}"' in text for text in handed)  # type: ignore[index]
     assert {"FractalNet", ".json", ".csv"} <= {
-        part for text in saved for part in re.findall(r"^FractalNet|\.json$|\.csv$", text)
+        part for text in handed for part in re.findall(r"^FractalNet|\.json$|\.csv$", text)
     }
 
 
 def test_hostile_names_are_text_in_every_place(browser: Browser, tmp_path: Path) -> None:
     """Whatever a name holds, it runs nothing, links nowhere and asks for nothing, wherever it stands."""
-    made = hostile.report(*hostile.NAMES)
     path = tmp_path / "page.html"
-    path.write_text(page(made), encoding="utf-8")
+    path.write_text(page(hostile.report(*hostile.NAMES)), encoding="utf-8")
     browser.open(path)
     assert 4 * len(hostile.NAMES) == int(browser.js("return document.documentElement.dataset.charts"))
     for plot in browser.js("return [...document.querySelectorAll('[data-figure]')].map((plot) => plot.dataset.figure)"):
@@ -180,6 +178,36 @@ def test_hostile_names_are_text_in_every_place(browser: Browser, tmp_path: Path)
     browser.js(
         "document.querySelectorAll('button').forEach((button) => { if (!button.closest('#save')) button.click(); })"
     )
+    harmless(browser)
+
+
+def test_a_hostile_study_is_text_in_every_place(browser: Browser, tmp_path: Path) -> None:
+    """A study whose names, parameters and reasons are attacks is a report like any other."""
+    path = tmp_path / "page.html"
+    path.write_text(page(study(made(wanted=Wanted(hostile=True)))), encoding="utf-8")
+    browser.open(path)
+    texts = [text for text in saved(browser) if text.startswith("trial,")]
+    lines = list(csv.reader(io.StringIO(texts[0])))
+    assert {len(lines[0])} == {len(line) for line in lines}
+    assert not any(cell.startswith("=") or "\u202e" in cell for line in lines for cell in line)
+    harmless(browser)
+
+
+def saved(browser: Browser) -> list[str]:
+    """Return what the buttons that save hand out: names of files and texts."""
+    browser.js(
+        "window.saved = []; URL.createObjectURL = (blob) => {"
+        " blob.text().then((text) => window.saved.push(text)); return 'blob:none'; };"
+        " HTMLAnchorElement.prototype.click = function () { window.saved.push(this.download); };"
+        " document.querySelectorAll('#save button').forEach((button) => button.click())"
+    )
+    found = browser.until("return window.saved.length === 4 && window.saved")
+    assert isinstance(found, list)
+    return found
+
+
+def harmless(browser: Browser) -> None:
+    """Assert that nothing of a page's texts ran, links anywhere or was asked for."""
     assert browser.js("return window.harmed === undefined")
     # three scripts of the page's own and plotly; links to its own sections and tables alone
     assert 0 == browser.js(
@@ -194,6 +222,25 @@ def test_hostile_names_are_text_in_every_place(browser: Browser, tmp_path: Path)
     )
     assert [] == browser.complaints()
     assert [] == browser.requests()
+
+
+def test_points_are_walked_through_by_keys(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:
+    """Arrow keys go from one point of the front to the next: it is said, its row is picked, the address leads there."""
+    from selenium.webdriver.common.keys import Keys
+
+    path = pages["study"][1]
+    browser.open(path)
+    button = browser.driver.find_element("css selector", "#chart-front .stepper button:nth-of-type(2)")
+    button.send_keys(Keys.ARROW_RIGHT)
+    first = browser.js("return document.querySelector('#chart-front output').textContent")
+    button.send_keys(Keys.ARROW_RIGHT)
+    said = browser.js("return document.querySelector('#chart-front output').textContent")
+    picked = browser.js("return document.querySelector('#table-front-table tr.picked').dataset.key")
+    assert first != said
+    assert picked in said
+    hash_ = browser.js("return location.hash")
+    browser.open(path, hash_)
+    assert picked == browser.js("return document.querySelector('#table-front-table tr.picked').dataset.key")
 
 
 def test_without_scripts_text_and_tables_are_there(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:

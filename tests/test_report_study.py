@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv as separated
-import io
 import json
 import subprocess
 import sys
@@ -290,19 +288,15 @@ def test_long_studies_leave_out_what_they_count(monkeypatch: pytest.MonkeyPatch,
     assert (20, len(listed) - 20) == (len(table(short, "trials").rows), table(short, "trials").left_out)
 
 
-def test_data_and_csv_are_those_of_the_commands(report: Document, stored: Stored) -> None:
-    """What `study status`, `study front` and `study export` print, as strict JSON and as CSV."""
+def test_the_data_are_those_of_the_commands(report: Document, stored: Stored) -> None:
+    """What `study status`, `study front` and `study export` print, as strict JSON; its rows are the CSV."""
     now = stored.front()
     read = json.loads(json.dumps(report.data, allow_nan=False))
     assert ["archcost", "schema", "study", "front", "trials"] == list(read)
     assert read["study"] == json.loads(json.dumps(status_of(stored, now)))
     assert read["front"] == json.loads(json.dumps(front_of(stored, now)))
     assert read["trials"] == json.loads(json.dumps(rows(stored.trials(), now, stored.objectives)))
-    listed = list(separated.DictReader(io.StringIO(report.csv)))
-    assert [row["trial"] for row in listed] == [row["trial"] for row in read["trials"]]
-    assert [row["macs"] for row in listed] == [
-        "" if row["macs"] is None else str(row["macs"]) for row in read["trials"]
-    ]
+    assert ("", "trials") == (report.csv, report.rows)
 
 
 def test_hostile_texts_pass_through_untouched() -> None:
@@ -317,8 +311,6 @@ def test_hostile_texts_pass_through_untouched() -> None:
     assert any(HOSTILE in row.cells[-1].text for row in table(report, "trials").rows)
     assert any(HOSTILE in row.cells[3].text for row in table(report, "states").rows)
     assert HOSTILE in scatter(report, "front").x.title
-    assert "\u202e" not in report.csv
-    assert not any(cell.startswith("=") for line in separated.reader(io.StringIO(report.csv)) for cell in line)
 
 
 def test_the_same_storage_gives_the_same_report(tmp_path: Path) -> None:

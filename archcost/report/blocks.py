@@ -225,7 +225,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole report. data: what `--json` prints of its sources; csv: the rows of its main table, whole."""
+    """A whole report. data: what `--json` prints of its sources; csv: the rows of its main table, whole.
+
+    rows: in place of csv, the key in `data` of rows that are mappings.
+    """
 
     title: str
     kind: Literal["profile", "comparison", "study"]
@@ -233,3 +236,4 @@ class Document:
     sections: tuple[Section, ...]
     data: dict[str, object] = field(default_factory=dict)
     csv: str = ""
+    rows: str = ""

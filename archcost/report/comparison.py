@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 from typing import Final, TypeAlias
@@ -35,6 +33,7 @@ from archcost.report.blocks import (
 from archcost.report.profile import METHOD, judged
 from archcost.report.saved import Against, Compared, Pair, Quantity, Side
 from archcost.report.timing import device_lines, latency_blocks, named_ways
+from archcost.sheets import as_csv
 from archcost.units import counted_words, data_size, duration, grouped, scaled
 
 _TOTALS: Final = {
@@ -288,10 +287,6 @@ def _doubts(found: Compared) -> Iterator[str]:
 
 
 def _csv(found: Compared) -> str:
-    written = io.StringIO()
-    rows = csv.writer(written, lineterminator="\n")
-    rows.writerow(("first", "other", "layer", "in", "macs_first", "macs_other", "params_first", "params_other"))
-    for pair in found.comparisons:
-        for row in _layer_rows(pair):
-            rows.writerow((letter(pair.first), letter(pair.other), *row))
-    return written.getvalue()
+    heads = ("first", "other", "layer", "in", "macs_first", "macs_other", "params_first", "params_other")
+    pairs = ((pair, row) for pair in found.comparisons for row in _layer_rows(pair))
+    return as_csv(heads, ((letter(pair.first), letter(pair.other), *row) for pair, row in pairs))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from archcost.report.blocks import MOST_ROWS, Block, Cell, Chart, Head, Icicle, Leaf, Row, Table
 from archcost.report.saved import Layer, Profiled
+from archcost.sheets import as_csv
 from archcost.units import data_size, grouped, percent, scaled
 
 _BOXES: Final = 300
@@ -54,12 +53,8 @@ def cost_blocks(found: Profiled) -> Iterator[Block]:
 def layers_csv(found: Profiled) -> str:
     """Return every layer as CSV, base units."""
     heads = [name for name in Layer.model_fields if name != "shape"]
-    written = io.StringIO()
-    rows = csv.writer(written, lineterminator="\n")
-    rows.writerow([*heads, "shape"])
-    for layer in found.layers:
-        rows.writerow([*(getattr(layer, name) for name in heads), " x ".join(map(str, layer.shape))])
-    return written.getvalue()
+    rows = ([*(getattr(layer, name) for name in heads), tuple(layer.shape)] for layer in found.layers)
+    return as_csv([*heads, "shape"], rows)
 
 
 def _icicle(found: Profiled, by: str) -> Chart:

@@ -7,7 +7,9 @@ grid take the page's colours by its style sheet; marks have colours that stand o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from textwrap import wrap
 from typing import Any, Final, assert_never
@@ -16,6 +18,7 @@ import plotly.graph_objects as go
 
 from archcost.errors import shorten, visible
 from archcost.report.blocks import Axis, Bars, Chart, Form, Icicle, Mark, Rule, Scatter, Series
+from archcost.units import data_size, duration, scaled
 
 COLOURS: Final = ("#3b7dd8", "#c2641a", "#2f8f5b", "#9a5bd1", "#cf4a86", "#1f8a99", "#d04a4a", "#7a8594")
 FAINT: Final = "#7a8594"
@@ -26,6 +29,7 @@ _MARKS: Final[dict[Mark, str]] = {
     "triangle": "triangle-up",
     "cross": "x",
 }
+_ZEROS: Final = re.compile(r"\.0+(?= |$)")
 _DASHES: Final = ("solid", "dash", "dot", "dashdot")
 _TICKS: Final[dict[Form, tuple[str, str]]] = {
     "seconds": ("~s", "s"),
@@ -35,6 +39,14 @@ _TICKS: Final[dict[Form, tuple[str, str]]] = {
     "number": (".4~g", ""),
 }
 """How d3 writes a tick, and what stands behind it."""
+_WORDS: Final[dict[Form, Callable[[float], str]]] = {
+    "seconds": lambda value: _round(duration(value)),
+    "share": lambda value: f"{100 * value:.3g}%",
+    "count": lambda value: _round(scaled(round(value))) if value >= 1 else f"{value:g}",
+    "bytes": lambda value: _round(data_size(round(value))),
+    "number": lambda value: f"{value:g}",
+}
+"""How a tick of a logarithmic axis is written: as all other numbers of the page are."""
 _LABEL: Final = 40
 _BOX: Final = 26
 _TICK: Final = 18
@@ -65,6 +77,10 @@ _LAYOUT: Final[dict[str, Any]] = {
 }
 
 
+def _round(words: str) -> str:
+    return _ZEROS.sub("", words)
+
+
 def text(given: str, length: int | None = None) -> str:
     """Return a text as plotly shows it as it is: nothing in it is a tag, an entity or a control character."""
     lines = (visible(line) for line in given.split("\n"))
@@ -74,9 +90,11 @@ def text(given: str, length: int | None = None) -> str:
 
 def _scatter(drawn: Scatter) -> go.Figure:
     found = go.Figure([trace for place, one in enumerate(drawn.series) for trace in _series(one, place)])
+    across = [*_values([one.x for one in drawn.series]), *(rule.at for rule in drawn.rules if rule.upright)]
+    up = [*_values([one.y for one in drawn.series]), *(rule.at for rule in drawn.rules if not rule.upright)]
     found.update_layout(
-        xaxis=_axis(drawn.x),
-        yaxis=_axis(drawn.y),
+        xaxis=_axis(drawn.x, across),
+        yaxis=_axis(drawn.y, up),
         margin={"l": 8, "r": 16, "t": 32, "b": 8},
         hovermode="closest",
         showlegend=len(drawn.series) > 1,
@@ -90,7 +108,11 @@ def _scatter(drawn: Scatter) -> go.Figure:
     return found
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _values(columns: Sequence[Sequence[float | None]]) -> list[float]:
+    return [value for column in columns for value in column if value is not None]
+
+
+def _axis(axis: Axis, values: Sequence[float] = ()) -> dict[str, Any]:
     form, suffix = _TICKS[axis.form]
     made: dict[str, Any] = {
         "title": {"text": text(axis.title, 80), "standoff": 8},
@@ -104,8 +126,18 @@ def _axis(axis: Axis) -> dict[str, Any]:
     if axis.ticks:
         named = {"tickvals": [at for at, _ in axis.ticks], "ticktext": [_tick(name) for _, name in axis.ticks]}
         return {**made, **named, "showgrid": False}
-    decades = {"dtick": "D2", "minor": {"ticks": ""}} if axis.log else {"nticks": 7}
-    return {**made, **decades, "tickformat": form, "ticksuffix": suffix, "exponentformat": "SI"}
+    if axis.log and values:
+        at = _decades(min(values), max(values))
+        return {**made, "tickvals": at, "ticktext": [_WORDS[axis.form](value) for value in at]}
+    return {**made, "nticks": 7, "tickformat": form, "ticksuffix": suffix, "exponentformat": "SI"}
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return the ticks of a logarithmic axis: powers of ten, over a few decades their doubles and fivefolds too."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    mantissas = (1, 2, 5) if last - first <= 4 else (1,)
+    every = max(1, (last - first) // 8)
+    return [float(f"{digit}e{power}") for power in range(first, last + 1, every) for digit in mantissas]
 
 
 def _tick(name: str) -> str:

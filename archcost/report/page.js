@@ -17,9 +17,23 @@
     history.replaceState(null, "", state.size ? "#" + state : location.pathname + location.search);
   };
 
+  // Base85 as Python writes it, with ':' in place of '<'
+  const LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;:=>?@^_`{|}~";
+  const decoded = (text) => {
+    const places = new Uint8Array(128);
+    [...LETTERS].forEach((letter, place) => { places[letter.charCodeAt(0)] = place; });
+    const missing = (5 - (text.length % 5)) % 5, padded = text + "~".repeat(missing);
+    const bytes = new DataView(new ArrayBuffer((padded.length / 5) * 4));
+    for (let from = 0, to = 0; from < padded.length; from += 5, to += 4) {
+      let word = 0;
+      for (let place = from; place < from + 5; place++) word = word * 85 + places[padded.charCodeAt(place)];
+      bytes.setUint32(to, word);
+    }
+    return new Uint8Array(bytes.buffer, 0, bytes.byteLength - missing);
+  };
+
   const unpacked = async (id) => {
-    const text = atob(byId(id).textContent);
-    const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+    const bytes = decoded(byId(id).textContent);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).text();
   };
@@ -152,7 +166,21 @@
       stepper(plot, figure);
     }
     if (state.get("pick")) pick(state.get("pick"), true);
+    document.documentElement.dataset.after = String(performance.now());
     document.documentElement.dataset.charts = String(plots.length);
+  };
+
+  // Rows as CSV: what a spreadsheet would run is marked as text, what cannot be seen is an escape.
+  const written = (rows) => {
+    const escaped = (letter) => "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0");
+    const cell = (value) => {
+      if (typeof value !== "string") return String(value ?? "");
+      const text = value.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escaped);
+      const marked = /^[=+@-]/.test(text) ? "'" + text : text;
+      return /[",]/.test(marked) ? `"${marked.replaceAll('"', '""')}"` : marked;
+    };
+    const heads = [...new Set(rows.flatMap(Object.keys))];
+    return [heads, ...rows.map((row) => heads.map((head) => row[head]))].map((row) => row.map(cell).join(",") + "\n").join("");
   };
 
   const saving = () => {
@@ -167,7 +195,7 @@
       byId("save").append(button);
     };
     save("Save as JSON", ".json", "application/json", (all) => JSON.stringify(all.data, null, 1));
-    save("Save as CSV", ".csv", "text/csv", (all) => all.csv);
+    save("Save as CSV", ".csv", "text/csv", (all) => all.csv || written(all.data[all.rows]));
   };
 
   const copying = () => all("details.copy").forEach((fold) => {

@@ -35,8 +35,8 @@ def page(document: Document) -> str:
         hashes=Markup(" ".join(f"'{hashed(text)}'" for text in (script, *([get_plotlyjs()] if drawn else [])))),  # noqa: S704  # ours
         style=Markup(_file("page.css")),  # noqa: S704  # ours
         script=Markup(script),  # noqa: S704  # ours
-        packed=packed(_data(document)),
-        plotly=_plotly() if drawn else "",
+        packed=Markup(packed(_data(document))),  # noqa: S704  # no '<' in it
+        plotly=Markup(_plotly() if drawn else ""),  # noqa: S704  # the same
     )  # fmt: skip
     return str(found)
 
@@ -53,13 +53,17 @@ def hashed(text: str) -> str:
 
 
 def packed(text: str) -> str:
-    """Return a text compressed, as letters that are safe in HTML; the same text always gives the same."""
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    """Return a text compressed, as letters that are safe in a script element; the same text always gives the same.
+
+    Base85 takes 6% less than base64; without its '<' no tag can be in it.
+    """
+    return base64.b85encode(gzip.compress(text.encode(), 9, mtime=0)).decode().replace("<", ":")
 
 
 def _data(document: Document) -> str:
     figures = {chart.key: figure(chart) for chart in charts(document)}
-    return json.dumps({"figures": figures, "data": document.data, "csv": document.csv}, separators=(",", ":"))
+    held = {"figures": figures, "data": document.data, "csv": document.csv, "rows": document.rows}
+    return json.dumps(held, separators=(",", ":"))
 
 
 @cache
@@ -77,6 +81,7 @@ def _environment() -> Environment:
         "visible": visible,
         "lines": lambda text: "\n".join(map(visible, text.split("\n"))),
         "grouped": units.grouped,
+        "sorted_by": lambda value: value if isinstance(value, int) else f"{value:.7g}",
         "kind": lambda block: type(block).__name__,
         "svg": lambda drawing: Markup(drawing.svg),  # noqa: S704  # archcost's own: drawing.py escapes the texts in it
         "copies": lambda table: any(row.copy for row in table.rows),

@@ -10,7 +10,7 @@ from archcost.report.study_latency import latency_section
 from archcost.report.study_method import method_section
 from archcost.report.study_parameters import parameters_section
 from archcost.report.study_progress import progress_section
-from archcost.report.study_trials import csv, data, trials_section
+from archcost.report.study_trials import data, trials_section
 from archcost.report.study_verdict import head, verdict_section
 from archcost.stored import Stored
 
@@ -33,5 +33,5 @@ def study(stored: Stored) -> Document:
             method_section(found),
         ),
         data=data(found, rows),
-        csv=csv(rows),
+        rows="trials",
     )

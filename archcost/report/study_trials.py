@@ -11,7 +11,6 @@ from archcost.findings import status_of
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import MOST_ROWS, Cell, Head, Row, Section, Table
 from archcost.report.study_found import Found, scalar_words
-from archcost.sheets import as_csv
 from archcost.units import data_size, duration, scaled
 
 SCHEMA: Final = 1
@@ -98,9 +97,3 @@ def _plain(value: object) -> object:
             return None
         case _:
             return value
-
-
-def csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as CSV; a column for every key that any of them has."""
-    heads = list(dict.fromkeys(key for row in rows for key in row))
-    return as_csv(heads, ([row.get(head) for head in heads] for row in rows))
