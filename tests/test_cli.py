@@ -170,7 +170,10 @@ def test_overrides_apply_in_order(capsys: pytest.CaptureFixture[str], small: str
         (("profil",), "Did you mean 'profile'?"),
         (("example", "resnet-5"), "unknown network 'resnet-5'"),
         (("schema", "modell"), "unknown schema 'modell' (did you mean 'model'?)"),
-        (("profile", "resnet-20", *COUNT, "--html", "nowhere/page.html"), "cannot write 'nowhere/page.html'"),
+        (
+            ("profile", "resnet-20", *COUNT, "--html", "nowhere/page.html"),
+            "cannot write 'nowhere/page.html': there is no such folder",
+        ),
     ],
 )
 def test_mistakes_are_one_message_and_exit_2(

@@ -6,11 +6,12 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from archcost.errors import quoted
+from archcost.errors import InputError, quoted
 from archcost.files import write_whole
 
 if TYPE_CHECKING:
@@ -49,9 +50,14 @@ def _kept(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def a_file(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """Return the name of the file a page is written to; standard output is none."""
+    """Return the name of the file a page is written to: standard output is none, and its folder is there.
+
+    Nothing is measured for a page that could not be written.
+    """
     if value in ("", "-"):
         raise click.BadParameter(f"given {quoted(value)}; allowed: the name of a file, for the page is one")
+    if value is not None and not Path(value).parent.is_dir():
+        raise InputError(f"cannot write {quoted(value)}: there is no such folder")
     return value
 
 

@@ -52,8 +52,8 @@ def _beside(file: str, where: str | None) -> Path:
 
 
 def opened(file: str, where: str | None) -> Stored:
-    """Return the study that a file's storage holds; a file that ends in .db is the storage itself."""
-    if where is None and file.endswith(".db"):
+    """Return the study that a file's storage holds; a file that ends in .db, or a URL, is the storage itself."""
+    if where is None and (file.endswith(".db") or "://" in file):
         return find(storage.address(file, Path.cwd()))
     if where is None:
         where_is = storage.address(load_study(file, ()).study.storage, Path(file).parent)

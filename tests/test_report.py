@@ -1,0 +1,291 @@
+"""Reports without a browser: from JSON to blocks, figures and pages, and the command that writes them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import run
+from stored_studies import Wanted, made
+
+import archcost
+from archcost.budget import Budget
+from archcost.document import load
+from archcost.errors import InputError
+from archcost.read import expand
+from archcost.report import profile
+from archcost.report.blocks import (
+    Axis,
+    Bars,
+    Chart,
+    Document,
+    Drawing,
+    Icicle,
+    Rule,
+    Scatter,
+    Section,
+    Series,
+    Table,
+    Verdicts,
+)
+from archcost.report.figures import figure, text
+from archcost.report.page import charts, hashed, page
+from archcost.report.saved import Profiled, read, typed
+from archcost.report.study import study
+
+FAKE = ("--target", "fake", "--threads", "1")
+COUNT = ("--no-latency", "--no-witness")
+
+
+def told(source: str, **options: Any) -> dict[str, Any]:
+    """Return what `profile --json` prints."""
+    found = archcost.profile(source, **{"target": "fake", "threads": 1, "witness": False, **options})
+    whole: dict[str, Any] = json.loads(json.dumps(found.to_dict()))
+    return whole
+
+
+def reported(source: str, limits: Budget | None = None, **options: Any) -> Document:
+    """Return the report of a network."""
+    document = told(source, **options)
+    found = typed(document)
+    assert isinstance(found, Profiled)
+    return profile.report(found, document, "archcost profile", limits)
+
+
+def blocks(document: Document, kind: type) -> list[Any]:
+    """Return the blocks of one kind."""
+    return [block for section in document.sections for block in section.blocks if isinstance(block, kind)]
+
+
+def table(document: Document, key: str) -> Table:
+    """Return the table of that key."""
+    found = next(one for one in blocks(document, Table) if one.key == key)
+    assert isinstance(found, Table)
+    return found
+
+
+def drawn(document: Document, key: str) -> Any:
+    """Return what a chart draws."""
+    return next(chart.drawn for chart in charts(document) if chart.key == key)
+
+
+@pytest.mark.parametrize("source", ["resnet-50", "fractalnet-20", "hornn-3-gated", "nin-cifar10"])
+def test_boxes_and_tables_hold_the_exact_counts(source: str) -> None:
+    """The outermost box has all MACs, a box those of its parts; groups and nodes add up to the totals."""
+    report, whole = reported(source), told(source)
+    icicle = drawn(report, "modules")
+    assert isinstance(icicle, Icicle)
+    assert whole["macs"] == icicle.leaves[0].value
+    inside: dict[int, float] = {}
+    for leaf in icicle.leaves:
+        inside[leaf.parent] = inside.get(leaf.parent, 0) + leaf.value
+    assert {place: icicle.leaves[place].value for place in inside if place >= 0} == {
+        place: value for place, value in inside.items() if place >= 0
+    }
+    for key, (params, macs) in {"groups": (1, 3), "layers": (5, 6)}.items():
+        rows = table(report, key).rows
+        assert (whole["params"], whole["macs"]) == (
+            sum(row.cells[params].value or 0 for row in rows),
+            sum(row.cells[macs].value or 0 for row in rows),
+        )
+
+
+def test_every_row_has_a_cell_for_every_head_and_keys_are_unique() -> None:
+    """Tables are whole, and no two charts, tables or sections of a report share a key."""
+    for report in (reported("fractalnet-ultra-2", batch=(1, 2)), reported("hornn-3"), study(made())):
+        tables = blocks(report, Table)
+        assert {len(one.heads) for one in tables} and all(
+            len(row.cells) == len(one.heads) for one in tables for row in one.rows
+        )
+        for keys in ([t.key for t in tables], [c.key for c in charts(report)], [s.key for s in report.sections]):
+            assert sorted(set(keys)) == sorted(keys)
+        named = {one.key for one in tables}
+        assert {chart.table for chart in charts(report) if chart.table} <= named
+
+
+def test_columns_are_shares_of_the_whole() -> None:
+    """The chart of columns has each column's exact share, and the whole network as 1."""
+    bars = drawn(reported("fractalnet-20"), "columns")
+    assert isinstance(bars, Bars)
+    assert (67834880 / 845222912, 1.0) == (bars.bars[0].values[0], bars.bars[0].values[-1])
+
+
+def test_order_and_length_are_counted_by_the_closed_form() -> None:
+    """MACs per token are N*H^2 + H*V, and T times as many for T tokens."""
+    report = reported("hornn-3")
+    orders, steps = drawn(report, "orders"), drawn(report, "steps")
+    assert isinstance(orders, Scatter)
+    counted = orders.series[0]
+    assert [n * 400**2 + 400 * 10000 for n in (1, 2, 3, 4, 5, 6)] == list(counted.y)
+    assert [t * 4480000 for t in steps.series[0].x] == list(steps.series[0].y)
+
+
+def test_a_budget_is_a_verdict_in_words() -> None:
+    """What is kept is PASS, what is exceeded FAIL, what was not measured cannot be told."""
+    report = reported("resnet-20", Budget(params=272474, macs=1000, latency_s=1.0), latency=False)
+    verdicts = blocks(report, Verdicts)[0].verdicts
+    assert ["PASS", "FAIL", "cannot tell"] == [one.word for one in verdicts]
+    assert "40,813,184 of at most 1,000" in verdicts[1].text
+
+
+def test_the_graph_is_drawn_from_the_json_alone(tmp_path: Path) -> None:
+    """The YAML in the JSON is the network that was counted; of another one, or of broken YAML, no page is made."""
+    whole = told("fractalnet-ultra-2")
+    assert whole["model"]["digest"] == expand(load(whole["yaml"], "x")).digest
+    assert [True] == ["<svg" in one.svg for one in blocks(reported("fractalnet-ultra-2"), Drawing)]
+    other = {**whole, "yaml": told("resnet-20")["yaml"]}
+    found = typed(other)
+    assert isinstance(found, Profiled)
+    with pytest.raises(InputError, match="is not the network that was counted"):
+        profile.report(found, other, "")
+
+
+def test_the_page_of_a_run_is_that_of_its_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """`report FILE.json` writes what `profile --html` wrote, but for the command; twice the same to the byte."""
+    files = [tmp_path / name for name in ("run.html", "json.html", "again.html", "p.json")]
+    _, out, _ = run(capsys, "profile", "resnet-20", *FAKE, "--json", "--html", str(files[0]))
+    files[3].write_text(out, "utf-8")
+    for file in files[1:3]:
+        assert 0 == run(capsys, "report", str(files[3]), "-o", str(file))[0]
+    pages = [file.read_text("utf-8") for file in files[:3]]
+    command = re.compile(r"<dt>Command</dt><dd>.*?</dd>")
+    assert pages[1] == pages[2]
+    assert command.sub("", pages[0]) == command.sub("", pages[1])
+    assert ["archcost profile resnet-20 --target fake --threads 1 --json"] == [
+        found[len("<dt>Command</dt><dd>") : -len("</dd>")] for found in command.findall(pages[0])
+    ]
+
+
+def test_networks_are_compared_and_judged(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Two networks become one comparison with a verdict on each."""
+    budget, file = tmp_path / "budget.yaml", tmp_path / "both.html"
+    budget.write_text("params: 300k\n", "utf-8")
+    given = ("resnet-20", "resnet-56", *FAKE, "--budget", str(budget))
+    assert 0 == run(capsys, "report", *given, "-o", str(file))[0]
+    page = file.read_text("utf-8")
+    assert "PASS</strong>A: params: 272,474 of at most 300,000" in page
+    assert "FAIL</strong>B: params: 855,770 of at most 300,000" in page
+
+
+def test_a_study_is_reported_without_torch(tmp_path: Path) -> None:
+    """A report is made from a storage alone: neither torch nor pandas is loaded."""
+    import subprocess
+    import sys
+
+    made(tmp_path / "study.db", Wanted(trials=12))
+    code = (
+        "import sys; from archcost.cli import cli\n"
+        "cli.main(['report', 'study.db', '-o', 'study.html'], standalone_mode=False)\n"
+        "print([name for name in ('torch', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "[]" == done.stdout.strip()
+    assert 'id="table-front-table"' in (tmp_path / "study.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("sources", "why"),
+    [
+        (("none.db",), "no study is stored in 'none.db'"),
+        (("sqlite:///none.db",), "no study is stored in"),
+        (("empty.db",), "has no complete trial yet"),
+        (("full.db", "resnet-20"), "'full.db' is a study, which is a report by itself"),
+        (("none.json",), "'none.json' cannot be read"),
+        (("later.json",), "'later.json' is schema 2 of 9.9; allowed: schema 1"),
+        (("broken.json",), "'broken.json' is not JSON"),
+        (("nan.json",), "NaN is no number"),
+        (("deep.json",), "'deep.json' is not JSON"),
+        (("list.json",), "is neither what 'archcost profile --json' nor 'compare --json' prints"),
+        (("half.json",), "'half.json' is not as archcost"),
+        (("none",), "'none' is neither a file nor a shipped network"),
+    ],
+)
+def test_bad_sources_are_one_message_and_no_page(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sources: tuple[str, ...],
+    why: str,
+) -> None:
+    """What cannot be reported exits 2 with one message, and leaves no file behind."""
+    monkeypatch.chdir(tmp_path)
+    for name in {"empty.db", "full.db"} & set(sources):
+        made(Path(name), Wanted(trials=12 if name == "full.db" else 0, confirmed=0))
+    texts = {
+        "later.json": '{"archcost": "9.9", "schema": 2, "layers": []}',
+        "broken.json": "[[[",
+        "nan.json": '{"archcost": "0.1.0", "schema": 1, "layers": [], "macs": NaN}',
+        "deep.json": "[" * 100_000,
+        "list.json": "[]",
+        "half.json": '{"archcost": "0.1.0", "schema": 1, "layers": [{}]}',
+    }
+    for name, content in texts.items():
+        Path(name).write_text(content, "utf-8")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    code, out, err = run(capsys, "report", *sources, "-o", "page.html", *COUNT[:1])
+    assert (2, "") == (code, out)
+    assert why in err
+    assert 1 == err.count("archcost: ")
+    assert [name for name in before if not name.endswith(("-wal", "-shm"))] == sorted(
+        path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm"))
+    )
+
+
+def test_passwords_do_not_stand_in_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Of a URL that was typed, the command in the page has no password."""
+    file = tmp_path / "page.html"
+    assert 0 == run(capsys, "report", "resnet-20", *COUNT[:1], "--set", "name=x://u:secret@h/d", "-o", str(file))[0]
+    page = file.read_text("utf-8")
+    assert "x://u:***@h/d" in page.partition("<main")[0].partition("<dt>Command")[2]
+    assert "report.html" not in page
+
+
+def test_nothing_is_measured_for_a_page_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is not there is told before anything runs."""
+    code, out, err = run(capsys, "report", "no-such-network", "-o", "nowhere/page.html")
+    assert (2, "") == (code, out)
+    assert "cannot write 'nowhere/page.html'" in err
+
+
+def test_the_policy_lets_the_pages_own_scripts_run() -> None:
+    """At most three hashes, no 'unsafe-' for scripts, nothing from elsewhere; without charts plotly is not there."""
+    whole = page(reported("resnet-20"))
+    policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', whole)[0]
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split("; ")}
+    assert ["'none'"] == rules["default-src"] == rules["base-uri"] == rules["form-action"]
+    assert (["'unsafe-inline'"], ["data:", "blob:"]) == (rules["style-src"], rules["img-src"])
+    assert 3 >= len(rules["script-src"])
+    assert all(rule.startswith("'sha256-") for rule in rules["script-src"])
+    script = re.findall(r"<script>(.*?)</script>", whole, re.S)
+    assert [f"'{hashed(script[0])}'"] == rules["script-src"][:1]
+    plain = page(Document("x", "profile", (), (Section("s", "s", ()),)))
+    assert 100_000 > len(plain)
+
+
+def test_texts_of_figures_are_escaped() -> None:
+    """plotly reads labels as HTML: what a name holds is shown as it is."""
+    assert "&lt;a href='x'&gt;&amp;amp;&lt;/a&gt;<br>\\u202e" == text("<a href='x'>&amp;</a>\n\u202e")
+    series = Series("<b>", (1.0,), (2.0,), texts=("<i>",), keys=("<u>",))
+    made_of = figure(Chart("k", "<b>", "<b>", Scatter(Axis("<b>"), Axis("<b>"), (series,), (Rule(1.0, "<b>"),))))
+    assert not re.search(r"<(?!br>)", json.dumps({**made_of, "data": [{**made_of["data"][0], "customdata": []}]}))
+
+
+def test_ticks_of_a_logarithmic_axis_are_written_as_all_numbers_are() -> None:
+    """200 us and 1 ms, not 200 u beside 1m."""
+    series = Series("a", (1.5e-4, 2e-3), (0.1, 0.2))
+    chart = Chart("k", "t", "s", Scatter(Axis("latency", "seconds", log=True), Axis("error", "share"), (series,)))
+    axis = figure(chart)["layout"]["xaxis"]
+    assert {"200 us", "500 us", "1 ms", "2 ms"} <= set(axis["ticktext"])
+    assert "log" == axis["type"]
+
+
+def test_read_gives_what_was_printed(tmp_path: Path) -> None:
+    """A file is typed and stands as it was."""
+    file = tmp_path / "p.json"
+    file.write_text(json.dumps(told("resnet-20")), "utf-8")
+    found, whole = read(str(file))
+    assert isinstance(found, Profiled)
+    assert (272474, 272474) == (found.params, whole["params"])
