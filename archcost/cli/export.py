@@ -65,7 +65,8 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
 def _export_trial(study: str, storage: str | None, trial: str, to: str, output: str | None, given: Any) -> None:
     """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
     from archcost import exporting
-    from archcost.cli.studies import opened, trained
+    from archcost.cli.opening import opened
+    from archcost.cli.studies import trained
     from archcost.files import write_whole
 
     found = trained(opened(study, storage), trial)

@@ -72,7 +72,7 @@ def _kind(source: str, storage: str | None) -> str:
 
 
 def _study(source: str, storage: str | None) -> Document:
-    from archcost.cli.studies import opened
+    from archcost.cli.opening import opened
     from archcost.report.study import study
 
     return study(opened(source, storage))

@@ -17,7 +17,7 @@ from archcost.findings import front_of, learnt, status_of, tested, yaml_of
 from archcost.front import Candidate
 from archcost.setting import Setting, settle
 from archcost.spec import located
-from archcost.stored import Stored, find, network, worded
+from archcost.stored import Stored, network, worded
 from archcost.studyspec import StudySpec, load_study
 from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent
@@ -49,16 +49,6 @@ def _data(spec: StudySpec, file: str) -> data.Dataset:
 
 def _beside(file: str, where: str | None) -> Path:
     return Path.cwd() if where else Path(file).parent  # a path that is typed is relative to where it is typed
-
-
-def opened(file: str, where: str | None) -> Stored:
-    """Return the study that a file's storage holds; a file that ends in .db, or a URL, is the storage itself."""
-    if where is None and (file.endswith(".db") or "://" in file):
-        return find(storage.address(file, Path.cwd()))
-    if where is None:
-        where_is = storage.address(load_study(file, ()).study.storage, Path(file).parent)
-        return find(where_is)
-    return find(storage.address(where, Path.cwd()))
 
 
 def ran(

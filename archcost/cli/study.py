@@ -52,7 +52,8 @@ def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> i
 @debugged
 def status(file: str, storage: str | None, as_json: bool) -> None:
     """Say how far a study is: trials by state, why some ended early, its front."""
-    from archcost.cli.studies import opened, status_lines
+    from archcost.cli.opening import opened
+    from archcost.cli.studies import status_lines
     from archcost.findings import status_of
 
     stored = opened(file, storage)
@@ -72,7 +73,8 @@ def status(file: str, storage: str | None, as_json: bool) -> None:
 @debugged
 def front(file: str, storage: str | None, form: str, as_json: bool, folder: str | None) -> None:
     """Show the networks that no other one beats in every objective."""
-    from archcost.cli.studies import front_lines, front_rows, opened, write_members
+    from archcost.cli.opening import opened
+    from archcost.cli.studies import front_lines, front_rows, write_members
     from archcost.findings import front_of
 
     stored = opened(file, storage)
@@ -96,7 +98,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
 @debugged
 def export(file: str, storage: str | None, form: str, output: str | None) -> None:
     """Print every trial of a study, and every column of a trial, as a table."""
-    from archcost.cli.studies import opened
+    from archcost.cli.opening import opened
     from archcost.files import write_whole
 
     text = _table(opened(file, storage), form)
