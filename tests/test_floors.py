@@ -48,8 +48,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "report.blocks", "report.rank", "report.thinned", "report.importance", "report.saved", "report.timing",
         "report.costs", "report.tradeoffs", "report.profile", "report.comparison", "report.study_found",
         "report.study_parallel", "report.study_*", "report.study", "report.figures", "report.page", "report"),
-    6: ("cli.options", "cli.opening", "cli.pages", "cli.progress", "cli.rows", "cli.fields", "cli.latencies", "cli.table", "cli.forms",
-        "cli.models", "cli.live", "cli.studies", "cli.*", "cli", "__main__"),
+    6: ("cli.options", "cli.opening", "cli.pages", "cli.progress", "cli.rows", "cli.fields", "cli.latencies",
+        "cli.table", "cli.forms", "cli.models", "cli.live", "cli.studies", "cli.*", "cli", "__main__"),
 }  # fmt: skip
 # What the floors below may import besides archcost and the standard library; the floors above are not bound.
 OUTSIDE: dict[int, frozenset[str]] = {
