@@ -50,6 +50,7 @@ _WORDS: Final[dict[Form, Callable[[float], str]]] = {
 _LABEL: Final = 40
 _BOX: Final = 26
 _TICK: Final = 18
+_TITLE: Final = 34
 
 
 def figure(chart: Chart) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def _values(columns: Sequence[Sequence[float | None]]) -> list[float]:
 def _axis(axis: Axis, values: Sequence[float] = ()) -> dict[str, Any]:
     form, suffix = _TICKS[axis.form]
     made: dict[str, Any] = {
-        "title": {"text": text(axis.title, 80), "standoff": 8},
+        "title": {"text": _lines(axis.title, _TITLE, 3), "standoff": 8},
         "type": "log" if axis.log else "linear",
         "automargin": True,
         "zeroline": False,
@@ -124,7 +125,10 @@ def _axis(axis: Axis, values: Sequence[float] = ()) -> dict[str, Any]:
         "ticklen": 4,
     }
     if axis.ticks:
-        named = {"tickvals": [at for at, _ in axis.ticks], "ticktext": [_tick(name) for _, name in axis.ticks]}
+        named = {
+            "tickvals": [at for at, _ in axis.ticks],
+            "ticktext": [_lines(name, _TICK, 3) for _, name in axis.ticks],
+        }
         return {**made, **named, "showgrid": False}
     if axis.log and values:
         at = _decades(min(values), max(values))
@@ -140,9 +144,9 @@ def _decades(low: float, high: float) -> list[float]:
     return [float(f"{digit}e{power}") for power in range(first, last + 1, every) for digit in mantissas]
 
 
-def _tick(name: str) -> str:
-    """Return the name of a place on an axis, on a few short lines: long ones would leave no room for the chart."""
-    return text("\n".join(wrap(shorten(visible(name), 3 * _TICK), _TICK)))
+def _lines(words: str, width: int, most: int) -> str:
+    """Return words on a few short lines: a long one would leave no room for the chart, or be cut on a narrow page."""
+    return text("\n".join(wrap(shorten(visible(words), most * width), width)))
 
 
 def _series(one: Series, place: int) -> Iterator[go.Scatter]:
@@ -189,8 +193,9 @@ def _ruled(found: go.Figure, rule: Rule) -> None:
         **{f"{at}0": rule.at, f"{at}1": rule.at, f"{along}0": 0, f"{along}1": 1, f"{along}ref": "paper"},
         type="line",
         line={"color": COLOURS[6], "width": 2, "dash": "dash"},
-        label={"text": text(rule.label, _LABEL), "textposition": "end", "font": {"size": 12}},
-    )
+        label={"text": text(rule.label, _LABEL), "textposition": "end", "textangle": 0, "font": {"size": 12},
+               "xanchor": "right", "yanchor": "top" if rule.upright else "bottom", "padding": 4},
+    )  # fmt: skip
 
 
 def _bars(drawn: Bars) -> go.Figure:

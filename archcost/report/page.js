@@ -165,6 +165,9 @@
         { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true });
       stepper(plot, figure);
     }
+    // printed, a chart has the width of the paper, which scripts cannot know: A4 and Letter less their margins
+    addEventListener("beforeprint", () => plots.forEach((plot) => Plotly.relayout(plot, { width: 690 })));
+    addEventListener("afterprint", () => plots.forEach((plot) => Plotly.relayout(plot, { width: null, autosize: true })));
     if (state.get("pick")) pick(state.get("pick"), true);
     document.documentElement.dataset.after = String(performance.now());
     document.documentElement.dataset.charts = String(plots.length);
