@@ -43,7 +43,8 @@ def silent(_: str) -> AbstractContextManager[object]:
 class Request:
     """What to find out about a network: each combination of the tuples is one latency, also where it stands twice.
 
-    No `dtypes`: the network's own, float32 for one of a family; no `threads`: the target's physical cores.
+    No `dtypes`: the network's own, float32 for one of a family; no `threads`: the target's physical cores. columns: of
+    a fractal network, each column alone too, by turns with the whole.
     """
 
     targets: tuple[str, ...] = ("cpu",)
@@ -56,6 +57,7 @@ class Request:
     cold_cache: bool = False
     latency: bool = True
     witness: bool = True
+    columns: bool = False
 
     def plans(self, own_dtype: str = "float32", default_threads: int = 1) -> tuple[Plan, ...]:
         """Return how to measure, one plan for each combination; raises InputError for values that cannot be."""

@@ -18,7 +18,7 @@ from archcost.errors import InputError, Mistake, TargetError
 from archcost.latency import Latency, summarise
 from archcost.measured import Failure, Samples
 from archcost.measuring import Measured, Place, Progress, Request, Subject, silent
-from archcost.read import Model, Reference, read
+from archcost.read import Model, Reference, alone, read
 from archcost.writing import to_yaml
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class Profile:
     `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `agree`: whether
     all witnesses count the same, None where there are none, or one could not count at all; `differences`: where they
     count otherwise. `failures`: what could not be measured. `streaming`: of a recurrent network, one
-    step with the state carried, by turns with the whole sequence.
+    step with the state carried, by turns with the whole sequence. `alone`: of a fractal network, the measurements of each
+    column, by turns with the whole, where they were asked for.
     """
 
     model: Model | Module
@@ -64,6 +65,7 @@ class Profile:
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
     streaming: tuple[Samples, ...] = ()
+    alone: tuple[tuple[Samples, ...], ...] = ()
 
     @property
     def account(self) -> Account:
@@ -179,7 +181,7 @@ class Profile:
             "witnesses": None if self.witness is None else self.witness.to_dict(),
             "agree": self.agree,
             "layers": [self._layer(layer) for layer in self.layers],
-            "columns": [column._asdict() for column in self.columns],
+            "columns": self._columns(),
             "latencies": rows(self.samples),
             "streaming": rows(self.streaming),
             "failures": [failure.to_dict() for failure in self.failures],
@@ -189,6 +191,11 @@ class Profile:
             "memory": [each.memory() for each in self.accounts],
             "yaml": to_yaml(model.spec) if isinstance(model, Model) else None,
         }
+
+    def _columns(self) -> list[dict[str, object]]:
+        found = [column._asdict() for column in self.columns]
+        each = zip(found, self.alone, strict=True) if self.alone else ()
+        return [{**row, "latencies": rows(samples)} for row, samples in each] or found
 
     def _layer(self, layer: Layer) -> dict[str, object]:
         return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
@@ -267,8 +274,13 @@ def profiled(source: Model | Reference | Given, request: Request, progress: Prog
     found, subject = counted(source, request, progress)
     if not (request.latency and subject):
         return found
-    runs = measuring.all_measured((subject,), request, where, progress)
+    parts = _columns(found, progress) if request.columns else ()
+    runs = measuring.all_measured((subject, *parts), request, where, progress)
     found = measured_as(found, runs)
+    if parts:
+        each = range(1, len(parts) + 1)
+        alone = tuple(tuple(run.samples[place] for run in runs if run.samples) for place in each)
+        found = replace(found, alone=alone)
     if isinstance(found.model, Model):
         warnings = (*found.warnings, *measuring.slow_layers(found.model, runs, where, progress))
         found = replace(found, warnings=warnings)
@@ -292,6 +304,14 @@ def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Pro
     samples = tuple(run.samples[place] for run in runs if run.samples)
     failures = tuple(run.failure for run in runs if run.failure)
     return replace(found, samples=samples, failures=failures, warnings=(*found.warnings, *_unstable(samples)))
+
+
+def _columns(found: Profile, progress: Progress) -> tuple[Subject, ...]:
+    """Return how each column of a fractal network is measured alone; none of another network."""
+    if not isinstance(found.model, Model) or len(numbers := restrict.columns(found.model.graph)) < 2:
+        return ()
+    models = [alone(found.model, number) for number in numbers]
+    return tuple(measuring.of_net(model.graph, measuring.built(model, progress)) for model in models)
 
 
 def _streamed(

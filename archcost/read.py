@@ -100,6 +100,13 @@ def read(
     return interpret(named, allow_code=True)
 
 
+def alone(model: Model, column: int) -> Model:
+    """Return a column of a fractal network as a network of its own."""
+    spec = model.spec.model_copy(update={"use_columns": (column,), "drop_path": None})
+    graph, recipe = spec.expand()
+    return Model(f"{model.name}-column-{column}", spec, graph, recipe)
+
+
 def is_code(source: str | os.PathLike[str]) -> bool:
     """Return whether a source is package.module:callable, and no file of that name is there."""
     return isinstance(source, str) and foreign.names_code(source) and not os.path.lexists(source)

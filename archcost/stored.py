@@ -13,7 +13,7 @@ from archcost.document import load
 from archcost.errors import InputError, Mistake, quoted
 from archcost.front import Candidate, Front, candidates, front
 from archcost.objectives import QUANTITIES
-from archcost.read import Model, expand
+from archcost.read import Model, alone, expand
 from archcost.trials import Trial, remembered
 
 SCHEMA: Final = 1
@@ -78,8 +78,4 @@ def network(candidate: Candidate) -> Model:
     assert candidate.trial.begun is not None
     model = expand(load(candidate.trial.begun.yaml, f"trial {candidate.trial.number}"))
     column = candidate.part.column
-    if not column:
-        return model
-    spec = model.spec.model_copy(update={"use_columns": (column,), "drop_path": None})
-    graph, recipe = spec.expand()
-    return Model(f"{model.name}-column-{column}", spec, graph, recipe)
+    return alone(model, column) if column else model

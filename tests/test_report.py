@@ -111,6 +111,16 @@ def test_columns_are_shares_of_the_whole() -> None:
     assert (67834880 / 845222912, 1.0) == (bars.bars[0].values[0], bars.bars[0].values[-1])
 
 
+def test_columns_are_measured_by_turns_where_a_report_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`report` of a fractal network has the latency of each column alone; a profile's page has none."""
+    file = tmp_path / "page.html"
+    assert 0 == run(capsys, "report", "fractalnet-ultra-2", *FAKE, "-o", str(file))[0]
+    assert "measured by turns with the whole" in file.read_text("utf-8")
+    assert 5 == len(table(reported("fractalnet-ultra-2"), "columns").heads)
+
+
 def test_order_and_length_are_counted_by_the_closed_form() -> None:
     """MACs per token are N*H^2 + H*V, and T times as many for T tokens."""
     report = reported("hornn-3")

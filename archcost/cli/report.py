@@ -89,7 +89,7 @@ def _networks(sources: Sequence[str], output: str, limits: Budget | None, given:
     read = [read_any(source, overrides, inputs, consent) for source in sources]
     with aside(*read):
         if len(read) == 1:
-            found = profiled(read[0], Request(**given), progress)
+            found = profiled(read[0], Request(**given, columns=True), progress)
             told, failures = found.to_dict(), found.failures
         else:
             compared = comparing.compared(read, Request(**given, witness=False), progress)

@@ -70,15 +70,6 @@ class Layer(_Part):
     intensity: float | None = None
 
 
-class Column(_Part):
-    """One row of `columns`."""
-
-    column: int
-    depth: int
-    params: int
-    macs: int
-
-
 @dataclass(frozen=True, slots=True)
 class Timed:
     """One row of `latencies`, and its raw samples burst by burst, none where they were not kept."""
@@ -101,6 +92,16 @@ def _timed(row: object) -> Timed:
 
 
 Latencies: TypeAlias = list[Annotated[Timed, BeforeValidator(_timed)]]
+
+
+class Column(_Part):
+    """One row of `columns`; latencies: of the column alone, where they were measured."""
+
+    column: int
+    depth: int
+    params: int
+    macs: int
+    latencies: Latencies = []
 
 
 class Step(_Part):

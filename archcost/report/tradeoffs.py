@@ -10,53 +10,52 @@ from archcost.families.hornn import HORNN
 from archcost.read import Model
 from archcost.report.blocks import Axis, Bar, Bars, Block, Cell, Chart, Head, Row, Scatter, Series, Table
 from archcost.report.saved import Column, Profiled
-from archcost.units import grouped, percent, scaled
+from archcost.units import duration, grouped, percent, scaled
 
 _ORDERS: Final = 6
 _STEPS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def column_blocks(found: Profiled) -> Iterator[Block]:
-    """Yield what each column of a fractal network takes alone, beside the whole network."""
-    columns, names = found.columns, [f"column {each.column} alone" for each in found.columns]
-    names.append("all together")
-    each = [(row.macs, row.params) for row in columns] + [(found.macs, found.params)]
-    shares = tuple(
-        _shares(name, [row[place] for row in each], names)
-        for place, name in enumerate(("MACs", "parameters"))
-        if each[-1][place]
-    )
-    first = columns[0]
-    share = percent(first.macs / (found.macs or 1))
+    """Yield what each column of a fractal network takes alone, beside the whole network; its latency where known."""
+    deepest = max(row.depth for row in found.columns)
+    own = Column(column=0, depth=deepest, params=found.params, macs=found.macs, latencies=found.latencies)
+    timed = all(row.latencies for row in found.columns)
+    rows = [*found.columns, own if timed else own.model_copy(update={"latencies": []})]
+    names = [*(f"column {row.column} alone" for row in found.columns), "all together"]
+    told = {"MACs": [row.macs for row in rows], "parameters": [row.params for row in rows]}
+    bars = [_shares(name, counts, [scaled(count) for count in counts], names) for name, counts in told.items()]
+    if timed:
+        medians = [row.latencies[0].latency.median_s for row in rows]
+        bars.append(_shares("latency", medians, [duration(median) for median in medians], names))
+    first = found.columns[0]
+    share = percent(first.macs / found.macs) if found.macs else "none"
     summary = (
         f"Column {first.column}, of depth {first.depth}, takes {share} of the MACs of all columns together and can run "
         "alone with the same weights."
     )
-    drawn = Bars(tuple(names), Axis("share of the whole network", "share"), shares)
+    drawn = Bars(tuple(names), Axis("share of the whole network", "share"), tuple(bars))
     yield Chart("columns", "Columns, each alone", summary, drawn, "columns")
     heads = (Head("network"), Head("depth", numeric=True), Head("parameters", numeric=True), Head("MACs", numeric=True),
-             Head("of all MACs", numeric=True))  # fmt: skip
-    rows = [_column(row, name, found.macs) for row, name in zip(columns, names, strict=False)]
-    deepest = max(row.depth for row in columns)
-    whole = Column(column=0, depth=deepest, params=found.params, macs=found.macs)
-    yield Table(
-        "columns", "Columns, each as a network of its own", heads, (*rows, _column(whole, names[-1], found.macs))
-    )
+             Head("of all MACs", numeric=True), *([Head("latency", numeric=True), Head("stable")] if timed else []))  # fmt: skip
+    cells = tuple(_column(row, name, found.macs) for row, name in zip(rows, names, strict=True))
+    caption = "Columns, each as a network of its own" + ", measured by turns with the whole" * timed
+    yield Table("columns", caption, heads, cells)
 
 
-def _shares(name: str, counts: Sequence[int], labels: Sequence[str]) -> Bar:
-    """Return counts as shares of the last, which is the whole."""
-    shares = tuple(count / counts[-1] for count in counts)
-    each = zip(labels, counts, shares, strict=True)
-    return Bar(
-        name, shares, tuple(f"{label}: {scaled(count)} {name}, {percent(share)}" for label, count, share in each)
-    )
+def _shares(name: str, values: Sequence[float], words: Sequence[str], labels: Sequence[str]) -> Bar:
+    """Return values as shares of the last, which is the whole."""
+    shares = tuple(value / values[-1] if values[-1] else 0.0 for value in values)
+    each = zip(labels, words, shares, strict=True)
+    return Bar(name, shares, tuple(f"{label}: {word} {name}, {percent(share)}" for label, word, share in each))
 
 
 def _column(row: Column, name: str, whole: int) -> Row:
     share = row.macs / whole if whole else 0.0
+    timed = [Cell(duration(one.latency.median_s), one.latency.median_s) for one in row.latencies[:1]]
+    stable = [Cell("yes" if one.latency.stable else "no") for one in row.latencies[:1]]
     return Row((Cell(name), Cell(str(row.depth), row.depth), Cell(grouped(row.params), row.params),
-                Cell(grouped(row.macs), row.macs), Cell(percent(share), share)))  # fmt: skip
+                Cell(grouped(row.macs), row.macs), Cell(percent(share), share), *timed, *stable))  # fmt: skip
 
 
 def recurrent_blocks(model: Model) -> Iterator[Block]:
