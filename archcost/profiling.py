@@ -52,8 +52,8 @@ class Profile:
     `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `agree`: whether
     all witnesses count the same, None where there are none, or one could not count at all; `differences`: where they
     count otherwise. `failures`: what could not be measured. `streaming`: of a recurrent network, one
-    step with the state carried, by turns with the whole sequence. `alone`: of a fractal network, the measurements of each
-    column, by turns with the whole, where they were asked for.
+    step with the state carried, by turns with the whole sequence. `alone`: of a fractal network,
+    the measurements of each column, by turns with the whole, where they were asked for.
     """
 
     model: Model | Module

@@ -19,9 +19,9 @@ _STEPS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 def column_blocks(found: Profiled) -> Iterator[Block]:
     """Yield what each column of a fractal network takes alone, beside the whole network; its latency where known."""
     deepest = max(row.depth for row in found.columns)
-    own = Column(column=0, depth=deepest, params=found.params, macs=found.macs, latencies=found.latencies)
     timed = all(row.latencies for row in found.columns)
-    rows = [*found.columns, own if timed else own.model_copy(update={"latencies": []})]
+    own = Column(column=0, depth=deepest, params=found.params, macs=found.macs)
+    rows = [*found.columns, own.model_copy(update={"latencies": found.latencies if timed else []})]
     names = [*(f"column {row.column} alone" for row in found.columns), "all together"]
     told = {"MACs": [row.macs for row in rows], "parameters": [row.params for row in rows]}
     bars = [_shares(name, counts, [scaled(count) for count in counts], names) for name, counts in told.items()]
@@ -36,8 +36,9 @@ def column_blocks(found: Profiled) -> Iterator[Block]:
     )
     drawn = Bars(tuple(names), Axis("share of the whole network", "share"), tuple(bars))
     yield Chart("columns", "Columns, each alone", summary, drawn, "columns")
-    heads = (Head("network"), Head("depth", numeric=True), Head("parameters", numeric=True), Head("MACs", numeric=True),
-             Head("of all MACs", numeric=True), *([Head("latency", numeric=True), Head("stable")] if timed else []))  # fmt: skip
+    heads: tuple[Head, ...] = (Head("network"), Head("depth", numeric=True), Head("parameters", numeric=True), Head("MACs", numeric=True),
+             Head("of all MACs", numeric=True))  # fmt: skip
+    heads += (Head("latency", numeric=True), Head("stable")) if timed else ()
     cells = tuple(_column(row, name, found.macs) for row, name in zip(rows, names, strict=True))
     caption = "Columns, each as a network of its own" + ", measured by turns with the whole" * timed
     yield Table("columns", caption, heads, cells)
