@@ -36,8 +36,8 @@ def column_blocks(found: Profiled) -> Iterator[Block]:
     )
     drawn = Bars(tuple(names), Axis("share of the whole network", "share"), tuple(bars))
     yield Chart("columns", "Columns, each alone", summary, drawn, "columns")
-    heads: tuple[Head, ...] = (Head("network"), Head("depth", numeric=True), Head("parameters", numeric=True), Head("MACs", numeric=True),
-             Head("of all MACs", numeric=True))  # fmt: skip
+    numbers = ("depth", "parameters", "MACs", "of all MACs")
+    heads: tuple[Head, ...] = (Head("network"), *(Head(name, numeric=True) for name in numbers))
     heads += (Head("latency", numeric=True), Head("stable")) if timed else ()
     cells = tuple(_column(row, name, found.macs) for row, name in zip(rows, names, strict=True))
     caption = "Columns, each as a network of its own" + ", measured by turns with the whole" * timed
