@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,18 +15,19 @@ from archcost import __version__, data, exploring, foreseeing, outlook, storage,
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.files import write_whole
-from archcost.front import Candidate
+from archcost.front import Candidate, Front, bounds
 from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
 from archcost.spec import located
 from archcost.stored import Stored, find, network, worded
 from archcost.studyspec import StudySpec, load_study
 from archcost.targets.machine import physical_cores
-from archcost.units import counted_words, duration, percent
+from archcost.units import counted_words, duration, percent, scaled
 
 if TYPE_CHECKING:
     from archcost.trained import Trained
 
+_COUNTS = (("params", "params"), ("macs", "MACs"))  # of a part, and their titles
 _REASON = 60
 _LINE = 52
 _WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
@@ -82,7 +84,9 @@ def ran(
     }
     with Live(setting, url, options) as live:
         outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
-    click.echo(f"{outcome.why}; {counted_words(outcome.confirmed, 'network')} of the front confirmed", err=True)
+    now = outcome.stored.front()
+    words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
+    click.echo(f"{outcome.why}; {words}", err=True)
     for line in front_lines(outcome.stored):
         click.echo(line)
     return 0
@@ -148,6 +152,7 @@ def front_of(stored: Stored) -> dict[str, Any]:
         "hypervolume": now.hypervolume,
         "reference": now.reference,
         "members": [_member(stored, each) for each in now.members],
+        "left": [_member(stored, each) for each in now.left],
     }
 
 
@@ -162,31 +167,18 @@ def front_rows(stored: Stored) -> list[dict[str, Any]]:
 
 
 def _member(stored: Stored, each: Candidate) -> dict[str, Any]:
-    restored = stored.restored(each.values)
-    bounds = each.standing.intervals if each.standing else ()
-    tests = each.confirmed.tests if each.confirmed else ()
-    learnt = next((name for name, _ in stored.objectives if QUANTITIES[name].learnt), None)
-    seen = [value for score in tests if learnt and (value := getattr(score, learnt)) is not None]
-    latencies = each.latencies()
+    names = tables.column_names(stored.objectives)
     return {
         "trial": each.name,
         "family": each.trial.begun.family if each.trial.begun else None,
-        **dict(zip(tables.column_names(stored.objectives), restored, strict=True)),
-        "test": sum(seen) / len(seen) if seen else None,
-        "seeds": len(tests),
-        "probability": each.standing.probability if each.standing else None,
+        **tables.known(each, stored.objectives),
+        **tables.sure(each, stored.objectives),
         "shared_weights": each.shared,
-        "stable": all(latency.stable for latency in latencies) if latencies else None,
         "params": each.part.params,
         "macs": each.part.macs,
         "memory_bytes": each.part.memory_bytes,
         "digest": each.part.digest,
-        "intervals": {
-            label: [QUANTITIES[name].restored(end) for end in interval]
-            for label, (name, _), interval in zip(
-                tables.column_names(stored.objectives), stored.objectives, bounds, strict=False
-            )
-        },
+        "intervals": dict(zip(names, bounds(each, stored.objectives), strict=False)),
         "point": dict(each.trial.point),
         "yaml": yaml_of(each),
     }
@@ -200,47 +192,65 @@ def yaml_of(each: Candidate) -> str:
 
 
 def front_lines(stored: Stored) -> Iterator[str]:
-    """Yield the front as a table of at most 80 columns."""
+    """Yield the front as a table of at most 80 columns, and below it who left it when confirmed."""
     now = stored.front()
     if not now.members:
         yield "The study has no complete trial yet."
         return
-    rows = [_cells(stored, each, now.knee) for each in now.members]
-    head = ("trial", "family", *stored.labels, "test", "p", "params", "MACs", "")
+    rows = [_cells(stored, each, now) for each in now.members]
+    counts = [title for name, title in _COUNTS if name not in stored.labels]
+    head = ("trial", "family", *stored.labels, "test", "p", *counts, "")
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in (head, *rows):
         line = "  ".join(cell.ljust(width) if i < 2 or i == len(head) - 1 else cell.rjust(width)
                          for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()  # fmt: skip
         yield line
-    yield from _notes(now.members, bool(now.knee))
+    yield from _notes(now)
+    yield from _left(stored, now)
 
 
-def _cells(stored: Stored, each: Candidate, knee: str | None) -> tuple[str, ...]:
-    from archcost.units import scaled
-
-    shown = worded(stored, each.values)
-    member = _member(stored, each)
-    learnt = next((name for name, _ in stored.objectives if QUANTITIES[name].learnt), None)
-    test = "-" if member["test"] is None or learnt is None else QUANTITIES[learnt].words(member["test"])
-    marks = "".join(mark for mark, holds in (("*", each.name == knee), ("s", each.shared),
-                                             ("~", member["stable"] is False)) if holds)  # fmt: skip
+def _cells(stored: Stored, each: Candidate, now: Front) -> tuple[str, ...]:
+    holds = {"*": each.name == now.knee, "s": each.shared, "u": bool(now.confirmed) and not each.standing,
+             "~": bool(each.why)}  # fmt: skip
+    marks = "".join(mark for mark, there in holds.items() if there)
     chance = "-" if each.standing is None else percent(each.standing.probability)
     family = each.trial.begun.family if each.trial.begun else "?"
-    return (each.name, family, *shown, test, chance, scaled(each.part.params), scaled(each.part.macs), marks)
+    counts = [scaled(getattr(each.part, name)) for name, _ in _COUNTS if name not in stored.labels]
+    return (each.name, family, *worded(stored, each.values), _tested(stored, each), chance, *counts, marks)
 
 
-def _notes(members: tuple[Candidate, ...], knee: bool) -> Iterator[str]:
+def _tested(stored: Stored, each: Candidate) -> str:
+    learnt, seen = tables.learnt(stored.objectives), tables.tested(each, stored.objectives)
+    return "-" if seen is None or learnt is None else QUANTITIES[learnt].words(seen)
+
+
+def _notes(now: Front) -> Iterator[str]:
     yield ""
-    if knee:
+    if now.knee:
         yield "*  the knee: beyond it each objective costs most of the other"
-    if any(each.shared for each in members):
+    if any(each.shared for each in now.members):
         yield "s  a column with shared weights: not yet trained alone"
-    if any(not latency.stable for each in members for latency in each.latencies()):
+    if 0 < now.confirmed < len(now.members):
+        yield "u  not confirmed: it stands on one seed, which is optimistic"
+    if any(each.why for each in now.members):
         yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
-    if any(each.standing for each in members):
+    if now.confirmed:
         yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:
         yield "No member is confirmed: each stands on one seed, and fronts of one seed are optimistic."
+
+
+def _left(stored: Stored, now: Front) -> Iterator[str]:
+    """Yield the networks that are no longer on the front since they were confirmed, within 80 columns."""
+    if now.left:
+        yield ""
+        yield "Confirmed, and no longer on the front:"
+    for each in now.left:
+        values = zip(stored.labels, worded(stored, each.values), strict=True)
+        words = ", ".join(f"{label} {value}" for label, value in values)
+        seeds = counted_words(len(each.confirmed.seeds) if each.confirmed else 0, "seed")
+        yield from wrap(f"{each.name:<6}{words}; test {_tested(stored, each)}, {seeds}", 78,
+                        initial_indent="  ", subsequent_indent=" " * 8)  # fmt: skip
 
 
 def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
