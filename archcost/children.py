@@ -19,7 +19,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Final
 
 from archcost import jobs
-from archcost.jobs import Event, Failed, Job
+from archcost.jobs import Done, Event, Failed, Job
 
 ON: Final = b"on"
 STOP: Final = b"stop"
@@ -125,6 +125,20 @@ def events(children: Sequence[Child], timeout_s: float, patience_s: float) -> It
         elif now - child.last_s > patience_s:
             child.end()
             yield child, Failed("target", f"hung: no progress for {patience_s:.0f} s, killed")
+
+
+def told(job: Job, patience_s: float) -> Iterator[Event]:
+    """Yield what one job tells in a child of its own, which goes on to its end; the last is Done or Failed."""
+    child = start(server(), job)
+    try:
+        while True:
+            for _, event in events([child], 1.0, patience_s):
+                yield event
+                if isinstance(event, Done | Failed):
+                    return
+                child.reply(ON)
+    finally:
+        child.end()
 
 
 def _received(child: Child) -> Event:

@@ -47,17 +47,13 @@ def _training_s(setting: Setting, model: Model, dataset: Dataset) -> float:
     with tempfile.TemporaryDirectory(prefix="archcost-") as name:
         folder = Path(name)
         handing.write(dataset, folder / "data.pt")
-        child = children.start(children.server(), Foresee(setting.job(model, folder, Path(), 1)))
-        try:
-            while True:
-                for _, event in children.events([child], 1.0, _PATIENCE_S):
-                    if isinstance(event, Foreseen):
-                        return event.training_s
-                    if isinstance(event, Failed | Done):
-                        why = visible(event.reason) if isinstance(event, Failed) else "it gave no time"
-                        raise TargetError(f"a typical network of the study cannot be trained: {why}")
-        finally:
-            child.end()
+        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), _PATIENCE_S):
+            if isinstance(event, Foreseen):
+                return event.training_s
+            if isinstance(event, Failed | Done):
+                why = visible(event.reason) if isinstance(event, Failed) else "it gave no time"
+                raise TargetError(f"a typical network of the study cannot be trained: {why}")
+    raise AssertionError("a child's last event is Done or Failed")
 
 
 def lines(setting: Setting, found: Span, workers: int) -> Iterator[str]:

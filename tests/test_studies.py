@@ -167,6 +167,7 @@ def _wait_for_a_trial(file: str) -> None:
         ("search.sampler=cmaes", "search.sampler", "given 'cmaes'"),
         ("fit.rungs=[1, 3]", "fit.rungs", "given 3 as the last; allowed: 2"),
         ("objectives.1.target=abacus", "target", "unknown target 'abacus'"),
+        ("objectives.1.threads=65", "objectives.1.threads", "given 65; allowed: 1 to 64, the CPUs of target 'fake'"),
     ],
 )
 def test_an_impossible_study_is_refused(
@@ -177,4 +178,15 @@ def test_an_impossible_study_is_refused(
     assert 2 == code
     assert message in err
     assert where in err
+    assert not Path(file).with_name("study.db").exists()
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_what_cannot_be_measured_here_is_refused(
+    capsys: pytest.CaptureFixture[str], file: str, dry: tuple[str, ...]
+) -> None:
+    """A GPU that is not there ends a run before it begins, with exit code 3, the objective and the reason."""
+    code, _, err = run(capsys, "study", "run", file, "--set", "objectives.1.target=cuda:99", *dry)
+    assert 3 == code
+    assert "archcost: objectives.1: cannot measure on cuda:99/eager" in err
     assert not Path(file).with_name("study.db").exists()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import __version__, data, exploring, foreseeing, outlook, storage, tables
+from archcost import __version__, data, exploring, foreseeing, outlook, probing, storage, tables
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.files import write_whole
@@ -38,7 +38,7 @@ def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[
     spec = load_study(file, overrides)
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
-    outlook.look(setting)  # refuses what cannot be searched
+    probing.probe(setting, outlook.look(setting).typical)  # they refuse what cannot be searched or measured
     return setting, dataset, storage.address(where or spec.study.storage, _beside(file, where))
 
 
@@ -98,6 +98,7 @@ def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
     found = outlook.look(setting)
+    probing.probe(setting, found.typical)
     yield from outlook.lines(setting, found)
     workers = workers or min(physical_cores(), _WORKERS)
     try:
