@@ -134,9 +134,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job ended early: what was asked for is wrong, the target failed, training diverged, or there is a bug."""
+    """The job ended early: what was asked for is wrong, the target failed, training diverged, or there is a bug.
 
-    kind: Literal["input", "target", "diverged", "memory", "bug"]
+    space: nothing can be written, which is not for the job to mend.
+    """
+
+    kind: Literal["input", "target", "diverged", "memory", "space", "bug"]
     reason: str
     event: Literal["failed"] = "failed"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -64,6 +65,9 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
 
 def _failed(error: Exception) -> Failed:
     words = " ".join(str(error).split())[:2000]
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failed("space", words)
     match error:
         case Diverged():
             return Failed("diverged", words)

@@ -39,7 +39,7 @@ def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
     probing.probe(setting, outlook.look(setting).typical)  # they refuse what cannot be searched or measured
-    return setting, dataset, storage.address(where or spec.study.storage, _beside(file, where))
+    return setting, dataset, storage.address(spec.study.storage if where is None else where, _beside(file, where))
 
 
 def _data(spec: StudySpec, file: str) -> data.Dataset:
@@ -51,7 +51,7 @@ def _data(spec: StudySpec, file: str) -> data.Dataset:
 
 
 def _beside(file: str, where: str | None) -> Path:
-    return Path.cwd() if where else Path(file).parent  # a path that is typed is relative to where it is typed
+    return Path(file).parent if where is None else Path.cwd()  # a path that is typed is relative to where it is typed
 
 
 def opened(file: str, where: str | None) -> Stored:
