@@ -219,7 +219,7 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
         case Failed(kind="space"):
             raise InputError(Mistake(f"no space left: {event.reason}; {RESUMES}"))  # the trial is asked for again
         case Failed():
-            _lost(run, trial, f"{event.kind}: {event.reason}" if event.kind != "target" else event.reason)
+            _lost(run, trial, f"{event.kind}: {event.reason}")
 
 
 def _measured(run: _Run, trial: Running, event: Measured) -> None:

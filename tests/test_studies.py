@@ -17,7 +17,7 @@ from commands import run
 
 import archcost
 from archcost import storage
-from archcost.stored import find
+from archcost.stored import alike, find
 
 STUDY = """
 models:
@@ -162,7 +162,7 @@ def _wait_for_a_trial(file: str) -> None:
         ("models=[{family: bottleneck, depths: [{choice: []}], widths: [8]}]", "models", "an empty domain"),
         ("data.name=digitz", "data.name", "unknown data set 'digitz' (did you mean 'digits'?)"),
         ("objectives.0={perplexity: min}", "objectives.0.perplexity", "digits is image data, which has no perplexity"),
-        ("limits.params=10", "models", "no feasible point among 4 points"),
+        ("limits.params=10", "limits.params", "over the limit on params, the smallest has 1,442; allowed: 10"),
         ("models.1.family=fractall", "models", "unknown family 'fractall'"),
         ("search.sampler=cmaes", "search.sampler", "given 'cmaes'"),
         ("fit.rungs=[1, 3]", "fit.rungs", "given 3 as the last; allowed: 2"),
@@ -190,3 +190,16 @@ def test_what_cannot_be_measured_here_is_refused(
     assert 3 == code
     assert "archcost: objectives.1: cannot measure on cuda:99/eager" in err
     assert not Path(file).with_name("study.db").exists()
+
+
+def test_why_no_trial_is_complete_is_told(capsys: pytest.CaptureFixture[str], file: str) -> None:
+    """Once for all trials that ended for the same, though each has a number of its own."""
+    limits = ("--set", "limits={latency: 10 us}", "--set", "models=[{family: bottleneck, depths: [1], widths: [8]}]")
+    code, _, err = run(capsys, "study", "run", file, *limits)
+    assert (0, True) == (code, "no trial is complete: 1 x limits: latency 1.00 ms; allowed: 10.0 us" in err)
+
+
+def test_reasons_that_differ_in_numbers_are_one() -> None:
+    """The first of them stands for all."""
+    reasons = ["latency 270 us; allowed: 10 us", "latency 1.2 ms; allowed: 10 us", "diverged"]
+    assert [("latency 270 us; allowed: 10 us", 2), ("diverged", 1)] == alike(reasons)

@@ -19,7 +19,7 @@ from archcost.front import Candidate, Front, bounds
 from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
 from archcost.spec import located
-from archcost.stored import Stored, find, network, worded
+from archcost.stored import Stored, alike, find, network, worded
 from archcost.studyspec import StudySpec, load_study
 from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent, scaled
@@ -89,7 +89,15 @@ def ran(
     click.echo(f"{outcome.why}; {words}", err=True)
     for line in front_lines(outcome.stored):
         click.echo(line)
-    return 0
+    return 0 if now.members else _in_vain(outcome.stored)
+
+
+def _in_vain(stored: Stored) -> int:
+    """Say why no trial of a study is complete; return the exit code, that of a target where it failed every one."""
+    reasons = [each.reason for each in stored.trials() if each.reason]
+    for reason, count in alike(reasons):
+        click.echo(f"no trial is complete: {count} x {visible(reason)}", err=True)
+    return TargetError.exit_code if reasons and all(each.startswith("target: ") for each in reasons) else 0
 
 
 def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[str]:
