@@ -28,7 +28,7 @@ STOP: Final = b"stop"
 _LOADED: Final = ["archcost.trialling"]  # what children have in memory from the start
 _GRACE_S: Final = 2.0
 _KILLED: Final = {
-    signal.SIGKILL: "killed by signal 9, as the system does where memory is short",
+    signal.SIGKILL: "killed by signal 9: the system does so where memory is short, or somebody did",
     signal.SIGSEGV: "crashed: segmentation fault (signal 11)",
     signal.SIGABRT: "crashed: aborted (signal 6)",
 }
@@ -149,5 +149,5 @@ def _received(child: Child) -> Event:
         code = child.process.exitcode
         if code is not None and code < 0:
             known = _KILLED.get(signal.Signals(-code), f"killed by signal {-code}")
-            return Failed("memory" if -code == signal.SIGKILL else "bug", known)
+            return Failed("killed" if -code == signal.SIGKILL else "bug", known)
         return Failed("bug", f"the process ended by itself with code {code}")

@@ -136,10 +136,10 @@ class Done:
 class Failed:
     """The job ended early: what was asked for is wrong, the target failed, training diverged, or there is a bug.
 
-    space: nothing can be written, which is not for the job to mend.
+    killed: by signal 9, whoever sent it; space: nothing can be written, which is not for the job to mend.
     """
 
-    kind: Literal["input", "target", "diverged", "memory", "space", "bug"]
+    kind: Literal["input", "target", "diverged", "memory", "killed", "space", "bug"]
     reason: str
     event: Literal["failed"] = "failed"
 

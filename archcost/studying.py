@@ -219,7 +219,7 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
         case Failed(kind="space"):
             raise InputError(Mistake(f"no space left: {event.reason}; {RESUMES}"))  # the trial is asked for again
         case Failed():
-            _lost(run, trial, f"{event.kind}: {event.reason}")
+            _lost(run, trial, event.reason if event.kind == "killed" else f"{event.kind}: {event.reason}")
 
 
 def _measured(run: _Run, trial: Running, event: Measured) -> None:
@@ -271,7 +271,7 @@ def _forget(run: _Run, trial: Running) -> None:
 
 def _again(study: optuna.Study, trial: optuna.trial.Trial, params: dict[str, Scalar], seconds: float) -> None:
     """End a trial whose process is gone, and ask for its point again."""
-    ended = Ended(reason="interrupted; its point was asked for again", counts=False, seconds=seconds)
+    ended = Ended(reason=trials.INTERRUPTED, counts=False, seconds=seconds)
     trials.fail(study, trial, ended)
     if params:
         study.enqueue_trial(params)

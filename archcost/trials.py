@@ -21,6 +21,7 @@ from archcost.measured import Samples
 from archcost.objectives import QUANTITIES
 
 PREFIX: Final = "archcost:"
+INTERRUPTED: Final = "interrupted; its point was asked for again"
 State: TypeAlias = Literal["complete", "pruned", "failed", "running", "waiting"]
 
 _STATES: Final[dict[TrialState, State]] = {
@@ -88,6 +89,11 @@ class Trial:
     def reason(self) -> str:
         """Why it ended early, '' where it did not."""
         return self.ended.reason if self.ended else ""
+
+    @property
+    def fate(self) -> str:
+        """Its state, but of one that was interrupted, which for Optuna has failed, that."""
+        return "interrupted" if self.reason == INTERRUPTED else self.state
 
 
 @cache

@@ -74,7 +74,7 @@ def test_a_job_stops_where_it_is_told_to(job: Train) -> None:
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
-        (signal.SIGKILL, "killed by signal 9, as the system does where memory is short"),
+        (signal.SIGKILL, "killed by signal 9: the system does so where memory is short, or somebody did"),
         (signal.SIGSEGV, "crashed: segmentation fault (signal 11)"),
         (signal.SIGABRT, "crashed: aborted (signal 6)"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,11 +12,13 @@ import optuna
 import pytest
 from measurements import samples
 
-from archcost import confirmed, confirming, tables, trials
+from archcost import confirmed, confirming, storage, tables, trials
+from archcost.cli.studies import status_lines
 from archcost.confirmed import Confirmed
 from archcost.front import Candidate, Front, bounds, candidates, front, restored
 from archcost.jobs import Score
 from archcost.measured import Samples
+from archcost.stored import find
 from archcost.studyspec import Confirm
 from archcost.trials import Ended, Part
 
@@ -114,3 +117,14 @@ def test_a_row_says_what_the_front_says() -> None:
     assert (True, 2, False) == (row["confirmed"], row["seeds"], row["stable"])
     assert [0.3, 0.3, 0.1] == [pytest.approx(row[key]) for key in ("error", "test", "first.error")]
     assert "too few blocks: 2" in row["why"][0]
+
+
+def test_reasons_are_wrapped(tmp_path: Path) -> None:
+    """A long reason is told to its end, within 80 columns."""
+    url = storage.address("study.db", tmp_path)
+    study = optuna.create_study(storage=storage.opened(url, create=True))
+    trials.remember(study, "about", {"schema": 1, "name": "x", "objectives": [["error", None]], "labels": ["error"]})
+    trials.fail(study, study.ask(), Ended(reason=f"input: {'word ' * 40}end"))
+    lines = list(status_lines(find(url)))
+    assert max(map(len, lines)) <= 80
+    assert any(line.endswith(" end") for line in lines)

@@ -132,14 +132,15 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         _wait_for_a_trial(file)
         os.kill(process.pid, number)
-        process.communicate(timeout=60)
-    assert code == process.returncode
+        _, told = process.communicate(timeout=60)
+    assert (code, number != signal.SIGKILL) == (process.returncode, "0 trials kept; run again to go on" in told)
     rest = ("--set", "fit.epochs=60", "--set", "fit.rungs=[60]", "--trials", "1", "--set", "confirm.members=0")
     ended, _, err = run(capsys, "study", "run", file, *rest)
     assert 0 == ended, err
     trials = find(storage.address("study.db", Path(file).parent)).trials()
     (lost,) = [each for each in trials if each.reason == "interrupted; its point was asked for again"]
     assert lost.point in [each.point for each in trials if each.state == "complete"]
+    assert "1 interrupted" in run(capsys, "study", "status", file)[1]
 
 
 def _wait_for_a_trial(file: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from archcost.trained import Trained
 
 _COUNTS = (("params", "params"), ("macs", "MACs"))  # of a part, and their titles
-_REASON = 60
 _LINE = 52
 _WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
@@ -82,8 +82,14 @@ def ran(
         "workers": workers,
         "threads": max(1, cores // workers),
     }
-    with Live(setting, url, options) as live:
-        outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
+    try:
+        with Live(setting, url, options) as live:
+            outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C and a termination
+        with suppress(InputError):
+            kept = sum(each.ended is not None and each.ended.counts for each in find(url).trials())
+            click.echo(f"{counted_words(kept, 'trial')} kept; run again to go on", err=True)
+        raise
     now = outcome.stored.front()
     words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
     click.echo(f"{outcome.why}; {words}", err=True)
@@ -123,7 +129,7 @@ def status_of(stored: Stored) -> dict[str, Any]:
         "study": stored.name,
         "storage": storage.shown(stored.url),
         "objectives": list(stored.labels),
-        "states": dict(Counter(each.state for each in found)),
+        "states": dict(Counter(each.fate for each in found)),
         "counted": sum(each.ended is not None and each.ended.counts for each in found),
         "reasons": dict(Counter(each.reason for each in found if each.reason).most_common()),
         "repeats": sum(each.ended is not None and each.ended.repeats is not None for each in found),
@@ -142,8 +148,8 @@ def status_lines(stored: Stored) -> Iterator[str]:
     yield f"trials       {states}"
     yield f"  {now['counted']} of them count; {now['repeats']} were answered from what was known"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
-    for reason, count in list(now["reasons"].items())[:10]:
-        yield f"  {count:>4} x  {visible(shorten(reason, _REASON))}"
+    for reason, count in alike(each.reason for each in stored.trials() if each.reason)[:10]:
+        yield from wrap(f"  {count:>4} x  {visible(reason)}", 80, subsequent_indent=" " * 10)
     if now["hypervolume"] is not None:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
