@@ -138,5 +138,5 @@ def lines(setting: Setting, found: Outlook) -> Iterator[str]:
 
 def _count(size: float) -> str:
     if size == float("inf"):
-        return "points without end:"
+        return "points without end"
     return f"{grouped(int(size))} points" if size < 10**15 else "more than 10^15 points"

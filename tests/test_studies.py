@@ -18,6 +18,7 @@ from commands import run
 import archcost
 from archcost import storage
 from archcost.stored import alike, find
+from archcost.trained import Trained
 
 STUDY = """
 models:
@@ -123,6 +124,14 @@ def test_networks_can_be_taken(capsys: pytest.CaptureFixture[str], done: str, tm
     assert (0, True) == (code, "weights of trial" in out)
     code, _, err = run(capsys, "export", done, "--trial", "77", "--to", "yaml")
     assert (2, True) == (code, "no complete trial '77'" in err)
+
+
+def test_trials_that_are_offered_have_weights(tmp_path: Path) -> None:
+    """Those of trials that have left the front are gone: the others are named."""
+    (tmp_path / "12.pt").touch()
+    model = archcost.load("resnet-20")
+    with pytest.raises(archcost.InputError, match=r"no weights of trial 0: .*; allowed: 12"):
+        Trained(model, model, 0, tmp_path / "0.pt", "of trial 0").net()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])

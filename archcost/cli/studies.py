@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -279,22 +279,22 @@ def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
 
 def trained(stored: Stored, name: str) -> Trained:
     """Return a network of a study with the file of its trial's weights; raises InputError for a name that is none."""
-    from archcost.trained import Trained  # loads torch
+    from archcost.trained import Trained, kept  # loads torch
 
-    found = member(stored, name)
+    folder = exploring.weights_folder(stored.url, stored.name)
+    found = member(stored, name, kept(folder))
     whole = network(replace(found, part=replace(found.part, column=0)))
     words = f"of trial {found.trial.number} of {stored.name}"
     if found.part.column:
         words += f", column {found.part.column}, shared with the others"
-    file = exploring.weights_folder(stored.url, stored.name) / f"{found.trial.number}.pt"
-    return Trained(network(found), whole, found.part.column, file, words)
+    return Trained(network(found), whole, found.part.column, folder / f"{found.trial.number}.pt", words)
 
 
-def member(stored: Stored, name: str) -> Candidate:
-    """Return the network of that name, on the front or not; raises InputError with some that there are."""
+def member(stored: Stored, name: str, weights: Sequence[int]) -> Candidate:
+    """Return the network of that name, on the front or not; raises InputError with some of those that have weights."""
     now = stored.front()
     every = {each.name: each for each in (*now.members, *now.others)}
     if name not in every:
-        some = ", ".join(list(every)[:20]) or "none yet"
-        raise InputError(Mistake(f"no complete trial {quoted(name)}; there are: {some}"))
+        some = ", ".join([key for key, each in every.items() if each.trial.number in weights][:20]) or "none yet"
+        raise InputError(Mistake(f"no complete trial {quoted(name)}; with weights there are: {some}"))
     return every[name]
