@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from multiprocessing.context import ForkServerContext
@@ -52,16 +52,17 @@ def confirm(
     """
     context = children.server()
     done: list[str] = []
-    comparable = 0
+    beside: dict[str, Candidate] = {}  # of each graph one, all measured together
     while True:
         now = front()
         candidate = following(now, done, setting.confirm.members) if time.monotonic() < options.deadline else None
+        alone = {each.part.digest: each for each in now.members if each.standing and each.part.digest not in beside}
         if candidate is not None:
             done.append(candidate.name)
             _seeds(study, context, setting, options, candidate, say)
-        elif comparable < len(done):  # some were not yet measured beside the others
-            comparable = len(done)
-            if not _turns(study, context, setting, options, now, say):
+        elif alone:
+            beside |= alone
+            if not _turns(study, setting, options, beside, now, say):
                 break
         else:
             break
@@ -97,21 +98,20 @@ def _seeds(
 
 def _turns(
     study: optuna.Study,
-    context: ForkServerContext,
     setting: Setting,
     options: Options,
+    graphs: Mapping[str, Candidate],
     front: Members,
     say: Say,
 ) -> bool:
-    """Measure the confirmed networks of a front by turns in every way of the study, a graph once; return if all could.
+    """Measure a network of each graph by turns in every way of the study; return whether all could be.
 
     What one gives holds for every confirmed network of its graph, on the front or not.
     """
-    graphs = {each.part.digest: each for each in front.members if each.standing}
-    for place, way in enumerate(setting.ways if graphs else ()):
+    for place, way in enumerate(setting.ways):
         models = [network(each) for each in graphs.values()]
-        say(f"measuring {counted_words(len(models), 'network')} of the front by turns on {way.target}")
-        samples, why = _measured(context, setting.together(models, way), options)
+        say(f"measuring {counted_words(len(models), 'network')} by turns on {way.target}")
+        samples, why = _measured(children.server(), setting.together(models, way), options)
         taken = dict(zip(graphs, samples, strict=False))
         for each in (*front.members, *front.others):
             if each.part.digest in taken and (found := confirmed.confirmed(study, each.name)):

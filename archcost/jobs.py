@@ -119,9 +119,10 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """How long a whole training would take."""
+    """How long a whole training with its scores would take, and how long looking at some of it took."""
 
     training_s: float
+    looking_s: float
     event: Literal["foreseen"] = "foreseen"
 
 

@@ -128,3 +128,23 @@ def test_reasons_are_wrapped(tmp_path: Path) -> None:
     lines = list(status_lines(find(url)))
     assert max(map(len, lines)) <= 80
     assert any(line.endswith(" end") for line in lines)
+
+
+def test_who_comes_back_by_latency_is_measured_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two are confirmed, one of them off the front; by turns the other is slower, so that both stand on it."""
+    study = told(part("a", 0.1, 0.1), part("b", 0.2, 0.2))
+    for name, error in (("0", 0.1), ("1", 0.2)):
+        confirmed.keep(study, name, again(error))
+    rounds: list[list[str]] = []
+
+    def turns(_: object, __: object, ___: object, graphs: dict[str, Candidate], *____: object) -> bool:
+        rounds.append(list(graphs))
+        for name in ("0", "1"):
+            confirmed.keep(study, name, again(0.1 + 0.1 * int(name), by_turns=(taken(0.3 - 0.1 * int(name)),)))
+        return True
+
+    monkeypatch.setattr(confirming, "_seeds", lambda *_: None)
+    monkeypatch.setattr(confirming, "_turns", turns)
+    setting, options = SimpleNamespace(confirm=Confirm(), ways=()), SimpleNamespace(deadline=inf)
+    confirming.confirm(study, cast("Any", setting), cast("Any", options), lambda: fronted(study), lambda _: None)
+    assert [["a"], ["a", "b"]] == rounds

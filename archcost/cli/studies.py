@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -108,6 +109,7 @@ def _in_vain(stored: Stored) -> int:
 
 def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[str]:
     """Yield what a study would search and how long it would take; a few mini-batches are trained for it."""
+    since_s = time.monotonic()
     spec = load_study(file, overrides)
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
@@ -116,7 +118,8 @@ def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[
     yield from outlook.lines(setting, found)
     workers = workers or min(physical_cores(), _WORKERS)
     try:
-        yield from foreseeing.lines(setting, foreseeing.foresee(setting, found.typical, dataset, workers), workers)
+        span = foreseeing.foresee(setting, found.typical, dataset, workers, since_s)
+        yield from foreseeing.lines(setting, span, workers)
     except TargetError as error:
         yield f"time         not foreseen: {shorten(str(error), _LINE)}"
 
