@@ -121,7 +121,8 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"models": [{"family": "fractl"}]}, ["models.0.family: unknown family 'fractl' (did you mean 'fractal'?)"]),
     "a template's key beside a wrong data set": (
         {"models": [{"family": "fractal", "colums": 2, "widths": [8]}], "data": {"name": "digitz"}},
-        ["models.0.columns: missing", "models.0.colums: unknown key 'colums' (did you mean 'columns'?)", "data.name: unknown data set 'digitz'"]),
+        ["models.0.columns: missing", "models.0.colums: unknown key 'colums' (did you mean 'columns'?)",
+         "data.name: unknown data set 'digitz'"]),
     "a domain of families": (
         {"models": [{"family": {"choice": ["nin", "rir"]}}]}, ["models.0.family: given a mapping; allowed"]),
     "code": (
