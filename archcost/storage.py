@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,15 +67,31 @@ def opened(url: str, *, create: bool = False) -> RDBStorage:
         if not file.is_file():
             raise InputError(Mistake(f"no study is stored in {quoted(shown(url))}; 'archcost study run' makes one"))
         return _connected(url)
-    with _alone(file.with_name(f"{file.name}.lock"), "cannot be made"):
+    with _alone(file.with_name(f"{file.name}.lock"), "cannot be made"), _told(url):
+        if not file.exists():
+            _make(file)
         return _connected(url)
+
+
+def _make(file: Path) -> None:
+    """Make an empty database that writes ahead, whole at once: who reads it before that would keep it from doing so."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with closing(sqlite3.connect(part)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _connected(url: str) -> RDBStorage:
     sqlite = file_of(url) is not None
     arguments: dict[str, Any] = {"connect_args": {"timeout": _PATIENCE_S}} if sqlite else {"pool_pre_ping": True}
     with _told(url):
-        storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=False)
+        try:
+            storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=False)
+        except RuntimeError as error:  # of another Optuna
+            raise _unusable(url, error) from error
         if sqlite:
             _write_ahead(storage)
     return storage
@@ -88,7 +104,7 @@ def _told(url: str) -> Iterator[None]:
         yield
     except StorageInternalError as error:
         raise _unusable(url, error.__cause__ or error) from error
-    except (SQLAlchemyError, ImportError, NoSuchModuleError) as error:
+    except (SQLAlchemyError, sqlite3.Error, ImportError, NoSuchModuleError) as error:
         raise _unusable(url, error) from error
 
 

@@ -132,3 +132,16 @@ def test_no_name_is_no_storage(tmp_path: Path) -> None:
     """An empty one would be the folder itself."""
     with pytest.raises(InputError, match="storage: given ''; allowed: a file"):
         storage.address("", tmp_path)
+
+
+def test_a_storage_is_never_there_without_writing_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks at a study in the moment it is made does not keep it from that mode: it has it before its tables."""
+    modes = []
+
+    def connected(_: str) -> None:
+        with sqlite3.connect(tmp_path / "study.db") as connection:
+            modes.append(connection.execute("PRAGMA journal_mode").fetchone())
+
+    monkeypatch.setattr(storage, "_connected", connected)
+    storage.opened(_url(tmp_path), create=True)
+    assert [("wal",)] == modes
