@@ -12,9 +12,10 @@ from archcost.data import Dataset
 from archcost.data.splits import as_rows
 from archcost.estimates import median
 from archcost.fitspec import Fit
-from archcost.jobs import Train
+from archcost.jobs import Foreseen, Train
 from archcost.nets import Net
 from archcost.recipe import Recipe
+from archcost.restrict import columns
 
 _LONGEST_S: Final = 3.0
 _FIRST: Final = 2  # mini-batches that are not timed: they allocate
@@ -41,8 +42,8 @@ class _Enough(Exception):  # noqa: N818  # no error: a training that has been lo
     pass
 
 
-def training_s(job: Train) -> float:
-    """Return how long all of a job's training would take, from a few of its mini-batches."""
+def foreseen(job: Train) -> Foreseen:
+    """Return how long all of a job's training would take, from a few of its mini-batches and one score."""
     net, dataset = begun(job)
     start = time.monotonic()
     ends: list[float] = []
@@ -62,4 +63,8 @@ def training_s(job: Train) -> float:
     except _Enough:
         pass
     spans = [after - before for before, after in zip(ends[_FIRST - 1 :], ends[_FIRST:], strict=False)]
-    return total * median(spans or [ends[-1] - start])
+    trained = time.monotonic()
+    fit.evaluate(net, dataset.validation, dataset)
+    now = time.monotonic()
+    scores = len(spec_of(job).stops()) + (len(columns(codec.decode(job.graph))) if job.columns else 0)
+    return Foreseen(total * median(spans or [ends[-1] - start]) + scores * (now - trained), now - start)

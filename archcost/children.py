@@ -19,7 +19,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Final
 
 from archcost import jobs
-from archcost.jobs import Event, Failed, Job
+from archcost.jobs import Done, Event, Failed, Job
 
 ON: Final = b"on"
 STOP: Final = b"stop"
@@ -28,7 +28,7 @@ STOP: Final = b"stop"
 _LOADED: Final = ["archcost.trialling"]  # what children have in memory from the start
 _GRACE_S: Final = 2.0
 _KILLED: Final = {
-    signal.SIGKILL: "killed by signal 9, as the system does where memory is short",
+    signal.SIGKILL: "killed by signal 9: the system does so where memory is short, or somebody did",
     signal.SIGSEGV: "crashed: segmentation fault (signal 11)",
     signal.SIGABRT: "crashed: aborted (signal 6)",
 }
@@ -127,6 +127,20 @@ def events(children: Sequence[Child], timeout_s: float, patience_s: float) -> It
             yield child, Failed("target", f"hung: no progress for {patience_s:.0f} s, killed")
 
 
+def told(job: Job, patience_s: float) -> Iterator[Event]:
+    """Yield what one job tells in a child of its own, which goes on to its end; the last is Done or Failed."""
+    child = start(server(), job)
+    try:
+        while True:
+            for _, event in events([child], 1.0, patience_s):
+                yield event
+                if isinstance(event, Done | Failed):
+                    return
+                child.reply(ON)
+    finally:
+        child.end()
+
+
 def _received(child: Child) -> Event:
     try:
         return jobs.decode_event(child.pipe.recv_bytes())
@@ -135,5 +149,5 @@ def _received(child: Child) -> Event:
         code = child.process.exitcode
         if code is not None and code < 0:
             known = _KILLED.get(signal.Signals(-code), f"killed by signal {-code}")
-            return Failed("memory" if -code == signal.SIGKILL else "bug", known)
+            return Failed("killed" if -code == signal.SIGKILL else "bug", known)
         return Failed("bug", f"the process ended by itself with code {code}")

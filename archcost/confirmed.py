@@ -13,7 +13,7 @@ from archcost.jobs import Score
 from archcost.measured import Samples
 from archcost.membership import Repeated
 from archcost.objectives import QUANTITIES
-from archcost.trials import PREFIX, Part, remember, remembered
+from archcost.trials import PREFIX, Part, counted, remember, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,20 @@ def everything(study: optuna.Study) -> dict[str, Confirmed]:
 
 
 def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | None], ...]) -> Repeated | None:
-    """Return the stored values of every repetition for each objective; None where one of them has none."""
+    """Return the stored values of every repetition for each objective; None where one of them has none.
+
+    part: with the samples that its graph has now, by turns where there are any.
+    """
     values, noisy = [], []
     for name, way in objectives:
         quantity = QUANTITIES[name]
         if quantity.learnt:
             each = [value for score in found.scores if (value := getattr(score, name)) is not None]
         elif way is not None:
-            samples = found.samples[way : way + 1] or part.samples[way : way + 1]  # not measured again yet
-            each = [median(block) for one in samples for block in blocks([b.samples_s for b in one.bursts])]
+            taken = part.samples[way : way + 1]
+            each = [median(block) for one in taken for block in blocks([b.samples_s for b in one.bursts])]
         else:
-            each = [float(part.memory_bytes if name == "memory" else getattr(part, name))]
+            each = [float(counted(part, name) or 0)]
         if not each:
             return None
         values.append(tuple(quantity.stored(value) for value in each))

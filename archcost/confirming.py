@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from multiprocessing.context import ForkServerContext
@@ -26,37 +26,47 @@ from archcost.units import counted_words
 Say = Callable[[str], None]
 
 
-def chosen(members: Sequence[Candidate], reference: Sequence[float] | None, most: int) -> tuple[Candidate, ...]:
-    """Return the members to confirm: those without which the front would lose most of its hypervolume."""
-    if len(members) <= most or reference is None:
-        return tuple(members[:most])
-    lost = pareto.contributions([each.values for each in members], reference)
-    best = sorted(range(len(members)), key=lambda place: -lost[place])[:most]
-    return tuple(members[place] for place in sorted(best))
+def following(front: Members, done: Collection[str], most: int) -> Candidate | None:
+    """Return the member to confirm next: the one without which the front would lose most of its hypervolume.
+
+    None where all members, or `most` of them, are done.
+    """
+    left = [place for place, each in enumerate(front.members) if each.name not in done]
+    if not left or len(front.members) - len(left) >= most:
+        return None
+    if front.reference is None:
+        return front.members[left[0]]
+    lost = pareto.contributions([each.values for each in front.members], front.reference)
+    return front.members[max(left, key=lambda place: lost[place])]
 
 
 def confirm(
     study: optuna.Study, setting: Setting, options: Options, front: Callable[[], Members], say: Say
-) -> tuple[Candidate, ...]:
-    """Confirm members of the front as far as the time allows, and keep what was found; return those that were.
+) -> tuple[str, ...]:
+    """Confirm members of the front as far as the time allows, and keep what was found; return the names of those.
 
     front: the front as it is now, asked for anew after each one: who does worse when trained again may leave it, and
-    another takes its place. All are then measured by turns, with those of earlier runs: only then are they comparable.
-    A network is confirmed when its seeds are trained; each of them looks at the test split once.
+    who takes its place is confirmed too. All are then measured by turns, with those of earlier runs: only then are they
+    comparable. Where that changes the front, it begins again. A network is confirmed when its seeds are trained; each
+    of them looks at the test split once.
     """
     context = children.server()
-    done: dict[str, Candidate] = {}
-    while len(done) < setting.confirm.members and time.monotonic() < options.deadline:
+    done: list[str] = []
+    beside: dict[str, Candidate] = {}  # of each graph one, all measured together
+    while True:
         now = front()
-        wanted = [each for each in chosen(now.members, now.reference, setting.confirm.members) if each.name not in done]
-        if not wanted:
+        candidate = following(now, done, setting.confirm.members) if time.monotonic() < options.deadline else None
+        alone = {each.part.digest: each for each in now.members if each.standing and each.part.digest not in beside}
+        if candidate is not None:
+            done.append(candidate.name)
+            _seeds(study, context, setting, options, candidate, say)
+        elif alone:
+            beside |= alone
+            if not _turns(study, setting, options, beside, now, say):
+                break
+        else:
             break
-        candidate = wanted[0]
-        done[candidate.name] = candidate
-        _seeds(study, context, setting, options, candidate, say)
-    together = {each.name: each for each in (*done.values(), *(m for m in front().members if m.confirmed))}
-    _turns(study, context, setting, options, list(together.values()), say)
-    return tuple(done.values())
+    return tuple(done)
 
 
 def _seeds(
@@ -88,23 +98,29 @@ def _seeds(
 
 def _turns(
     study: optuna.Study,
-    context: ForkServerContext,
     setting: Setting,
     options: Options,
-    members: Sequence[Candidate],
+    graphs: Mapping[str, Candidate],
+    front: Members,
     say: Say,
-) -> None:
-    """Measure networks by turns in every way of the study."""
-    models = [network(each) for each in members]
-    for place, way in enumerate(setting.ways if members else ()):
-        say(f"measuring {counted_words(len(members), 'network')} of the front by turns on {way.target}")
-        samples, why = _measured(context, setting.together(models, way), options)
-        for candidate, each in zip(members, samples, strict=False):
-            found = confirmed.confirmed(study, candidate.name) or Confirmed()
-            confirmed.keep(study, candidate.name, replace(found, samples=(*found.samples[:place], each)))
+) -> bool:
+    """Measure a network of each graph by turns in every way of the study; return whether all could be.
+
+    What one gives holds for every confirmed network of its graph, on the front or not.
+    """
+    for place, way in enumerate(setting.ways):
+        models = [network(each) for each in graphs.values()]
+        say(f"measuring {counted_words(len(models), 'network')} by turns on {way.target}")
+        samples, why = _measured(children.server(), setting.together(models, way), options)
+        taken = dict(zip(graphs, samples, strict=False))
+        for each in (*front.members, *front.others):
+            if each.part.digest in taken and (found := confirmed.confirmed(study, each.name)):
+                now = (*found.samples[:place], taken[each.part.digest], *found.samples[place + 1 :])
+                confirmed.keep(study, each.name, replace(found, samples=now))
         if why:
             say(f"not measured again: {why}")
-            return
+            return False
+    return True
 
 
 def _trained(

@@ -62,11 +62,10 @@ def begin(setting: Setting, url: str) -> Stored:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: why it stopped asking for points, and how many members of the front are confirmed."""
+    """How a run ended: why it stopped asking for points."""
 
     stored: Stored
     why: str
-    confirmed: int
 
 
 def explore(
@@ -88,9 +87,9 @@ def explore(
 
         why = studying.search(stored.study, setting, options, watched)
         settle(1)
-        done = _confirm(stored, setting, options, dataset, say)
+        _confirm(stored, setting, options, dataset, say)
         _prune_weights(stored, options.weights)
-    return Outcome(stored, why, done)
+    return Outcome(stored, why)
 
 
 def weights_folder(url: str, name: str) -> Path:
@@ -150,15 +149,13 @@ def _end(stored: Stored, setting: Setting, place: int, found: tuple[Candidate, .
     return quantity.stored(_MARGIN * max(quantity.restored(each.values[place]) for each in found))
 
 
-def _confirm(stored: Stored, setting: Setting, options: Options, dataset: Dataset, say: Callable[[str], None]) -> int:
+def _confirm(stored: Stored, setting: Setting, options: Options, dataset: Dataset, say: Callable[[str], None]) -> None:
     from archcost import handing  # noqa: PLC0415  # loads torch
 
-    if not setting.confirm.members:
-        return 0
-    if time.monotonic() >= options.deadline or not stored.front().members:
-        return 0
+    if not setting.confirm.members or time.monotonic() >= options.deadline or not stored.front().members:
+        return
     handing.write_test(dataset, options.folder / "test.pt")
-    return len(confirming.confirm(stored.study, setting, options, stored.front, say))
+    confirming.confirm(stored.study, setting, options, stored.front, say)
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:

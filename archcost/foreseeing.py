@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Final
 from archcost import children, handing
 from archcost.data import Dataset
 from archcost.errors import TargetError, visible
-from archcost.jobs import Done, Failed, Foresee, Foreseen
+from archcost.jobs import Failed, Foresee, Foreseen, Measure, Setup
+from archcost.measured import Plan
 from archcost.read import Model
 from archcost.setting import Setting
 from archcost.units import counted_words, duration
@@ -21,55 +23,79 @@ _PATIENCE_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Seconds that one training of a typical network takes, its measurements, all trials, and confirming."""
+    """Seconds that one training of a typical network takes with its scores, and other parts of a study.
 
+    first: until the first trial can begin; starting: a process for one training, with its data; measuring: a
+    network in all ways; search: all trials; confirm: the front.
+    """
+
+    first_s: float
+    starting_s: float
     training_s: float
     measuring_s: float
     search_s: float
     confirm_s: float
 
+    @property
+    def whole_s(self) -> float:
+        """All of it."""
+        return self.first_s + self.search_s + self.confirm_s
 
-def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int) -> Span:
+
+def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, since_s: float) -> Span:
     """Return what a study takes whose networks are like `model`, without what rungs save.
 
+    since_s: when its data began to be read, on a monotonic clock.
     Raises TargetError where it cannot be trained.
     """
-    training_s = _training_s(setting, model, dataset)
+    _prepare()
+    first_s = time.monotonic() - since_s
+    starting_s, training_s = _training_s(setting, model, dataset)
     each_s = sum(way.plan.time_s for way in setting.ways)
     measuring_s = each_s * (1 + len(setting.columns(model)))
-    confirm = setting.confirm
-    again_s = confirm.members * (-(-confirm.seeds // workers) * training_s + each_s)
+    confirm, one_s = setting.confirm, starting_s + training_s
     # a device is measured by one at a time, while the others wait between mini-batches
-    return Span(training_s, measuring_s, setting.method.trials * (training_s / workers + measuring_s), again_s)
+    search_s = setting.method.trials * (one_s / workers + measuring_s)
+    again_s = confirm.members * (-(-confirm.seeds // workers) * one_s + each_s)
+    return Span(first_s, starting_s, training_s, measuring_s, search_s, again_s)
 
 
-def _training_s(setting: Setting, model: Model, dataset: Dataset) -> float:
+def _prepare() -> None:
+    """Start a process that does next to nothing: the first one takes longer, as others are prepared with it."""
+    for _ in children.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), _PATIENCE_S):
+        pass
+
+
+def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float, float]:
+    """Return how long a process and what it reads take, and a training in it."""
     with tempfile.TemporaryDirectory(prefix="archcost-") as name:
         folder = Path(name)
         handing.write(dataset, folder / "data.pt")
-        child = children.start(children.server(), Foresee(setting.job(model, folder, Path(), 1)))
-        try:
-            while True:
-                for _, event in children.events([child], 1.0, _PATIENCE_S):
-                    if isinstance(event, Foreseen):
-                        return event.training_s
-                    if isinstance(event, Failed | Done):
-                        why = visible(event.reason) if isinstance(event, Failed) else "it gave no time"
-                        raise TargetError(f"a typical network of the study cannot be trained: {why}")
-        finally:
-            child.end()
+        begun = time.monotonic()
+        found, why = None, "it gave no time"
+        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), _PATIENCE_S):
+            if isinstance(event, Foreseen):
+                found = event
+            elif isinstance(event, Failed):
+                why = visible(event.reason)
+    if found is None:
+        raise TargetError(f"a typical network of the study cannot be trained: {why}")
+    return time.monotonic() - begun - found.looking_s, found.training_s
 
 
 def lines(setting: Setting, found: Span, workers: int) -> Iterator[str]:
     """Yield what was foreseen in words, within 80 columns."""
     trials = counted_words(setting.method.trials, "trial")
-    whole, limit = found.search_s + found.confirm_s, setting.study.search.time
-    yield f"time         about {_span(whole)} with {counted_words(workers, 'worker')}, if no trial ended at a rung"
-    each = f"{_span(found.training_s)} training and {_span(found.measuring_s)} measuring"
-    yield f"  {trials} of {each}: {_span(found.search_s)}"
-    again = setting.confirm.members * setting.confirm.seeds
-    yield f"  confirming with {counted_words(again, 'training')}: {_span(found.confirm_s)}"
-    if limit is not None and limit < whole:
+    limit = setting.study.search.time
+    by = counted_words(workers, "worker")
+    yield f"time         about {_span(found.whole_s)} with {by}, if no trial ended at a rung"
+    yield f"  until the first trial begins: {_span(found.first_s)}"
+    yield f"  {trials}: {_span(found.search_s)}, of which each takes"
+    each = ((found.starting_s, "to start"), (found.training_s, "training"), (found.measuring_s, "measuring"))
+    yield f"    {', '.join(f'{_span(seconds)} {words}' for seconds, words in each)}"
+    again = counted_words(setting.confirm.members * setting.confirm.seeds, "training")
+    yield f"  confirming with {again}: {_span(found.confirm_s)}, more where members leave the front"
+    if limit is not None and limit < found.whole_s:
         yield f"  the study's own limit is {_span(limit)}: fewer trials than that"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
@@ -11,8 +11,10 @@ import optuna
 from archcost import confirmed, pareto
 from archcost.confirmed import Confirmed
 from archcost.latency import Latency, summarise
+from archcost.measured import Samples
 from archcost.membership import Standing, standings
-from archcost.trials import Part, Trial, achieved
+from archcost.objectives import QUANTITIES
+from archcost.trials import Part, Trial, achieved, counted
 
 Objectives = tuple[tuple[str, int | None], ...]
 
@@ -22,7 +24,7 @@ class Candidate:
     """A network that could be on the front: a complete trial's, or a column of it.
 
     values: stored, smaller is better; of a confirmed one the mean over its repetitions. shared: it is a column that
-    was only ever trained together with the others.
+    was only ever trained together with the others. The samples of its part are those of its graph: see `candidates`.
     """
 
     trial: Trial
@@ -38,8 +40,17 @@ class Candidate:
 
     def latencies(self) -> tuple[Latency, ...]:
         """Return the statistics of its measurements, of those by turns where there are any."""
-        again = self.confirmed.samples if self.confirmed else ()
-        return tuple(map(summarise, (*again, *self.part.samples[len(again) :])))
+        return tuple(map(summarise, self.part.samples))
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """What is against trusting its latencies; with several of them, each begins with the place of its way."""
+        found = self.latencies()
+        return tuple(
+            f"latency.{way}: {doubt}" if len(found) > 1 else doubt
+            for way, each in enumerate(found)
+            for doubt in each.doubts
+        )
 
     @property
     def shared(self) -> bool:
@@ -57,6 +68,34 @@ class Front:
     hypervolume: float | None
     reference: tuple[float, ...] | None
 
+    @property
+    def confirmed(self) -> int:
+        """How many members are confirmed."""
+        return sum(each.standing is not None for each in self.members)
+
+    @property
+    def left(self) -> tuple[Candidate, ...]:
+        """The networks that were confirmed and are not on the front, best first in the first objective."""
+        return tuple(sorted((each for each in self.others if each.standing), key=lambda each: each.values))
+
+
+def restored(each: Candidate, objectives: Objectives) -> list[float]:
+    """Return a network's values of the objectives in base units; a count exactly, as an integer."""
+    return [
+        QUANTITIES[name].restored(value) if (count := counted(each.part, name)) is None else count
+        for (name, _), value in zip(objectives, each.values, strict=True)
+    ]
+
+
+def bounds(each: Candidate, objectives: Objectives) -> list[list[float]]:
+    """Return the intervals of a confirmed network's values in base units, none of another; a count is both ends."""
+    return [
+        [QUANTITIES[name].restored(end) for end in interval]
+        if (count := counted(each.part, name)) is None
+        else [count] * 2
+        for (name, _), interval in zip(objectives, each.standing.intervals if each.standing else (), strict=False)
+    ]
+
 
 def named(trial: Trial, part: Part) -> str:
     """Return how a network of a study is called."""
@@ -64,16 +103,42 @@ def named(trial: Trial, part: Part) -> str:
 
 
 def candidates(study: optuna.Study, every: Sequence[Trial], objectives: Objectives) -> tuple[Candidate, ...]:
-    """Return every network of the complete trials of a study, each once: a repeated point adds nothing."""
+    """Return every network of the complete trials of a study, each once: a repeated point adds nothing.
+
+    Networks of one graph have one latency, so that they differ in accuracy only: in each way the samples taken by turns
+    in confirming, or else the most samples that one of their trials took.
+    """
     again = confirmed.everything(study)
-    found = [
-        Candidate(trial, part, values, again.get(named(trial, part)))
+    networks = [
+        (trial, part, again.get(named(trial, part)))
         for trial in every
         if trial.state == "complete" and trial.ended and trial.ended.repeats is None
         for part in trial.ended.parts
-        if all(map(isfinite, values := achieved(part, objectives)))
+    ]
+    samples = _of_graphs([(part, held) for _, part, held in networks])
+    found = [
+        Candidate(trial, measured, values, held)
+        for trial, part, held in networks
+        if (measured := replace(part, samples=samples[part.digest]))
+        if all(map(isfinite, values := achieved(measured, objectives)))
     ]
     return _standing(found, objectives)
+
+
+def _of_graphs(networks: Sequence[tuple[Part, Confirmed | None]]) -> Mapping[str, tuple[Samples, ...]]:
+    """Return the samples of every graph, by digest, in the order of the ways."""
+    alone: dict[str, list[Samples]] = {}
+    for part, _ in networks:
+        best = alone.setdefault(part.digest, [])
+        for way, each in enumerate(part.samples):
+            if way == len(best):
+                best.append(each)
+            elif len(each.samples_s) > len(best[way].samples_s):
+                best[way] = each
+    for part, held in networks:
+        if held:  # confirming keeps the same ones for all networks of a graph
+            alone[part.digest][: len(held.samples)] = held.samples
+    return {digest: tuple(each) for digest, each in alone.items()}
 
 
 def _standing(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candidate, ...]:

@@ -119,9 +119,10 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """How long a whole training would take."""
+    """How long a whole training with its scores would take, and how long looking at some of it took."""
 
     training_s: float
+    looking_s: float
     event: Literal["foreseen"] = "foreseen"
 
 
@@ -134,9 +135,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job ended early: what was asked for is wrong, the target failed, training diverged, or there is a bug."""
+    """The job ended early: what was asked for is wrong, the target failed, training diverged, or there is a bug.
 
-    kind: Literal["input", "target", "diverged", "memory", "bug"]
+    killed: by signal 9, whoever sent it; space: nothing can be written, which is not for the job to mend.
+    """
+
+    kind: Literal["input", "target", "diverged", "memory", "killed", "space", "bug"]
     reason: str
     event: Literal["failed"] = "failed"
 

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Final
 
 from archcost.domains import Point
-from archcost.errors import InputError, Mistake, shorten, visible
+from archcost.errors import InputError, Mistake, Path, shorten, visible
 from archcost.estimates import median
 from archcost.read import Model
-from archcost.setting import Setting
+from archcost.setting import Excess, Setting
 from archcost.spec import located
 from archcost.trials import Part
 from archcost.units import counted_words, data_size, grouped, percent, scaled
@@ -36,6 +36,14 @@ class Outlook:
     typical: Model
     """The feasible network whose MACs are in the middle."""
     reasons: tuple[tuple[str, int], ...]
+
+
+class _Over(InputError):  # noqa: N818  # a judgement, never raised
+    """A network that would be one, but is over limits."""
+
+    def __init__(self, excess: tuple[Excess, ...]) -> None:
+        super().__init__(Mistake(f"over the limit on {', '.join(each.name for each in excess)}"))
+        self.excess = {each.name: each for each in excess}
 
 
 def look(setting: Setting) -> Outlook:
@@ -71,7 +79,7 @@ def _judged(setting: Setting, point: Point) -> Part | InputError:
     except InputError as error:
         return error
     if over := setting.exceeded(model):
-        return InputError(Mistake(f"over the limit on {', '.join(over)}"))
+        return _Over(over)
     return setting.parts(model)[0]
 
 
@@ -84,8 +92,21 @@ def _refuse_empty(setting: Setting, template: int, found: Sequence[Part | InputE
     if all(each.mistakes == first for each in errors) and all(mistake.place for mistake in first):
         raise InputError(*first)
     reason = Counter(map(_reason, errors)).most_common(1)[0][0]
-    message = f"no feasible point among {counted_words(len(found), 'point')}: {reason}"
-    raise InputError(located(setting.spec.source, Mistake(message, ("models", template))))
+    path: Path = ("models", template)
+    if narrow := _narrow([each for each in errors if isinstance(each, _Over)]):
+        told = f"the smallest has {narrow.words(narrow.actual)}; allowed: {narrow.words(narrow.limit)}"
+        reason, path = f"over the limit on {narrow.name}, {told}", ("limits", narrow.name)
+    message = f"no feasible point among {counted_words(len(found), 'point')} of models.{template}: {reason}"
+    raise InputError(located(setting.spec.source, Mistake(message, path)))
+
+
+def _narrow(over: Sequence[_Over]) -> Excess | None:
+    """Return the smallest excess over the limit that most networks exceed, None where none does."""
+    names = Counter(name for each in over for name in each.excess)
+    if not names:
+        return None
+    name = names.most_common(1)[0][0]
+    return min((each.excess[name] for each in over if name in each.excess), key=lambda excess: excess.actual)
 
 
 def _reason(error: Part | InputError) -> str:
@@ -117,5 +138,5 @@ def lines(setting: Setting, found: Outlook) -> Iterator[str]:
 
 def _count(size: float) -> str:
     if size == float("inf"):
-        return "points without end:"
+        return "points without end"
     return f"{grouped(int(size))} points" if size < 10**15 else "more than 10^15 points"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,16 @@ from archcost.writing import to_yaml
 
 SHARE: Final = 1 / 3
 """Of the trials that come to a rung, those that go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A limit on a count that a network exceeds, and by what."""
+
+    name: str
+    actual: int
+    limit: int
+    words: Callable[[int], str]
 
 
 @dataclass(frozen=True)
@@ -123,18 +133,20 @@ class Setting:
 
     def over(self, model: Model) -> str:
         """Return which limits on counts a network exceeds, and by what, '' where it keeps to all."""
-        found = [f"{name} {words(actual)}; allowed: {words(limit)}" for name, actual, limit, words in self._over(model)]
+        found = [
+            f"{over.name} {over.words(over.actual)}; allowed: {over.words(over.limit)}" for over in self.exceeded(model)
+        ]
         return f"limits: {', '.join(found)}" if found else ""
 
-    def exceeded(self, model: Model) -> tuple[str, ...]:
-        """Return the names of the limits on counts that a network exceeds; nothing has to run for it."""
-        return tuple(name for name, *_ in self._over(model))
-
-    def _over(self, model: Model) -> Iterator[tuple[str, int, int, Callable[[int], str]]]:
+    def exceeded(self, model: Model) -> tuple[Excess, ...]:
+        """Return the limits on counts that a network exceeds; nothing has to run for it."""
         budget = self.budget
-        for name, limit, actual, words in self._counted(model, budget) if budget else ():
-            if limit is not None and actual > limit:
-                yield name, actual, limit, words
+        counted = self._counted(model, budget) if budget else ()
+        return tuple(
+            Excess(name, actual, limit, words)
+            for name, limit, actual, words in counted
+            if limit is not None and actual > limit
+        )
 
     def _counted(self, model: Model, budget: Budget) -> list[tuple[str, int | None, int, Callable[[int], str]]]:
         memory, weights = self._memory(model.graph), count(model.graph).weights_bytes(BYTES[self._dtype])

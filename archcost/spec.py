@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,7 @@ from archcost.foreign import FAMILY, Foreign
 from archcost.parts import Network
 from archcost.units import grouped
 
+_MISSING: Final = "missing; this key is required"
 _BESIDE: Final = "does not go with the keys beside it"
 _CODE: Final = f"or '{FAMILY}', what code makes"
 
@@ -126,9 +127,7 @@ def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) 
         return located(document, Mistake(message, path), at_key=True)
     if kind == "missing":
         few = isinstance(path[-1], int)
-        message = (
-            f"given {len(cast(list[object], given))} values; allowed: 3" if few else "missing; this key is required"
-        )
+        message = f"given {len(cast(list[object], given))} values; allowed: 3" if few else _MISSING
         return located(document, Mistake(message, path[:-1] if few else path))
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"])
@@ -166,6 +165,17 @@ def _keys(model: type[BaseModel], path: Path) -> set[str]:
             fields = [m.model_fields[name] for m in models for name in m.model_fields if _key(m, name) == part]
             models = {inner for field in fields for inner in _models(field.annotation)}
     return {_key(m, name) for m in models for name in m.model_fields}
+
+
+def keys_wrong(tree: Mapping[str, object], model: type[BaseModel], given: Collection[str]) -> Iterator[Mistake]:
+    """Yield the keys of a mapping that a model does not have, and those it lacks; given: what it need not have."""
+    keys = _keys(model, ())
+    for key in tree:
+        if key not in keys:
+            yield Mistake(unknown("key", key, sorted(keys)), (key,))
+    for name, field in model.model_fields.items():
+        if field.is_required() and _key(model, name) not in {*tree, *given}:
+            yield Mistake(_MISSING, (_key(model, name),))
 
 
 def _key(model: type[BaseModel], name: str) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import optuna
 from filelock import FileLock, Timeout
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
@@ -24,10 +25,17 @@ from archcost.errors import ArchcostError, InputError, Mistake, quoted
 
 _PATIENCE_S: Final = 60  # for another process's write to end
 _SQLITE: Final = "sqlite:///"
+_FULL: Final = "disk is full"  # as SQLite says it
+RESUMES: Final = "what has ended is kept: run again when there is some, to go on"
 
 
 def address(storage: str, folder: Path) -> str:
-    """Return the URL of a storage: a URL as it is, a path as the SQLite file it names, relative to `folder`."""
+    """Return the URL of a storage: a URL as it is, a path as the SQLite file it names, relative to `folder`.
+
+    Raises InputError for no name at all.
+    """
+    if not storage.strip():
+        raise InputError(Mistake(f"storage: given {quoted(storage)}; allowed: a file, or the URL of a database"))
     return storage if "://" in storage else f"{_SQLITE}{(folder / storage).absolute()}"
 
 
@@ -59,24 +67,51 @@ def opened(url: str, *, create: bool = False) -> RDBStorage:
         if not file.is_file():
             raise InputError(Mistake(f"no study is stored in {quoted(shown(url))}; 'archcost study run' makes one"))
         return _connected(url)
-    with _alone(file.with_name(f"{file.name}.lock"), "cannot be made"):
+    with _alone(file.with_name(f"{file.name}.lock"), "cannot be made"), _told(url):
+        if not file.exists():
+            _make(file)
         return _connected(url)
+
+
+def _make(file: Path) -> None:
+    """Make an empty database that writes ahead, whole at once: who reads it before that would keep it from doing so."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with closing(sqlite3.connect(part)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _connected(url: str) -> RDBStorage:
     sqlite = file_of(url) is not None
     arguments: dict[str, Any] = {"connect_args": {"timeout": _PATIENCE_S}} if sqlite else {"pool_pre_ping": True}
-    try:
-        storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=False)
-    except (SQLAlchemyError, RuntimeError, ImportError, NoSuchModuleError) as error:
-        raise _unusable(url, error) from None
-    if sqlite:
-        _write_ahead(storage)
+    with _told(url):
+        try:
+            storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=False)
+        except RuntimeError as error:  # of another Optuna
+            raise _unusable(url, error) from error
+        if sqlite:
+            _write_ahead(storage)
     return storage
 
 
-def _unusable(url: str, error: Exception) -> InputError:
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Tell what a storage cannot do inside the context, as InputError: the one place where its errors end."""
+    try:
+        yield
+    except StorageInternalError as error:
+        raise _unusable(url, error.__cause__ or error) from error
+    except (SQLAlchemyError, sqlite3.Error, ImportError, NoSuchModuleError) as error:
+        raise _unusable(url, error) from error
+
+
+def _unusable(url: str, error: BaseException) -> InputError:
     first = str(getattr(error, "orig", None) or error).strip().splitlines()
+    if first and _FULL in first[0]:
+        return InputError(Mistake(f"no space left for the storage {quoted(shown(url))}; {RESUMES}"))
     why = first[0] if first else type(error).__name__
     return InputError(Mistake(f"the storage {quoted(shown(url))} cannot be used: {why}"))
 
@@ -107,21 +142,28 @@ def _alone(lock: Path, what: str) -> Iterator[None]:
 def running(url: str) -> Iterator[None]:
     """Be the one process that runs a study inside the context; raises InputError where another one does.
 
-    The system ends the lock with its holder. A database elsewhere is not locked.
+    The system ends the lock with its holder. A database elsewhere is not locked. What the storage cannot do inside, for
+    want of space or else, is InputError too.
     """
+    with _told(url), _locked(url):
+        yield
+
+
+@contextmanager
+def _locked(url: str) -> Iterator[None]:
     file = file_of(url)
     if file is None:
         yield
         return
     lock = FileLock(file.with_name(f"{file.name}.run"))
     try:
+        with Path(lock.lock_file).open("a"):  # else a folder that refuses new files would be taken for a lock
+            pass
         lock.acquire(blocking=False)
     except Timeout:
         raise InputError(Mistake(f"another process runs the study in {quoted(shown(url))} now")) from None
     except OSError as error:
-        raise InputError(
-            Mistake(f"the study cannot be locked in {quoted(str(file.parent))}: {error.strerror}")
-        ) from None
+        raise InputError(Mistake(f"the storage {quoted(shown(url))} cannot be written: {error.strerror}")) from None
     with lock:
         lock.release()  # `with` has taken it once more
         yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +19,7 @@ from archcost.read import Model, alone, expand
 from archcost.trials import Trial, remembered
 
 SCHEMA: Final = 1
+_NUMBERS: Final = re.compile(r"[0-9][0-9,.]*( ?(ns|us|ms|s))?\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,13 @@ def find(url: str) -> Stored:
         )
     pairs = tuple((str(name), way if way is None else int(way)) for name, way in about["objectives"])
     return Stored(study, url, str(about["name"]), pairs, tuple(map(str, about["labels"])))
+
+
+def alike(reasons: Iterable[str]) -> list[tuple[str, int]]:
+    """Return reasons with how often each stands there, most often first; those that differ in numbers alone are one."""
+    first: dict[str, str] = {}
+    found = Counter(first.setdefault(_NUMBERS.sub("#", each), each) for each in reasons)
+    return found.most_common()
 
 
 def worded(stored: Stored, values: Sequence[float]) -> list[str]:

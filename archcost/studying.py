@@ -14,12 +14,13 @@ import optuna
 from archcost import children, halving, trials
 from archcost.children import Child
 from archcost.domains import Scalar
-from archcost.errors import InputError, visible
+from archcost.errors import InputError, Mistake, visible
 from archcost.estimates import median
 from archcost.jobs import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
 from archcost.read import Model
 from archcost.searching import Asked, ask
 from archcost.setting import Setting
+from archcost.storage import RESUMES
 from archcost.trials import Ended, Part, achieved
 from archcost.units import duration
 
@@ -111,7 +112,9 @@ def search(study: optuna.Study, setting: Setting, options: Options, watch: Watch
         return why
     finally:
         for each in run.under_way:
-            _interrupt(run, each)
+            each.child.end()  # all of them, before a storage that cannot be written ends this
+        for each in run.under_way:
+            _again(run.study, each.asked.trial, dict(each.asked.point), each.seconds)
 
 
 def _step(run: _Run) -> str:
@@ -213,8 +216,10 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             _over(run, trial, "", achieved(trial.parts[0], run.setting.objectives))
         case Foreseen():
             pass  # no trial tells it
+        case Failed(kind="space"):
+            raise InputError(Mistake(f"no space left: {event.reason}; {RESUMES}"))  # the trial is asked for again
         case Failed():
-            _lost(run, trial, f"{event.kind}: {event.reason}" if event.kind != "target" else event.reason)
+            _lost(run, trial, event.reason if event.kind == "killed" else f"{event.kind}: {event.reason}")
 
 
 def _measured(run: _Run, trial: Running, event: Measured) -> None:
@@ -264,14 +269,9 @@ def _forget(run: _Run, trial: Running) -> None:
     trial.child.end()
 
 
-def _interrupt(run: _Run, trial: Running) -> None:
-    trial.child.end()
-    _again(run.study, trial.asked.trial, dict(trial.asked.point), trial.seconds)
-
-
 def _again(study: optuna.Study, trial: optuna.trial.Trial, params: dict[str, Scalar], seconds: float) -> None:
     """End a trial whose process is gone, and ask for its point again."""
-    ended = Ended(reason="interrupted; its point was asked for again", counts=False, seconds=seconds)
+    ended = Ended(reason=trials.INTERRUPTED, counts=False, seconds=seconds)
     trials.fail(study, trial, ended)
     if params:
         study.enqueue_trial(params)

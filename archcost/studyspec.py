@@ -24,11 +24,12 @@ from archcost.objectives import QUANTITIES
 from archcost.parts import Count, Each, Network, OnImages, Strict, all_wrong, wrong
 from archcost.read import Model, expand
 from archcost.space import Space
-from archcost.spec import conform, located, reading_order, shown
+from archcost.spec import conform, keys_wrong, located, reading_order, shown
 from archcost.units import parse_duration, parse_share
 
 _WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time")
 _MEASURED: Final = _WAY[:5]  # precision and time say how well, not what is measured
+_FILLED: Final = ("name", "input", "classes")  # by the study and its data, where a template leaves them out
 _SAME: Final = frozenset({"perplexity", "bpc"})  # both rise with the loss alone
 
 
@@ -236,7 +237,9 @@ def _called(file: str) -> str:
 
 
 def _families(source: Document, study: Study | None) -> Iterator[Mistake]:
-    """Yield the templates whose family is none, or does not take the data; `study`: where the rest of it is right."""
+    """Yield the templates whose family is none, does not take the data (`study`: where the rest of it is right), or has
+    other keys than theirs.
+    """
     known = families()
     for place, tree in enumerate(_templates(source)):
         if isinstance(tree, dict) and domainspec.kind_of(tree) is None:
@@ -247,6 +250,10 @@ def _families(source: Document, study: Study | None) -> Iterator[Mistake]:
             elif study and not _takes(known[name], study.data.kind):
                 allowed = one_of(each for each, family in known.items() if _takes(family, study.data.kind))
                 yield Mistake(f"{name} does not take {study.data.kind} data; allowed: {allowed}", path)
+            else:
+                for mistake in keys_wrong(tree, known[name], _FILLED):
+                    where, key = ("models", place, *mistake.path), mistake.path[0] in tree
+                    yield located(source, replace(mistake, path=where), at_key=key)
 
 
 def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> str:

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from archcost.front import Front, Objectives, named
+from archcost.front import Candidate, Front, Objectives, named, restored
 from archcost.objectives import QUANTITIES
-from archcost.trials import Part, Trial, achieved
-
-if TYPE_CHECKING:
-    import pandas as pd
+from archcost.trials import Part, Trial, achieved, counted
 
 
 def rows(every: Sequence[Trial], front: Front, objectives: Objectives) -> list[dict[str, Any]]:
-    """Return every trial and column as a flat row, in base units; what is not known is None."""
-    members = {each.name: each for each in front.members}
+    """Return every trial and column as a flat row, in base units; what is not known is None.
+
+    The columns of the objectives are what the front says of a network, `first.` and their name what its trial gave.
+    """
+    members = {each.name for each in front.members}
+    known = {each.name: each for each in (*front.members, *front.others)}
     found = []
     for trial in every:
         parts = trial.ended.parts if trial.ended else ()
         for part in parts or (None,):
-            row = _row(trial, part, objectives)
-            member = members.get(row["trial"])
-            row["on_front"] = member is not None
-            row["probability"] = member.standing.probability if member and member.standing else None
-            found.append(row)
+            name = named(trial, part) if part else str(trial.number)
+            row = _row(trial, part, known.get(name), objectives)
+            found.append({"trial": name, **row, "on_front": name in members, **_last(trial, part, objectives)})
     return found
 
 
-def _row(trial: Trial, part: Part | None, objectives: Objectives) -> dict[str, Any]:
+def _row(trial: Trial, part: Part | None, network: Candidate | None, objectives: Objectives) -> dict[str, Any]:
     ended, begun = trial.ended, trial.begun
     return {
-        "trial": named(trial, part) if part else str(trial.number),
         "number": trial.number,
         "column": part.column if part else None,
         "state": trial.state,
@@ -43,20 +41,63 @@ def _row(trial: Trial, part: Part | None, objectives: Objectives) -> dict[str, A
         "params": part.params if part else None,
         "macs": part.macs if part else None,
         "memory_bytes": part.memory_bytes if part else None,
-        **_values(part, objectives),
+        **(known(network, objectives) if network else _values(part, objectives)),
+        **sure(network, objectives),
         "seconds": ended.seconds if ended else None,
         "repeats": ended.repeats if ended else None,
-        **{f"point.{name}": value for name, value in trial.point.items()},
     }
 
 
-def _values(part: Part | None, objectives: Objectives) -> dict[str, float | None]:
-    names = column_names(objectives)
-    if part is None:
-        return dict.fromkeys(names)
-    stored = achieved(part, objectives)
-    each = zip(names, objectives, stored, strict=True)
-    return {column: _restored(name, number) for column, (name, _), number in each}
+def _last(trial: Trial, part: Part | None, objectives: Objectives) -> dict[str, Any]:
+    learnt = {f"first.{name}": value for name, value in _values(part, objectives, counts=False).items()}
+    return learnt | {f"point.{name}": value for name, value in trial.point.items()}
+
+
+def known(network: Candidate, objectives: Objectives) -> dict[str, float]:
+    """Return what the front says of a network: its values of the objectives, confirmed where they are."""
+    return dict(zip(column_names(objectives), restored(network, objectives), strict=True))
+
+
+def sure(network: Candidate | None, objectives: Objectives) -> dict[str, Any]:
+    """Return how sure what is known of a network is.
+
+    confirmed: trained again alone, with so many `seeds`; test: their mean on the test split; stable, why: whether its
+    latencies are to be trusted, and what is against it.
+    """
+    if network is None:
+        return {"confirmed": False, **dict.fromkeys(("seeds", "test", "probability", "stable", "why"))}
+    held, latencies = network.confirmed, network.latencies()
+    return {
+        "confirmed": network.standing is not None,
+        "seeds": len(held.tests) if held else 0,
+        "test": tested(network, objectives),
+        "probability": network.standing.probability if network.standing else None,
+        "stable": all(latency.stable for latency in latencies) if latencies else None,
+        "why": list(network.why),
+    }
+
+
+def tested(network: Candidate, objectives: Objectives) -> float | None:
+    """Return the mean over seeds of what a network reaches on the test split, None where it was not tested."""
+    name = learnt(objectives)
+    tests = network.confirmed.tests if network.confirmed and name else ()
+    seen = [value for score in tests if (value := getattr(score, name or "")) is not None]
+    return sum(seen) / len(seen) if seen else None
+
+
+def learnt(objectives: Objectives) -> str | None:
+    """Return the first objective that is learnt."""
+    return next((name for name, _ in objectives if QUANTITIES[name].learnt), None)
+
+
+def _values(part: Part | None, objectives: Objectives, *, counts: bool = True) -> dict[str, float | None]:
+    """Return what a trial gave of each objective; counts: also of those that are counted."""
+    stored = achieved(part, objectives) if part else [float("nan")] * len(objectives)
+    return {
+        column: _restored(name, number) if count is None else count
+        for column, (name, _), number in zip(column_names(objectives), objectives, stored, strict=True)
+        if (count := counted(part, name) if part else None) is None or counts
+    }
 
 
 def _restored(name: str, stored: float) -> float | None:
@@ -72,10 +113,3 @@ def column_names(objectives: Objectives) -> tuple[str, ...]:
         else {"latency": "latency_s", "memory": "memory_bytes"}.get(name, name)
         for name, way in objectives
     )
-
-
-def frame(every: Sequence[Trial], front: Front, objectives: Objectives) -> pd.DataFrame:
-    """Return the rows as a pandas table."""
-    import pandas as pd  # noqa: PLC0415  # half a second, which only who asks for a table pays
-
-    return pd.DataFrame(rows(every, front, objectives))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -11,7 +12,7 @@ from typing import Final, TypeAlias, assert_never
 import torch
 
 from archcost import codec, fit, nets, runtimes, targets
-from archcost.beginning import begun, spec_of, training_s
+from archcost.beginning import begun, foreseen, spec_of
 from archcost.data import Dataset, Split
 from archcost.errors import ArchcostError, InputError, TargetError
 from archcost.fit import Diverged
@@ -21,7 +22,6 @@ from archcost.jobs import (
     Event,
     Failed,
     Foresee,
-    Foreseen,
     Job,
     Measure,
     Measured,
@@ -51,7 +51,7 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
             case Train():
                 _train(job, tell, goes_on)
             case Foresee():
-                tell(Foreseen(training_s(job.train)))
+                tell(foreseen(job.train))
             case Measure():
                 graphs = [codec.decode(graph) for graph in job.graphs]
                 _measure(graphs, 0, job.way, tell)
@@ -64,6 +64,9 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
 
 def _failed(error: Exception) -> Failed:
     words = " ".join(str(error).split())[:2000]
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failed("space", words)
     match error:
         case Diverged():
             return Failed("diverged", words)

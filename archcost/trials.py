@@ -22,6 +22,7 @@ from archcost.measured import Samples
 from archcost.objectives import QUANTITIES
 
 PREFIX: Final = "archcost:"
+INTERRUPTED: Final = "interrupted; its point was asked for again"
 State: TypeAlias = Literal["complete", "pruned", "failed", "running", "waiting"]
 
 _STATES: Final[dict[TrialState, State]] = {
@@ -91,6 +92,11 @@ class Trial:
     def reason(self) -> str:
         """Why it ended early, '' where it did not."""
         return self.ended.reason if self.ended else ""
+
+    @property
+    def fate(self) -> str:
+        """Its state, but of one that was interrupted, which for Optuna has failed, that."""
+        return "interrupted" if self.reason == INTERRUPTED else self.state
 
 
 @cache
@@ -170,15 +176,18 @@ def achieved(part: Part, objectives: Sequence[tuple[str, int | None]]) -> tuple[
     return tuple(QUANTITIES[name].stored(_value(part, name, way)) for name, way in objectives)
 
 
+def counted(part: Part, name: str) -> int | None:
+    """Return the value of an objective that is a count, exactly; None of one that is measured or learnt."""
+    return {"params": part.params, "macs": part.macs, "memory": part.memory_bytes}.get(name)
+
+
 def _value(part: Part, name: str, way: int | None) -> float:
+    if (count := counted(part, name)) is not None:
+        return float(count)
     match name:
         case "latency":
             assert way is not None
             return median(part.samples[way].samples_s) if way < len(part.samples) else float("nan")
-        case "params" | "macs":
-            return float(getattr(part, name))
-        case "memory":
-            return float(part.memory_bytes)
         case _:
             found = getattr(part.score, name, None)
             return float("nan") if found is None else float(found)

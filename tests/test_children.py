@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import archcost
-from archcost import children, codec, data, handing
+from archcost import children, codec, data, handing, trialling
 from archcost.children import ON, STOP, Child
 from archcost.dataspec import DataSpec
+from archcost.files import placed
 from archcost.jobs import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
 from archcost.measured import Plan
 
@@ -72,7 +74,7 @@ def test_a_job_stops_where_it_is_told_to(job: Train) -> None:
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
-        (signal.SIGKILL, "killed by signal 9, as the system does where memory is short"),
+        (signal.SIGKILL, "killed by signal 9: the system does so where memory is short, or somebody did"),
         (signal.SIGSEGV, "crashed: segmentation fault (signal 11)"),
         (signal.SIGABRT, "crashed: aborted (signal 6)"),
     ],
@@ -143,3 +145,11 @@ def _runs(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def test_a_full_disk_is_no_bug_of_a_trial(tmp_path: Path) -> None:
+    """What cannot be written for want of space has a kind of its own: the study ends, the trial does not count."""
+    with pytest.raises(archcost.InputError) as refused, placed(tmp_path / "0.pt"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    found = trialling._failed(refused.value)
+    assert ("space", True) == (found.kind, "No space left on device" in found.reason)

@@ -42,7 +42,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     4: ("storage", "jobs", "handing", "beginning", "trialling", "children", "trials",
         "seen", "untried", "encoding", "surrogate", "warping", "improvement", "learning", "nearby",
         "proposing", "searching",
-        "confirmed", "front", "stored", "setting", "outlook", "foreseeing",
+        "confirmed", "front", "stored", "setting", "probing", "outlook", "foreseeing",
         "studying", "confirming", "tables", "findings", "exploring"),
     5: ("measuring", "given", "profiling", "comparing", "describing",
         "report.blocks", "report.rank", "report.thinned", "report.importance", "report.saved", "report.timing",

@@ -96,3 +96,52 @@ def test_a_foreign_attribute_is_refused() -> None:
     study.tell(trial, 1.0)
     with pytest.raises(InputError, match=r"trial 0 is not archcost's: parts"):
         trials.read(study, {})
+
+
+FULL = """
+import sys, optuna
+from archcost import storage
+with storage.running(sys.argv[1]):
+    study = optuna.create_study(storage=storage.opened(sys.argv[1], create=True))
+    with study._storage._backend.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    @storage.event.listens_for(study._storage._backend.engine, "connect")
+    def _(connection, _):
+        connection.execute(f"PRAGMA max_page_count={pages + 2}")
+    study._storage._backend.engine.dispose()
+    for i in range(100):
+        study.set_user_attr(str(i), "x" * 1500)
+"""
+
+
+def test_a_full_disk_is_told_with_the_storage(tmp_path: Path) -> None:
+    """A database that may not grow says what a disk without space does: one message, and it is whole."""
+    ended = subprocess.run([sys.executable, "-c", FULL, _url(tmp_path)], capture_output=True, text=True, check=False)
+    assert "InputError: no space left for the storage" in ended.stderr
+    assert storage.find(storage.opened(_url(tmp_path)), _url(tmp_path)).user_attrs
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder of Linux that takes no files")
+def test_a_folder_that_takes_no_files_is_no_lock() -> None:
+    """Nobody runs a study there: it cannot be written."""
+    with pytest.raises(InputError, match=r"x\.db' cannot be written"), storage.running("sqlite:////proc/x.db"):
+        pass
+
+
+def test_no_name_is_no_storage(tmp_path: Path) -> None:
+    """An empty one would be the folder itself."""
+    with pytest.raises(InputError, match="storage: given ''; allowed: a file"):
+        storage.address("", tmp_path)
+
+
+def test_a_storage_is_never_there_without_writing_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks at a study in the moment it is made does not keep it from that mode: it has it before its tables."""
+    modes = []
+
+    def connected(_: str) -> None:
+        with sqlite3.connect(tmp_path / "study.db") as connection:
+            modes.append(connection.execute("PRAGMA journal_mode").fetchone())
+
+    monkeypatch.setattr(storage, "_connected", connected)
+    storage.opened(_url(tmp_path), create=True)
+    assert [("wal",)] == modes

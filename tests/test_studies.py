@@ -17,7 +17,8 @@ from commands import run
 
 import archcost
 from archcost import storage
-from archcost.stored import find
+from archcost.stored import alike, find
+from archcost.trained import Trained
 
 STUDY = """
 models:
@@ -125,6 +126,14 @@ def test_networks_can_be_taken(capsys: pytest.CaptureFixture[str], done: str, tm
     assert (2, True) == (code, "no complete trial '77'" in err)
 
 
+def test_trials_that_are_offered_have_weights(tmp_path: Path) -> None:
+    """Those of trials that have left the front are gone: the others are named."""
+    (tmp_path / "12.pt").touch()
+    model = archcost.load("resnet-20")
+    with pytest.raises(archcost.InputError, match=r"no weights of trial 0: .*; allowed: 12"):
+        Trained(model, model, 0, tmp_path / "0.pt", "of trial 0").net()
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: str, number: int, code: int) -> None:
     """Ctrl-C, a termination or a kill: nothing that was told is lost, and what ran is asked for again."""
@@ -132,14 +141,15 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         _wait_for_a_trial(file)
         os.kill(process.pid, number)
-        process.communicate(timeout=60)
-    assert code == process.returncode
+        _, told = process.communicate(timeout=60)
+    assert (code, number != signal.SIGKILL) == (process.returncode, "0 trials kept; run again to go on" in told)
     rest = ("--set", "fit.epochs=60", "--set", "fit.rungs=[60]", "--trials", "1", "--set", "confirm.members=0")
     ended, _, err = run(capsys, "study", "run", file, *rest)
     assert 0 == ended, err
     trials = find(storage.address("study.db", Path(file).parent)).trials()
     (lost,) = [each for each in trials if each.reason == "interrupted; its point was asked for again"]
     assert lost.point in [each.point for each in trials if each.state == "complete"]
+    assert "1 interrupted" in run(capsys, "study", "status", file)[1]
 
 
 def _wait_for_a_trial(file: str) -> None:
@@ -162,11 +172,12 @@ def _wait_for_a_trial(file: str) -> None:
         ("models=[{family: bottleneck, depths: [{choice: []}], widths: [8]}]", "models", "an empty domain"),
         ("data.name=digitz", "data.name", "unknown data set 'digitz' (did you mean 'digits'?)"),
         ("objectives.0={perplexity: min}", "objectives.0.perplexity", "digits is image data, which has no perplexity"),
-        ("limits.params=10", "models", "no feasible point among 4 points"),
+        ("limits.params=10", "limits.params", "over the limit on params, the smallest has 1,442; allowed: 10"),
         ("models.1.family=fractall", "models", "unknown family 'fractall'"),
         ("search.sampler=cmaes", "search.sampler", "given 'cmaes'"),
         ("fit.rungs=[1, 3]", "fit.rungs", "given 3 as the last; allowed: 2"),
         ("objectives.1.target=abacus", "target", "unknown target 'abacus'"),
+        ("objectives.1.threads=65", "objectives.1.threads", "given 65; allowed: 1 to 64, the CPUs of target 'fake'"),
     ],
 )
 def test_an_impossible_study_is_refused(
@@ -178,3 +189,27 @@ def test_an_impossible_study_is_refused(
     assert message in err
     assert where in err
     assert not Path(file).with_name("study.db").exists()
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_what_cannot_be_measured_here_is_refused(
+    capsys: pytest.CaptureFixture[str], file: str, dry: tuple[str, ...]
+) -> None:
+    """A GPU that is not there ends a run before it begins, with exit code 3, the objective and the reason."""
+    code, _, err = run(capsys, "study", "run", file, "--set", "objectives.1.target=cuda:99", *dry)
+    assert 3 == code
+    assert "archcost: objectives.1: cannot measure on cuda:99/eager" in err
+    assert not Path(file).with_name("study.db").exists()
+
+
+def test_why_no_trial_is_complete_is_told(capsys: pytest.CaptureFixture[str], file: str) -> None:
+    """Once for all trials that ended for the same, though each has a number of its own."""
+    limits = ("--set", "limits={latency: 10 us}", "--set", "models=[{family: bottleneck, depths: [1], widths: [8]}]")
+    code, _, err = run(capsys, "study", "run", file, *limits)
+    assert (0, True) == (code, "no trial is complete: 1 x limits: latency 1.00 ms; allowed: 10.0 us" in err)
+
+
+def test_reasons_that_differ_in_numbers_are_one() -> None:
+    """The first of them stands for all."""
+    reasons = ["latency 270 us; allowed: 10 us", "latency 1.2 ms; allowed: 10 us", "diverged"]
+    assert [("latency 270 us; allowed: 10 us", 2), ("diverged", 1)] == alike(reasons)

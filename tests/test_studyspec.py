@@ -119,6 +119,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no family": ({"models": [{}]}, ["models.0.family: missing; allowed: 'bottleneck', 'nin'"]),
     "an unknown family": (
         {"models": [{"family": "fractl"}]}, ["models.0.family: unknown family 'fractl' (did you mean 'fractal'?)"]),
+    "a template's key beside a wrong data set": (
+        {"models": [{"family": "fractal", "colums": 2, "widths": [8]}], "data": {"name": "digitz"}},
+        ["models.0.columns: missing", "models.0.colums: unknown key 'colums' (did you mean 'columns'?)",
+         "data.name: unknown data set 'digitz'"]),
     "a domain of families": (
         {"models": [{"family": {"choice": ["nin", "rir"]}}]}, ["models.0.family: given a mapping; allowed"]),
     "code": (

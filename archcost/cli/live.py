@@ -80,7 +80,7 @@ class Live:
         counted = sum(each.ended is not None and each.ended.counts for each in found)
         passed = time.monotonic() - self._start
         left = f", {max(0, round(self._options['time_s'] - passed))} s left" if self._options["time_s"] else ""
-        pruned, failed = (sum(each.state == state for each in found) for state in ("pruned", "failed"))
+        pruned, failed = (sum(each.fate == state for each in found) for state in ("pruned", "failed"))
         ended = f"{pruned} pruned, {failed} failed"
         return f"{counted} of {counted_words(self._options['trials'], 'trial')}, {ended}, {round(passed)} s{left}"
 

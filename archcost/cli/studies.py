@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import data, exploring, foreseeing, outlook, storage
+from archcost import data, exploring, foreseeing, outlook, probing, storage, tables
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.files import write_whole
-from archcost.findings import front_of, learnt, status_of, tested, yaml_of
-from archcost.front import Candidate
+from archcost.findings import front_of, status_of, yaml_of
+from archcost.front import Candidate, Front
+from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
 from archcost.spec import located
-from archcost.stored import Stored, network, worded
+from archcost.stored import Stored, alike, find, network, worded
 from archcost.studyspec import StudySpec, load_study
 from archcost.targets.machine import physical_cores
-from archcost.units import counted_words, duration, percent
+from archcost.units import counted_words, duration, percent, scaled
 
 if TYPE_CHECKING:
     from archcost.trained import Trained
 
-_REASON = 60
+_COUNTS = (("params", "params"), ("macs", "MACs"))  # of a part, and their titles
 _LINE = 52
 _WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
@@ -35,8 +39,8 @@ def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[
     spec = load_study(file, overrides)
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
-    outlook.look(setting)  # refuses what cannot be searched
-    return setting, dataset, storage.address(where or spec.study.storage, _beside(file, where))
+    probing.probe(setting, outlook.look(setting).typical)  # they refuse what cannot be searched or measured
+    return setting, dataset, storage.address(spec.study.storage if where is None else where, _beside(file, where))
 
 
 def _data(spec: StudySpec, file: str) -> data.Dataset:
@@ -48,7 +52,7 @@ def _data(spec: StudySpec, file: str) -> data.Dataset:
 
 
 def _beside(file: str, where: str | None) -> Path:
-    return Path.cwd() if where else Path(file).parent  # a path that is typed is relative to where it is typed
+    return Path(file).parent if where is None else Path.cwd()  # a path that is typed is relative to where it is typed
 
 
 def ran(
@@ -69,24 +73,43 @@ def ran(
         "workers": workers,
         "threads": max(1, cores // workers),
     }
-    with Live(setting, url, options) as live:
-        outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
-    click.echo(f"{outcome.why}; {counted_words(outcome.confirmed, 'network')} of the front confirmed", err=True)
+    try:
+        with Live(setting, url, options) as live:
+            outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C and a termination
+        with suppress(InputError):
+            kept = sum(each.ended is not None and each.ended.counts for each in find(url).trials())
+            click.echo(f"{counted_words(kept, 'trial')} kept; run again to go on", err=True)
+        raise
+    now = outcome.stored.front()
+    words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
+    click.echo(f"{outcome.why}; {words}", err=True)
     for line in front_lines(outcome.stored):
         click.echo(line)
-    return 0
+    return 0 if now.members else _in_vain(outcome.stored)
+
+
+def _in_vain(stored: Stored) -> int:
+    """Say why no trial of a study is complete; return the exit code, that of a target where it failed every one."""
+    reasons = [each.reason for each in stored.trials() if each.reason]
+    for reason, count in alike(reasons):
+        click.echo(f"no trial is complete: {count} x {visible(reason)}", err=True)
+    return TargetError.exit_code if reasons and all(each.startswith("target: ") for each in reasons) else 0
 
 
 def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[str]:
     """Yield what a study would search and how long it would take; a few mini-batches are trained for it."""
+    since_s = time.monotonic()
     spec = load_study(file, overrides)
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
     found = outlook.look(setting)
+    probing.probe(setting, found.typical)
     yield from outlook.lines(setting, found)
     workers = workers or min(physical_cores(), _WORKERS)
     try:
-        yield from foreseeing.lines(setting, foreseeing.foresee(setting, found.typical, dataset, workers), workers)
+        span = foreseeing.foresee(setting, found.typical, dataset, workers, since_s)
+        yield from foreseeing.lines(setting, span, workers)
     except TargetError as error:
         yield f"time         not foreseen: {shorten(str(error), _LINE)}"
 
@@ -99,8 +122,8 @@ def status_lines(stored: Stored) -> Iterator[str]:
     yield f"trials       {states}"
     yield f"  {now['counted']} of them count; {now['repeats']} were answered from what was known"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
-    for reason, count in list(now["reasons"].items())[:10]:
-        yield f"  {count:>4} x  {visible(shorten(reason, _REASON))}"
+    for reason, count in alike(each.reason for each in stored.trials() if each.reason)[:10]:
+        yield from wrap(f"  {count:>4} x  {visible(reason)}", 80, subsequent_indent=" " * 10)
     if now["hypervolume"] is not None:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
@@ -118,46 +141,65 @@ def front_rows(stored: Stored) -> list[dict[str, Any]]:
 
 
 def front_lines(stored: Stored) -> Iterator[str]:
-    """Yield the front as a table of at most 80 columns."""
+    """Yield the front as a table of at most 80 columns, and below it who left it when confirmed."""
     now = stored.front()
     if not now.members:
         yield "The study has no complete trial yet."
         return
-    rows = [_cells(stored, each, now.knee) for each in now.members]
-    head = ("trial", "family", *stored.labels, "test", "p", "params", "MACs", "")
+    rows = [_cells(stored, each, now) for each in now.members]
+    counts = [title for name, title in _COUNTS if name not in stored.labels]
+    head = ("trial", "family", *stored.labels, "test", "p", *counts, "")
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in (head, *rows):
         line = "  ".join(cell.ljust(width) if i < 2 or i == len(head) - 1 else cell.rjust(width)
                          for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()  # fmt: skip
         yield line
-    yield from _notes(now.members, bool(now.knee))
+    yield from _notes(now)
+    yield from _left(stored, now)
 
 
-def _cells(stored: Stored, each: Candidate, knee: str | None) -> tuple[str, ...]:
-    from archcost.units import scaled
-
-    shown = worded(stored, each.values)
-    seen, quantity = tested(stored, each), learnt(stored)
-    test = "-" if seen is None or quantity is None else quantity.words(seen)
-    unsteady = any(not latency.stable for latency in each.latencies())
-    marks = "".join(mark for mark, holds in (("*", each.name == knee), ("s", each.shared), ("~", unsteady)) if holds)
+def _cells(stored: Stored, each: Candidate, now: Front) -> tuple[str, ...]:
+    holds = {"*": each.name == now.knee, "s": each.shared, "u": bool(now.confirmed) and not each.standing,
+             "~": bool(each.why)}  # fmt: skip
+    marks = "".join(mark for mark, there in holds.items() if there)
     chance = "-" if each.standing is None else percent(each.standing.probability)
     family = each.trial.begun.family if each.trial.begun else "?"
-    return (each.name, family, *shown, test, chance, scaled(each.part.params), scaled(each.part.macs), marks)
+    counts = [scaled(getattr(each.part, name)) for name, _ in _COUNTS if name not in stored.labels]
+    return (each.name, family, *worded(stored, each.values), _tested(stored, each), chance, *counts, marks)
 
 
-def _notes(members: tuple[Candidate, ...], knee: bool) -> Iterator[str]:
+def _tested(stored: Stored, each: Candidate) -> str:
+    learnt, seen = tables.learnt(stored.objectives), tables.tested(each, stored.objectives)
+    return "-" if seen is None or learnt is None else QUANTITIES[learnt].words(seen)
+
+
+def _notes(now: Front) -> Iterator[str]:
     yield ""
-    if knee:
+    if now.knee:
         yield "*  the knee: beyond it each objective costs most of the other"
-    if any(each.shared for each in members):
+    if any(each.shared for each in now.members):
         yield "s  a column with shared weights: not yet trained alone"
-    if any(not latency.stable for each in members for latency in each.latencies()):
+    if 0 < now.confirmed < len(now.members):
+        yield "u  not confirmed: it stands on one seed, which is optimistic"
+    if any(each.why for each in now.members):
         yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
-    if any(each.standing for each in members):
+    if now.confirmed:
         yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:
         yield "No member is confirmed: each stands on one seed, and fronts of one seed are optimistic."
+
+
+def _left(stored: Stored, now: Front) -> Iterator[str]:
+    """Yield the networks that are no longer on the front since they were confirmed, within 80 columns."""
+    if now.left:
+        yield ""
+        yield "Confirmed, and no longer on the front:"
+    for each in now.left:
+        values = zip(stored.labels, worded(stored, each.values), strict=True)
+        words = ", ".join(f"{label} {value}" for label, value in values)
+        seeds = counted_words(len(each.confirmed.seeds) if each.confirmed else 0, "seed")
+        yield from wrap(f"{each.name:<6}{words}; test {_tested(stored, each)}, {seeds}", 78,
+                        initial_indent="  ", subsequent_indent=" " * 8)  # fmt: skip
 
 
 def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
@@ -171,22 +213,22 @@ def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
 
 def trained(stored: Stored, name: str) -> Trained:
     """Return a network of a study with the file of its trial's weights; raises InputError for a name that is none."""
-    from archcost.trained import Trained  # loads torch
+    from archcost.trained import Trained, kept  # loads torch
 
-    found = member(stored, name)
+    folder = exploring.weights_folder(stored.url, stored.name)
+    found = member(stored, name, kept(folder))
     whole = network(replace(found, part=replace(found.part, column=0)))
     words = f"of trial {found.trial.number} of {stored.name}"
     if found.part.column:
         words += f", column {found.part.column}, shared with the others"
-    file = exploring.weights_folder(stored.url, stored.name) / f"{found.trial.number}.pt"
-    return Trained(network(found), whole, found.part.column, file, words)
+    return Trained(network(found), whole, found.part.column, folder / f"{found.trial.number}.pt", words)
 
 
-def member(stored: Stored, name: str) -> Candidate:
-    """Return the network of that name, on the front or not; raises InputError with some that there are."""
+def member(stored: Stored, name: str, weights: Sequence[int]) -> Candidate:
+    """Return the network of that name, on the front or not; raises InputError with some of those that have weights."""
     now = stored.front()
     every = {each.name: each for each in (*now.members, *now.others)}
     if name not in every:
-        some = ", ".join(list(every)[:20]) or "none yet"
-        raise InputError(Mistake(f"no complete trial {quoted(name)}; there are: {some}"))
+        some = ", ".join([key for key, each in every.items() if each.trial.number in weights][:20]) or "none yet"
+        raise InputError(Mistake(f"no complete trial {quoted(name)}; with weights there are: {some}"))
     return every[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +80,10 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
     if as_json or form == "json":
         click.echo(json.dumps(front_of(stored, stored.front()), indent=1))
     elif form == "csv":
-        _csv(front_rows(stored))
+        rows = front_rows(stored)
+        if not rows:
+            raise InputError(Mistake("the study has no complete trial yet"))
+        click.echo(_csv(rows), nl=False)
     else:
         for line in front_lines(stored):
             click.echo(line)
@@ -112,17 +114,18 @@ def _table(stored: Stored, form: str) -> str:
     from archcost import tables
 
     what = (stored.trials(), stored.front(), stored.objectives)
-    if form == "json":
-        return json.dumps(tables.rows(*what), indent=1) + "\n"
-    text: str = tables.frame(*what).to_csv(index=False)
-    return text
+    rows = tables.rows(*what)
+    return json.dumps(rows, indent=1) + "\n" if form == "json" else _csv(rows)
 
 
-def _csv(rows: list[dict[str, Any]]) -> None:
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """Return rows as CSV, with every column that one of them has; a list is its words, '; ' between them."""
     import csv
+    import io
 
-    if not rows:
-        raise InputError(Mistake("the study has no complete trial yet"))
-    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({key: "; ".join(cell) if isinstance(cell, list) else cell for key, cell in row.items()})
+    return text.getvalue()

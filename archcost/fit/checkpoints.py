@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,8 +49,10 @@ def restore(fitting: Fitting, path: Path) -> None:
 
 def save_weights(net: Net, path: Path) -> None:
     """Write a network's weights and statistics by name; raises InputError where that cannot be done."""
+    whole = BytesIO()  # written by torch itself, a full disk would be a RuntimeError without its number
+    torch.save({name: value.cpu().contiguous() for name, value in net.state_dict().items()}, whole)
     with placed(path) as part:
-        torch.save({name: value.cpu().contiguous() for name, value in net.state_dict().items()}, part)
+        part.write_bytes(whole.getbuffer())
 
 
 def load_weights(net: Net, path: Path) -> None:

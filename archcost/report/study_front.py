@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from archcost.findings import intervals, learnt
-from archcost.front import Candidate
+from archcost import tables
+from archcost.front import Candidate, bounds
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule, Scatter, Section, Series, Table
 from archcost.report.study_found import Found, marks, quantity_axis
@@ -22,7 +22,20 @@ _COUNTS: Final = ("params", "macs", "memory")
 
 def front_section(found: Found) -> Section:
     """Return the front: the chart first, then every member with its numbers and its YAML."""
-    return Section("front", "The Pareto front", (_chart(found), _table(found)))
+    left = (_left(found),) if found.now.left else ()
+    return Section("front", "The Pareto front", (_chart(found), _table(found), *left))
+
+
+def _left(found: Found) -> Table:
+    """Return the networks that were confirmed and left the front: what one seed promised, several did not keep."""
+    heads = (Head("trial"), *(Head(label, numeric=True) for label in found.stored.labels), Head("seeds", numeric=True))
+    rows = []
+    for each in found.now.left[:MOST_ROWS]:
+        values = (Cell(_within(found, each, at), found.restored(at, each.values[at])) for at in found.places)
+        seeds = len(each.confirmed.tests) if each.confirmed else 0
+        rows.append(Row((Cell(each.name), *values, Cell(str(seeds), seeds)), key=each.name))
+    more = max(0, len(found.now.left) - MOST_ROWS)
+    return Table("left", "Confirmed, and no longer on the front", heads, tuple(rows), more)
 
 
 def _chart(found: Found) -> Chart:
@@ -86,10 +99,13 @@ def _points(found: Found, name: str, each: Sequence[Candidate], look: dict[str, 
         tuple(one.name for one in each),
         **look,
     )
-    bounds = [intervals(found.stored, one) for one in each]
-    spans = tuple(ends[0] if ends else None for ends in bounds)
-    x_spans = tuple(ends[1] if len(ends) > 1 else None for ends in bounds)
-    return replace(drawn, spans=spans, x_spans=x_spans) if any(bounds) else drawn
+    ends = [bounds(one, found.stored.objectives) for one in each]
+    up, across = ([_pair(each, place) for each in ends] for place in (0, 1))
+    return replace(drawn, spans=tuple(up), x_spans=tuple(across)) if any(ends) else drawn
+
+
+def _pair(ends: Sequence[Sequence[float]], place: int) -> tuple[float, float] | None:
+    return (ends[place][0], ends[place][1]) if len(ends) > place else None
 
 
 def _said(found: Found, each: Candidate) -> str:
@@ -148,7 +164,7 @@ def _beside(found: Found) -> list[str]:
 
 
 def _row(found: Found, each: Candidate, member: dict[str, Any]) -> Row:
-    quantity, test, chance = learnt(found.stored), member["test"], member["probability"]
+    name, test, chance = tables.learnt(found.stored.objectives), member["test"], member["probability"]
     stable = {True: "yes", False: "no", None: "not measured"}[member["stable"]]
     counts = {
         "params": Cell(scaled(each.part.params), each.part.params),
@@ -159,7 +175,7 @@ def _row(found: Found, each: Candidate, member: dict[str, Any]) -> Row:
         Cell(each.name, each.trial.number + each.part.column / 1000),
         Cell(str(member["family"] or "not known")),
         *(Cell(_within(found, each, place), found.restored(place, each.values[place])) for place in found.places),
-        Cell("not tested") if test is None or quantity is None else Cell(quantity.words(test), test),
+        Cell("not tested") if test is None or name is None else Cell(QUANTITIES[name].words(test), test),
         Cell("not confirmed") if chance is None else Cell(percent(chance), chance),
         Cell(str(member["seeds"]), member["seeds"]),
         Cell(stable),

@@ -1,0 +1,63 @@
+"""Whether a study can be measured at all: every way is tried once, in a child process, before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Final
+
+from archcost import children, runtimes, targets
+from archcost.errors import InputError, Mistake, TargetError, visible
+from archcost.jobs import Failed
+from archcost.measured import way
+from archcost.read import Model
+from archcost.runtimes import PROCESSORS_ONLY
+from archcost.setting import Setting
+from archcost.spec import located
+
+_PATIENCE_S: Final = 600.0  # compiling a network may take minutes
+_TIME_S: Final = 0.02
+
+
+def probe(setting: Setting, model: Model) -> None:
+    """Try every way in which a study measures on one of its networks.
+
+    Raises InputError for more threads than a target has CPUs, TargetError with every way that cannot be measured.
+    """
+    places = [place for place, (_, each) in enumerate(setting.objectives) if each is not None]
+    reasons = [
+        f"objectives.{place}: cannot measure on {way(each.target, each.runtime, each.plan)}: {visible(why)}"
+        for place, each in zip(places, setting.ways, strict=True)
+        if (why := _not_here(setting, place) or _not_measured(setting, places.index(place), model))
+    ]
+    if reasons:
+        raise TargetError("\n".join(reasons))
+
+
+def _not_here(setting: Setting, place: int) -> str:
+    """Return why an objective's target or runtime cannot be used on this machine, '' where they can."""
+    objective = setting.study.objectives[place]
+    target, runtime = targets.find(objective.target), runtimes.find(objective.runtime)
+    if target.gpu and runtime.processors_only:
+        return PROCESSORS_ONLY
+    if why := runtime.why_not():
+        return why
+    cpus = os.cpu_count() or 1
+    if not target.gpu:  # a GPU is asked by the child alone: this process shall take no memory of it
+        try:
+            facts = target.describe()
+        except TargetError as error:
+            return str(error)
+        if facts.why_not:
+            return facts.why_not
+        cpus = facts.cpus
+    if objective.threads and objective.threads > cpus:
+        message = f"given {objective.threads}; allowed: 1 to {cpus}, the CPUs of target '{target.name}'"
+        raise InputError(located(setting.spec.source, Mistake(message, ("objectives", place, "threads"))))
+    return ""
+
+
+def _not_measured(setting: Setting, number: int, model: Model) -> str:
+    each = setting.ways[number]
+    job = setting.together([model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
+    return next((event.reason for event in children.told(job, _PATIENCE_S) if isinstance(event, Failed)), "")
