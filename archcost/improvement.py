@@ -16,8 +16,9 @@ from archcost.encoding import Array
 
 def everywhere(objectives: int, count: int, chance: np.random.Generator) -> Array:
     """Return unit vectors from the reference, each as likely as another, (count, m), all positive."""
-    ways: Array = np.abs(chance.standard_normal((count, objectives))) + 1e-6
-    return ways / np.linalg.norm(ways, axis=1, keepdims=True)
+    ways = np.abs(chance.standard_normal((count, objectives))) + 1e-6
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    return ways
 
 
 def direction(front: Array, chance: np.random.Generator) -> Array:

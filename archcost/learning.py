@@ -85,7 +85,7 @@ def learn(seen: Sequence[Seen], chance: np.random.Generator) -> Learnt:
 
 
 def _ways(known: Array, complete: int, chance: np.random.Generator) -> Array:
-    """Return all directions in the beginning, and the rarer the more trials are complete; else one; (n, m) -> (k, m)."""
+    """Return all directions in the beginning, rarely later, when it is one; known: (n, m) -> (k, m)."""
     if chance.random() < (FIRST / complete) ** 2:
         return everywhere(known.shape[1], DIRECTIONS, chance)
     inside = known[(known < 0).all(axis=1)]
