@@ -1,9 +1,10 @@
-"""How much points would push a front out in one direction, for any number of objectives.
+"""How much points would push a front out in some directions, for any number of objectives.
 
 The hypervolume below a reference is a mean over directions of the longest segment from the reference that a point cuts,
-to the power of the number of objectives (Golovin and Zhang 2020, lemma 5). One direction a trial, drawn anew, keeps
-every part of a front in turn: the sum over all of them would go on where the model errs most. Coordinates are those of
-the reference: a point is better than it where it is negative.
+to the power of the number of objectives (Golovin and Zhang 2020, lemma 5). Many directions together are the expected
+improvement of the hypervolume (Emmerich 2005): best while a front is coarse, as it goes where most is to be had. Later
+it would go on where the model errs most; one direction a trial, drawn anew, keeps every part of the front in turn.
+Coordinates are those of the reference: a point is better than it where it is negative.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ from __future__ import annotations
 import numpy as np
 
 from archcost.encoding import Array
+
+
+def everywhere(objectives: int, count: int, chance: np.random.Generator) -> Array:
+    """Return unit vectors from the reference, each as likely as another, (count, m), all positive."""
+    ways = np.abs(chance.standard_normal((count, objectives))) + 1e-6
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    return ways
 
 
 def direction(front: Array, chance: np.random.Generator) -> Array:

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from archcost.domains import Point
 from archcost.encoding import Array, Axis, axes, features
-from archcost.improvement import direction, segments
+from archcost.improvement import direction, everywhere, segments
 from archcost.pareto import front
 from archcost.seen import Seen, key
 from archcost.surrogate import FITTED, Process, fit, predict, process
@@ -21,13 +21,15 @@ LEARNT: Final = 300
 """Trials that are learnt from, the newest: the cost grows with their cube."""
 FIRST: Final = 10
 """Complete trials that say what is good and bad of an objective."""
-FAR: Final = 2.0
+FAR: Final = 8.0
 """What is this much further from their median than their best is counts as bad as any."""
 BEYOND: Final = 0.25
 """How much of what is as bad as any is still told apart, in times of the range from there to the best."""
 LEAST: Final = 0.01
 """The chance that is left to points like those that failed or were stopped."""
 DRAWS: Final = 16
+DIRECTIONS: Final = 64
+"""As many as stand for all of them."""
 HINT: Final = 1e-6
 """What coming near counts, so that points of which none is expected to push the front out are told apart."""
 
@@ -51,15 +53,15 @@ class Objective:
 class Learnt:
     """What is predicted of points, and what is looked for now.
 
-    gives: whether a point gives any values, None where all have so far; way: (m,), the direction in which the front
-    shall be pushed out, from where it is `held`; numbers: (d, m), the draws that all points share.
+    gives: whether a point gives any values, None where all have so far; ways: (k, m), the directions in which the
+    front shall be pushed out, from where it is `held`, (k,); numbers: (d, m), the draws that all points share.
     """
 
     along: tuple[Axis, ...]
     objectives: tuple[Objective, ...]
     gives: Process | None
-    way: Array
-    held: float
+    ways: Array
+    held: Array
     numbers: Array
 
 
@@ -76,12 +78,19 @@ def learn(seen: Sequence[Seen], chance: np.random.Generator) -> Learnt:
     objectives = tuple(_objective(points, more, column, along, chance) for column in values[-LEARNT:].T)
     believed = np.stack([each.warp.value(each.function.values[len(points) :]) for each in objectives], axis=1)
     known = np.concatenate([values, believed])
+    ways = _ways(known, len(good), chance)
+    held = np.array([segments(known, way).max() for way in ways])
+    half = chance.standard_normal((DRAWS // 2, known.shape[1]))
+    return Learnt(along, objectives, _gives(seen, along, chance), ways, held, np.concatenate([half, -half]))
+
+
+def _ways(known: Array, complete: int, chance: np.random.Generator) -> Array:
+    """Return all directions in the beginning, rarely later, when it is one; known: (n, m) -> (k, m)."""
+    if chance.random() < (FIRST / complete) ** 2:
+        return everywhere(known.shape[1], DIRECTIONS, chance)
     inside = known[(known < 0).all(axis=1)]
     best = inside[list(front(inside.tolist()))] if len(inside) else -np.ones((1, known.shape[1]))
-    way = direction(best, chance)
-    half = chance.standard_normal((DRAWS // 2, len(way)))
-    held = float(segments(known, way).max())
-    return Learnt(along, objectives, _gives(seen, along, chance), way, held, np.concatenate([half, -half]))
+    return direction(best, chance)[None]
 
 
 def _objective(
@@ -126,8 +135,10 @@ def promise(learnt: Learnt, points: Sequence[Point]) -> Array:
     """Return how far each point is expected to push the front out, times the chance that it gives anything: (c,)."""
     others = features(points, learnt.along)
     drawn = [each.drawn(others, numbers) for each, numbers in zip(learnt.objectives, learnt.numbers.T, strict=True)]
-    longest = segments(np.stack(drawn, axis=-1), learnt.way)  # (d, c)
-    gained = np.maximum(longest - learnt.held, 0.0).mean(axis=0) + HINT * longest.max(axis=0)
+    values, gained = np.stack(drawn, axis=-1), np.zeros(len(points))  # (d, c, m)
+    for way, held in zip(learnt.ways, learnt.held, strict=True):
+        longest = segments(values, way)  # (d, c)
+        gained += np.maximum(longest - held, 0.0).mean(axis=0) + HINT * longest.max(axis=0)
     if learnt.gives is not None:
         gained = gained * np.clip(predict(learnt.gives, others)[0], LEAST, 1.0)
     found: Array = gained

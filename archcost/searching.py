@@ -17,14 +17,15 @@ from archcost.domains import Domain, Draw, Point, Scalar, active, at_random, nei
 from archcost.nearby import promising
 from archcost.proposing import Name, fixed, propose, sampler, suggest
 from archcost.seen import GAVE_WAY, Key, Seen, key, read_point, seen, stored
+from archcost.spreading import apart
 from archcost.trials import Ended, fail
 from archcost.untried import untried
 
 Origin: TypeAlias = Literal["tpe", "nsga2", "random", "grid", "local", "enqueued", "repeated"]
 
-_FIRST: Final = 10
-"""Complete trials before the local search begins, which learns from them."""
-_SAMPLER: Final = 0.25
+_FIRST: Final = 7
+"""Complete trials before the local search begins, which learns from them: spread, where its turn comes."""
+_SAMPLER: Final = 0.05
 """How often it is the sampler's turn where the local search has others."""
 _TIMES: Final = 3
 """Points that a sampler proposes before one next to its last is taken, as all of them were known."""
@@ -116,7 +117,10 @@ def _chosen(asked: _Question) -> tuple[Point, Origin]:
     begun = list(seen(asked.study, asked.others, asked.draw))
     known = {key(each.point) for each in begun}
     learnt = sum(bool(each.values) for each in begun)
-    if method.around and learnt >= _FIRST and chance.random() >= _SAMPLER:
+    if method.around and learnt < _FIRST:
+        if (point := apart(asked.draw, begun, known, chance)) is not None:
+            return point, "random"
+    elif method.around and chance.random() >= _SAMPLER:
         if best := promising(asked.draw, begun, known, chance):
             return best[min(_at_once(asked), len(best) - 1)], "local"
     elif method.sampler != "grid" and (point := _sampled(asked, begun, known)) is not None:

@@ -40,7 +40,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "fit.checkpoints", "fit",
         "trained", "programs", "exporting"),
     4: ("storage", "jobs", "handing", "beginning", "trialling", "children", "trials",
-        "seen", "untried", "encoding", "surrogate", "warping", "improvement", "learning", "nearby",
+        "seen", "untried", "encoding", "surrogate", "warping", "improvement", "learning", "nearby", "spreading",
         "proposing", "searching",
         "confirmed", "front", "stored", "setting", "probing", "outlook", "foreseeing",
         "studying", "confirming", "tables", "findings", "exploring"),

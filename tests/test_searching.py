@@ -255,6 +255,20 @@ def test_wide_spaces_cost_a_bounded_number_of_draws() -> None:
         study.tell(asked.trial, (float(number % 5), float(number % 3)))
 
 
+def test_the_first_points_are_spread() -> None:
+    """Of five options that a point has, the first seven points have nearly all; random ones have fewer."""
+
+    def even(pick: Pick) -> object:
+        return [pick(str(place), Choice(tuple(range(5)))) for place in range(6)]
+
+    def options(name: Name, seed: int) -> int:
+        found = run(study_of(), even, Method(name, seed=seed), 7)
+        return len({(place, value) for each in found for place, value in each.point.items()})
+
+    spread, chance = (sum(options(name, seed) for seed in range(5)) for name in ("tpe", "random"))
+    assert spread > chance + 10
+
+
 def test_the_default_search_beats_random_points() -> None:
     """On a made-up space, eight seeds together find more hypervolume in 40 trials than random points do."""
 
