@@ -137,13 +137,14 @@ def test_trials_that_are_offered_have_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: str, number: int, code: int) -> None:
     """Ctrl-C, a termination or a kill: nothing that was told is lost, and what ran is asked for again."""
-    command = [*ARCHCOST, "study", "run", file, "--set", "fit.epochs=60", "--set", "fit.rungs=[60]"]
+    longer = ("--set", "fit.epochs=60", "--set", "fit.rungs=[60]")
+    command = [*ARCHCOST, "study", "run", file, "--workers", "1", *longer]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         _wait_for_a_trial(file)
         os.kill(process.pid, number)
         _, told = process.communicate(timeout=60)
     assert (code, number != signal.SIGKILL) == (process.returncode, "0 trials kept; run again to go on" in told)
-    rest = ("--set", "fit.epochs=60", "--set", "fit.rungs=[60]", "--trials", "1", "--set", "confirm.members=0")
+    rest = (*longer, "--trials", "1", "--set", "confirm.members=0")
     ended, _, err = run(capsys, "study", "run", file, *rest)
     assert 0 == ended, err
     trials = find(storage.address("study.db", Path(file).parent)).trials()
