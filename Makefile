@@ -41,7 +41,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@mkdir -p reports
 	@$(BIN)/archcost profile resnet-50 --html reports/demo.html
-	@echo "The same numbers as a page: reports/demo.html"
+	@echo "The same numbers as a page: reports/demo.html (open it in a browser)"
 
 test: $(READY)
 	@$(BIN)/ruff check --quiet .

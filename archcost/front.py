@@ -149,9 +149,17 @@ def _standing(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candi
     }
     stands = dict(zip(known, standings(list(known.values())), strict=True))
     return tuple(
-        replace(each, values=stands[place].middles, standing=stands[place]) if place in stands else each
+        replace(each, values=_sure(each, stands[place], objectives), standing=stands[place])
+        if place in stands
+        else each
         for place, each in enumerate(found)
     )
+
+
+def _sure(each: Candidate, standing: Standing, objectives: Objectives) -> tuple[float, ...]:
+    """Return the values of a confirmed network: means over seeds; its latency is its graph's, as others have it."""
+    known = zip(objectives, each.values, standing.middles, strict=True)
+    return tuple(middle if QUANTITIES[name].learnt else value for (name, _), value, middle in known)
 
 
 def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Front:

@@ -148,3 +148,13 @@ def test_who_comes_back_by_latency_is_measured_beside_the_others(monkeypatch: py
     setting, options = SimpleNamespace(confirm=Confirm(), ways=()), SimpleNamespace(deadline=inf)
     confirming.confirm(study, cast("Any", setting), cast("Any", options), lambda: fronted(study), lambda _: None)
     assert [["a"], ["a", "b"]] == rounds
+
+
+def test_a_confirmed_network_has_the_latency_of_its_graph() -> None:
+    """Of two networks of one graph, whose blocks differ, the worse is not on the front for a latency of its own."""
+    by_turns = samples([[0.1]] * 7 + [[0.2]])
+    study = told(part("a", 0.2), part("a", 0.3))
+    confirmed.keep(study, "0", again(0.2, 0.2, by_turns=(by_turns,)))
+    now = fronted(study)
+    assert ["0"] == [each.name for each in now.members]
+    assert now.members[0].values[1] == now.others[0].values[1]

@@ -197,7 +197,8 @@ def _doubts(found: Profiled) -> Iterator[str]:
     else:
         yield "Every operator was counted."
     yield from (line for line in found.warnings if NOT_STABLE not in line)
-    rows = (("", [one.latency for one in found.latencies]), ("one step", [one.latency for one in found.streaming]))
-    yield from map(str, reasons.doubts(rows))
+    sides = [("", found.latencies), ("one step", found.streaming)]
+    sides += [(f"column {row.column} alone", row.latencies) for row in found.columns]
+    yield from map(str, reasons.doubts((name, [one.latency for one in timed]) for name, timed in sides))
     if not found.latencies:
         yield "Latency was not measured."
