@@ -12,6 +12,7 @@ from archcost.sheets import as_csv
 from archcost.units import data_size, grouped, percent, scaled
 
 _BOXES: Final = 300
+_DEEPEST: Final = 16  # parts of a name that are boxes of their own
 _HEADS: Final = (
     Head("node"),
     Head("group"),
@@ -77,7 +78,7 @@ def _icicle(found: Profiled, by: str) -> Chart:
 def _put(root: _Box, layer: Layer, by: str) -> None:
     if not getattr(layer, by):
         return
-    parts = layer.name.split(".")
+    parts = layer.name.split(".", _DEEPEST)
     if layer.group and parts[0] != layer.group:
         parts = [layer.group, *parts]
     box = root
