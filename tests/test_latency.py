@@ -54,6 +54,7 @@ def test_the_row_has_the_keys_of_the_format() -> None:
         "machine_speed": 1.0,
         "fingerprint": DEVICE.fingerprint,
         "conditions": {
+            "date": None,
             "affinity": [0, 1],
             "governor": "performance",
             "quota_cores": 1.5,

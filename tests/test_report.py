@@ -20,10 +20,12 @@ from archcost.report import profile
 from archcost.report.blocks import (
     Axis,
     Bars,
+    Cards,
     Chart,
     Document,
     Drawing,
     Icicle,
+    Lines,
     Rule,
     Scatter,
     Section,
@@ -35,7 +37,13 @@ from archcost.report.figures import figure, text
 from archcost.report.page import charts, hashed, page
 from archcost.report.saved import Profiled, read, typed
 from archcost.report.study import study
+from archcost.trials import remember, remembered
 
+STUDY = """
+models: [{family: fractal, columns: {int: [1, 2]}, widths: [8]}]
+data: {name: digits}
+objectives: [{error: min}, {latency: min}]
+"""
 FAKE = ("--target", "fake", "--threads", "1")
 COUNT = ("--no-latency", "--no-witness")
 
@@ -174,8 +182,8 @@ def test_networks_are_compared_and_judged(capsys: pytest.CaptureFixture[str], tm
     given = ("resnet-20", "resnet-56", *FAKE, "--budget", str(budget))
     assert 0 == run(capsys, "report", *given, "-o", str(file))[0]
     page = file.read_text("utf-8")
-    assert "PASS</strong>A: params: 272,474 of at most 300,000" in page
-    assert "FAIL</strong>B: params: 855,770 of at most 300,000" in page
+    assert "PASS</strong>A, ResNet-20 CIFAR-10, projection: params: 272,474 of at most 300,000" in page
+    assert "FAIL</strong>B, ResNet-56 CIFAR-10, projection: params: 855,770 of at most 300,000" in page
 
 
 def test_a_study_is_reported_without_torch(tmp_path: Path) -> None:
@@ -233,7 +241,7 @@ def test_bad_sources_are_one_message_and_no_page(
     for name, content in texts.items():
         Path(name).write_text(content, "utf-8")
     before = sorted(path.name for path in tmp_path.iterdir())
-    code, out, err = run(capsys, "report", *sources, "-o", "page.html", *COUNT[:1])
+    code, out, err = run(capsys, "report", *sources, "-o", "page.html")
     assert (2, "") == (code, out)
     assert why in err
     assert 1 == err.count("archcost: ")
@@ -242,13 +250,71 @@ def test_bad_sources_are_one_message_and_no_page(
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("p.json", "--threads", "2", "--no-latency"), "--threads and --no-latency: goes with networks"),
+        (("study.db", "--budget", "budget.yaml"), "--budget: goes with networks and JSON files"),
+    ],
+)
+def test_options_that_nothing_would_use_are_refused(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[str, ...],
+    why: str,
+) -> None:
+    """Nothing is measured for a file or a study, and a study has limits of its own."""
+    monkeypatch.chdir(tmp_path)
+    Path("budget.yaml").write_text("params: 1M\n", "utf-8")
+    code, _, err = run(capsys, "report", *given, "-o", "page.html")
+    assert (2, True) == (code, why in err)
+
+
+def test_a_file_that_says_another_study_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a study whose file has changed, or of another file beside it, a note says what the page shows."""
+    monkeypatch.chdir(tmp_path)
+    stored = made(Path("study.db"), Wanted(trials=12))
+    about = remembered(stored.study, "about")
+    remember(stored.study, "about", {**about, "same": {**about.get("same", {}), "fit": {"epochs": 77}}})
+    Path("study.yaml").write_text(STUDY, "utf-8")
+    code, _, err = run(capsys, "report", "study.yaml", "-o", "page.html")
+    assert (0, True) == (code, "differ from the study that is stored, which is what the page shows" in err)
+    assert "'fit'" in err
+    assert "note" not in run(capsys, "report", "study.db", "-o", "page.html")[2]
+
+
+def test_what_was_not_counted_makes_a_lower_bound() -> None:
+    """MACs of a module with an operator without a count are 'at least' so many, in the verdict and on the cards."""
+    whole = {**told("resnet-20", latency=False), "uncounted": [{"op": "aten::fft", "calls": 2}]}
+    found = typed(whole)
+    assert isinstance(found, Profiled)
+    report = profile.report(found, whole, "")
+    cards = {card.label: card.value for one in blocks(report, Cards) for card in one.cards}
+    assert ("at least 40.8 M", "at least 82.3 M") == (cards["MACs"], cards["FLOPs"])
+    assert any("aten::fft (2 times)" in line for line in blocks(report, Lines)[0].lines)
+
+
+def test_boxes_of_a_modules_parts_lie_in_each_other() -> None:
+    """A part's name that begins with its group's is not put below it once more."""
+    whole = told("resnet-20", latency=False)
+    layers = [{**layer, "name": "enc.layers.0.linear", "group": "enc.layers.0"} for layer in whole["layers"]]
+    found = typed({**whole, "layers": layers, "yaml": None})
+    assert isinstance(found, Profiled)
+    report = profile.report(found, whole, "")
+    labels = [leaf.label for leaf in drawn(report, "modules").leaves]
+    assert [whole["model"]["name"], "enc", "layers", "0", "linear"] == labels
+
+
 def test_passwords_do_not_stand_in_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Of a URL that was typed, the command in the page has no password."""
     file = tmp_path / "page.html"
     assert 0 == run(capsys, "report", "resnet-20", *COUNT[:1], "--set", "name=x://u:secret@h/d", "-o", str(file))[0]
     page = file.read_text("utf-8")
     assert "x://u:***@h/d" in page.partition("<main")[0].partition("<dt>Command")[2]
-    assert "report.html" not in page
+    assert page.count("report.html") == 1
 
 
 def test_nothing_is_measured_for_a_page_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,10 +34,11 @@ class Said(click.Command):
 
 
 def command_line() -> str:
-    """Return what was typed, without the file it writes and without the passwords of URLs: it stands in the page."""
+    """Return what was typed, for the page: of the file it writes only that there is one, of URLs no passwords."""
     context = click.get_current_context()
     words = [context.info_name or "", *_kept(context.meta.get(_TYPED, []))]
-    return f"archcost {shlex.join(_PASSWORD.sub(_HIDDEN, word) for word in words)}"
+    shown = f"archcost {shlex.join(_PASSWORD.sub(_HIDDEN, word) for word in words)}"
+    return f"{shown} -o report.html" if context.info_name == "report" else shown
 
 
 def _kept(arguments: Sequence[str]) -> Iterator[str]:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from archcost.cli.options import coded, debugged, measured
-from archcost.cli.pages import Said, a_file, document, write_document
+from archcost.cli.pages import Said, a_file, command_line, document, write_document
 from archcost.cli.progress import progress
 from archcost.errors import InputError, Mistake, TargetError, quoted, visible
 
 if TYPE_CHECKING:
     from archcost.budget import Budget
+    from archcost.measured import Failure
     from archcost.report.blocks import Document
 
 _STUDY: Final = "a study"
@@ -46,15 +48,16 @@ def report(sources: tuple[str, ...], output: str, budget_file: str | None, stora
     if alone and len(sources) > 1:
         what = f"{quoted(alone[0])} is {kinds[alone[0]]}, which is a report by itself"
         raise InputError(Mistake(f"{what}; allowed: one study, one JSON file, or networks"))
-    match kinds[sources[0]]:
-        case "a study":
-            write_document(output, _study(sources[0], storage))
-        case "a JSON file":
-            from archcost.report.saved import read
-
-            write_document(output, document(read(sources[0])[1], limits))
-        case _:
-            _networks(sources, output, limits, given)
+    source, kind = sources[0], kinds[sources[0]]
+    failures: Sequence[Failure] = ()
+    if kind == _MODEL:
+        failures = _networks(sources, output, limits, given)
+    else:
+        _refuse_measuring(source, kind, budget_file)
+        write_document(output, _study(source, storage) if kind == _STUDY else _saved(source, limits))
+    click.echo(f"wrote {visible(output)}", err=True)
+    if failures:
+        raise TargetError("\n".join(visible(str(failure)) for failure in failures))
 
 
 def _kind(source: str, storage: str | None) -> str:
@@ -71,15 +74,46 @@ def _kind(source: str, storage: str | None) -> str:
     return _MODEL
 
 
+def _saved(source: str, limits: Budget | None) -> Document:
+    from archcost.report.saved import read
+
+    return document(read(source)[1], limits)
+
+
+def _refuse_measuring(source: str, kind: str, budget: str | None) -> None:
+    """Raise InputError for options that only networks have use for: nothing is counted or measured here."""
+    context = click.get_current_context()
+    own = ("sources", "output", "storage", "budget_file")
+    typed = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in own
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        and parameter.expose_value
+    ]
+    if typed:
+        raise InputError(
+            f"{' and '.join(typed)}: goes with networks, which are measured now; {quoted(source)} is {kind}"
+        )
+    if budget and kind == _STUDY:
+        raise InputError(
+            f"--budget: goes with networks and JSON files; {quoted(source)} is a study, whose limits are its own"
+        )
+
+
 def _study(source: str, storage: str | None) -> Document:
-    from archcost.cli.opening import opened
+    from archcost.cli.opening import differing, opened
     from archcost.report.study import study
 
-    return study(opened(source, storage))
+    stored = opened(source, storage)
+    if changed := differing(source, stored):
+        words = f"{', '.join(map(quoted, changed))} in {quoted(source)} differ from the study that is stored"
+        click.echo(f"note: {words}, which is what the page shows", err=True)
+    return study(stored, command_line())
 
 
-def _networks(sources: Sequence[str], output: str, limits: Budget | None, given: dict[str, Any]) -> None:
-    """Count and measure networks as `profile` and `compare` do, and write their page."""
+def _networks(sources: Sequence[str], output: str, limits: Budget | None, given: dict[str, Any]) -> Sequence[Failure]:
+    """Count and measure networks as `profile` and `compare` do, and write their page; return what could not be."""
     from archcost import comparing
     from archcost.cli.models import aside, read_any
     from archcost.measuring import Request
@@ -95,5 +129,4 @@ def _networks(sources: Sequence[str], output: str, limits: Budget | None, given:
             compared = comparing.compared(read, Request(**given, witness=False), progress)
             told, failures = compared.to_dict(), compared.failures
     write_document(output, document(told, limits))
-    if failures:
-        raise TargetError("\n".join(visible(str(failure)) for failure in failures))
+    return failures

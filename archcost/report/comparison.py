@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from archcost import budget
 from archcost.budget import Budget
+from archcost.errors import shorten
 from archcost.profiling import NOT_STABLE
 from archcost.report.blocks import (
     MOST_ROWS,
@@ -65,7 +66,7 @@ def report(found: Compared, told: dict[str, object], command: str, limits: Budge
         Section("method", "Method", (Lines((*METHOD, _TURNS)),)),
     ]
     first, *others = (side.name for side in found.models)
-    title = f"{' and '.join(others)} against {first}"
+    title = f"{first} beside {' and '.join(others)}"
     return Document(title, "comparison", tuple(_head(found, command)), tuple(sections), told, _csv(found))
 
 
@@ -93,7 +94,9 @@ def _verdict(found: Compared, limits: Budget | None) -> Iterator[Block]:
     if limits is None:
         yield Text("No budget was given: --budget budget.yaml judges these networks by its limits.")
         return
-    each = ((letter(place), _judged(side, limits)) for place, side in enumerate(found.models))
+    each = (
+        (f"{letter(place)}, {shorten(side.name, 30)}", _judged(side, limits)) for place, side in enumerate(found.models)
+    )
     yield Verdicts(tuple(one._replace(text=f"{name}: {one.text}") for name, verdicts in each for one in verdicts))
 
 

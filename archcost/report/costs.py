@@ -78,9 +78,10 @@ def _icicle(found: Profiled, by: str) -> Chart:
 def _put(root: _Box, layer: Layer, by: str) -> None:
     if not getattr(layer, by):
         return
-    parts = layer.name.split(".", _DEEPEST)
-    if layer.group and parts[0] != layer.group:
-        parts = [layer.group, *parts]
+    name = layer.name
+    if layer.group and name != layer.group and not name.startswith(f"{layer.group}."):
+        name = f"{layer.group}.{name}"
+    parts = name.split(".", _DEEPEST)
     box = root
     for part in parts:
         box.macs, box.params = box.macs + layer.macs, box.params + layer.params

@@ -177,8 +177,8 @@
   const written = (rows) => {
     const escaped = (letter) => "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0");
     const cell = (value) => {
-      if (typeof value !== "string") return String(value ?? "");
-      const text = value.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escaped);
+      if (typeof value !== "string" && !Array.isArray(value)) return String(value ?? "");
+      const text = [value].flat().join("; ").replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escaped);
       const marked = /^[=+@-]/.test(text) ? "'" + text : text;
       return /[",]/.test(marked) ? `"${marked.replaceAll('"', '""')}"` : marked;
     };
@@ -217,6 +217,7 @@
   });
 
   document.documentElement.classList.add("js");
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && state.get("pick")) pick("", false); });
   all("table[data-table]").forEach(arranged);
   all("tr[data-key]").forEach((row) => row.addEventListener("click", (event) => {
     if (!event.target.closest("details, button")) pick(row.dataset.key, false);

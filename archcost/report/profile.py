@@ -19,7 +19,7 @@ from archcost.report.costs import cost_blocks, layers_csv
 from archcost.report.saved import Profiled
 from archcost.report.timing import device_lines, latency_blocks, named_ways
 from archcost.report.tradeoffs import column_blocks, recurrent_blocks
-from archcost.units import counted_words, data_size, duration, grouped, percent, scaled
+from archcost.units import data_size, duration, grouped, percent, scaled
 
 METHOD = (
     "MACs are multiply-accumulates of convolutions and matrix products for one example, all its steps; biases, norms, "
@@ -74,8 +74,14 @@ def _verdict(found: Profiled, limits: Budget | None) -> Iterator[Block]:
     if limits is None:
         yield Text("No budget was given: --budget budget.yaml judges this network by its limits.")
     else:
-        yield Verdicts(tuple(map(judged, budget.judge(limits, _facts(found)))))
-    yield Lines((_agreement(found), *_steady(found)))
+        yield Verdicts(tuple(dict.fromkeys(map(judged, budget.judge(limits, _facts(found))))))
+    yield Lines((_agreement(found), *_missing(found), *_steady(found)))
+
+
+def _missing(found: Profiled) -> Iterator[str]:
+    if found.uncounted:
+        names = ", ".join(f"{each.op} ({each.calls} times)" for each in found.uncounted)
+        yield f"Not counted, so that MACs are a lower bound: {names}."
 
 
 def _agreement(found: Profiled) -> str:
@@ -90,10 +96,10 @@ def _steady(found: Profiled) -> Iterator[str]:
     if not latencies:
         yield "Latency was not measured."
     elif steady == len(latencies):
-        yield f"Latency is stable in {'all ways' if steady > 1 else 'the way'} it was measured."
+        yield "Latency is stable."
     else:
-        shaky = f"{len(latencies) - steady} of {counted_words(len(latencies), 'way')}"
-        yield f"Latency is not stable in {shaky}: see below."
+        ways = f" in {len(latencies) - steady} of {len(latencies)} ways" if len(latencies) > 1 else ""
+        yield f"Latency is not stable{ways}: 'How far to trust it' says why."
 
 
 def judged(verdict: budget.Verdict) -> Verdict:
@@ -130,7 +136,8 @@ def _cards(found: Profiled) -> Iterator[Card]:
         scaled(found.params),
         f"{grouped(found.params)}; {data_size(found.weights_bytes)} with buffers, {found.dtype}",
     )
-    yield Card("MACs", scaled(found.macs), f"{grouped(found.macs)} for one example")
+    least = "at least " if found.uncounted else ""
+    yield Card("MACs", least + scaled(found.macs), f"{least}{grouped(found.macs)} for one example")
     yield Card(
         "FLOPs", scaled(found.flops), f"{grouped(found.flops)} = 2 MACs + {grouped(found.elementwise)} elementwise"
     )
@@ -190,9 +197,8 @@ def _traded(found: Profiled, model: Model | None) -> Iterator[Section]:
 
 def _doubts(found: Profiled) -> Iterator[str]:
     yield _agreement(found)
+    yield from _missing(found)
     if found.uncounted:
-        names = ", ".join(f"{each.op} ({each.calls} times)" for each in found.uncounted)
-        yield f"Not counted, so that MACs are a lower bound: {names}."
         yield f"{percent(found.coverage)} of the operators' calls have a count."
     else:
         yield "Every operator was counted."

@@ -15,14 +15,17 @@ from archcost.report.study_verdict import head, verdict_section
 from archcost.stored import Stored
 
 
-def study(stored: Stored) -> Document:
-    """Return the report of a study, the same for the same storage; raises InputError where no trial is complete."""
+def study(stored: Stored, command: str = "") -> Document:
+    """Return the report of a study, the same for the same storage; raises InputError where no trial is complete.
+
+    command: what made it, of its storage where left out.
+    """
     found = read(stored)
     rows = tables.rows(found.trials, found.now, stored.objectives)
     return Document(
         title=stored.name,
         kind="study",
-        head=head(found),
+        head=head(found, command),
         sections=(
             verdict_section(found),
             front_section(found),

@@ -21,7 +21,7 @@ _NAMED: Final = 10
 """Latencies whose doubts are told."""
 
 
-def head(found: Found) -> tuple[tuple[str, str], ...]:
+def head(found: Found, command: str) -> tuple[tuple[str, str], ...]:
     """Return where the report comes from: study, storage, version, devices, dates, command."""
     where = storage.shown(found.stored.url)
     began = [each.since for each in found.trials if each.since]
@@ -36,7 +36,7 @@ def head(found: Found) -> tuple[tuple[str, str], ...]:
         ("made by", f"archcost {', '.join(_versions(found))}"),
         *_devices(found.origins),
         *dates,
-        ("command", f"archcost report {shlex.quote(where)} -o report.html"),
+        ("command", command or f"archcost report {shlex.quote(where)} -o report.html"),
     )
 
 
