@@ -139,7 +139,9 @@ def _cards(found: Profiled) -> Iterator[Card]:
     least = "at least " if found.uncounted else ""
     yield Card("MACs", least + scaled(found.macs), f"{least}{grouped(found.macs)} for one example")
     yield Card(
-        "FLOPs", scaled(found.flops), f"{grouped(found.flops)} = 2 MACs + {grouped(found.elementwise)} elementwise"
+        "FLOPs",
+        least + scaled(found.flops),
+        f"{grouped(found.flops)} = 2 MACs + {grouped(found.elementwise)} elementwise",
     )
     yield Card(
         "Peak memory",
