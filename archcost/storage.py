@@ -74,9 +74,15 @@ def opened(url: str, *, create: bool = False) -> RDBStorage:
 
 
 def _make(file: Path) -> None:
-    """Make an empty database that writes ahead, whole at once: who reads it before that would keep it from doing so."""
+    """Make an empty storage that writes ahead, whole at once, with its tables.
+
+    Who opens a storage makes the tables that are not there: of two that do so at once, one fails.
+    """
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
+        made = RDBStorage(f"{_SQLITE}{part.absolute()}")
+        made.remove_session()
+        made.engine.dispose()
         with closing(sqlite3.connect(part)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         part.replace(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import optuna
@@ -145,3 +146,27 @@ def test_a_storage_is_never_there_without_writing_ahead(tmp_path: Path, monkeypa
     monkeypatch.setattr(storage, "_connected", connected)
     storage.opened(_url(tmp_path), create=True)
     assert [("wal",)] == modes
+
+
+def test_who_reads_while_a_storage_is_made_keeps_nobody_from_making_it(tmp_path: Path) -> None:
+    """A reader that looks all the time finds no storage or a whole one; the maker is not disturbed."""
+    found, over = set(), threading.Event()
+    urls = [storage.address(f"{number}.db", tmp_path) for number in range(3)]
+
+    def look() -> None:
+        while not over.is_set():
+            for url in urls:
+                try:
+                    storage.opened(url)
+                except InputError as error:
+                    found.add(str(error).partition(" in '")[0])
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        for url in urls:
+            storage.opened(url, create=True)
+    finally:
+        over.set()
+        reader.join()
+    assert found <= {"no study is stored"}
