@@ -19,7 +19,7 @@ from archcost.read import Model, alone, expand
 from archcost.trials import Trial, remembered
 
 SCHEMA: Final = 1
-_NUMBERS: Final = re.compile(r"[0-9][0-9,.]*( ?(ns|us|ms|s))?\b")
+_NUMBERS: Final = re.compile(r"[0-9][0-9,.]*(e[+-]?[0-9]+)?( ?(ns|us|ms|s))?\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,15 @@ def find(url: str) -> Stored:
     return Stored(study, url, str(about["name"]), pairs, tuple(map(str, about["labels"])))
 
 
+def unnumbered(reason: str) -> str:
+    """Return what reasons that differ in numbers alone have in common."""
+    return _NUMBERS.sub("#", reason)
+
+
 def alike(reasons: Iterable[str]) -> list[tuple[str, int]]:
     """Return reasons with how often each stands there, most often first; those that differ in numbers alone are one."""
     first: dict[str, str] = {}
-    found = Counter(first.setdefault(_NUMBERS.sub("#", each), each) for each in reasons)
+    found = Counter(first.setdefault(unnumbered(each), each) for each in reasons)
     return found.most_common()
 
 

@@ -84,7 +84,7 @@ def ran(
     now = outcome.stored.front()
     words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
     click.echo(f"{outcome.why}; {words}", err=True)
-    for line in front_lines(outcome.stored):
+    for line in front_lines(outcome.stored, now):
         click.echo(line)
     return 0 if now.members else _in_vain(outcome.stored)
 
@@ -116,7 +116,8 @@ def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[
 
 def status_lines(stored: Stored) -> Iterator[str]:
     """Yield how far a study is, within 80 columns."""
-    now = status_of(stored, stored.front())
+    front = stored.front()
+    now = status_of(stored, front)
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
     yield f"{visible(now['study'])} in {visible(now['storage'])}"
     yield f"trials       {states}"
@@ -127,7 +128,7 @@ def status_lines(stored: Stored) -> Iterator[str]:
     if now["hypervolume"] is not None:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
-    yield from front_lines(stored)
+    yield from front_lines(stored, front)
 
 
 def front_rows(stored: Stored) -> list[dict[str, Any]]:
@@ -140,9 +141,8 @@ def front_rows(stored: Stored) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def front_lines(stored: Stored) -> Iterator[str]:
-    """Yield the front as a table of at most 80 columns, and below it who left it when confirmed."""
-    now = stored.front()
+def front_lines(stored: Stored, now: Front) -> Iterator[str]:
+    """Yield a front as a table of at most 80 columns, and below it who left it when confirmed."""
     if not now.members:
         yield "The study has no complete trial yet."
         return

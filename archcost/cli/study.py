@@ -85,7 +85,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
             raise InputError(Mistake("the study has no complete trial yet"))
         click.echo(_csv(rows), nl=False)
     else:
-        for line in front_lines(stored):
+        for line in front_lines(stored, stored.front()):
             click.echo(line)
     if folder:
         for path in write_members(stored, Path(folder)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -11,13 +10,13 @@ from archcost import pareto
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Scatter, Section, Series, Table, Text
 from archcost.report.study_found import Found
 from archcost.report.thinned import thinned
+from archcost.stored import unnumbered
 from archcost.trials import Trial
 from archcost.units import counted_words, duration, grouped
 
 MOST_STEPS: Final = 1000
 """Steps of the hypervolume that are drawn."""
 
-_NUMBER: Final = re.compile(r"[0-9]+(?:[.,][0-9]+)*(?:e[+-]?[0-9]+)?")
 _REPEATED: Final = "answered with an earlier trial's result"
 
 
@@ -97,27 +96,14 @@ def _states(trials: Sequence[Trial]) -> Table:
     for each in trials:
         repeats = each.ended is not None and each.ended.repeats is not None
         reason = each.reason or (_REPEATED if repeats else "")
-        found.setdefault((each.state, grouped_reason(reason)), []).append(reason)
+        found.setdefault((each.fate, unnumbered(reason)), []).append(reason)
     most = sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0]))
     rows = tuple(
-        Row(
-            (Cell(state), Cell(grouped(len(each)), len(each)), Cell(reason), Cell(each[0] if each[0] != reason else ""))
-        )
-        for (state, reason), each in most
+        Row((Cell(fate), Cell(grouped(len(each)), len(each)), Cell(each[0]))) for (fate, _), each in most[:MOST_ROWS]
     )
-    heads = (Head("state"), Head("trials", True), Head("reason", note="Numbers as #, so that like reasons are one."))
-    return Table(
-        "states",
-        "Trials by state and reason",
-        (*heads, Head("for example")),
-        rows[:MOST_ROWS],
-        left_out=max(0, len(rows) - MOST_ROWS),
-    )
-
-
-def grouped_reason(reason: str) -> str:
-    """Return a reason with # for every number: those that differ in numbers alone are one."""
-    return _NUMBER.sub("#", reason)
+    note = "Of reasons that differ in numbers alone, the first."
+    heads = (Head("state"), Head("trials", True), Head("reason", note=note))
+    return Table("states", "Trials by state and reason", heads, rows, max(0, len(most) - MOST_ROWS))
 
 
 def saved(found: Found) -> str:
