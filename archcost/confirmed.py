@@ -13,7 +13,7 @@ from archcost.jobs import Score
 from archcost.measured import Samples
 from archcost.membership import Repeated
 from archcost.objectives import QUANTITIES
-from archcost.trials import PREFIX, Part, counted, remember, remembered
+from archcost.trials import PREFIX, Part, Recorded, counted, remember, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ def keep(study: optuna.Study, name: str, found: Confirmed) -> None:
     remember(study, f"confirmed:{name}", asdict(found))
 
 
-def confirmed(study: optuna.Study, name: str) -> Confirmed | None:
+def confirmed(study: Recorded, name: str) -> Confirmed | None:
     """Return what was confirmed of a network, None where nothing was."""
     held = remembered(study, f"confirmed:{name}")
     return None if held is None else _adapter().validate_python(held)
 
 
-def everything(study: optuna.Study) -> dict[str, Confirmed]:
+def everything(study: Recorded) -> dict[str, Confirmed]:
     """Return what was confirmed of every network, by name: the storage is asked once."""
     prefix = f"{PREFIX}confirmed:"
     held = study.user_attrs

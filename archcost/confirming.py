@@ -20,7 +20,7 @@ from archcost.jobs import Done, Event, Failed, Job, Measured, Score, Scored
 from archcost.measured import Samples
 from archcost.setting import Setting
 from archcost.stored import network
-from archcost.studying import Options
+from archcost.studying import Options, refuse
 from archcost.units import counted_words
 
 Say = Callable[[str], None]
@@ -137,6 +137,7 @@ def _trained(
             case Scored():
                 scores[place][event.split] = event.score
             case Failed():
+                refuse(event)
                 reasons[place] = visible(event.reason)
             case _:
                 pass

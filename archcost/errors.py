@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import ClassVar, TypeAlias
 
+from archcost import urls
+
 Path: TypeAlias = tuple[str | int, ...]
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidirectional and zero-width formats, line separators
@@ -31,8 +33,8 @@ def shorten(text: str, length: int = 60) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return `text` as messages show it: short, visible, between single quotes."""
-    return f"'{visible(shorten(text))}'"
+    """Return `text` as messages show it: short, visible, without passwords, between single quotes."""
+    return f"'{visible(shorten(urls.shown(text)))}'"
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
@@ -78,9 +80,10 @@ class Place:
         """Return the source line with a caret under the column, indented; empty where the line is not known."""
         if not self.text.strip():
             return ""
+        text = urls.shown(self.text)
         start = max(0, self.column - _CARET_WIDTH // 2)
-        shown = visible(self.text[start : start + _CARET_WIDTH])
-        before = visible(self.text[start : self.column - 1])
+        shown = visible(text[start : start + _CARET_WIDTH])
+        before = visible(text[start : self.column - 1])
         return f"\n    {shown}\n    {' ' * len(before)}^"
 
 

@@ -12,15 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import optuna
+from optuna.storages import RDBStorage
 
-from archcost import __version__, confirming, storage, studying
+from archcost import __version__, confirming, storage, studying, weights_folder
+from archcost.addresses import Address
 from archcost.errors import InputError, Mistake, quoted
 from archcost.front import Candidate
 from archcost.objectives import QUANTITIES, worst
 from archcost.setting import Setting
-from archcost.stored import SCHEMA, Stored, find
+from archcost.stored import SCHEMA, Stored, described, find
 from archcost.studying import Options, Watch
 from archcost.trials import remember, remembered
 
@@ -32,78 +35,108 @@ _FIRST: Final = 10
 _PATIENCE_S: Final = 600.0
 
 
-def begin(setting: Setting, url: str) -> Stored:
-    """Return the study of a setting, made where there is none; raises InputError where the storage has another."""
-    store = storage.opened(url, create=True)
-    names = [each.study_name for each in optuna.study.get_all_study_summaries(store, include_best_trial=False)]
+@contextmanager
+def begun(setting: Setting, address: Address) -> Iterator[Stored]:
+    """Yield the study of a setting, made where there is none, and close its storage at the end.
+
+    Raises InputError where the storage has another one.
+    """
+    store = storage.opened(address, lambda made: _create(setting, made))
+    try:
+        stored = described(storage.find(store, address), address)
+        _refuse_other(setting, stored)
+        if not stored.identity:  # archcost 0.1.0 made it
+            remember(_running(stored), "identity", uuid4().hex)
+        yield stored
+    finally:
+        storage.close(store)
+
+
+def _create(setting: Setting, made: RDBStorage) -> None:
+    """Make the study of a setting in a storage that has none."""
+    study = optuna.create_study(
+        study_name=setting.spec.name, storage=made, directions=["minimize"] * len(setting.objectives)
+    )
+    with warnings.catch_warnings():  # experimental since 3.2: names for optuna-dashboard, nothing here needs them
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(setting.labels))
     about = {"schema": SCHEMA, "archcost": __version__, "name": setting.spec.name, "objectives": setting.objectives,
              "labels": setting.labels, "same": setting.same()}  # fmt: skip
-    if not names:
-        study = optuna.create_study(
-            study_name=setting.spec.name, storage=store, directions=["minimize"] * len(setting.objectives)
-        )
-        with warnings.catch_warnings():  # experimental since 3.2: names for optuna-dashboard, nothing here needs them
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(list(setting.labels))
-        remember(study, "about", about)
-        return find(url)
-    found = find(url)
-    kept = remembered(found.study, "about")["same"]
-    fresh = json.loads(json.dumps(about["same"]))
+    remember(study, "identity", uuid4().hex)
+    remember(study, "about", about)  # last: by it a study is recognised
+
+
+def _refuse_other(setting: Setting, stored: Stored) -> None:
+    """Raise InputError where a storage's study is another one than a setting's."""
+    kept, fresh = remembered(stored.study, "about")["same"], json.loads(json.dumps(setting.same()))
     if changed := [key for key in fresh if fresh[key] != kept.get(key)]:
         raise InputError(
             Mistake(
-                f"{', '.join(map(quoted, changed))} of the study changed since {quoted(storage.shown(url))} was made; "
+                f"{', '.join(map(quoted, changed))} of the study changed since {quoted(str(stored.address))} was made; "
                 "allowed: another 'storage', or the study as it was (trials, time and confirm may change)"
             )
         )
-    return found
+
+
+def _running(stored: Stored) -> optuna.Study:
+    assert isinstance(stored.study, optuna.Study)  # not one that was only read
+    return stored.study
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: why it stopped asking for points."""
+    """How a run ended: what its storage then held, and why it stopped asking for points."""
 
     stored: Stored
     why: str
 
 
+def check(address: Address) -> None:
+    """Raise InputError where a study cannot be run at an address, before anything is made there or beside it."""
+    if storage.check(address):
+        find(address)
+    else:
+        weights_folder.check(address)
+
+
 def explore(
-    setting: Setting, dataset: Dataset, url: str, run: Mapping[str, Any], watch: Watch, say: Callable[[str], None]
+    setting: Setting,
+    dataset: Dataset,
+    address: Address,
+    run: Mapping[str, Any],
+    watch: Watch,
+    say: Callable[[str], None],
 ) -> Outcome:
     """Run a study to its end; run: `trials`, `time_s` (None: without end), `workers`, `threads`.
 
-    Raises InputError where another process runs it, or its storage is another study's.
+    Raises InputError where another process runs it, its storage is another study's, or its files are gone.
     """
-    with storage.running(url), _workplace(setting, dataset, url, run) as options:
-        stored = begin(setting, url)
-        if lost := studying.recover(stored.study):
-            say(f"{lost} trials were interrupted; their points are tried again")
-        settle = _reference(stored, setting)
+    check(address)
+    with storage.running(address) as note, begun(setting, address) as stored:
+        if note:
+            say(note)
+        with _workplace(stored, dataset, run) as options:
+            if lost := studying.recover(_running(stored)):
+                say(f"{lost} trials were interrupted; their points are tried again")
+            _tested(stored, setting, dataset)
+            settle = _reference(stored, setting)
 
-        def watched(state: studying.State) -> None:
-            settle()
-            watch(state)
+            def watched(state: studying.State) -> None:
+                settle()
+                watch(state)
 
-        why = studying.search(stored.study, setting, options, watched)
-        settle(1)
-        _confirm(stored, setting, options, dataset, say)
-        _prune_weights(stored, options.weights)
-    return Outcome(stored, why)
-
-
-def weights_folder(url: str, name: str) -> Path:
-    """Return the folder of a study's trained weights: beside its file, of a database in the current folder."""
-    file = storage.file_of(url)
-    return file.with_suffix(".weights") if file else Path.cwd() / f"{name}.weights"
+            why = studying.search(stored, setting, options, watched)
+            settle(1)
+            _confirm(stored, setting, options, dataset, say)
+            _prune_weights(stored, options.weights)
+        return Outcome(stored.frozen(), why)
 
 
 @contextmanager
-def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, Any]) -> Iterator[Options]:
+def _workplace(stored: Stored, dataset: Dataset, run: Mapping[str, Any]) -> Iterator[Options]:
     from archcost import handing  # noqa: PLC0415  # loads torch
 
-    beside = weights_folder(url, setting.spec.name)
-    beside.mkdir(parents=True, exist_ok=True)
+    beside = weights_folder.prepared(stored)
     folder = Path(tempfile.mkdtemp(prefix="archcost-"))
     try:
         handing.write(dataset, folder / "data.pt")
@@ -122,6 +155,23 @@ def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, A
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _tested(stored: Stored, setting: Setting, dataset: Dataset) -> None:
+    """Keep which test split a study is confirmed on, of which nothing else is known before; the same from its start on.
+
+    Raises InputError where it is another one now.
+    """
+    from archcost.data.splits import fingerprint  # noqa: PLC0415  # loads torch
+
+    if not setting.confirm.members:
+        return
+    now, kept = fingerprint(dataset.read_test()), remembered(stored.study, "test")
+    if kept is None:
+        remember(_running(stored), "test", now)
+    elif kept != now:
+        given = f"the test split of {dataset.source} has changed since the study began: fingerprint {now[:12]}"
+        raise InputError(Mistake(f"{given}; allowed: {kept[:12]}, or another 'storage'"))
+
+
 def _reference(stored: Stored, setting: Setting) -> Callable[..., None]:
     """Return what keeps the reference point as soon as it can be told, once for the whole study."""
 
@@ -131,7 +181,7 @@ def _reference(stored: Stored, setting: Setting) -> Callable[..., None]:
         found = stored.candidates()
         if len(found) >= least:
             remember(
-                stored.study, "reference", [_end(stored, setting, i, found) for i in range(len(stored.objectives))]
+                _running(stored), "reference", [_end(stored, setting, i, found) for i in range(len(stored.objectives))]
             )
 
     return settle
@@ -155,12 +205,19 @@ def _confirm(stored: Stored, setting: Setting, options: Options, dataset: Datase
     if not setting.confirm.members or time.monotonic() >= options.deadline or not stored.front().members:
         return
     handing.write_test(dataset, options.folder / "test.pt")
-    confirming.confirm(stored.study, setting, options, stored.front, say)
+    confirming.confirm(_running(stored), setting, options, stored.front, say)
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:
-    """Remove the weights of trials that have no network on the front: they would only fill the disk."""
+    """Remove the weights of trials that have no network on the front: they would only fill the disk.
+
+    Only files are removed that the study says it has written, and that say so themselves.
+    """
+    from archcost.fit import marked  # noqa: PLC0415  # loads torch
+
     wanted = {each.trial.number for each in stored.front().members}
-    for file in folder.glob("*.pt"):
-        if file.stem.isdigit() and int(file.stem) not in wanted:
+    for each in stored.trials():
+        file = folder / f"{each.number}.pt"
+        mark: dict[str, str | int] = {"study": stored.identity, "trial": each.number}
+        if each.number not in wanted and each.writes and file.is_file() and marked(file, mark):
             file.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,15 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` beside `path` and rename it into place; raises InputError where that cannot be done."""
     with placed(Path(path)) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def safe_name(text: str) -> str:
+    """Return a text as the name of one file: letters, digits, dots, strokes; what else there is becomes a stroke.
+
+    Two texts may give one name: what tells them apart is for the caller to add.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:80]
+    return plain or "unnamed"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from archcost import __version__, storage, tables
+from archcost import __version__, tables
 from archcost.front import Candidate, Front, bounds
 from archcost.stored import Stored, network
 from archcost.writing import to_yaml
@@ -17,7 +17,7 @@ def status_of(stored: Stored, now: Front) -> dict[str, Any]:
     return {
         "archcost": __version__,
         "study": stored.name,
-        "storage": storage.shown(stored.url),
+        "storage": str(stored.address),
         "objectives": list(stored.labels),
         "states": dict(Counter(each.fate for each in found)),
         "counted": sum(each.ended is not None and each.ended.counts for each in found),

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-import optuna
-
 from archcost import confirmed, pareto
 from archcost.confirmed import Confirmed
 from archcost.latency import Latency, summarise
 from archcost.measured import Samples
 from archcost.membership import Standing, standings
 from archcost.objectives import QUANTITIES
-from archcost.trials import Part, Trial, achieved, counted
+from archcost.trials import Part, Recorded, Trial, achieved, counted
 
 Objectives = tuple[tuple[str, int | None], ...]
 
@@ -102,7 +100,7 @@ def named(trial: Trial, part: Part) -> str:
     return f"{trial.number}/{part.column}" if part.column else str(trial.number)
 
 
-def candidates(study: optuna.Study, every: Sequence[Trial], objectives: Objectives) -> tuple[Candidate, ...]:
+def candidates(study: Recorded, every: Sequence[Trial], objectives: Objectives) -> tuple[Candidate, ...]:
     """Return every network of the complete trials of a study, each once: a repeated point adds nothing.
 
     Networks of one graph have one latency, so that they differ in accuracy only: in each way the samples taken by turns

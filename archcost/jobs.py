@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -27,7 +27,7 @@ class Train:
 
     graph: as codec writes it; init, drop_local, drop_global: its recipe; data, test: files that `handing` wrote, test
     '' where it is not to be read; fit: the training as its spec's JSON; columns: also score every column; weights: the
-    file they are written to, '' for none; threads: to train with.
+    file they are written to, '' for none; threads: to train with; mark: what the file of the weights says of itself.
     """
 
     graph: dict[str, Any]
@@ -42,6 +42,7 @@ class Train:
     columns: bool
     weights: str
     threads: int
+    mark: dict[str, str | int] = field(default_factory=dict)
     job: Literal["train"] = "train"
 
 
@@ -137,10 +138,11 @@ class Done:
 class Failed:
     """The job ended early: what was asked for is wrong, the target failed, training diverged, or there is a bug.
 
-    killed: by signal 9, whoever sent it; space: nothing can be written, which is not for the job to mend.
+    killed: by signal 9, whoever sent it; space, files: nothing can be written, or the study's own files are gone, which
+    ends the run and not this job alone.
     """
 
-    kind: Literal["input", "target", "diverged", "memory", "killed", "space", "bug"]
+    kind: Literal["input", "target", "diverged", "memory", "killed", "space", "files", "bug"]
     reason: str
     event: Literal["failed"] = "failed"
 

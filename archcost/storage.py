@@ -1,4 +1,4 @@
-"""Where studies are kept: an Optuna storage, made once under a lock; SQLite beside the study, or any URL of a database.
+"""Where a study is kept while it runs: an Optuna storage, made once and whole, used by one run at a time.
 
 SQLite is used with a write-ahead log: readers and one writer do not wait for each other, and a process that is killed,
 or a disk that is full, loses at most the trial it was about to tell.
@@ -8,81 +8,96 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import optuna
+import sqlalchemy
 from filelock import FileLock, Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool, StaticPool
 
+from archcost import snapshot
+from archcost.addresses import Address
 from archcost.errors import ArchcostError, InputError, Mistake, quoted
+from archcost.snapshot import PATIENCE_S, TABLES, recognised
 
-_PATIENCE_S: Final = 60  # for another process's write to end
-_SQLITE: Final = "sqlite:///"
 _FULL: Final = "disk is full"  # as SQLite says it
+_LOCK: Final = "archcost study run"
+_NUMBER: Final = 0x61726368636F7374  # "archcost", of PostgreSQL's advisory locks, which have numbers
 RESUMES: Final = "what has ended is kept: run again when there is some, to go on"
 
-
-def address(storage: str, folder: Path) -> str:
-    """Return the URL of a storage: a URL as it is, a path as the SQLite file it names, relative to `folder`.
-
-    Raises InputError for no name at all.
-    """
-    if not storage.strip():
-        raise InputError(Mistake(f"storage: given {quoted(storage)}; allowed: a file, or the URL of a database"))
-    return storage if "://" in storage else f"{_SQLITE}{(folder / storage).absolute()}"
+Begin = Callable[[RDBStorage], object]
+"""Makes the study in a storage that has none."""
 
 
-def shown(url: str) -> str:
-    """Return a URL as messages show it: the file of an SQLite one, another one without its password."""
-    if url.startswith(_SQLITE):
-        return os.path.relpath(url.removeprefix(_SQLITE))
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
+def opened(address: Address, begin: Begin | None = None) -> RDBStorage:
+    """Return the storage at an address, to write to; raises InputError where there is none, or it is not a study's.
 
-
-def file_of(url: str) -> Path | None:
-    """Return the file of an SQLite storage, None for a database elsewhere."""
-    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
-
-
-def opened(url: str, *, create: bool = False) -> RDBStorage:
-    """Return the storage at a URL; raises InputError where there is none, or it cannot be opened or is not Optuna's.
-
-    create: make what is not there, under a lock, so that of several processes that begin at once one makes it.
+    begin: where there is none, make it with the study that this makes, under a lock, so that of several processes that
+    begin at once one makes it. Whoever opens a storage closes it with `close`.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what users are told, the command line tells
-    file = file_of(url)
+    file = address.file
     if file is None:
-        return _connected(url)
-    if not create:
-        if not file.is_file():
-            raise InputError(Mistake(f"no study is stored in {quoted(shown(url))}; 'archcost study run' makes one"))
-        return _connected(url)
-    with _alone(file.with_name(f"{file.name}.lock"), "cannot be made"), _told(url):
+        return _on_server(address, begin)
+    if begin is None or snapshot.there(file):
+        check(address)
+        return _connected(address, file)
+    with _alone(file.with_name(f"{file.name}.lock"), "cannot be made"), told(address):
         if not file.exists():
-            _make(file)
-        return _connected(url)
+            _make(file, begin)
+        return _connected(address, file)
 
 
-def _make(file: Path) -> None:
-    """Make an empty storage that writes ahead, whole at once, with its tables.
+def close(storage: RDBStorage) -> None:
+    """Close the connections of a storage."""
+    storage.remove_session()
+    storage.engine.dispose()
 
-    Who opens a storage makes the tables that are not there: of two that do so at once, one fails.
+
+def check(address: Address) -> bool:
+    """Return whether a study is stored at an address; nothing is made or changed there or beside it.
+
+    Raises InputError where something else is there, or a study could not be stored.
     """
+    if address.file is None:
+        with _engine(address) as engine:
+            return _recognised(address, engine)
+    if snapshot.there(address.file):
+        snapshot.check(address)
+        return True
+    if not address.file.parent.is_dir():
+        raise InputError(Mistake(f"the storage {quoted(str(address))} cannot be made: there is no such folder"))
+    return False
+
+
+def reading(address: Address) -> tuple[RDBStorage, str]:
+    """Return what is stored at an address, to read, and what there is to say of it: of a file as it is at this moment.
+
+    Raises InputError where there is no study, or it cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if address.file is None:
+        return _on_server(address, None), ""
+    memory, note = snapshot.taken(address)
+    return _stored("sqlite://", {"creator": lambda: memory, "poolclass": StaticPool}, address), note
+
+
+def _make(file: Path, begin: Begin) -> None:
+    """Make a storage that writes ahead, whole at once, with its tables and its study."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        made = RDBStorage(f"{_SQLITE}{part.absolute()}")
-        made.remove_session()
-        made.engine.dispose()
+        made = RDBStorage("sqlite://", engine_kwargs=_to(part))
+        try:
+            begin(made)
+        finally:
+            close(made)
         with closing(sqlite3.connect(part)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         part.replace(file)
@@ -90,53 +105,98 @@ def _make(file: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _connected(url: str) -> RDBStorage:
-    sqlite = file_of(url) is not None
-    arguments: dict[str, Any] = {"connect_args": {"timeout": _PATIENCE_S}} if sqlite else {"pool_pre_ping": True}
-    with _told(url):
-        try:
-            storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=False)
-        except RuntimeError as error:  # of another Optuna
-            raise _unusable(url, error) from error
-        if sqlite:
-            _write_ahead(storage)
+def _to(file: Path) -> dict[str, Any]:
+    """Return how SQLAlchemy connects to a file, whatever characters are in its name."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(file, timeout=PATIENCE_S, check_same_thread=False)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA busy_timeout={PATIENCE_S * 1000}")
+        return connection
+
+    return {"creator": connect, "poolclass": QueuePool}
+
+
+def _connected(address: Address, file: Path) -> RDBStorage:
+    storage = _stored("sqlite://", _to(file), address)
+    with told(address), storage.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # kept in the file
     return storage
 
 
+def _stored(url: str, arguments: dict[str, Any], address: Address) -> RDBStorage:
+    """Return the Optuna storage of tables that are there; raises InputError where it is another Optuna's."""
+    with told(address):
+        try:
+            storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=True)
+        except (RuntimeError, AssertionError) as error:  # of another Optuna; of none
+            raise _unusable(address, error) from error
+    weakref.finalize(storage, storage.engine.dispose)  # also where nobody comes to close it
+    return storage
+
+
+def _on_server(address: Address, begin: Begin | None) -> RDBStorage:
+    with _engine(address) as engine:
+        there = _recognised(address, engine)
+    if not there and begin is None:
+        raise InputError(Mistake(f"no study is stored in {quoted(str(address))}; 'archcost study run' makes one"))
+    with told(address):
+        if not there:
+            made = RDBStorage(address.url)
+            try:
+                assert begin is not None
+                begin(made)
+            finally:
+                close(made)
+    return _stored(address.url, {"pool_pre_ping": True}, address)
+
+
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _engine(address: Address) -> Iterator[sqlalchemy.Engine]:
+    with told(address):
+        engine = sqlalchemy.create_engine(address.url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def _recognised(address: Address, engine: sqlalchemy.Engine) -> bool:
+    """Return whether a database holds a study of ours, False where it has none of a storage's tables.
+
+    Raises InputError where it has some, or is another program's storage.
+    """
+    tables = frozenset(sqlalchemy.inspect(engine).get_table_names())
+    if not tables & TABLES:
+        return False
+    with engine.connect() as connection:
+        recognised(address, tables, lambda query: connection.exec_driver_sql(query).fetchall())
+    return True
+
+
+@contextmanager
+def told(address: Address) -> Iterator[None]:
     """Tell what a storage cannot do inside the context, as InputError: the one place where its errors end."""
     try:
         yield
     except StorageInternalError as error:
-        raise _unusable(url, error.__cause__ or error) from error
+        raise _unusable(address, error.__cause__ or error) from error
     except (SQLAlchemyError, sqlite3.Error, ImportError, NoSuchModuleError) as error:
-        raise _unusable(url, error) from error
+        raise _unusable(address, error) from error
 
 
-def _unusable(url: str, error: BaseException) -> InputError:
+def _unusable(address: Address, error: BaseException) -> InputError:
     first = str(getattr(error, "orig", None) or error).strip().splitlines()
     if first and _FULL in first[0]:
-        return InputError(Mistake(f"no space left for the storage {quoted(shown(url))}; {RESUMES}"))
+        return InputError(Mistake(f"no space left for the storage {quoted(str(address))}; {RESUMES}"))
     why = first[0] if first else type(error).__name__
-    return InputError(Mistake(f"the storage {quoted(shown(url))} cannot be used: {why}"))
-
-
-def _write_ahead(storage: RDBStorage) -> None:
-    @event.listens_for(storage.engine, "connect")
-    def _(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(f"PRAGMA busy_timeout={_PATIENCE_S * 1000}")
-
-    storage.engine.dispose()  # connections that are open already have not heard of it
-    with storage.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # kept in the file
+    return InputError(Mistake(f"the storage {quoted(str(address))} cannot be used: {address.hidden(why)}"))
 
 
 @contextmanager
 def _alone(lock: Path, what: str) -> Iterator[None]:
     try:
-        with FileLock(lock, timeout=_PATIENCE_S):
+        with FileLock(lock, timeout=PATIENCE_S):
             yield
     except Timeout:
         raise ArchcostError(f"the storage {what}: another process has held {quoted(str(lock))} for a minute") from None
@@ -145,40 +205,56 @@ def _alone(lock: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def running(url: str) -> Iterator[None]:
-    """Be the one process that runs a study inside the context; raises InputError where another one does.
+def running(address: Address) -> Iterator[str]:
+    """Be the one process that runs a study inside the context, which yields what there is to say of that.
 
-    The system ends the lock with its holder. A database elsewhere is not locked. What the storage cannot do inside, for
-    want of space or else, is InputError too.
+    The system, or the database's server, ends the lock with its holder. What the storage cannot do inside, for want of
+    space or else, is InputError. Raises InputError where another process runs the study.
     """
-    with _told(url), _locked(url):
-        yield
+    with told(address), _locked(address.file) if address.file else _locked_there(address) as note:
+        yield note
 
 
 @contextmanager
-def _locked(url: str) -> Iterator[None]:
-    file = file_of(url)
-    if file is None:
-        yield
-        return
+def _locked(file: Path) -> Iterator[str]:
+    where = quoted(str(Address(file)))
     lock = FileLock(file.with_name(f"{file.name}.run"))
     try:
         with Path(lock.lock_file).open("a"):  # else a folder that refuses new files would be taken for a lock
             pass
         lock.acquire(blocking=False)
     except Timeout:
-        raise InputError(Mistake(f"another process runs the study in {quoted(shown(url))} now")) from None
+        raise InputError(Mistake(f"another process runs the study in {where} now")) from None
     except OSError as error:
-        raise InputError(Mistake(f"the storage {quoted(shown(url))} cannot be written: {error.strerror}")) from None
+        raise InputError(Mistake(f"the storage {where} cannot be written: {error.strerror}")) from None
     with lock:
         lock.release()  # `with` has taken it once more
-        yield
+        yield ""
 
 
-def find(storage: RDBStorage, url: str) -> optuna.Study:
+@contextmanager
+def _locked_there(address: Address) -> Iterator[str]:
+    """Hold a lock of the database's own, on a connection that does nothing else."""
+    with _engine(address) as engine, engine.connect() as bare:
+        connection = bare.execution_options(isolation_level="AUTOCOMMIT")
+        match engine.dialect.name:
+            case "postgresql":
+                held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_NUMBER})").scalar()
+            case "mysql" | "mariadb":
+                name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', DATABASE()), 0)")
+                held = connection.execute(name, {"name": _LOCK}).scalar()
+            case other:
+                yield f"a {other} database is not locked: whether another process runs this study cannot be told"
+                return
+        if not held:
+            raise InputError(Mistake(f"another process runs the study in {quoted(str(address))} now"))
+        yield ""
+
+
+def find(storage: RDBStorage, address: Address) -> optuna.Study:
     """Return the study of a storage that archcost made; raises InputError where there is none, or several."""
     names = optuna.study.get_all_study_names(storage)  # the summaries would read every trial
     if len(names) != 1:
         held = f"{len(names)} studies: {', '.join(map(quoted, names[:5]))}" if names else "no study"
-        raise InputError(Mistake(f"the storage {quoted(shown(url))} holds {held}; allowed: one"))
+        raise InputError(Mistake(f"the storage {quoted(str(address))} holds {held}; allowed: one"))
     return optuna.load_study(study_name=names[0], storage=storage)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import optuna
 
 from archcost import __version__, storage, trials
+from archcost.addresses import Address
 from archcost.document import load
-from archcost.errors import InputError, Mistake, quoted
+from archcost.errors import InputError, Mistake, quoted, shorten, visible
 from archcost.front import Candidate, Front, candidates, front
 from archcost.objectives import QUANTITIES
 from archcost.read import Model, alone, expand
-from archcost.trials import Trial, remembered
+from archcost.trials import Held, Recorded, Trial, remembered
 
 SCHEMA: Final = 1
 _NUMBERS: Final = re.compile(r"[0-9][0-9,.]*(e[+-]?[0-9]+)?( ?(ns|us|ms|s))?\b")
@@ -24,15 +26,19 @@ _NUMBERS: Final = re.compile(r"[0-9][0-9,.]*(e[+-]?[0-9]+)?( ?(ns|us|ms|s))?\b")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An open study: what its storage holds and the names of its objectives with the place of each one's way."""
+    """A study: what its storage holds and the names of its objectives with the place of each one's way.
 
-    study: optuna.Study
-    url: str
+    note: what there is to say of how it was read.
+    """
+
+    study: Recorded
+    address: Address
     name: str
     objectives: tuple[tuple[str, int | None], ...]
     labels: tuple[str, ...]
     known: dict[int, Trial] = field(default_factory=dict)
     """Trials that have ended, read once."""
+    note: str = ""
 
     @property
     def reference(self) -> tuple[float, ...] | None:
@@ -40,34 +46,91 @@ class Stored:
         held = remembered(self.study, "reference")
         return None if held is None else tuple(held)
 
+    @property
+    def identity(self) -> str:
+        """What tells this study from all others, '' of one that archcost 0.1.0 made and nobody has gone on with."""
+        return str(remembered(self.study, "identity") or "")
+
     def restored(self, values: Sequence[float]) -> list[float]:
         """Return stored values of the objectives in base units."""
         return [QUANTITIES[name].restored(value) for (name, _), value in zip(self.objectives, values, strict=True)]
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return every trial."""
-        return trials.read(self.study, self.known)
+        """Return every trial; raises InputError where what is stored is not what archcost writes."""
+        with self._undamaged():
+            every = trials.read(self.study, self.known)
+            if odd := [each.number for each in every if each.values and len(each.values) != len(self.objectives)]:
+                raise ValueError(f"trial {odd[0]} has another number of values than there are objectives")
+            return every
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Return every network that could be on the front."""
-        return candidates(self.study, self.trials(), self.objectives)
+        """Return every network that could be on the front; raises InputError as `trials` does."""
+        every = self.trials()
+        with self._undamaged():
+            return candidates(self.study, every, self.objectives)
 
     def front(self) -> Front:
-        """Return the front as it is known now."""
-        return front(self.candidates(), self.reference)
+        """Return the front as it is known now; raises InputError as `trials` does."""
+        found = self.candidates()
+        with self._undamaged():
+            return front(found, self.reference)
+
+    def frozen(self) -> Stored:
+        """Return the study as it is now, which needs its storage no more."""
+        study = self.study
+        return (
+            self if isinstance(study, Held) else replace(self, study=Held(tuple(study.get_trials()), study.user_attrs))
+        )
+
+    def _undamaged(self) -> AbstractContextManager[None]:
+        """Tell of what others have changed in a storage; in one that runs, what is wrong is our own mistake."""
+        return _undamaged(self.address) if isinstance(self.study, Held) else nullcontext()
 
 
-def find(url: str) -> Stored:
-    """Return the study that a storage holds; raises InputError where it holds none of archcost's, or a later one's."""
-    study = storage.find(storage.opened(url), url)
+# what Python says of a value of another form than was expected
+_DAMAGE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+@contextmanager
+def _undamaged(address: Address) -> Iterator[None]:
+    """Raise InputError where what a storage holds has another form than what is written to one."""
+    try:
+        yield
+    except _DAMAGE as error:
+        words = address.hidden(shorten(" ".join(f"{type(error).__name__}: {error}".split()), 300))
+        raise InputError(Mistake(f"the study in {quoted(str(address))} is damaged: {words}")) from error
+
+
+def find(address: Address) -> Stored:
+    """Return the study at an address, as it is now: its storage is closed, and nothing in it has changed.
+
+    Raises InputError where there is none of archcost's, or it is a later one's, or damaged.
+    """
+    store, note = storage.reading(address)
+    try:
+        with storage.told(address), _undamaged(address):
+            study = storage.find(store, address)
+            return replace(described(study, address).frozen(), note=note)
+    finally:
+        storage.close(store)
+
+
+def described(study: optuna.Study, address: Address) -> Stored:
+    """Return a study with what it says of itself; raises InputError where it is not archcost's, or a later one's."""
     about = remembered(study, "about")
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
-        given = about.get("archcost", "unknown") if isinstance(about, dict) else "another program"
+        given = str(about.get("archcost", "unknown")) if isinstance(about, dict) else "another program"
+        where = quoted(str(address))
         raise InputError(
-            Mistake(f"the study in {quoted(storage.shown(url))} was made by {given}; allowed: archcost {__version__}'s")
+            Mistake(f"the study in {where} was made by {visible(given)}; allowed: archcost {__version__}'s")
         )
     pairs = tuple((str(name), way if way is None else int(way)) for name, way in about["objectives"])
-    return Stored(study, url, str(about["name"]), pairs, tuple(map(str, about["labels"])))
+    labels = tuple(map(str, about["labels"]))
+    if len(pairs) != len(labels) or not all(name in QUANTITIES for name, _ in pairs):
+        raise ValueError("its objectives are none of archcost's")
+    if not isinstance(about.get("same", {}), dict):
+        raise TypeError("what it was made of is missing")
+    return Stored(study, address, str(about["name"]), pairs, labels)
 
 
 def unnumbered(reason: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -13,14 +14,15 @@ import optuna
 
 from archcost import children, halving, trials
 from archcost.children import Child
-from archcost.domains import Scalar
 from archcost.errors import InputError, Mistake, visible
 from archcost.estimates import median
 from archcost.jobs import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
 from archcost.read import Model
 from archcost.searching import Asked, ask
 from archcost.setting import Setting
+from archcost.signals import held_back
 from archcost.storage import RESUMES
+from archcost.stored import Stored
 from archcost.trials import Ended, Part, achieved
 from archcost.units import duration
 
@@ -69,9 +71,10 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a study that runs shows: the trials under way."""
+    """What a study that runs shows: the trials under way, and what its storage holds."""
 
     running: tuple[Running, ...]
+    stored: Stored
 
 
 Watch: TypeAlias = Callable[[State], None]
@@ -79,6 +82,7 @@ Watch: TypeAlias = Callable[[State], None]
 
 @dataclass
 class _Run:
+    stored: Stored
     study: optuna.Study
     setting: Setting
     options: Options
@@ -86,7 +90,10 @@ class _Run:
     watch: Watch
     under_way: list[Running] = field(default_factory=list)
     in_vain: int = 0
-    known: dict[int, trials.Trial] = field(default_factory=dict)
+
+    def trials(self) -> tuple[trials.Trial, ...]:
+        """Return every trial of the study; those that have ended are read once."""
+        return trials.read(self.study, self.stored.known)
 
 
 def recover(study: optuna.Study) -> int:
@@ -96,44 +103,50 @@ def recover(study: optuna.Study) -> int:
     """
     lost = [each for each in study.get_trials(deepcopy=False) if each.state is optuna.trial.TrialState.RUNNING]
     for each in lost:
-        _again(study, optuna.trial.Trial(study, each._trial_id), dict(each.params), 0.0)
+        _again(study, optuna.trial.Trial(study, each._trial_id), 0.0)
     return len(lost)
 
 
-def search(study: optuna.Study, setting: Setting, options: Options, watch: Watch) -> str:
+def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> str:
     """Run trials until there are as many as wanted, or the time is over; return why it ended.
 
-    What is under way when the time is over, or an exception comes, is ended, and its point asked for again.
+    What is under way when the time is over, or an exception comes, is ended, and its point asked for again. A signal
+    interrupts neither the beginning nor the end of a trial. Raises InputError where every trial would fail for the
+    same: nothing can be written, or what the study keeps for its trials is gone.
     """
-    run = _Run(study, setting, options, children.server(), watch)
+    assert isinstance(stored.study, optuna.Study)
+    run = _Run(stored, stored.study, setting, options, children.server(), watch)
     try:
         while (why := _step(run)) == _ON:
             pass
         return why
     finally:
-        for each in run.under_way:
-            each.child.end()  # all of them, before a storage that cannot be written ends this
-        for each in run.under_way:
-            _again(run.study, each.asked.trial, dict(each.asked.point), each.seconds)
+        with held_back(), ExitStack() as each_of_them:  # what one of them raises keeps none of the others from its end
+            for each in run.under_way:
+                each_of_them.callback(_again, run.study, each.asked.trial, each.seconds)
+            for each in run.under_way:
+                each_of_them.callback(each.child.end)  # first: all processes, before a storage that cannot be written
 
 
 def _step(run: _Run) -> str:
     """Begin what is wanted and take what was told; return whether to go on, or why not."""
     while len(run.under_way) < run.options.workers and _wanted(run) == _ON:
-        _begin(run)
+        with held_back():
+            _begin(run)
     why = _wanted(run)
     if why == _OVER or not run.under_way:
         return why
     told = list(children.events([each.child for each in run.under_way], _TICK_S, run.options.patience_s))
     for child, event in told:
-        _take(run, next(each for each in run.under_way if each.child is child), event)
-    run.watch(State(tuple(run.under_way)))
+        with held_back():
+            _take(run, next(each for each in run.under_way if each.child is child), event)
+    run.watch(State(tuple(run.under_way), run.stored))
     return _ON
 
 
 def _wanted(run: _Run) -> str:
     """Return _ON where another trial shall begin, or else why not."""
-    found = trials.read(run.study, run.known)
+    found = run.trials()
     if time.monotonic() >= run.options.deadline - reserve_s(found, run.setting, run.options):
         return _OVER
     counted = sum(each.state in ("complete", "pruned", "failed") and counts(each) for each in found)
@@ -182,9 +195,11 @@ def _begin(run: _Run) -> None:
         trials.end(run.study, asked.trial, ended, known.values)
         return
     run.in_vain = 0
-    weights = run.options.weights / f"{asked.trial.number}.pt"
-    job = run.setting.job(model, run.options.folder, weights, run.options.threads)
-    child = children.start(run.context, job)
+    trials.writes(asked.trial)
+    number = asked.trial.number
+    job = run.setting.job(model, run.options.folder, run.options.weights / f"{number}.pt", run.options.threads)
+    mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number, "digest": model.digest}
+    child = children.start(run.context, replace(job, mark=mark))
     run.under_way.append(Running(child, asked, model, run.setting.parts(model)))
 
 
@@ -195,7 +210,7 @@ def _refuse(run: _Run, asked: Asked, why: str) -> None:
 
 def _known(run: _Run, model: Model, number: int) -> trials.Trial | None:
     identity = run.setting.identity(model)
-    for each in trials.read(run.study, run.known):
+    for each in run.trials():
         if each.number != number and each.state == "complete" and each.begun and each.begun.identity == identity:
             return each
     return None
@@ -216,10 +231,17 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             _over(run, trial, "", achieved(trial.parts[0], run.setting.objectives))
         case Foreseen():
             pass  # no trial tells it
-        case Failed(kind="space"):
-            raise InputError(Mistake(f"no space left: {event.reason}; {RESUMES}"))  # the trial is asked for again
         case Failed():
+            refuse(event)
             _lost(run, trial, event.reason if event.kind == "killed" else f"{event.kind}: {event.reason}")
+
+
+def refuse(event: Failed) -> None:
+    """Raise InputError for what no other trial could do better: the run ends, and this one is asked for again."""
+    if event.kind == "space":
+        raise InputError(Mistake(f"no space left: {event.reason}; {RESUMES}"))
+    if event.kind == "files":
+        raise InputError(Mistake(f"{event.reason}; what has ended is kept: run again to go on"))
 
 
 def _measured(run: _Run, trial: Running, event: Measured) -> None:
@@ -238,7 +260,7 @@ def _reached(run: _Run, trial: Running, event: Reached) -> None:
     values = achieved(trial.parts[0], run.setting.objectives)
     before = [
         each.rungs[event.epoch]
-        for each in trials.read(run.study, run.known)
+        for each in run.trials()
         if event.epoch in each.rungs and each.number != trial.asked.trial.number
     ]
     trials.reach(trial.asked.trial, event.epoch, values)
@@ -269,9 +291,14 @@ def _forget(run: _Run, trial: Running) -> None:
     trial.child.end()
 
 
-def _again(study: optuna.Study, trial: optuna.trial.Trial, params: dict[str, Scalar], seconds: float) -> None:
-    """End a trial whose process is gone, and ask for its point again."""
-    ended = Ended(reason=trials.INTERRUPTED, counts=False, seconds=seconds)
-    trials.fail(study, trial, ended)
-    if params:
-        study.enqueue_trial(params)
+def _again(study: optuna.Study, trial: optuna.trial.Trial, seconds: float) -> None:
+    """Ask for the point of a trial again and end it: one whose process is gone, and that has not ended before."""
+    now = study._storage.get_trial(trial._trial_id)
+    if now.state.is_finished():
+        return
+    # of one that was asked for and had not begun, the point is where it was asked for
+    point = {**now.system_attrs.get("fixed_params", {}), **now.params}
+    waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+    if point and all(each.system_attrs.get("fixed_params") != point for each in waiting):
+        study.enqueue_trial(point)  # before the end: who is killed in between asks for it again
+    trials.fail(study, trial, Ended(reason=trials.INTERRUPTED, counts=False, seconds=seconds))

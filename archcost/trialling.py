@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
@@ -42,6 +42,19 @@ GoesOn: TypeAlias = Callable[[], bool]
 """Waits for the study's reply: whether the trial goes on."""
 
 _SAYS_S: Final = 5.0  # between words of a long epoch
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _FilesError(ArchcostError):
+    """What the study keeps for its trials cannot be read or written: every other trial would fail as well."""
+
+
+@contextmanager
+def _own(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, InputError) as error:
+        raise _FilesError(f"{what}: {error}") from error
 
 
 def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
@@ -64,12 +77,13 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
 
 def _failed(error: Exception) -> Failed:
     words = " ".join(str(error).split())[:2000]
-    cause = error if isinstance(error, OSError) else error.__cause__
-    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+    if any(isinstance(each, OSError) and each.errno in _FULL for each in _causes(error)):
         return Failed("space", words)
     match error:
         case Diverged():
             return Failed("diverged", words)
+        case _FilesError():
+            return Failed("files", words)
         case InputError():
             return Failed("input", words)
         case TargetError() | ArchcostError():
@@ -80,6 +94,12 @@ def _failed(error: Exception) -> Failed:
             return Failed("memory", f"out of memory: {words}")
         case _:
             return Failed("bug", f"{type(error).__name__}: {words}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _measure(graphs: list[Graph], position: int, way: Setup, tell: Tell) -> None:
@@ -99,14 +119,16 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         if not goes_on():
             return
     fit.keep_freed()
-    net, dataset = begun(job)
+    with _own("the data of the run"):
+        net, dataset = begun(job)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
     if not _trained(net, dataset, job, tell, goes_on):
         return
     if parts or job.test:
         _scored(net, parts, dataset, job, tell)
     if job.weights:
-        fit.save_weights(net, Path(job.weights))
+        with _own("the weights of the study"):
+            fit.save_weights(net, Path(job.weights), job.mark)
 
 
 def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn) -> bool:
@@ -137,7 +159,9 @@ def _scored(net: Net, parts: tuple[int, ...], dataset: Dataset, job: Train, tell
         tell(Scored(column, "validation", _score(net.column(column), dataset.validation, dataset)))
     if job.test:
         tell(Scored(0, "validation", _score(net, dataset.validation, dataset)))
-        tell(Scored(0, "test", _score(net, dataset.read_test(), dataset)))
+        with _own("the test split of the run"):
+            test = dataset.read_test()
+        tell(Scored(0, "test", _score(net, test, dataset)))
 
 
 def _score(net: Net, split: Split, dataset: Dataset) -> Score:

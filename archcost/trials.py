@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -11,6 +12,7 @@ from math import isfinite
 from typing import Any, Final, Literal, TypeAlias
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,9 +24,11 @@ from archcost.measured import Samples
 from archcost.objectives import QUANTITIES
 
 PREFIX: Final = "archcost:"
+_RUNG: Final = f"{PREFIX}rung:"
 INTERRUPTED: Final = "interrupted; its point was asked for again"
 State: TypeAlias = Literal["complete", "pruned", "failed", "running", "waiting"]
 
+_LOG: Final = logging.getLogger(__name__)
 _STATES: Final[dict[TrialState, State]] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -32,6 +36,21 @@ _STATES: Final[dict[TrialState, State]] = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A study as it was when it was read: what is read of an `optuna.Study`, of which the storage is closed."""
+
+    every: tuple[FrozenTrial, ...]
+    user_attrs: Mapping[str, Any]
+
+    def get_trials(self, deepcopy: bool = False) -> list[FrozenTrial]:  # noqa: ARG002  # optuna's own signature
+        """Return all trials, oldest first."""
+        return list(self.every)
+
+
+Recorded: TypeAlias = optuna.Study | Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,8 @@ class Trial:
     ended: Ended | None
     since: datetime | None = None
     until: datetime | None = None
+    writes: bool = False
+    """Whether it began to train, and may have written the file of its weights."""
 
     @property
     def reason(self) -> str:
@@ -111,28 +132,57 @@ def begin(trial: optuna.trial.Trial, begun: Begun) -> None:
 
 def reach(trial: optuna.trial.Trial, epoch: int, values: Sequence[float]) -> None:
     """Keep the stored values a trial has at a rung."""
-    trial.set_user_attr(f"{PREFIX}rung:{epoch}", list(values))
+    trial.set_user_attr(f"{_RUNG}{epoch}", list(values))
 
 
-def end(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended, values: Sequence[float] | None) -> None:
-    """Tell a trial: COMPLETE with values, else PRUNED; what is not finite never enters."""
-    if values is not None and not all(isfinite(value) for value in values):
-        fail(study, trial, Ended(ended.parts, "its result is not finite", ended.counts, seconds=ended.seconds))
-        return
-    trial.set_user_attr(f"{PREFIX}ended", asdict(ended))
+def writes(trial: optuna.trial.Trial) -> None:
+    """Keep that a trial is about to run, and will write the file of its weights."""
+    trial.set_user_attr(f"{PREFIX}writes", True)
+
+
+def end(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended, values: Sequence[float] | None) -> bool:
+    """Tell a trial: COMPLETE with values, else PRUNED; what is not finite never enters. Return whether it is told."""
     if values is None:
-        study.tell(trial, state=TrialState.PRUNED)
-    else:
-        study.tell(trial, list(values))
+        return _told(study, trial, ended, TrialState.PRUNED, None)
+    if all(isfinite(value) for value in values):
+        return _told(study, trial, ended, TrialState.COMPLETE, list(values))
+    strange = Ended(ended.parts, "its result is not finite", ended.counts, seconds=ended.seconds)
+    return fail(study, trial, strange)
 
 
-def fail(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended) -> None:
-    """Tell a trial FAIL, with its reason."""
-    trial.set_user_attr(f"{PREFIX}ended", asdict(ended))
-    study.tell(trial, state=TrialState.FAIL)
+def fail(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended) -> bool:
+    """Tell a trial FAIL, with its reason; return whether it is told."""
+    return _told(study, trial, ended, TrialState.FAIL, None)
 
 
-def read(study: optuna.Study, ended: dict[int, Trial]) -> tuple[Trial, ...]:
+def _told(
+    study: optuna.Study, trial: optuna.trial.Trial, ended: Ended, state: TrialState, values: list[float] | None
+) -> bool:
+    """End a trial: the one place where that is done, and once. Return whether it ended now.
+
+    What has ended stays as it is; where it ended otherwise than it is told, that is logged.
+    """
+    if not _now(study, trial).state.is_finished():
+        try:
+            trial.set_user_attr(f"{PREFIX}ended", asdict(ended))
+            study.tell(trial, values, state)
+        except UpdateFinishedTrialError:  # another process was faster
+            pass
+        else:
+            return True
+    held = _now(study, trial)
+    reason = (held.user_attrs.get(f"{PREFIX}ended") or {}).get("reason")
+    if (held.state, held.values, reason) != (state, values, ended.reason):
+        words = (trial.number, held.state.name, state.name)
+        _LOG.warning("trial %d ended as %s already: that it also ended as %s is dropped", *words)
+    return False
+
+
+def _now(study: optuna.Study, trial: optuna.trial.Trial) -> FrozenTrial:
+    return study._storage.get_trial(trial._trial_id)
+
+
+def read(study: Recorded, ended: dict[int, Trial]) -> tuple[Trial, ...]:
     """Return every trial, oldest first; raises InputError where one was not written by this archcost.
 
     ended: the caller's memory of trials that have ended, which never change: they are read once.
@@ -149,11 +199,8 @@ def read(study: optuna.Study, ended: dict[int, Trial]) -> tuple[Trial, ...]:
 def typed(frozen: FrozenTrial) -> Trial:
     """Return one trial; raises InputError where it is not archcost's."""
     attributes = frozen.user_attrs
-    rungs = {
-        int(key.removeprefix(f"{PREFIX}rung:")): tuple(map(float, value))
-        for key, value in attributes.items()
-        if key.startswith(f"{PREFIX}rung:")
-    }
+    rungs = {int(key.removeprefix(_RUNG)): tuple(map(float, value)) for key, value in attributes.items()
+             if key.startswith(_RUNG)}  # fmt: skip
     try:
         begun, ended = (
             _adapter(kind).validate_python(attributes[key]) if (key := f"{PREFIX}{name}") in attributes else None
@@ -165,7 +212,8 @@ def typed(frozen: FrozenTrial) -> Trial:
         raise InputError(Mistake(f"trial {frozen.number} is not archcost's: {where}: {first['msg']}")) from None
     values = tuple(frozen.values) if frozen.state is TrialState.COMPLETE and frozen.values else ()
     state, dates = _STATES[frozen.state], (frozen.datetime_start, frozen.datetime_complete)
-    return Trial(frozen.number, state, dict(frozen.params), values, begun, rungs, ended, *dates)
+    wrote = attributes.get(f"{PREFIX}writes") is True
+    return Trial(frozen.number, state, dict(frozen.params), values, begun, rungs, ended, *dates, wrote)
 
 
 def achieved(part: Part, objectives: Sequence[tuple[str, int | None]]) -> tuple[float, ...]:
@@ -198,6 +246,6 @@ def remember(study: optuna.Study, key: str, value: object) -> None:
     study.set_user_attr(f"{PREFIX}{key}", json.loads(json.dumps(value)))
 
 
-def remembered(study: optuna.Study, key: str) -> Any:  # noqa: ANN401  # JSON
+def remembered(study: Recorded, key: str) -> Any:  # noqa: ANN401  # JSON
     """Return what was kept of the study under a key, None where nothing was."""
     return study.user_attrs.get(f"{PREFIX}{key}")

@@ -18,6 +18,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from archcost import __version__, codec, confirmed, storage, trials
+from archcost.addresses import Address, address
 from archcost.confirmed import Confirmed
 from archcost.cost import count, peak_bytes
 from archcost.document import load
@@ -69,15 +70,18 @@ def made(file: Path | None = None, wanted: Wanted | None = None) -> Stored:
         each.datetime_start = _BEGIN + timedelta(seconds=20 * each.number)
         if each.state.is_finished():
             each.datetime_complete = each.datetime_start + timedelta(seconds=31 if each.number % 2 else 15)
-    url = "sqlite:///:memory:"
+    where = Address(Path("memory.db"))
     if file is not None:
-        url = storage.address(str(file), Path.cwd())
-        study = _created(wanted, storage.opened(url, create=True))
+        where = address(str(file), Path.cwd())
+        made = storage.opened(where, lambda store: _created(wanted, store).set_user_attr("archcost:about", {}))
+        study = storage.find(made, where)
         study.add_trials(every)
     labels = tuple(name if way is None else f"{name}.{way}" if _ways(wanted) > 1 else name
                    for name, way in wanted.objectives)  # fmt: skip
-    stored = Stored(study, url, HOSTILE if wanted.hostile else "small", wanted.objectives, labels)
+    stored = Stored(study, where, HOSTILE if wanted.hostile else "small", wanted.objectives, labels)
     _remembered(stored, wanted)
+    if file is not None:
+        storage.close(study._storage._backend)
     return stored
 
 

@@ -20,7 +20,7 @@ FACE = "__init__"  # archcost/__init__.py: imports anything, but only when it is
 # Lowest floor first. A module imports what stands on a lower floor, or further left on its own.
 # A star stands for modules that do not know each other; a name written out beats a star.
 FLOORS: dict[int, tuple[str, ...]] = {
-    0: ("errors", "units", "files", "collector", "sheets"),
+    0: ("urls", "errors", "units", "files", "collector", "sheets", "signals"),
     1: ("ops", "graph", "codec", "restrict", "sparse", "liveness", "cost", "training", "account", "recipe",
         "measured", "estimates", "latency", "reasons", "paired", "budget", "domains",
         "objectives", "pareto", "halving", "membership",
@@ -39,10 +39,10 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "fit.scale", "fit.groups", "fit.material", "fit.losses", "fit.fitting", "fit.scoring", "fit.recalibrating",
         "fit.checkpoints", "fit",
         "trained", "programs", "exporting"),
-    4: ("storage", "jobs", "handing", "beginning", "trialling", "children", "trials",
+    4: ("addresses", "snapshot", "storage", "jobs", "handing", "beginning", "trialling", "children", "trials",
         "seen", "untried", "encoding", "surrogate", "warping", "improvement", "learning", "nearby", "spreading",
         "proposing", "searching",
-        "confirmed", "front", "stored", "setting", "probing", "outlook", "foreseeing",
+        "confirmed", "front", "stored", "weights_folder", "setting", "probing", "outlook", "foreseeing",
         "studying", "confirming", "tables", "findings", "exploring"),
     5: ("measuring", "given", "profiling", "comparing", "describing",
         "report.blocks", "report.rank", "report.thinned", "report.importance", "report.saved", "report.timing",

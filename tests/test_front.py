@@ -12,13 +12,14 @@ import optuna
 import pytest
 from measurements import samples
 
-from archcost import confirmed, confirming, storage, tables, trials
+from archcost import confirmed, confirming, tables, trials
+from archcost.addresses import address
 from archcost.cli.studies import status_lines
 from archcost.confirmed import Confirmed
 from archcost.front import Candidate, Front, bounds, candidates, front, restored
 from archcost.jobs import Score
 from archcost.measured import Samples
-from archcost.stored import find
+from archcost.stored import described
 from archcost.studyspec import Confirm
 from archcost.trials import Ended, Part
 
@@ -121,11 +122,10 @@ def test_a_row_says_what_the_front_says() -> None:
 
 def test_reasons_are_wrapped(tmp_path: Path) -> None:
     """A long reason is told to its end, within 80 columns."""
-    url = storage.address("study.db", tmp_path)
-    study = optuna.create_study(storage=storage.opened(url, create=True))
+    study = optuna.create_study()
     trials.remember(study, "about", {"schema": 1, "name": "x", "objectives": [["error", None]], "labels": ["error"]})
     trials.fail(study, study.ask(), Ended(reason=f"input: {'word ' * 40}end"))
-    lines = list(status_lines(find(url)))
+    lines = list(status_lines(described(study, address("study.db", tmp_path))))
     assert max(map(len, lines)) <= 80
     assert any(line.endswith(" end") for line in lines)
 

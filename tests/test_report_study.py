@@ -316,9 +316,9 @@ def test_hostile_texts_pass_through_untouched() -> None:
 def test_the_same_storage_gives_the_same_report(tmp_path: Path) -> None:
     """Read from a file twice, and equal to what was put into it but for the storage's name."""
     kept = made(tmp_path / "a.db", Wanted(trials=15))
-    assert study(find(kept.url)) == study(find(kept.url))
+    assert study(find(kept.address)) == study(find(kept.address))
     again = study(made(None, Wanted(trials=15)))
-    assert again.sections == study(find(kept.url)).sections
+    assert again.sections == study(find(kept.address)).sections
 
 
 @pytest.mark.parametrize(

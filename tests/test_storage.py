@@ -6,77 +6,81 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 
-from archcost import storage, trials
+from archcost import snapshot, storage, trials
+from archcost.addresses import Address, address
 from archcost.errors import InputError
+from archcost.stored import find
 from archcost.trials import Ended
 
 MAKE = """
 import sys, optuna
-from archcost import storage
-store = storage.opened(sys.argv[1], create=True)
-optuna.create_study(study_name="one", storage=store, directions=["minimize"], load_if_exists=True).ask()
+from archcost import storage, trials
+from archcost.addresses import address
+from pathlib import Path
+def begin(store):
+    study = optuna.create_study(study_name="one", storage=store, directions=["minimize"])
+    trials.remember(study, "about", {"schema": 1})
 """
+ONE = (
+    MAKE
+    + """
+where = address(sys.argv[1], Path.cwd())
+store = storage.opened(where, begin)
+storage.find(store, where).ask()
+"""
+)
 
 
-def _url(folder: Path) -> str:
-    return storage.address("study.db", folder)
+def where(folder: Path) -> Address:
+    """Return where the study of a test is stored."""
+    return address("study.db", folder)
+
+
+def begin(store: RDBStorage) -> None:
+    """Make a study as archcost marks its own."""
+    study = optuna.create_study(study_name="one", storage=store, directions=["minimize"])
+    trials.remember(study, "about", {"schema": 1, "name": "one", "objectives": [["error", None]], "labels": ["error"]})
+
+
+def python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a script to its end."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_several_processes_make_one(tmp_path: Path) -> None:
     """All begin at once, all work, and there is one study with a trial of each."""
-    made = [subprocess.Popen([sys.executable, "-c", MAKE, _url(tmp_path)]) for _ in range(4)]
+    made = [subprocess.Popen([sys.executable, "-c", ONE, str(tmp_path / "study.db")]) for _ in range(4)]
     assert [0, 0, 0, 0] == [each.wait(120) for each in made]
-    assert 4 == len(storage.find(storage.opened(_url(tmp_path)), _url(tmp_path)).trials)
+    memory, _ = snapshot.taken(where(tmp_path))
+    with closing(memory):
+        assert [(4,)] == memory.execute("SELECT COUNT(*) FROM trials").fetchall()
 
 
 def test_sqlite_writes_ahead(tmp_path: Path) -> None:
-    """The mode is kept in the file."""
-    storage.opened(_url(tmp_path), create=True)
-    with sqlite3.connect(tmp_path / "study.db") as connection:
+    """The mode is kept in the file, and was its from the beginning: it is there whole or not at all."""
+    storage.close(storage.opened(where(tmp_path), begin))
+    with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
         assert ("wal",) == connection.execute("PRAGMA journal_mode").fetchone()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "no study is stored"), (b"no database at all, but long enough to be one" * 50, "cannot be used")],
-)
-def test_what_is_no_storage_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
-    """A file that is missing or something else is one clear message."""
-    if content:
-        (tmp_path / "study.db").write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        storage.opened(_url(tmp_path))
-
-
-def test_a_storage_of_others_is_refused(tmp_path: Path) -> None:
-    """None or two studies in it are told."""
-    store = storage.opened(_url(tmp_path), create=True)
-    with pytest.raises(InputError, match="holds no study"):
-        storage.find(store, _url(tmp_path))
-    for name in ("one", "two"):
-        optuna.create_study(study_name=name, storage=store)
-    with pytest.raises(InputError, match="holds 2 studies: 'one', 'two'"):
-        storage.find(store, _url(tmp_path))
-
-
 def test_one_process_runs_a_study(tmp_path: Path) -> None:
-    """The second is refused while the first has it, not after."""
-    again = "import sys; from archcost import storage\nwith storage.running(sys.argv[1]): pass"
-    command = [sys.executable, "-c", again, _url(tmp_path)]
-    with storage.running(_url(tmp_path)):
-        refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "another process runs the study" in refused.stderr
-    assert 0 == subprocess.run(command, check=False).returncode
-
-
-def test_passwords_are_not_shown() -> None:
-    """A database's URL is told without them."""
-    assert "postgresql://me:***@host/db" == storage.shown("postgresql://me:secret@host/db")
+    """The second is refused while the first has it, not after; every URL of the file is the file."""
+    again = f"{MAKE}\nwith storage.running(address(sys.argv[1], Path.cwd())): pass"
+    names = [tmp_path / "study.db", f"sqlite:///{tmp_path}/study.db", f"sqlite+pysqlite:///{tmp_path}/x/../study.db"]
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "study.db")
+    with storage.running(where(tmp_path)):
+        refused = [python(again, name) for name in (*names, tmp_path / "link.db")]
+    assert all("another process runs the study" in each.stderr for each in refused)
+    assert 0 == python(again, names[0]).returncode
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -99,17 +103,14 @@ def test_a_foreign_attribute_is_refused() -> None:
         trials.read(study, {})
 
 
-FULL = """
-import sys, optuna
-from archcost import storage
-with storage.running(sys.argv[1]):
-    study = optuna.create_study(storage=storage.opened(sys.argv[1], create=True))
-    with study._storage._backend.engine.connect() as connection:
+FULL = f"""{MAKE}
+where = address(sys.argv[1], Path.cwd())
+with storage.running(where):
+    store = storage.opened(where, begin)
+    study = storage.find(store, where)
+    with store.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-    @storage.event.listens_for(study._storage._backend.engine, "connect")
-    def _(connection, _):
-        connection.execute(f"PRAGMA max_page_count={pages + 2}")
-    study._storage._backend.engine.dispose()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={{pages + 2}}")
     for i in range(100):
         study.set_user_attr(str(i), "x" * 1500)
 """
@@ -117,55 +118,38 @@ with storage.running(sys.argv[1]):
 
 def test_a_full_disk_is_told_with_the_storage(tmp_path: Path) -> None:
     """A database that may not grow says what a disk without space does: one message, and it is whole."""
-    ended = subprocess.run([sys.executable, "-c", FULL, _url(tmp_path)], capture_output=True, text=True, check=False)
+    ended = python(FULL, tmp_path / "study.db")
     assert "InputError: no space left for the storage" in ended.stderr
-    assert storage.find(storage.opened(_url(tmp_path)), _url(tmp_path)).user_attrs
+    memory, _ = snapshot.taken(where(tmp_path))
+    with closing(memory):
+        assert [("ok",)] == memory.execute("PRAGMA quick_check").fetchall()
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder of Linux that takes no files")
 def test_a_folder_that_takes_no_files_is_no_lock() -> None:
     """Nobody runs a study there: it cannot be written."""
-    with pytest.raises(InputError, match=r"x\.db' cannot be written"), storage.running("sqlite:////proc/x.db"):
+    with pytest.raises(InputError, match=r"x\.db' cannot be written"), storage.running(Address(Path("/proc/x.db"))):
         pass
-
-
-def test_no_name_is_no_storage(tmp_path: Path) -> None:
-    """An empty one would be the folder itself."""
-    with pytest.raises(InputError, match="storage: given ''; allowed: a file"):
-        storage.address("", tmp_path)
-
-
-def test_a_storage_is_never_there_without_writing_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who looks at a study in the moment it is made does not keep it from that mode: it has it before its tables."""
-    modes = []
-
-    def connected(_: str) -> None:
-        with sqlite3.connect(tmp_path / "study.db") as connection:
-            modes.append(connection.execute("PRAGMA journal_mode").fetchone())
-
-    monkeypatch.setattr(storage, "_connected", connected)
-    storage.opened(_url(tmp_path), create=True)
-    assert [("wal",)] == modes
 
 
 def test_who_reads_while_a_storage_is_made_keeps_nobody_from_making_it(tmp_path: Path) -> None:
     """A reader that looks all the time finds no storage or a whole one; the maker is not disturbed."""
     found, over = set(), threading.Event()
-    urls = [storage.address(f"{number}.db", tmp_path) for number in range(3)]
+    places = [address(f"{number}.db", tmp_path) for number in range(3)]
 
     def look() -> None:
         while not over.is_set():
-            for url in urls:
+            for place in places:
                 try:
-                    storage.opened(url)
+                    find(place)
                 except InputError as error:
                     found.add(str(error).partition(" in '")[0])
 
     reader = threading.Thread(target=look)
     reader.start()
     try:
-        for url in urls:
-            storage.opened(url, create=True)
+        for place in places:
+            storage.close(storage.opened(place, begin))
     finally:
         over.set()
         reader.join()

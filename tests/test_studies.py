@@ -16,7 +16,7 @@ import pytest
 from commands import run
 
 import archcost
-from archcost import storage
+from archcost.addresses import address
 from archcost.stored import alike, find
 from archcost.trained import Trained
 
@@ -147,7 +147,7 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     rest = (*longer, "--trials", "1", "--set", "confirm.members=0")
     ended, _, err = run(capsys, "study", "run", file, *rest)
     assert 0 == ended, err
-    trials = find(storage.address("study.db", Path(file).parent)).trials()
+    trials = find(address("study.db", Path(file).parent)).trials()
     (lost,) = [each for each in trials if each.reason == "interrupted; its point was asked for again"]
     assert lost.point in [each.point for each in trials if each.state == "complete"]
     assert "1 interrupted" in run(capsys, "study", "status", file)[1]
@@ -155,14 +155,10 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
 
 def _wait_for_a_trial(file: str) -> None:
     """Wait until a study has begun a trial, which it keeps before it starts it."""
-    url = storage.address("study.db", Path(file).parent)
+    where = address("study.db", Path(file).parent)
     for _ in range(600):
-        if (storage.file_of(url) or Path()).is_file():
-            try:
-                if any(each.begun for each in find(url).trials()):
-                    return
-            except archcost.InputError:  # not made whole yet
-                pass
+        if (where.file or Path()).is_file() and any(each.begun for each in find(where).trials()):
+            return
         time.sleep(0.1)
     raise AssertionError("no trial began")
 

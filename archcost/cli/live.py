@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.live import Live as Display
 from rich.text import Text
 
-from archcost import storage
+from archcost.addresses import Address
 from archcost.errors import shorten, visible
 from archcost.setting import Setting
-from archcost.stored import Stored, find, worded
+from archcost.stored import Stored, worded
 from archcost.studying import Running, State
 from archcost.units import counted_words
 
@@ -28,17 +28,16 @@ _MEMBERS: Final = 8
 class Live:
     """Shows a running study; `watch` and `say` are what it is told by."""
 
-    def __init__(self, setting: Setting, url: str, options: Mapping[str, Any]) -> None:
-        self._setting, self._url, self._options = setting, url, options
+    def __init__(self, setting: Setting, address: Address, options: Mapping[str, Any]) -> None:
+        self._setting, self._address, self._options = setting, address, options
         self._start = self._looked = self._said = time.monotonic()
-        self._stored: Stored | None = None
         self._terminal = sys.stderr.isatty()
         self._display = Display(console=Console(stderr=True), refresh_per_second=2, transient=True)
         self._last = ""
 
     def __enter__(self) -> Self:
         """Begin to show."""
-        self.say(f"{self._setting.spec.name}: {storage.shown(self._url)}")
+        self.say(f"{self._setting.spec.name}: {self._address}")
         if self._terminal:
             self._display.start()
         return self
@@ -68,15 +67,10 @@ class Live:
             self._display.update(Text("\n".join(self._lines(state))))
         elif now - self._said >= _SAYS_S:
             self._said = now
-            click.echo(self._head(), err=True)
+            click.echo(self._head(state.stored), err=True)
 
-    def _found(self) -> Stored:
-        if self._stored is None:
-            self._stored = find(self._url)
-        return self._stored
-
-    def _head(self) -> str:
-        found = self._found().trials()
+    def _head(self, stored: Stored) -> str:
+        found = stored.trials()
         counted = sum(each.ended is not None and each.ended.counts for each in found)
         passed = time.monotonic() - self._start
         left = f", {max(0, round(self._options['time_s'] - passed))} s left" if self._options["time_s"] else ""
@@ -85,10 +79,10 @@ class Live:
         return f"{counted} of {counted_words(self._options['trials'], 'trial')}, {ended}, {round(passed)} s{left}"
 
     def _lines(self, state: State) -> list[str]:
-        now = self._found().front()
-        lines = [self._head(), *map(_running, state.running), ""]
+        now = state.stored.front()
+        lines = [self._head(state.stored), *map(_running, state.running), ""]
         for each in now.members[:_MEMBERS]:
-            values = "  ".join(worded(self._found(), each.values))
+            values = "  ".join(worded(state.stored, each.values))
             lines.append(f"  {each.name:<8}{values}{'  *' if each.name == now.knee else ''}")
         return [shorten(visible(line), 79) for line in lines]
 

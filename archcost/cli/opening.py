@@ -5,25 +5,47 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from archcost import storage
+import click
+
+from archcost.addresses import Address, address
+from archcost.errors import InputError
+from archcost.spec import located
 from archcost.stored import Stored, find
 from archcost.studyspec import load_study
 from archcost.trials import remembered
 
 
 def opened(file: str, where: str | None) -> Stored:
-    """Return the study that a file's storage holds; a file that ends in .db, or a URL, is the storage itself."""
-    if where is None and (file.endswith(".db") or "://" in file):
-        return find(storage.address(file, Path.cwd()))
-    if where is None:
-        where_is = storage.address(load_study(file, ()).study.storage, Path(file).parent)
-        return find(where_is)
-    return find(storage.address(where, Path.cwd()))
+    """Return the study that a file's storage holds; a file that ends in .db, or a URL, is the storage itself.
+
+    How it was read is said on standard error where that is not as usual.
+    """
+    stored = find(_address(file, where))
+    if stored.note:
+        click.echo(f"note: {stored.note}", err=True)
+    return stored
+
+
+def _address(file: str, where: str | None) -> Address:
+    if where is not None:
+        return address(where, Path.cwd())
+    if is_storage(file):
+        return address(file, Path.cwd())
+    spec = load_study(file, ())
+    try:
+        return address(spec.study.storage, Path(file).parent)
+    except InputError as error:
+        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
+
+
+def is_storage(source: str) -> bool:
+    """Return whether what was typed is a storage itself, and no study's file."""
+    return source.endswith(".db") or ":/" in source or source.startswith(":")
 
 
 def differing(file: str, stored: Stored) -> list[str]:
     """Return the keys of a study's file that say something else than the study that is stored; of a storage none."""
-    if file.endswith(".db") or "://" in file:
+    if is_storage(file):
         return []
     spec = load_study(file, ())
     kept, study = remembered(stored.study, "about").get("same", {}), spec.study

@@ -62,7 +62,9 @@ def report(sources: tuple[str, ...], output: str, budget_file: str | None, stora
 
 def _kind(source: str, storage: str | None) -> str:
     """Return what a source is, by its name, of a YAML file by what it holds."""
-    if storage is not None or source.endswith(".db") or "://" in source:
+    from archcost.cli.opening import is_storage
+
+    if storage is not None or is_storage(source):
         return _STUDY
     if source.endswith(".json"):
         return _JSON

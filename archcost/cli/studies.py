@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import data, exploring, foreseeing, outlook, probing, storage, tables
+from archcost import data, exploring, foreseeing, outlook, probing, tables, weights_folder
+from archcost.addresses import Address, address
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.files import write_whole
@@ -34,13 +35,24 @@ _LINE = 52
 _WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
-def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, data.Dataset, str]:
-    """Return a study ready to run, its data and the URL of its storage; raises InputError for all that is wrong."""
+def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, data.Dataset, Address]:
+    """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
+    kept = _address(spec, file, where)
+    exploring.check(kept)
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
     probing.probe(setting, outlook.look(setting).typical)  # they refuse what cannot be searched or measured
-    return setting, dataset, storage.address(spec.study.storage if where is None else where, _beside(file, where))
+    return setting, dataset, kept
+
+
+def _address(spec: StudySpec, file: str, where: str | None) -> Address:
+    if where is not None:
+        return address(where, Path.cwd())  # a path that is typed is relative to where it is typed
+    try:
+        return address(spec.study.storage, Path(file).parent)
+    except InputError as error:
+        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 
 
 def _data(spec: StudySpec, file: str) -> data.Dataset:
@@ -51,19 +63,15 @@ def _data(spec: StudySpec, file: str) -> data.Dataset:
         raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 
 
-def _beside(file: str, where: str | None) -> Path:
-    return Path(file).parent if where is None else Path.cwd()  # a path that is typed is relative to where it is typed
-
-
 def ran(
-    study: tuple[Setting, data.Dataset, str],
+    study: tuple[Setting, data.Dataset, Address],
     *,
     trials: int | None,
     time_s: float | None,
     workers: int | None,
 ) -> int:
     """Run a study with a live view on standard error; print its front at the end."""
-    setting, dataset, url = study
+    setting, dataset, kept = study
     search = setting.study.search
     cores = physical_cores()
     workers = workers or min(cores, _WORKERS)
@@ -74,12 +82,12 @@ def ran(
         "threads": max(1, cores // workers),
     }
     try:
-        with Live(setting, url, options) as live:
-            outcome = exploring.explore(setting, dataset, url, options, live.watch, live.say)
+        with Live(setting, kept, options) as live:
+            outcome = exploring.explore(setting, dataset, kept, options, live.watch, live.say)
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C and a termination
         with suppress(InputError):
-            kept = sum(each.ended is not None and each.ended.counts for each in find(url).trials())
-            click.echo(f"{counted_words(kept, 'trial')} kept; run again to go on", err=True)
+            count = sum(each.ended is not None and each.ended.counts for each in find(kept).trials())
+            click.echo(f"{counted_words(count, 'trial')} kept; run again to go on", err=True)
         raise
     now = outcome.stored.front()
     words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
@@ -213,15 +221,18 @@ def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
 
 def trained(stored: Stored, name: str) -> Trained:
     """Return a network of a study with the file of its trial's weights; raises InputError for a name that is none."""
-    from archcost.trained import Trained, kept  # loads torch
+    from archcost.trained import Trained  # loads torch
 
-    folder = exploring.weights_folder(stored.url, stored.name)
-    found = member(stored, name, kept(folder))
+    file_of = weights_folder.files(stored)
+    there = [each.number for each in stored.trials() if file_of(each)[0].is_file()]
+    found = member(stored, name, there)
     whole = network(replace(found, part=replace(found.part, column=0)))
     words = f"of trial {found.trial.number} of {stored.name}"
     if found.part.column:
         words += f", column {found.part.column}, shared with the others"
-    return Trained(network(found), whole, found.part.column, folder / f"{found.trial.number}.pt", words)
+    file, old = file_of(found.trial)
+    mark: dict[str, str | int] = {"study": stored.identity, "trial": found.trial.number, "digest": whole.digest}
+    return Trained(network(found), whole, found.part.column, file, words, None if old else mark, tuple(there))
 
 
 def member(stored: Stored, name: str, weights: Sequence[int]) -> Candidate:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 
@@ -16,6 +17,10 @@ from archcost.files import placed
 from archcost.fit.fitting import Fitting
 from archcost.nets import Net
 
+Mark: TypeAlias = Mapping[str, str | int]
+"""What weights are those of: the study's identity, the trial's number, the digest of its graph."""
+
+_MARK, _WEIGHTS = "archcost", "weights"  # no layer has such a name: theirs have a dot
 _BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError)
 
 
@@ -47,26 +52,43 @@ def restore(fitting: Fitting, path: Path) -> None:
         raise _broken(path, error) from error
 
 
-def save_weights(net: Net, path: Path) -> None:
-    """Write a network's weights and statistics by name; raises InputError where that cannot be done."""
+def save_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
+    """Write a network's weights and statistics by name; raises InputError where that cannot be done.
+
+    mark: what they are the weights of, which `load_weights` compares.
+    """
+    weights: dict[str, Any] = {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
     whole = BytesIO()  # written by torch itself, a full disk would be a RuntimeError without its number
-    torch.save({name: value.cpu().contiguous() for name, value in net.state_dict().items()}, whole)
+    torch.save(weights if mark is None else {_MARK: dict(mark), _WEIGHTS: weights}, whole)
     with placed(path) as part:
         part.write_bytes(whole.getbuffer())
 
 
-def load_weights(net: Net, path: Path) -> None:
+def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
     """Give a network the weights that `save_weights` wrote; raises InputError where they cannot be read or do not fit.
 
-    Statistics of columns that run alone are left out where this network has none, as one has that is not to train.
+    mark: what they shall be the weights of; None: whatever they are. Statistics of columns that run alone are left out
+    where this network has none, as one has that is not to train.
     """
     held = _read(path, next(net.parameters()).device)
+    if mark is not None and held.get(_MARK) != dict(mark):
+        raise InputError(f"{quoted(str(path))} holds the weights of another network or study")
+    held = held[_WEIGHTS] if isinstance(held.get(_WEIGHTS), dict) else held
     wanted = net.state_dict()
     extra = {name for name in held.keys() - wanted.keys() if name.rpartition(".")[2].startswith("alone_")}
     try:
         net.load_state_dict({name: value for name, value in held.items() if name not in extra})
     except _BROKEN as error:
         raise _broken(path, error) from error
+
+
+def marked(path: Path, mark: Mark) -> bool:
+    """Return whether a file says all that is in a mark; False where it cannot be read."""
+    try:
+        held = _read(path, torch.device("cpu")).get(_MARK)
+    except InputError:
+        return False
+    return isinstance(held, dict) and mark.items() <= held.items()
 
 
 def _identity(fitting: Fitting) -> str:

@@ -17,7 +17,6 @@ from archcost.front import Candidate, Front
 from archcost.measured import Origin
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import Axis, Form
-from archcost.storage import shown
 from archcost.stored import Stored
 from archcost.trials import Trial, remembered
 from archcost.units import grouped
@@ -128,7 +127,7 @@ def found(stored: Stored) -> Found:
     """Return what a study holds; raises InputError where no trial is complete."""
     now = stored.front()
     if not now.members:
-        where = quoted(shown(stored.url))
+        where = quoted(str(stored.address))
         raise InputError(
             Mistake(
                 f"the study in {where} has no complete trial yet: nothing to report; "

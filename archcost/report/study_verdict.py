@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from archcost import budget, storage
+from archcost import budget
 from archcost.budget import Budget, Facts, Memory
 from archcost.cost import BYTES, count
 from archcost.front import Candidate
@@ -23,7 +23,7 @@ _NAMED: Final = 10
 
 def head(found: Found, command: str) -> tuple[tuple[str, str], ...]:
     """Return where the report comes from: study, storage, version, devices, dates, command."""
-    where = storage.shown(found.stored.url)
+    where = str(found.stored.address)
     began = [each.since for each in found.trials if each.since]
     ended = [each.until for each in found.trials if each.until]
     dates = [("first trial", f"{min(began):%Y-%m-%d %H:%M:%S}")] if began else []

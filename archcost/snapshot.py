@@ -1,0 +1,184 @@
+"""An SQLite storage as it is at one moment, read so that nothing changes: neither it nor what is beside it.
+
+SQLite makes files of its own beside a database that writes ahead, and empties the log of one that a killed process
+left. So nothing is opened that way: what is complete in the one file is read as it is, a log with content together
+with its database, and where that cannot be done in place, in a copy of both.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
+
+from archcost.addresses import Address
+from archcost.errors import InputError, Mistake, quoted
+
+Ask: TypeAlias = Callable[[str], Sequence[Any]]
+"""Returns the rows of a query."""
+
+PATIENCE_S: Final = 60  # for another process's write to end
+TABLES: Final = frozenset({"studies", "study_user_attributes", "trials", "trial_user_attributes", "version_info"})
+"""Of an Optuna storage, those that tell it from any other database."""
+
+_MAGIC: Final = b"SQLite format 3\0"
+_MODE: Final = 18  # where the header says how the file is written
+_AHEAD: Final = 2
+_TIMES: Final = 5
+
+
+def there(file: Path) -> bool:
+    """Return whether anything is at a path, also where this user may not look at it."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def is_sqlite(file: Path) -> bool:
+    """Return whether a file is an SQLite database, as it says itself."""
+    try:
+        return file.is_file() and _head(file) == _MAGIC  # no pipe is opened: that would wait
+    except OSError:
+        return False
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(len(_MAGIC))
+
+
+def check(address: Address) -> None:
+    """Raise InputError where the file of an SQLite storage cannot be read, or is not a study's; nothing is changed."""
+    assert address.file is not None
+    _copied(address.file, address, None)
+
+
+def taken(address: Address) -> tuple[sqlite3.Connection, str]:
+    """Return what an SQLite storage holds as a database in memory, and what there is to say of how it was read.
+
+    Raises InputError where there is none, or it cannot be read, or is not a study's.
+    """
+    assert address.file is not None
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    try:
+        return memory, _copied(address.file, address, memory)
+    except BaseException:
+        memory.close()
+        raise
+
+
+def recognised(address: Address, tables: frozenset[str], ask: Ask) -> None:
+    """Raise InputError where tables are not those of a storage, or it holds no study that archcost made."""
+    if not tables >= TABLES:
+        raise InputError(Mistake(f"{quoted(str(address))} is another program's database; allowed: a study's storage"))
+    held = {str(name) for (name,) in ask("SELECT study_name FROM studies")}
+    ours = ask("SELECT study_id FROM study_user_attributes WHERE key = 'archcost:about'")
+    if len(held) != 1:
+        some = f"{len(held)} studies: {', '.join(map(quoted, sorted(held)[:5]))}" if held else "no study"
+        raise InputError(Mistake(f"the storage {quoted(str(address))} holds {some}; allowed: one"))
+    if not ours:
+        raise InputError(Mistake(f"the study in {quoted(str(address))} is not archcost's: another program made it"))
+
+
+def _copied(file: Path, address: Address, memory: sqlite3.Connection | None) -> str:
+    """Look at a database, copy it into memory whole, and return how it was read where that is not as usual."""
+    for _ in range(_TIMES):
+        _refuse(file, address)
+        before = _state(file)
+        try:
+            with _source(file, address) as (source, note):
+                tables = frozenset(name for (name,) in source.execute("SELECT name FROM sqlite_master"))
+                recognised(address, tables, lambda query: source.execute(query).fetchall())
+                if memory is not None:
+                    source.backup(memory)
+        except sqlite3.Error as error:
+            raise InputError(Mistake(f"the storage {quoted(str(address))} cannot be read: {error}")) from error
+        except OSError as error:
+            why = error.strerror or error
+            raise InputError(Mistake(f"the storage {quoted(str(address))} cannot be read: {why}")) from error
+        if _state(file) == before:
+            return note
+    raise InputError(Mistake(f"the storage {quoted(str(address))} changes while it is read; try again"))
+
+
+def _refuse(file: Path, address: Address) -> None:
+    """Raise InputError where a file is none, or no SQLite database; nothing is opened that waits for a writer."""
+    where = quoted(str(address))
+    try:
+        facts = file.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise InputError(Mistake(f"{where} is no file; allowed: a study's storage"))
+        head = _head(file)
+    except FileNotFoundError:
+        raise InputError(Mistake(f"no study is stored in {where}; 'archcost study run' makes one")) from None
+    except OSError as error:
+        raise InputError(Mistake(f"the storage {where} cannot be read: {error.strerror or error}")) from None
+    if head != _MAGIC:
+        raise InputError(Mistake(f"{where} is no study's storage, but another kind of file"))
+
+
+def _state(file: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Return what changes when somebody writes to a database and its log."""
+    return tuple(_written(path) for path in (file, _log(file), _journal(file)))
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
+
+
+def _log(file: Path) -> Path:
+    return file.with_name(f"{file.name}-wal")
+
+
+def _journal(file: Path) -> Path:
+    return file.with_name(f"{file.name}-journal")
+
+
+@contextmanager
+def _source(file: Path, address: Address) -> Iterator[tuple[sqlite3.Connection, str]]:
+    """Yield a connection to all that a database holds, through which nothing is written, and what to say of it."""
+    with file.open("rb") as opened:
+        ahead = opened.read(_MODE + 1)[-1] == _AHEAD
+    shared, writable = file.with_name(f"{file.name}-shm").exists(), os.access(file.parent, os.W_OK)
+    beside = [path for path in (_log(file), _journal(file)) if path.is_file() and path.stat().st_size]
+    if not ahead and not beside:
+        with _opened(file, "mode=ro") as source:
+            yield source, ""
+    elif ahead and not beside and not (shared and writable):
+        # SQLite would not look at a log: there is none, and nobody has the database open
+        with _opened(file, "immutable=1") as source:
+            yield source, ""
+    elif ahead and shared and writable and _journal(file) not in beside:
+        with _opened(file, "mode=ro") as source:  # the files that it would make are there
+            yield source, ""
+    else:
+        with tempfile.TemporaryDirectory(prefix="archcost-") as name:
+            for path in (file, *beside):
+                shutil.copyfile(path, Path(name) / path.name)
+            with _opened(Path(name) / file.name, "mode=rw") as source:
+                yield (
+                    source,
+                    f"{quoted(str(address))} cannot be opened where it is; a copy of it and its log was read",
+                )
+
+
+@contextmanager
+def _opened(file: Path, how: str) -> Iterator[sqlite3.Connection]:
+    uri = f"file:{quote(str(file))}?{how}"
+    with closing(sqlite3.connect(uri, uri=True, timeout=PATIENCE_S)) as connection:
+        yield connection

@@ -1,0 +1,98 @@
+"""The folder in which a study keeps what its trials have trained: which one it is, and that it is this study's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from archcost.addresses import Address
+from archcost.errors import InputError, Mistake, quoted
+from archcost.files import safe_name, write_whole
+from archcost.snapshot import is_sqlite
+from archcost.stored import Stored
+from archcost.trials import Trial
+
+_SAYS: Final = "study.json"  # whose the folder is
+_ENDING: Final = ".weights"
+
+
+def folder_of(address: Address, name: str, identity: str) -> Path:
+    """Return a study's folder: beside its storage's file, of a database's server in the current folder.
+
+    The file's whole name is in it, the study's only as far as it is a name, so that two storages never share one.
+    """
+    if address.file is not None:
+        return address.file.with_name(f"{address.file.name}{_ENDING}")
+    return Path.cwd() / f"{safe_name(name)}-{sha256(identity.encode()).hexdigest()[:12]}{_ENDING}"
+
+
+def check(address: Address) -> None:
+    """Raise InputError where a study that is not yet stored would find somebody else's folder in its place."""
+    if address.file is not None and _filled(folder := folder_of(address, "", "")):
+        raise _not_ours(folder)
+
+
+def prepared(stored: Stored) -> Path:
+    """Return the folder of a study that runs, made and marked as this study's; raises InputError where it is not."""
+    folder = folder_of(stored.address, stored.name, stored.identity)
+    try:
+        folder.mkdir(exist_ok=True)
+        if _owner(folder) == stored.identity:
+            return folder
+        if _owner(folder) or (_filled(folder) and not _was_ours(folder, stored)):
+            raise _not_ours(folder)
+    except OSError as error:
+        raise InputError(Mistake(f"cannot keep weights in {quoted(str(folder))}: {error.strerror}")) from None
+    write_whole(folder / _SAYS, json.dumps({"study": stored.identity}) + "\n")
+    return folder
+
+
+def _was_ours(folder: Path, stored: Stored) -> bool:
+    """Return whether a folder without an owner is the one that archcost 0.1.0 gave this study, made by it."""
+    return folder == _old(stored.address) and not any(each.writes for each in stored.trials())
+
+
+def files(stored: Stored) -> Callable[[Trial], tuple[Path, bool]]:
+    """Return what gives the file of a trial's weights, and whether it is one of archcost 0.1.0, which has no mark.
+
+    Whether the file is there is not asked. Raises InputError where the folder is another study's.
+    """
+    folder, old = folder_of(stored.address, stored.name, stored.identity), _old(stored.address)
+    if _filled(folder) and folder != old and _owner(folder) != stored.identity:
+        raise _not_ours(folder)
+
+    def file(trial: Trial) -> tuple[Path, bool]:
+        before = not trial.writes and old is not None  # that version did not keep which trials write
+        return (old or folder) / f"{trial.number}.pt" if before else folder / f"{trial.number}.pt", before
+
+    return file
+
+
+def _owner(folder: Path) -> str:
+    """Return the identity of the study whose folder it is, '' where it does not say so."""
+    try:
+        held = json.loads((folder / _SAYS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(held.get("study", "")) if isinstance(held, dict) else ""
+
+
+def _filled(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _old(address: Address) -> Path | None:
+    """Return the folder that archcost 0.1.0 gave a storage, None where another storage had the same."""
+    if address.file is None:
+        return None
+    old = address.file.with_suffix(_ENDING)
+    others = (each for each in address.file.parent.iterdir() if each != address.file and each.suffix != _ENDING)
+    return None if any(each.with_suffix(_ENDING) == old and is_sqlite(each) for each in others) else old
+
+
+def _not_ours(folder: Path) -> InputError:
+    what = f"{quoted(str(folder))} is not the folder of this study's weights: another one has left it"
+    return InputError(Mistake(f"{what}; allowed: remove or rename it, or name another storage"))
