@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _MARGIN: Final = 1.1  # the reference lies a tenth behind the worst of the first trials
 _FIRST: Final = 10
-_PATIENCE_S: Final = 600.0
 
 
 def begin(setting: Setting, url: str) -> Stored:
@@ -114,7 +113,7 @@ def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, A
             time_s,
             run["workers"],
             run["threads"],
-            _PATIENCE_S,
+            setting.patience_s,
             folder,
             beside,
         )

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from archcost import children, handing
 from archcost.data import Dataset
@@ -17,8 +16,6 @@ from archcost.measured import Plan
 from archcost.read import Model
 from archcost.setting import Setting
 from archcost.units import counted_words, duration
-
-_PATIENCE_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, sinc
     since_s: when its data began to be read, on a monotonic clock.
     Raises TargetError where it cannot be trained.
     """
-    _prepare()
+    _prepare(setting)
     first_s = time.monotonic() - since_s
     starting_s, training_s = _training_s(setting, model, dataset)
     each_s = sum(way.plan.time_s for way in setting.ways)
@@ -60,9 +57,9 @@ def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, sinc
     return Span(first_s, starting_s, training_s, measuring_s, search_s, again_s)
 
 
-def _prepare() -> None:
+def _prepare(setting: Setting) -> None:
     """Start a process that does next to nothing: the first one takes longer, as others are prepared with it."""
-    for _ in children.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), _PATIENCE_S):
+    for _ in children.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), setting.patience_s):
         pass
 
 
@@ -73,7 +70,7 @@ def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float
         handing.write(dataset, folder / "data.pt")
         begun = time.monotonic()
         found, why = None, "it gave no time"
-        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), _PATIENCE_S):
+        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), setting.patience_s):
             if isinstance(event, Foreseen):
                 found = event
             elif isinstance(event, Failed):

@@ -16,7 +16,7 @@ from archcost.studyspec import Confirm
 
 def test_every_training_needs_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """10 trials by two workers, 3 s to start and 1 s to train, 2 s of measuring one by one; 2 members with 3 seeds."""
-    monkeypatch.setattr(foreseeing, "_prepare", lambda: None)
+    monkeypatch.setattr(foreseeing, "_prepare", lambda _: None)
     monkeypatch.setattr(foreseeing, "_training_s", lambda *_: (3.0, 1.0))
     setting = SimpleNamespace(
         ways=[Setup("fake", "eager", Plan(time_s=2.0))],
