@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from archcost import children, handing
 from archcost.data import Dataset
@@ -16,6 +17,8 @@ from archcost.measured import Plan
 from archcost.read import Model
 from archcost.setting import Setting
 from archcost.units import counted_words, duration
+
+_LEAST_S: Final = 120.0  # what is foreseen is told at the end alone: a study's patience may be too short for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, sinc
     since_s: when its data began to be read, on a monotonic clock.
     Raises TargetError where it cannot be trained.
     """
-    _prepare(setting)
+    _prepare()
     first_s = time.monotonic() - since_s
     starting_s, training_s = _training_s(setting, model, dataset)
     each_s = sum(way.plan.time_s for way in setting.ways)
@@ -57,9 +60,9 @@ def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, sinc
     return Span(first_s, starting_s, training_s, measuring_s, search_s, again_s)
 
 
-def _prepare(setting: Setting) -> None:
+def _prepare() -> None:
     """Start a process that does next to nothing: the first one takes longer, as others are prepared with it."""
-    for _ in children.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), setting.patience_s):
+    for _ in children.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), _LEAST_S):
         pass
 
 
@@ -70,7 +73,7 @@ def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float
         handing.write(dataset, folder / "data.pt")
         begun = time.monotonic()
         found, why = None, "it gave no time"
-        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), setting.patience_s):
+        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), max(setting.patience_s, _LEAST_S)):
             if isinstance(event, Foreseen):
                 found = event
             elif isinstance(event, Failed):
