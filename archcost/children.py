@@ -124,7 +124,8 @@ def events(children: Sequence[Child], timeout_s: float, patience_s: float) -> It
             yield child, _received(child)
         elif now - child.last_s > patience_s:
             child.end()
-            yield child, Failed("target", f"hung: no progress for {patience_s:.0f} s, killed")
+            words = f"hung: no progress for {patience_s:g} s, killed; 'search.patience' allows more"
+            yield child, Failed("target", words)
 
 
 def told(job: Job, patience_s: float) -> Iterator[Event]:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _MARGIN: Final = 1.1  # the reference lies a tenth behind the worst of the first trials
 _FIRST: Final = 10
-_PATIENCE_S: Final = 600.0
 
 
 @contextmanager
@@ -147,7 +146,7 @@ def _workplace(stored: Stored, dataset: Dataset, run: Mapping[str, Any]) -> Iter
             time_s,
             run["workers"],
             run["threads"],
-            _PATIENCE_S,
+            setting.patience_s,
             folder,
             beside,
         )

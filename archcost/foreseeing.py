@@ -18,7 +18,7 @@ from archcost.read import Model
 from archcost.setting import Setting
 from archcost.units import counted_words, duration
 
-_PATIENCE_S: Final = 120.0
+_LEAST_S: Final = 120.0  # what is foreseen is told at the end alone: a study's patience may be too short for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, sinc
 
 def _prepare() -> None:
     """Start a process that does next to nothing: the first one takes longer, as others are prepared with it."""
-    for _ in children.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), _PATIENCE_S):
+    for _ in children.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), _LEAST_S):
         pass
 
 
@@ -73,7 +73,7 @@ def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float
         handing.write(dataset, folder / "data.pt")
         begun = time.monotonic()
         found, why = None, "it gave no time"
-        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), _PATIENCE_S):
+        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), max(setting.patience_s, _LEAST_S)):
             if isinstance(event, Foreseen):
                 found = event
             elif isinstance(event, Failed):

@@ -15,7 +15,6 @@ from archcost.runtimes import PROCESSORS_ONLY
 from archcost.setting import Setting
 from archcost.spec import located
 
-_PATIENCE_S: Final = 600.0  # compiling a network may take minutes
 _TIME_S: Final = 0.02
 
 
@@ -60,4 +59,4 @@ def _not_here(setting: Setting, place: int) -> str:
 def _not_measured(setting: Setting, number: int, model: Model) -> str:
     each = setting.ways[number]
     job = setting.together([model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
-    return next((event.reason for event in children.told(job, _PATIENCE_S) if isinstance(event, Failed)), "")
+    return next((event.reason for event in children.told(job, setting.patience_s) if isinstance(event, Failed)), "")

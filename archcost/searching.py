@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Final, Literal, TypeAlias, final
 
 import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from archcost.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
 from archcost.nearby import promising
@@ -29,6 +32,8 @@ _SAMPLER: Final = 0.05
 """How often it is the sampler's turn where the local search has others."""
 _TIMES: Final = 3
 """Points that a sampler proposes before one next to its last is taken, as all of them were known."""
+_CHOOSING: Final = Lock()
+"""One thread chooses at a time: BLAS is the whole process's, and would be left with the one thread that another set."""
 
 
 @final
@@ -91,7 +96,8 @@ def ask(study: optuna.Study, draw: Draw, method: Method) -> Asked:
         chance = random.Random(f"{method.seed}:{trial.number}")
         waited = frozen.system_attrs.get("fixed_params")
         if waited is None:
-            point, origin = _chosen(_Question(mine, frozen, others, draw, method, chance))
+            with _one_thread():
+                point, origin = _chosen(_Question(mine, frozen, others, draw, method, chance))
             asked = Asked(trial, point, origin, _written(mine, trial, draw, point))
             if origin == "repeated" or not _clashes(mine, asked, draw):
                 return asked
@@ -101,6 +107,14 @@ def ask(study: optuna.Study, draw: Draw, method: Method) -> Asked:
             return Asked(trial, found[0], "enqueued", _written(mine, trial, draw, found[0]))
         else:
             fail(mine, trial, Ended(reason="what was enqueued is no point of this study", counts=False))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Limit BLAS to one thread: on a busy machine several wait for each other at every one of many small products."""
+    # made anew each time, in under a millisecond: a BLAS may be loaded between two asks. OpenMP's threads are torch's
+    with _CHOOSING, ThreadpoolController().select(user_api="blas").limit(limits=1):
+        yield
 
 
 def exhausted(study: optuna.Study, draw: Draw, method: Method) -> bool:

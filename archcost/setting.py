@@ -92,6 +92,11 @@ class Setting:
         return Method(sampler=search.sampler, seed=search.seed, trials=search.trials)
 
     @property
+    def patience_s(self) -> float:
+        """Silence after which a trial is taken to hang."""
+        return self.study.search.patience
+
+    @property
     def confirm(self) -> Confirm:
         """How many members are confirmed with how many seeds."""
         return self.study.confirm

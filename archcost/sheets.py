@@ -1,10 +1,10 @@
-"""Rows as CSV: a cell that a spreadsheet would run is marked as text."""
+"""Rows as CSV: a cell that a spreadsheet would run is marked as text, what a terminal would act on is an escape."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from archcost.errors import visible
@@ -13,12 +13,18 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell 
 
 
 def as_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as CSV; a cell that a spreadsheet would run is marked as text."""
+    """Return rows as CSV; a shape is joined by x, a list is its words with '; ' between them, None is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([_cell(head) for head in heads])
     writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def of_mappings(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return mappings as CSV, with every column that one of them has."""
+    heads = list(dict.fromkeys(key for row in rows for key in row))
+    return as_csv(heads, ([row.get(head) for head in heads] for row in rows))
 
 
 def _cell(value: object) -> str:
@@ -27,8 +33,14 @@ def _cell(value: object) -> str:
             return ""
         case tuple():
             return "x".join(map(str, value))
+        case list():
+            return _text("; ".join(map(str, value)))
         case str():
-            text = visible(value)
-            return f"'{text}" if text.startswith(_FORMULA) else text
+            return _text(value)
         case _:
             return str(value)
+
+
+def _text(value: str) -> str:
+    text = visible(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -121,6 +121,8 @@ class Search(Strict):
     """Longest time of one run, confirming included: `10m`."""
     seed: Natural = 0
     """Of everything random in the search."""
+    patience: Seconds = 600.0
+    """Silence after which a trial is taken to hang: `10m`; training speaks every 5 s, measuring only at its end."""
 
 
 class Confirm(Strict):

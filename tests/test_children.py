@@ -91,14 +91,15 @@ def test_a_child_that_dies_is_told(job: Train, number: int, reason: str) -> None
 
 
 def test_a_child_that_hangs_is_ended(job: Train) -> None:
-    """Stopped, it says nothing for longer than its parent has patience."""
+    """Stopped, it says nothing for longer than its parent has patience; the key that allows more is named."""
     child = children.start(children.server(), job)
     first: list[tuple[Child, Event]] = []
     while not first:
         first = list(children.events([child], 1.0, 120.0))
     assert isinstance(first[0][1], Measured)
     os.kill(child.process.pid or 0, signal.SIGSTOP)
-    assert [Failed("target", "hung: no progress for 1 s, killed")] == list(told(child, 1.0))
+    reason = "hung: no progress for 0.5 s, killed; 'search.patience' allows more"
+    assert [Failed("target", reason)] == list(told(child, 0.5))
 
 
 def test_what_cannot_be_measured_is_a_reason() -> None:

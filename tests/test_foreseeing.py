@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from commands import run
 
 from archcost import foreseeing
 from archcost.jobs import Setup
 from archcost.measured import Plan
 from archcost.studyspec import Confirm
+
+IMPATIENT = """
+models: [{family: bottleneck, block: basic, depths: [1, 1], widths: {scale: [8, 16], by: {choice: [1, 2]}}}]
+data: {name: digits, examples: 300}
+objectives: [{error: min}]
+search: {patience: 100us}
+"""
 
 
 def test_every_training_needs_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +35,11 @@ def test_every_training_needs_a_process(monkeypatch: pytest.MonkeyPatch) -> None
     )
     found = foreseeing.foresee(cast("Any", setting), cast("Any", None), cast("Any", None), 2, time.monotonic())
     assert (10 * (4 / 2 + 2), 2 * (2 * 4 + 2)) == (found.search_s, found.confirm_s)
+
+
+def test_a_dry_run_has_patience_of_its_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What it tries is silent to its end, for longer than a study's trials may be."""
+    file = tmp_path / "study.yaml"
+    file.write_text(IMPATIENT, "utf-8")
+    code, out, _ = run(capsys, "study", "run", str(file), "--dry-run")
+    assert (0, True) == (code, "time         about" in out)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from archcost import searching
 from archcost.domains import Choice, Draw, Pick, Point, Real, Whole
@@ -127,6 +129,47 @@ def test_workers_that_ask_at_once_have_points_of_their_own() -> None:
     assert len(keys(running)) == 16
     for each in running:
         study.tell(each.trial, score(each.point))
+
+
+def blas() -> set[int]:
+    """Return how many threads the loaded BLAS libraries have."""
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+def test_a_point_is_chosen_with_one_thread_of_blas() -> None:
+    """Afterwards there are as many as before, also where choosing fails."""
+    study, had = study_of(), list[set[int]]()
+    run(study, mixed, Method(), 12)
+
+    def seen_by(pick: Pick) -> object:
+        had.append(blas())
+        return mixed(pick)
+
+    def broken(_: Pick) -> object:
+        had.append(blas())
+        raise ArithmeticError
+
+    with threadpool_limits(2, user_api="blas"):
+        ask(study, seen_by, Method())
+        assert ({1}, {2}) == (had[0], blas())
+        with pytest.raises(ArithmeticError):
+            ask(study, broken, Method())
+        assert ({1}, {2}) == (had[-1], blas())
+
+
+def test_threads_that_choose_at_once_leave_blas_as_it_was() -> None:
+    """Who ends last does not put back the one thread that another one had set."""
+    study = study_of()
+    run(study, mixed, Method("random"), 3)
+    before = blas()
+
+    def slow(pick: Pick) -> object:
+        time.sleep(0.01)
+        return mixed(pick)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: ask(study, slow, Method("random")), range(8)))
+    assert before == blas()
 
 
 def test_what_failed_or_was_stopped_is_not_asked_for_again() -> None:

@@ -100,9 +100,9 @@ def test_every_trial_is_a_row(capsys: pytest.CaptureFixture[str], done: str) -> 
 
 
 def test_running_again_adds_nothing_and_more_trials_go_on(capsys: pytest.CaptureFixture[str], done: str) -> None:
-    """`trials` is a total."""
+    """`trials` is a total; `patience` may change."""
     before = json.loads(run(capsys, "study", "status", done, "--json")[1])
-    assert 0 == run(capsys, "study", "run", done)[0]
+    assert 0 == run(capsys, "study", "run", done, "--set", "search.patience=20m")[0]
     again = json.loads(run(capsys, "study", "status", done, "--json")[1])
     assert before["states"]["complete"] == again["states"]["complete"]
     assert before["counted"] == again["counted"]
@@ -186,6 +186,16 @@ def test_an_impossible_study_is_refused(
     assert message in err
     assert where in err
     assert not Path(file).with_name("study.db").exists()
+
+
+def test_a_trial_that_is_silent_for_too_long_is_ended(capsys: pytest.CaptureFixture[str], file: str) -> None:
+    """A measurement may take 10 minutes, the study has patience for 4 s: its key is named."""
+    way = "objectives.1={latency: min, threads: 1, precision: 0.000001, time: 10m}"
+    patience = ("--set", "search={trials: 1, patience: 4s}")
+    code, _, err = run(capsys, "study", "run", file, "--workers", "1", "--set", way, *patience)
+    assert 3 == code
+    reason = "target: hung: no progress for 4 s, killed; 'search.patience' allows more"
+    assert f"no trial is complete: 1 x {reason}" in err
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])

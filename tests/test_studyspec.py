@@ -80,7 +80,16 @@ def test_what_is_left_out_has_its_default() -> None:
     assert (None, "tpe", 40, None, 3, "study.db") == (
         found.limits, found.search.sampler, found.search.trials, found.search.time, found.confirm.seeds, found.storage
     )  # fmt: skip
+    assert 600.0 == found.search.patience
     assert fits(SMALL, SCHEMA)
+
+
+@pytest.mark.parametrize(("given_text", "expected_s"), [("10m", 600.0), ("500ms", 0.5), (30, 30.0)])
+def test_patience_is_a_time(given_text: object, expected_s: float) -> None:
+    """With a unit or as a number of seconds; the schema for editors says the same."""
+    tree = {**SMALL, "search": {"patience": given_text}}
+    assert expected_s == study(tree).study.search.patience
+    assert fits(tree, SCHEMA)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def front_lines(stored: Stored, now: Front) -> Iterator[str]:
         return
     rows = [_cells(stored, each, now) for each in now.members]
     counts = [title for name, title in _COUNTS if name not in stored.labels]
-    head = ("trial", "family", *stored.labels, "test", "p", *counts, "")
+    head = ("trial", "family", *map(visible, stored.labels), "test", "p", *counts, "")
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in (head, *rows):
         line = "  ".join(cell.ljust(width) if i < 2 or i == len(head) - 1 else cell.rjust(width)
@@ -171,7 +171,7 @@ def _cells(stored: Stored, each: Candidate, now: Front) -> tuple[str, ...]:
              "~": bool(each.why)}  # fmt: skip
     marks = "".join(mark for mark, there in holds.items() if there)
     chance = "-" if each.standing is None else percent(each.standing.probability)
-    family = each.trial.begun.family if each.trial.begun else "?"
+    family = visible(each.trial.begun.family) if each.trial.begun else "?"
     counts = [scaled(getattr(each.part, name)) for name, _ in _COUNTS if name not in stored.labels]
     return (each.name, family, *worded(stored, each.values), _tested(stored, each), chance, *counts, marks)
 
@@ -204,7 +204,7 @@ def _left(stored: Stored, now: Front) -> Iterator[str]:
         yield "Confirmed, and no longer on the front:"
     for each in now.left:
         values = zip(stored.labels, worded(stored, each.values), strict=True)
-        words = ", ".join(f"{label} {value}" for label, value in values)
+        words = ", ".join(f"{visible(label)} {value}" for label, value in values)
         seeds = counted_words(len(each.confirmed.seeds) if each.confirmed else 0, "seed")
         yield from wrap(f"{each.name:<6}{words}; test {_tested(stored, each)}, {seeds}", 78,
                         initial_indent="  ", subsequent_indent=" " * 8)  # fmt: skip

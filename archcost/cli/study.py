@@ -10,6 +10,7 @@ import click
 
 from archcost.cli.options import Read, debugged
 from archcost.errors import InputError, Mistake, visible
+from archcost.sheets import of_mappings
 from archcost.units import parse_duration
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
         rows = front_rows(stored)
         if not rows:
             raise InputError(Mistake("the study has no complete trial yet"))
-        click.echo(_csv(rows), nl=False)
+        click.echo(of_mappings(rows), nl=False)
     else:
         for line in front_lines(stored, stored.front()):
             click.echo(line)
@@ -115,17 +116,4 @@ def _table(stored: Stored, form: str) -> str:
 
     what = (stored.trials(), stored.front(), stored.objectives)
     rows = tables.rows(*what)
-    return json.dumps(rows, indent=1) + "\n" if form == "json" else _csv(rows)
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    """Return rows as CSV, with every column that one of them has; a list is its words, '; ' between them."""
-    import csv
-    import io
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: "; ".join(cell) if isinstance(cell, list) else cell for key, cell in row.items()})
-    return text.getvalue()
+    return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)
