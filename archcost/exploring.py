@@ -114,7 +114,7 @@ def explore(
     with storage.running(address) as note, begun(setting, address) as stored:
         if note:
             say(note)
-        with _workplace(stored, dataset, run) as options:
+        with _workplace(stored, setting, dataset, run) as options:
             if lost := studying.recover(_running(stored)):
                 say(f"{lost} trials were interrupted; their points are tried again")
             _tested(stored, setting, dataset)
@@ -132,7 +132,7 @@ def explore(
 
 
 @contextmanager
-def _workplace(stored: Stored, dataset: Dataset, run: Mapping[str, Any]) -> Iterator[Options]:
+def _workplace(stored: Stored, setting: Setting, dataset: Dataset, run: Mapping[str, Any]) -> Iterator[Options]:
     from archcost import handing  # noqa: PLC0415  # loads torch
 
     beside = weights_folder.prepared(stored)

@@ -29,6 +29,7 @@ from archcost.units import duration
 _TICK_S: Final = 0.5
 _ON: Final = "on"
 _OVER: Final = "the time is over"
+EXHAUSTED: Final = "no new point was found: all are known, or infeasible"
 _IN_VAIN: Final = 1000
 """Points in a row that are infeasible or known, after which the space is taken to hold no others."""
 
@@ -153,7 +154,7 @@ def _wanted(run: _Run) -> str:
     if counted + len(run.under_way) >= run.options.trials:
         return "all trials are done"
     if run.in_vain >= _IN_VAIN:
-        return "no new point was found: all are known, or infeasible"
+        return EXHAUSTED
     return _ON
 
 

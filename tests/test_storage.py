@@ -20,7 +20,7 @@ from archcost.stored import find
 from archcost.trials import Ended
 
 MAKE = """
-import sys, optuna
+import sys, optuna, sqlalchemy
 from archcost import storage, trials
 from archcost.addresses import address
 from pathlib import Path
@@ -110,7 +110,10 @@ with storage.running(where):
     study = storage.find(store, where)
     with store.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        connection.exec_driver_sql(f"PRAGMA max_page_count={{pages + 2}}")
+    @sqlalchemy.event.listens_for(store.engine, "connect")
+    def _(connection, _):
+        connection.execute(f"PRAGMA max_page_count={{pages + 2}}")
+    store.engine.dispose()
     for i in range(100):
         study.set_user_attr(str(i), "x" * 1500)
 """

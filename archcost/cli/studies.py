@@ -16,6 +16,7 @@ from archcost import data, exploring, foreseeing, outlook, probing, tables, weig
 from archcost.addresses import Address, address
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
+from archcost.exploring import Outcome
 from archcost.files import write_whole
 from archcost.findings import front_of, status_of, yaml_of
 from archcost.front import Candidate, Front
@@ -23,6 +24,7 @@ from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
 from archcost.spec import located
 from archcost.stored import Stored, alike, find, network, worded
+from archcost.studying import EXHAUSTED
 from archcost.studyspec import StudySpec, load_study
 from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent, scaled
@@ -94,15 +96,21 @@ def ran(
     click.echo(f"{outcome.why}; {words}", err=True)
     for line in front_lines(outcome.stored, now):
         click.echo(line)
-    return 0 if now.members else _in_vain(outcome.stored)
+    return 0 if now.members else _in_vain(outcome)
 
 
-def _in_vain(stored: Stored) -> int:
-    """Say why no trial of a study is complete; return the exit code, that of a target where it failed every one."""
-    reasons = [each.reason for each in stored.trials() if each.reason]
-    for reason, count in alike(reasons):
+def _in_vain(outcome: Outcome) -> int:
+    """Say why no trial of a study is complete; return the exit code.
+
+    That of a target where trials ran and all failed, of the input where nothing in the space could be tried at all.
+    """
+    every = outcome.stored.trials()
+    for reason, count in alike(each.reason for each in every if each.reason):
         click.echo(f"no trial is complete: {count} x {visible(reason)}", err=True)
-    return TargetError.exit_code if reasons and all(each.startswith("target: ") for each in reasons) else 0
+    ran = [each for each in every if each.ended and each.ended.counts]
+    if ran:
+        return TargetError.exit_code if all(each.state == "failed" for each in ran) else 0
+    return InputError.exit_code if outcome.why == EXHAUSTED else 0
 
 
 def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[str]:
