@@ -74,7 +74,7 @@ class Place:
     text: str = ""
 
     def __str__(self) -> str:
-        return visible(self.file) + (f":{self.line}:{self.column}" if self.line else "")
+        return visible(urls.shown(self.file)) + (f":{self.line}:{self.column}" if self.line else "")
 
     def caret(self) -> str:
         """Return the source line with a caret under the column, indented; empty where the line is not known."""

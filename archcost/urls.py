@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 HIDDEN: Final = "***"
 
-_USER: Final = re.compile(r"(?P<before>[A-Za-z0-9+.-]{2}:/+|^\s*:?//+)(?P<user>[^:@\n]*):[^\n]*@")
+_USER: Final = re.compile(r"(?P<before>://+|[A-Za-z0-9+.-]{2}:/+|^\s*//+)(?P<user>[^:@\n]*):[^\n]*@")
 _QUERY: Final = re.compile(r"(?P<before>[?&;])(?P<name>[^=&;?\s]+)=(?P<value>[^&\n]*)")
 _SECRET: Final = re.compile(r"pass|pwd|secret|token|key|credential|auth", re.IGNORECASE)
 
@@ -19,7 +19,7 @@ def shown(text: str) -> str:
     It hides rather than shows: what stands between a scheme and the last @ is a user's name and a password, and a
     query's secret goes on to the next &, as a password may hold anything where nobody has escaped it.
     """
-    return _QUERY.sub(_value, _USER.sub(rf"\g<before>\g<user>:{HIDDEN}@", text))
+    return _USER.sub(rf"\g<before>\g<user>:{HIDDEN}@", _QUERY.sub(_value, text))
 
 
 def is_secret(name: str) -> bool:

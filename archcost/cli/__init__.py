@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from archcost import __version__
+from archcost import __version__, urls
 from archcost.cli.check import check
 from archcost.cli.compare import compare
 from archcost.cli.datasets import datasets
@@ -87,11 +87,12 @@ def _discard_output() -> None:
 def _told(error: BaseException, debug: bool) -> int:
     """Say on standard error what went wrong, once and in words; return the exit code."""
     if debug and not isinstance(error, click.ClickException):
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        click.echo(urls.shown("".join(traceback.format_exception(error))), err=True)
     match error:
         case click.exceptions.Exit():
             return error.exit_code
         case click.ClickException():
+            error.message = urls.shown(error.message)
             error.show()
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
@@ -105,9 +106,9 @@ def _told(error: BaseException, debug: bool) -> int:
             return error.exit_code
         case OSError():
             _discard_output()
-            click.echo(f"archcost: cannot read or write: {visible(str(error))}", err=True)
+            click.echo(f"archcost: cannot read or write: {visible(urls.shown(str(error)))}", err=True)
             return InputError.exit_code
         case _:
-            words = visible(" ".join(f"{type(error).__name__}: {error}".split()))
+            words = visible(urls.shown(" ".join(f"{type(error).__name__}: {error}".split())))
             click.echo(f"archcost: internal error: {words} (--debug shows where; please report it)", err=True)
             return INTERNAL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from archcost import urls
 from archcost.errors import InputError, quoted
 from archcost.files import write_whole
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _TYPED: Final = "archcost.typed"
 _WHERE: Final = ("-o", "--output", "--html")
-_HIDDEN: Final = r"\1:***@"
-_PASSWORD: Final = re.compile(r"(?<=://)([^/@:\s]*):[^@\s]*@")
 
 
 class Said(click.Command):
@@ -37,7 +35,7 @@ def command_line() -> str:
     """Return what was typed, for the page: of the file it writes only that there is one, of URLs no passwords."""
     context = click.get_current_context()
     words = [context.info_name or "", *_kept(context.meta.get(_TYPED, []))]
-    shown = f"archcost {shlex.join(_PASSWORD.sub(_HIDDEN, word) for word in words)}"
+    shown = f"archcost {shlex.join(urls.shown(word) for word in words)}"
     return f"{shown} -o report.html" if context.info_name == "report" else shown
 
 
