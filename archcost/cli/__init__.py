@@ -6,6 +6,7 @@ bug; 130 interrupted, 143 terminated. Only click is imported here: a command loa
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -92,8 +93,9 @@ def _told(error: BaseException, debug: bool) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.ClickException():
-            error.message = urls.shown(error.message)
-            error.show()
+            said = io.StringIO()
+            error.show(file=said)
+            click.echo(urls.shown(said.getvalue()), nl=False, err=True)
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
             click.echo("archcost: interrupted", err=True)
