@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from archcost import urls
@@ -88,9 +88,5 @@ def shown(url: str) -> str:
         plain = read.render_as_string(hide_password=True)
     except (ArgumentError, ValueError):
         return urls.shown(url)
-    return urls.shown(url) if _doubtful(read) else urls.shown(plain)
-
-
-def _doubtful(read: URL) -> bool:
-    """Return whether an @ is left where none belongs: then the password may go on behind what was read as it."""
-    return "@" in f"{read.host or ''}{read.database or ''}"
+    known = url.count("@") == (read.username is not None)
+    return urls.shown(plain if known else url)  # with more of them, the password may go on after what was read as it

@@ -210,7 +210,7 @@ def typed(frozen: FrozenTrial) -> Trial:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(Mistake(f"trial {frozen.number} is not archcost's: {where}: {first['msg']}")) from None
-    values = tuple(frozen.values) if frozen.state is TrialState.COMPLETE and frozen.values else ()
+    values = tuple(map(float, frozen.values)) if frozen.state is TrialState.COMPLETE and frozen.values else ()
     state, dates = _STATES[frozen.state], (frozen.datetime_start, frozen.datetime_complete)
     wrote = attributes.get(f"{PREFIX}writes") is True
     return Trial(frozen.number, state, dict(frozen.params), values, begun, rungs, ended, *dates, wrote)

@@ -87,7 +87,7 @@ def test_what_is_not_ours_is_refused_untouched(
     make, message = FOREIGN[kind]
     make(tmp_path / "study.db")
     (tmp_path / "study.yaml").write_text(STUDY, "utf-8")
-    before = listing(tmp_path), sorted(os.listdir(tmp_path))
+    before = listing(tmp_path), sorted(tmp_path.iterdir())
     for command in (
         ("study", "status", "study.yaml"),
         ("study", "front", "study.db", "--json"),
@@ -99,7 +99,7 @@ def test_what_is_not_ours_is_refused_untouched(
         code, out, err = run(capsys, *command)
         assert (2, "", True) == (code, out, message in err), (command, err)
         assert 1 == err.count("archcost: ")
-    assert before == (listing(tmp_path), sorted(os.listdir(tmp_path)))
+    assert before == (listing(tmp_path), sorted(tmp_path.iterdir()))
 
 
 def test_a_study_is_read_without_a_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

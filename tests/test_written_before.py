@@ -62,7 +62,7 @@ def test_weights_of_another_network_are_refused(capsys: pytest.CaptureFixture[st
 
 
 def test_a_study_of_before_goes_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """What was tried stays, more is tried, its weights lie in a folder that is marked, those of before where they were."""
+    """What was tried stays, more is tried; new weights are kept in a folder that is marked, the old ones stay."""
     file = copied(tmp_path)
     before = find(address("study.db", tmp_path)).trials()
     code, _, err = run(capsys, "study", "run", str(file), "--trials", "6", "--set", "confirm.members=0")
