@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import optuna
 
-from archcost import __version__, confirming, storage, studying
+from archcost import __version__, confirming, scratch, storage, studying
 from archcost.errors import InputError, Mistake, quoted
 from archcost.front import Candidate
 from archcost.objectives import QUANTITIES, worst
@@ -104,8 +102,7 @@ def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, A
 
     beside = weights_folder(url, setting.spec.name)
     beside.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="archcost-"))
-    try:
+    with scratch.folder() as folder:
         handing.write(dataset, folder / "data.pt")
         time_s = float("inf") if run["time_s"] is None else run["time_s"]
         yield Options(
@@ -118,8 +115,6 @@ def _workplace(setting: Setting, dataset: Dataset, url: str, run: Mapping[str, A
             folder,
             beside,
         )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reference(stored: Stored, setting: Setting) -> Callable[..., None]:

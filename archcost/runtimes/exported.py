@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from archcost import scratch
 from archcost.errors import ArchcostError, TargetError, shorten, visible
 from archcost.measured import Plan
 from archcost.passes import Call, found, weights_bytes
@@ -119,8 +119,7 @@ def onnx_file(call: Call) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(TemporaryDirectory(prefix="archcost-", ignore_cleanup_errors=True))
-            path = Path(folder) / "network.onnx"
+            path = stack.enter_context(scratch.folder()) / "network.onnx"
             _written(call, path)
         except OSError as error:
             raise TargetError(f"the network cannot be written to a temporary file: {error.strerror}") from error
