@@ -20,6 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from archcost.errors import quoted
+
 _PREFIX: Final = "archcost-"
 _OWNED: Final = re.compile(rf"{_PREFIX}([0-9]+)-([0-9]+)-([0-9a-f]{{8}})-([0-9a-f]{{8}})-([0-9a-f]{{8}})-\w+")
 UNKNOWN: Final = "00000000"
@@ -66,6 +68,14 @@ def sweep() -> None:
 def ownerless() -> tuple[Path, ...]:
     """Return this user's folders that no process is known to own: nobody can tell when they may be removed."""
     return tuple(path for path in _folders() if _owner(path.name) is None)
+
+
+def where() -> str:
+    """Return the folder of temporary files as it stands in a message: ' in '/tmp'', '' where there is none."""
+    try:
+        return f" in {quoted(tempfile.gettempdir())}"
+    except OSError:
+        return ""
 
 
 def this() -> Owner:

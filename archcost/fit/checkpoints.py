@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from archcost.errors import InputError, quoted
 from archcost.files import placed
 from archcost.fit.fitting import Fitting
 from archcost.nets import Net
+from archcost.streams import checked
 
 _BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError)
 
@@ -27,8 +27,8 @@ def save(fitting: Fitting, path: Path) -> None:
         "weights": fitting.net.state_dict(),
         "optimiser": fitting.optimiser.state_dict(),
     }
-    with placed(path) as part:
-        torch.save(held, part)
+    with placed(path) as part, checked(part) as file:
+        torch.save(held, file)
 
 
 def restore(fitting: Fitting, path: Path) -> None:
@@ -49,10 +49,8 @@ def restore(fitting: Fitting, path: Path) -> None:
 
 def save_weights(net: Net, path: Path) -> None:
     """Write a network's weights and statistics by name; raises InputError where that cannot be done."""
-    whole = BytesIO()  # written by torch itself, a full disk would be a RuntimeError without its number
-    torch.save({name: value.cpu().contiguous() for name, value in net.state_dict().items()}, whole)
-    with placed(path) as part:
-        part.write_bytes(whole.getbuffer())
+    with placed(path) as part, checked(part) as file:
+        torch.save({name: value.cpu().contiguous() for name, value in net.state_dict().items()}, file)
 
 
 def load_weights(net: Net, path: Path) -> None:

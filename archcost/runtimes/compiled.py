@@ -47,7 +47,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         try:
             compiled, given, first_s = _first(call, clock, source.device)
         except OSError as error:
-            raise TargetError(f"torch.compile cannot write what it makes: {error.strerror}") from error
+            raise TargetError(f"torch.compile cannot write what it makes{scratch.where()}: {error.strerror}") from error
         agree("what torch.compile makes", expected, given, tolerance(plan.dtype, source.device))
         args, kwargs = call.args, dict(call.kwargs)
 
