@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from archcost.cli.options import debugged, standard_input
-from archcost.errors import InputError, Mistake, TargetError, shorten
+from archcost.errors import InputError, Mistake, TargetError, quoted, shorten
 
 if TYPE_CHECKING:
     from archcost.measured import Samples
@@ -111,7 +111,9 @@ def _here(name: str) -> tuple[Target, Facts]:
 
     target = targets.find(name)
     if not target.local:
-        raise InputError(Mistake(f"given '{name}'; allowed: a target of this machine", ("target",)))
+        raise InputError(
+            Mistake(f"given {quoted(targets.shown_name(name))}; allowed: a target of this machine", ("target",))
+        )
     return target, target.describe()
 
 

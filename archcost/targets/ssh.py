@@ -16,7 +16,7 @@ from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, v
 from archcost.graph import Graph
 from archcost.measured import Plan, Samples
 from archcost.runtimes import Runtime, Source
-from archcost.targets import Facts, Target
+from archcost.targets import Facts, Target, shown_name
 from archcost.targets.wire import (
     LARGEST_BYTES,
     Answer,
@@ -36,7 +36,7 @@ _WORD: Final = r"[A-Za-z0-9._][A-Za-z0-9._-]*"
 _ADDRESS: Final = re.compile(
     rf"ssh://(?:(?P<user>{_WORD})@)?(?:(?P<host>{_WORD})|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
-_FORM: Final = "ssh://[USER@]HOST[:PORT], an IPv6 address in brackets"
+_FORM: Final = "ssh://[USER@]HOST[:PORT], an IPv6 address in brackets, no password"
 
 # BatchMode: no password is asked for; RemoteCommand, ControlMaster: of the user's configuration for this host, they
 # would run something else, or leave a process that keeps the pipes open.
@@ -90,10 +90,10 @@ def parse(name: str) -> Address:
     """Return the address that a target's name holds; raises InputError for what ssh must not be given."""
     found = _ADDRESS.fullmatch(name)
     if not found or (found["ipv6"] and not _is_ipv6(found["ipv6"])):
-        raise InputError(Mistake(f"given {quoted(name)}; allowed: {_FORM}", ("target",)))
+        raise InputError(Mistake(f"given {quoted(shown_name(name))}; allowed: {_FORM}", ("target",)))
     port = int(found["port"]) if found["port"] else None
     if port is not None and not 1 <= port <= 65535:
-        raise InputError(Mistake(f"given port {port} in {quoted(name)}; allowed: 1 to 65535", ("target",)))
+        raise InputError(Mistake(f"given port {port} in {quoted(shown_name(name))}; allowed: 1 to 65535", ("target",)))
     return Address(found["host"] or found["ipv6"], found["user"], port)
 
 
