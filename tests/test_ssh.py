@@ -363,6 +363,23 @@ def test_the_far_side_ends_with_its_standard_input(wait_s: float) -> None:
     assert (143, b"") == (process.returncode, out)
 
 
+STUCK = """
+import importlib, signal, time
+measure = importlib.import_module("archcost.cli.measure")
+measure._GRACE_S = 0.1
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with measure._wanted(0, reads=True):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no poll")
+def test_the_far_side_ends_though_it_cannot_tidy_up() -> None:
+    """Where a termination does not come through, as in a long call of C++, the process ends without it."""
+    done = subprocess.run([sys.executable, "-c", STUCK], input=b"", timeout=WAIT_S, check=False)
+    assert 143 == done.returncode
+
+
 def test_a_job_in_a_file_has_an_answer(tmp_path: Path) -> None:
     """Without --attached the end of standard input says nothing: a file or a pipe that is at its end is answered."""
     (tmp_path / "job").write_bytes(FACTS)
