@@ -17,6 +17,7 @@ from archcost.errors import InputError, Mistake, quoted
 _URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+:/|:?//.*@|[^/]*://)")
 _DRIVERS: Final = ("sqlite", "sqlite+pysqlite")
 _MEMORY: Final = "a database in memory ends with its process"
+_TELLING: Final = 4  # characters: a shorter secret is in every other word
 _FILE: Final = "a file, or the URL of a database"
 
 
@@ -35,9 +36,11 @@ class Address:
         read = None if self.file else make_url(self.url)
         values = read.normalized_query.items() if read else ()
         secrets = [value for name, each in values if urls.is_secret(name) for value in each]
-        for secret in filter(None, [str(read.password) if read and read.password else "", *secrets]):
-            text = text.replace(secret, urls.HIDDEN)
-        return urls.shown(text)
+        text = urls.shown(text)
+        for secret in [str(read.password) if read and read.password else "", *secrets]:
+            if len(secret) >= _TELLING:
+                text = text.replace(secret, urls.HIDDEN)
+        return text
 
 
 def address(storage: str, folder: Path) -> Address:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import ClassVar, TypeAlias
 
-from archcost import urls
+from archcost.urls import shown
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -33,8 +33,8 @@ def shorten(text: str, length: int = 60) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return `text` as messages show it: short, visible, without passwords, between single quotes."""
-    return f"'{visible(shorten(urls.shown(text)))}'"
+    """Return `text` as messages show it: short, visible, between single quotes, a URL without its password."""
+    return f"'{visible(shorten(shown(text)))}'"
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
@@ -74,17 +74,25 @@ class Place:
     text: str = ""
 
     def __str__(self) -> str:
-        return visible(urls.shown(self.file)) + (f":{self.line}:{self.column}" if self.line else "")
+        return visible(shown(self.file)) + (f":{self.line}:{self.column}" if self.line else "")
 
     def caret(self) -> str:
         """Return the source line with a caret under the column, indented; empty where the line is not known."""
         if not self.text.strip():
             return ""
-        text = urls.shown(self.text)
-        start = max(0, self.column - _CARET_WIDTH // 2)
-        shown = visible(text[start : start + _CARET_WIDTH])
-        before = visible(text[start : self.column - 1])
-        return f"\n    {shown}\n    {' ' * len(before)}^"
+        text = shown(self.text)
+        column = _moved(self.column, self.text, text)
+        start = max(0, column - _CARET_WIDTH // 2)
+        before = visible(text[start : column - 1])
+        return f"\n    {visible(text[start : start + _CARET_WIDTH])}\n    {' ' * len(before)}^"
+
+
+def _moved(column: int, before: str, after: str) -> int:
+    """Return the column of a text from which passwords were taken: one in a password is where that begins."""
+    if before == after:
+        return column
+    same = next((i for i, (old, new) in enumerate(zip(before, after, strict=False)) if old != new), len(after))
+    return column if column <= same + 1 else max(same + 1, column + len(after) - len(before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ class Mistake:
     place: Place | None = None
 
     def __str__(self) -> str:
-        key = visible(shorten(dotted(self.path), 200))
+        key = visible(shorten(shown(dotted(self.path)), 200))
         parts = [str(self.place) if self.place else "", key, visible(self.message)]
         return ": ".join(part for part in parts if part) + (self.place.caret() if self.place else "")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +15,7 @@ from uuid import uuid4
 import optuna
 from optuna.storages import RDBStorage
 
-from archcost import __version__, confirming, storage, studying, weights_folder
+from archcost import __version__, confirming, scratch, storage, studying, weights_folder
 from archcost.addresses import Address
 from archcost.errors import InputError, Mistake, quoted
 from archcost.front import Candidate
@@ -136,8 +134,7 @@ def _workplace(stored: Stored, setting: Setting, dataset: Dataset, run: Mapping[
     from archcost import handing  # noqa: PLC0415  # loads torch
 
     beside = weights_folder.prepared(stored)
-    folder = Path(tempfile.mkdtemp(prefix="archcost-"))
-    try:
+    with scratch.folder() as folder:
         handing.write(dataset, folder / "data.pt")
         time_s = float("inf") if run["time_s"] is None else run["time_s"]
         yield Options(
@@ -150,8 +147,6 @@ def _workplace(stored: Stored, setting: Setting, dataset: Dataset, run: Mapping[
             folder,
             beside,
         )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tested(stored: Stored, setting: Setting, dataset: Dataset) -> None:

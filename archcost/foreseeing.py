@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from archcost import children, handing
+from archcost import children, handing, scratch
 from archcost.data import Dataset
 from archcost.errors import TargetError, visible
 from archcost.jobs import Failed, Foresee, Foreseen, Measure, Setup
@@ -68,8 +67,7 @@ def _prepare() -> None:
 
 def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float, float]:
     """Return how long a process and what it reads take, and a training in it."""
-    with tempfile.TemporaryDirectory(prefix="archcost-") as name:
-        folder = Path(name)
+    with scratch.folder() as folder:
         handing.write(dataset, folder / "data.pt")
         begun = time.monotonic()
         found, why = None, "it gave no time"

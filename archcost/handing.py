@@ -10,6 +10,7 @@ import torch
 
 from archcost.data import Dataset, Split
 from archcost.files import placed
+from archcost.streams import checked
 
 _FACTS: Final = ("name", "kind", "input", "classes", "mean", "std", "fingerprint", "source")
 
@@ -41,8 +42,8 @@ def read(path: Path, test: Path | None = None) -> Dataset:
 
 
 def _save(value: dict[str, Any], path: Path) -> None:
-    with placed(path) as part:
-        torch.save(value, part)
+    with placed(path) as part, checked(part) as file:
+        torch.save(value, file)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from archcost.read import Model, Reference
 from archcost.recipe import Recipe
 from archcost.runtimes.agreement import agree
 from archcost.runtimes.exported import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
+from archcost.streams import checked
 from archcost.targets.machine import available_memory_bytes
 from archcost.trained import Trained
 from archcost.units import data_size, grouped
@@ -66,7 +67,7 @@ def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: 
     with quiet("torch.export cannot export"):
         program.run(program.calls[0])
         exported = traced(program.calls[0], is_open=program.is_open)
-        with path.open("wb") as file:
+        with checked(path) as file:
             torch.export.save(exported, file)
         with path.open("rb") as file:
             again = replace(program, module=torch.export.load(file).module())

@@ -327,6 +327,43 @@ def test_a_large_batch_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> No
     assert 80 >= max(len(line) for line in out.splitlines())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+@pytest.mark.parametrize("command", ["profile -", "measure -", "measure --attached -", "export - --to yaml"])
+def test_a_closed_standard_input_is_said(command: str) -> None:
+    """What `-` would read is named, and that it cannot be."""
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m archcost {command} <&-"], capture_output=True, timeout=60, check=False
+    )
+    assert (2, b"", b"<stdin>: cannot be read: standard input is closed\n") == (
+        done.returncode,
+        done.stdout,
+        done.stderr,
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["profile resnet-20 --target fake --no-witness", "targets", "study status no.db"])
+def test_a_closed_output_is_like_one_that_nobody_reads(command: str, closed: str) -> None:
+    """The command runs and exits as ever; what is open gets what it would have got."""
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m archcost {command} {closed}"], capture_output=True, timeout=60, check=False
+    )
+    fails = command.startswith("study")
+    assert 2 * fails == done.returncode
+    assert (closed == "2>&-" and not fails) == bool(done.stdout)
+    assert (closed == ">&-" and fails) == (b"no study is stored in" in done.stderr)
+    assert b"rror" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes them")
+def test_what_is_written_does_not_get_a_closed_stream(small: str, tmp_path: Path) -> None:
+    """A file that is opened gets no number of a standard stream: what is printed, also in C++, would be in it."""
+    command = f"{sys.executable} -m archcost export {small} --to pt2 -o x.pt2 <&- >&- 2>&-"
+    assert 0 == subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=60, check=False).returncode
+    assert b"PK" == (tmp_path / "x.pt2").read_bytes()[:2]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_said() -> None:
     """Where standard output cannot be written, one message says so."""

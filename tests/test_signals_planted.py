@@ -89,7 +89,7 @@ def test_a_signal_anywhere_loses_nothing(tmp_path: Path, step: str, nth: int, nu
     command = ["study", "run", "study.yaml", "--workers", "2"]
     planted = [sys.executable, "planted.py", *STEPS[step], str(nth), str(int(number)), *command]
     # children of a background shell would ignore Ctrl-C
-    ended = subprocess.run(planted, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=_heeded)  # noqa: PLW1509
+    ended = subprocess.run(planted, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=_heeded)
     assert {signal.SIGINT: 130, signal.SIGTERM: 143}[number] == ended.returncode, ended.stderr
     assert "Traceback" not in ended.stderr
     before = find(address("study.db", tmp_path)).trials()

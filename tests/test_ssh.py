@@ -28,7 +28,17 @@ from archcost.measured import Burst, Conditions, Origin, Plan, Samples
 from archcost.nets import build, example
 from archcost.runtimes import Source
 from archcost.targets import machine, ssh
-from archcost.targets.wire import AskSamples, Failed, Sampled, decode_job, encode_answer, encode_job
+from archcost.targets.wire import (
+    AskFacts,
+    AskSamples,
+    Described,
+    Failed,
+    Sampled,
+    decode_answer,
+    decode_job,
+    encode_answer,
+    encode_job,
+)
 
 EAGER = runtimes.find("eager")
 PLAN = Plan(time_s=0.2)
@@ -172,7 +182,7 @@ def test_networks_keep_their_places(far: Start, tmp_path: Path) -> None:
     origin = Origin("cpu", "eager", machine.device(), Conditions(), ())
     given = [Samples(origin, PLAN, first_s, (), (Burst((1.0,), 1.0),)) for first_s in (3.0, 1.0, 2.0)]
     canned.write_text(encode_answer(Sampled(tuple(given))))
-    fake = script(tmp_path / "far" / "archcost", f"cat > {sent}; cat {canned}")
+    fake = script(tmp_path / "far" / "archcost", f"head -n 1 > {sent}; cat {canned}")
     other = load("resnet-20", ["depths=[1, 1, 2]"]).graph
     longer = Source(build(other), (example(other),), graph=other)
     found = targets.find(far(str(fake)).name).measure([source(), longer, source()], EAGER, PLAN)
@@ -258,11 +268,13 @@ STRANGE = {
     "oversized": ("exec yes", "oversized answer: more than 64.0 MB"),
     "lost": ("kill -9 $PPID; sleep 1", "connection lost, or archcost was killed there: Connection to 127.0.0.1 closed"),
     "killed": ("kill -9 $$", "connection lost, or archcost was killed there"),
-    "silent": ("cat > /dev/null", "connection lost: it ended without an answer"),
+    "silent": ("head -n 1 > /dev/null", "connection lost: it ended without an answer"),
     "truncated": ("""printf '{"archcost": "'""", "not JSON: '{\"archcost\": \"'"),
     "garbage": (r"printf 'Welcome\033[2J!'", "not JSON: 'Welcome\\x1b[2J!'"),
-    "older": ("""echo "Error: No such command 'measure'." >&2; exit 2""",
-              "archcost ended with exit code 2: Error: No such command 'measure'."),
+    "older": ("""echo "Error: No such option '--attached'." >&2; exit 2""",
+              "archcost there does not know the command: Error: No such option '--attached'.; both have to be"),
+    "broken": ("""echo "ModuleNotFoundError: No module named 'torch'" >&2; exit 1""",
+               "archcost ended with exit code 1: ModuleNotFoundError: No module named 'torch'"),
     "other job": (f"""echo '{OURS} {{"answer": "samples", "samples": []}}}}'""",
                   "answered something else than these measurements"),
     "bug": (f"""echo '{OURS} {{"answer": "error", "kind": "bug", "message": "E: x"}}}}'""",
@@ -278,31 +290,115 @@ def test_strange_answers_are_told(far: Start, tmp_path: Path, case: str) -> None
 
 
 def test_a_graph_travels_as_json(far: Start, tmp_path: Path) -> None:
-    """What arrives is one JSON document and no pickle, whose command is `archcost measure -`."""
+    """What arrives is one line of JSON and no pickle, and more may come: the command is `measure --attached -`."""
     where = tmp_path / "job"
-    fake = script(tmp_path / "far" / "archcost", f'echo "$@" > {where}.line; cat > {where}')
+    fake = script(tmp_path / "far" / "archcost", f'echo "$@" > {where}.line; head -n 1 > {where}')
     refused(far(str(fake)).name)
     job = json.loads(where.read_text("ascii"))
     assert (job["archcost"], job["job"]["ask"]) == (__version__, "samples")
-    assert Path(f"{where}.line").read_text() == "measure -\n"
+    assert Path(f"{where}.line").read_text() == "measure --attached -\n"
+    assert where.read_bytes().endswith(b"}\n")
+
+
+LONG = f"{encode_job(AskSamples('eager', Plan(batch=64, time_s=600, precision=1e-9), (GRAPH,)))}\n".encode()
+FACTS = f"{encode_job(AskFacts('fake'))}\n".encode()
+FAR = [sys.executable, "-m", "archcost", "measure"]
+NEAR = """
+import sys
+from archcost.targets import ssh
+ssh.run(sys.argv[2:], open(sys.argv[1], "rb").read(), 600.0)
+"""
+
+
+def noting(place: Path, program: str) -> str:
+    """Return what a shell does to become a program whose number stands in a file."""
+    return f'echo $$ > {place}.new; mv {place}.new {place}; exec {program} "$@"'
+
+
+def gone(place: Path) -> bool:
+    """Return whether the process whose number stands in a file has ended."""
+    return not Path(f"/proc/{place.read_text().strip()}").exists()
 
 
 def test_a_device_is_free_when_nobody_waits(far: Start, tmp_path: Path) -> None:
     """Where the connection ends, the measurement on the other side ends too, long before its time."""
     pid = tmp_path / "far.pid"
-    fake = script(
-        tmp_path / "far" / "archcost", f"echo $$ > {pid}.new; mv {pid}.new {pid}", f'exec {REAL}/archcost "$@"'
-    )
+    fake = script(tmp_path / "far" / "archcost", noting(pid, f"{REAL}/archcost"))
     address = ssh.parse(far(str(fake)).name)
-    job = encode_job(AskSamples("eager", Plan(batch=64, time_s=600, precision=1e-9), (GRAPH,)))
     with subprocess.Popen(ssh.command(address), stdin=subprocess.PIPE) as connection:
         assert connection.stdin
-        connection.stdin.write(job.encode())
-        connection.stdin.close()
+        connection.stdin.write(LONG)
+        connection.stdin.flush()
         until(pid.exists)
         time.sleep(1)  # it reads, loads and measures; whenever it is met, it has to end
         connection.kill()
-    until(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
+    until(lambda: gone(pid))
+
+
+def test_a_killed_near_side_leaves_neither_ssh_nor_a_measurement(far: Start, tmp_path: Path) -> None:
+    """After SIGKILL of whoever asked, its ssh and what measures on the other side end by themselves."""
+    pid, sent = tmp_path / "far.pid", tmp_path / "sent"
+    sent.write_bytes(LONG)
+    address = ssh.parse(far(str(script(tmp_path / "far" / "archcost", noting(pid, f"{REAL}/archcost")))).name)
+    script(tmp_path / "bin" / "ssh", noting(tmp_path / "ssh.pid", f'{SSH} -F "{tmp_path / "ssh_config"}"'))
+    with subprocess.Popen([sys.executable, "-c", NEAR, sent, *ssh.command(address)]) as near:
+        until(pid.exists)
+        time.sleep(1)
+        assert not gone(pid)
+        near.kill()
+    until(lambda: gone(pid) and gone(tmp_path / "ssh.pid"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no poll")
+@pytest.mark.parametrize("wait_s", [0.0, 3.0])
+def test_the_far_side_ends_with_its_standard_input(wait_s: float) -> None:
+    """Over a plain pipe too: where it closes before the answer is there, the measurement is terminated."""
+    with subprocess.Popen([*FAR, "--attached", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        process.stdin.write(LONG)
+        process.stdin.flush()
+        time.sleep(wait_s)  # it loads, or measures
+        assert process.poll() is None
+        out, _ = process.communicate(timeout=WAIT_S)
+    assert (143, b"") == (process.returncode, out)
+
+
+STUCK = """
+import importlib, signal, time
+measure = importlib.import_module("archcost.cli.measure")
+measure._GRACE_S = 0.1
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with measure._wanted(0, reads=True):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no poll")
+def test_the_far_side_ends_though_it_cannot_tidy_up() -> None:
+    """Where a termination does not come through, as in a long call of C++, the process ends without it."""
+    done = subprocess.run([sys.executable, "-c", STUCK], input=b"", timeout=WAIT_S, check=False)
+    assert 143 == done.returncode
+
+
+def test_a_job_in_a_file_has_an_answer(tmp_path: Path) -> None:
+    """Without --attached the end of standard input says nothing: a file or a pipe that is at its end is answered."""
+    (tmp_path / "job").write_bytes(FACTS)
+    with (tmp_path / "job").open("rb") as file:
+        done = subprocess.run([*FAR, "-"], stdin=file, capture_output=True, check=True)
+    piped = subprocess.run([*FAR, "-"], input=FACTS.rstrip(), capture_output=True, check=True)
+    assert done.stdout == piped.stdout
+    assert isinstance(decode_answer(done.stdout), Described)
+
+
+def test_an_answer_does_not_wait_for_the_end_of_its_input() -> None:
+    """A job is one line; what comes behind it, and that nothing closes, is nothing to wait for."""
+    with subprocess.Popen([*FAR, "--attached", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(FACTS + b"more\n")
+        process.stdin.flush()
+        assert isinstance(decode_answer(process.stdout.read()), Described)
+        assert 0 == process.wait(WAIT_S)
 
 
 def test_a_module_does_not_travel() -> None:
@@ -343,7 +439,7 @@ ADDRESSES = {
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_addresses_become_arguments(name: str) -> None:
     """User and port stand behind options, the host behind `--`, then what runs there."""
-    expected = [*ADDRESSES[name], "archcost", "measure", "-"]
+    expected = [*ADDRESSES[name], "archcost", "measure", "--attached", "-"]
     assert expected == ssh.command(ssh.parse(name))[-len(expected) :]
 
 
@@ -355,7 +451,9 @@ def test_a_program_that_takes_too_long_is_killed() -> None:
 
 def test_streams_do_not_wait_for_each_other() -> None:
     """A program may answer and complain at length before it reads."""
-    program = "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; echo >&2; echo end >&2; wc -c"
+    program = (
+        "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; echo >&2; echo end >&2; head -c 3000000 | wc -c"
+    )
     ended = ssh.run(["sh", "-c", program], b"x" * 3_000_000, WAIT_S)
     assert (0, b"\n", "end\n") == (ended.code, ended.out[-1:], ended.err[-4:])
     assert b"3000000" in ended.out

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -106,6 +107,30 @@ def test_running_again_adds_nothing_and_more_trials_go_on(capsys: pytest.Capture
     again = json.loads(run(capsys, "study", "status", done, "--json")[1])
     assert before["states"]["complete"] == again["states"]["complete"]
     assert before["counted"] == again["counted"]
+
+
+def test_data_that_a_killed_study_left_are_removed(
+    capsys: pytest.CaptureFixture[str], file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder of temporary files is gone with the next run; one that nobody is known to own is named and stays."""
+    place = tmp_path / "temporary"
+    (place / "archcost-9kx_2p0a").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    locks = {"archcost-9kx_2p0a", f"archcost-{os.getuid()}"}
+
+    def left() -> list[str]:
+        return [path.name for path in place.glob("archcost-*/data.pt")]
+
+    command = [*ARCHCOST, "study", "run", file, "--workers", "1", "--set", "fit.epochs=60", "--set", "fit.rungs=[60]"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(place)}) as process:
+        _wait_for_a_trial(file)
+        process.kill()
+    assert ["data.pt"] == left()
+    other = ("--set", "search.trials=1", "--set", "confirm.members=0", "--storage", str(tmp_path / "other.db"))
+    code, _, err = run(capsys, "study", "run", file, *other)
+    assert (0, []) == (code, left()), err
+    assert {path.name for path in place.glob("archcost-*")} <= locks
+    assert " of an unknown owner, left as found: archcost-9kx_2p0a; remove what no running archcost uses\n" in err
 
 
 def test_a_changed_study_is_refused(capsys: pytest.CaptureFixture[str], done: str) -> None:

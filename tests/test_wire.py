@@ -54,7 +54,8 @@ def test_answers_cross(answer: Described | Failed | Sampled) -> None:
 
 @pytest.mark.parametrize("job", [AskFacts(), AskFacts("cpu:0"), JOB, replace(JOB, graphs=(GRAPH,) * MOST_GRAPHS)])
 def test_jobs_cross(job: AskFacts | AskSamples) -> None:
-    """Every kind of job arrives as what it was, the graphs checked as they were at birth."""
+    """Every kind of job arrives as what it was, the graphs checked as they were at birth, on one line."""
+    assert "\n" not in encode_job(job)
     assert job == decode_job(encode_job(job).encode())
 
 

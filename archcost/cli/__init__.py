@@ -60,6 +60,7 @@ for _command in (
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    _open_streams()
     # an exit like any other: what is half-written, always a file beside its target, is removed on the way out
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     before = sys.stdout
@@ -78,6 +79,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (Exception, KeyboardInterrupt) as error:  # the one place where every error ends
         code = _told(error, debug)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_streams() -> None:
+    """Put the null device where a standard stream is closed: the next file would get its number, and what is printed.
+
+    As on a closed pipe, nobody reads that then. `sys.stdin` stays None: who reads it says so.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - open to the end
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - open to the end
 
 
 def _discard_output() -> None:

@@ -8,13 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING
 
 import click
 
-from archcost.cli.options import debugged
-from archcost.errors import InputError, Mistake, TargetError, shorten
+from archcost.cli.options import debugged, standard_input
+from archcost.errors import InputError, Mistake, TargetError, quoted, shorten
 
 if TYPE_CHECKING:
     from archcost.measured import Samples
@@ -22,51 +22,71 @@ if TYPE_CHECKING:
     from archcost.targets.wire import Answer, AskSamples
 
 _LOOK_S = 0.5
+_GRACE_S = 10.0  # for what a terminated process has to tidy up, and for a call of C++ to come back
 
 
 @click.command()
 @click.argument("job", type=click.Choice(["-"]), metavar="-")
+@click.option("--attached", is_flag=True, help="End when standard input closes: nobody waits any more.")
 @debugged
-def measure(job: str) -> None:  # noqa: ARG001 - it only says that standard input is read
-    """The far side of ssh: measure the job on standard input.
+def measure(job: str, attached: bool) -> None:  # noqa: ARG001 - it only says that standard input is read
+    """The far side of ssh: measure the job on the first line of standard input.
 
     The answer, raw samples or why there are none, is one line of JSON on standard output. The exit code is 0 wherever
     there is an answer, also where it says that the job was not understood.
     """
     from archcost.targets.wire import LARGEST_BYTES, encode_answer  # loads pydantic
 
-    with _alone_on_stdout() as stream:
-        text = sys.stdin.buffer.read(LARGEST_BYTES + 1)
-        stream.write(f"{encode_answer(answer(text))}\n".encode())
+    given = standard_input()
+    with _alone_on_stdout() as stream, _wanted(stream.fileno(), reads=False):
+        text = given.readline(LARGEST_BYTES + 1)
+        with _wanted(given.fileno(), reads=True) if attached else nullcontext():
+            found = answer(text)
+        stream.write(f"{encode_answer(found)}\n".encode())
 
 
 @contextmanager
 def _alone_on_stdout() -> Iterator[IO[bytes]]:
-    """Yield standard output; what anybody else prints, C++ included, goes to standard error instead.
-
-    Where the reader goes away, this process is terminated: the device is free for others.
-    """
+    """Yield standard output; what anybody else prints, C++ included, goes to standard error instead."""
     sys.stdout.flush()
     own = os.dup(1)
     os.dup2(2, 1)
+    with os.fdopen(own, "wb") as stream:
+        yield stream
+
+
+@contextmanager
+def _wanted(descriptor: int, *, reads: bool) -> Iterator[None]:
+    """Terminate this process where its other side goes away inside the context: the device is free for others.
+
+    reads: the end of what `descriptor` reads says so; otherwise that nobody reads what it writes.
+    """
     over = threading.Event()
     if hasattr(select, "poll"):
-        threading.Thread(target=_watch, args=(own, over), daemon=True).start()
-    with os.fdopen(own, "wb") as stream:
-        try:
-            yield stream
-        finally:
-            over.set()
+        threading.Thread(target=_watch, args=(descriptor, reads, over), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
-def _watch(descriptor: int, over: threading.Event) -> None:
-    """Terminate this process when nobody reads what `descriptor` writes."""
-    reader = select.poll()
-    reader.register(descriptor, 0)  # errors and hang-ups are always told
+def _watch(descriptor: int, reads: bool, over: threading.Event) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN if reads else 0)  # errors and hang-ups are always told
     while not over.is_set():
-        if reader.poll(_LOOK_S * 1000) and not over.is_set():
+        if poll.poll(_LOOK_S * 1000) and not over.is_set() and not (reads and _goes_on(descriptor)):
             os.kill(os.getpid(), signal.SIGTERM)
+            if not over.wait(_GRACE_S):
+                os._exit(128 + signal.SIGTERM)
             return
+
+
+def _goes_on(descriptor: int) -> bool:
+    """Return whether there was something to read, which nobody needs, and not the end."""
+    try:
+        return bool(os.read(descriptor, 4096))
+    except OSError:  # a connection that was reset
+        return False
 
 
 def answer(text: bytes) -> Answer:
@@ -91,7 +111,9 @@ def _here(name: str) -> tuple[Target, Facts]:
 
     target = targets.find(name)
     if not target.local:
-        raise InputError(Mistake(f"given '{name}'; allowed: a target of this machine", ("target",)))
+        raise InputError(
+            Mistake(f"given {quoted(targets.shown_name(name))}; allowed: a target of this machine", ("target",))
+        )
     return target, target.describe()
 
 

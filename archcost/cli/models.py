@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
 from archcost import document
+from archcost.cli.options import standard_input
 from archcost.errors import InputError, Mistake, one_of, quoted
 from archcost.families import FAMILIES
 from archcost.foreign import Argument
@@ -32,7 +33,7 @@ def read_any(
     """Return the network, or the reference to code; `-` reads standard input, no further than a model may be long."""
     if typed != "-":
         return read(typed, overrides, inputs, allow_code)
-    text = sys.stdin.buffer.read(document.MAX_BYTES + 1)
+    text = standard_input().read(document.MAX_BYTES + 1)
     return interpret(document.read_bytes(text, "<stdin>"), overrides, inputs, allow_code)
 
 

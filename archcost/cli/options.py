@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from archcost.errors import InputError, Mistake, Place
 from archcost.units import parse_batches, parse_duration, parse_share
 
 if TYPE_CHECKING:
@@ -29,6 +31,13 @@ class Read(click.ParamType[Any]):
             return self.read(value) if isinstance(value, str) else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def standard_input() -> IO[bytes]:
+    """Return what `-` reads; raises InputError where it is closed."""
+    if sys.stdin is None:
+        raise InputError(Mistake("cannot be read: standard input is closed", place=Place("<stdin>")))
+    return sys.stdin.buffer
 
 
 def formatted(command: F) -> F:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import data, exploring, foreseeing, outlook, probing, tables, weights_folder
+from archcost import data, exploring, foreseeing, outlook, probing, scratch, tables, weights_folder
 from archcost.addresses import Address, address
 from archcost.cli.live import Live
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _COUNTS = (("params", "params"), ("macs", "MACs"))  # of a part, and their titles
 _LINE = 52
+_NAMED = 5  # of folders
 _WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
@@ -83,6 +84,8 @@ def ran(
         "workers": workers,
         "threads": max(1, cores // workers),
     }
+    for line in _left_over():
+        click.echo(line, err=True)
     try:
         with Live(setting, kept, options) as live:
             outcome = exploring.explore(setting, dataset, kept, options, live.watch, live.say)
@@ -97,6 +100,15 @@ def ran(
     for line in front_lines(outcome.stored, now):
         click.echo(line)
     return 0 if now.members else _in_vain(outcome)
+
+
+def _left_over() -> Iterator[str]:
+    """Yield which folders in that of temporary files nobody is known to own: they may be large, and none is removed."""
+    left = scratch.ownerless()
+    if left:
+        names = ", ".join([path.name for path in left[:_NAMED]] + ["..."] * (len(left) > _NAMED))
+        where = f"{counted_words(len(left), 'folder')} in {quoted(str(left[0].parent))}"
+        yield visible(f"{where} of an unknown owner, left as found: {names}; remove what no running archcost uses")
 
 
 def _in_vain(outcome: Outcome) -> int:

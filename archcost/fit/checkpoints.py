@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -16,6 +15,7 @@ from archcost.errors import InputError, quoted
 from archcost.files import placed
 from archcost.fit.fitting import Fitting
 from archcost.nets import Net
+from archcost.streams import checked
 
 Mark: TypeAlias = Mapping[str, str | int]
 """What weights are those of: the study's identity, the trial's number, the digest of its graph."""
@@ -32,8 +32,8 @@ def save(fitting: Fitting, path: Path) -> None:
         "weights": fitting.net.state_dict(),
         "optimiser": fitting.optimiser.state_dict(),
     }
-    with placed(path) as part:
-        torch.save(held, part)
+    with placed(path) as part, checked(part) as file:
+        torch.save(held, file)
 
 
 def restore(fitting: Fitting, path: Path) -> None:
@@ -58,10 +58,8 @@ def save_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
     mark: what they are the weights of, which `load_weights` compares.
     """
     weights: dict[str, Any] = {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
-    whole = BytesIO()  # written by torch itself, a full disk would be a RuntimeError without its number
-    torch.save(weights if mark is None else {_MARK: dict(mark), _WEIGHTS: weights}, whole)
-    with placed(path) as part:
-        part.write_bytes(whole.getbuffer())
+    with placed(path) as part, checked(part) as file:
+        torch.save(weights if mark is None else {_MARK: dict(mark), _WEIGHTS: weights}, file)
 
 
 def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+from archcost import scratch
 from archcost.errors import TargetError, quoted
 from archcost.measured import Plan
 from archcost.runtimes import Prepared, Runtime, Source, installed
@@ -47,7 +47,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         try:
             compiled, given, first_s = _first(call, clock, source.device)
         except OSError as error:
-            raise TargetError(f"torch.compile cannot write what it makes: {error.strerror}") from error
+            raise TargetError(f"torch.compile cannot write what it makes{scratch.where()}: {error.strerror}") from error
         agree("what torch.compile makes", expected, given, tolerance(plan.dtype, source.device))
         args, kwargs = call.args, dict(call.kwargs)
 
@@ -137,9 +137,9 @@ def _first(call: Subject, clock: Callable[[], float], device: str) -> tuple[Call
 
     args, kwargs = fresh(call)
     with (
-        TemporaryDirectory(prefix="archcost-", ignore_cleanup_errors=True) as folder,
+        scratch.folder() as folder,
         quiet("torch.compile cannot compile"),
-        fresh_inductor_cache(dir=folder),
+        fresh_inductor_cache(dir=str(folder)),
     ):
         compiled: Callable[..., Any] = torch.compile(call.module, fullgraph=True, dynamic=False, backend=own)
         _finish(device)

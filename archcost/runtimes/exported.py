@@ -5,6 +5,7 @@ What depends on data cannot be traced: torch.export refuses it, where a converte
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
 import warnings
@@ -12,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from archcost import scratch
 from archcost.errors import ArchcostError, TargetError, shorten, visible
 from archcost.measured import Plan
 from archcost.passes import Call, found, weights_bytes
@@ -27,6 +28,7 @@ from archcost.runtimes.agreement import fresh
 LARGEST_ONNX_BYTES: Final = 2 * 10**9
 """Weights that one ONNX file can hold: protobuf ends at 2^31 bytes, and the nodes need room."""
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TALKATIVE: Final = ("torch", "onnxscript", "onnx_ir")
 
 
@@ -46,14 +48,21 @@ def quiet(cannot: str) -> Iterator[None]:
     except (ArchcostError, OSError):
         raise
     except Exception as error:
-        first: BaseException = error
-        while first.__cause__ is not None:  # exporters wrap what went wrong in advice
-            first = first.__cause__
+        first = _first(error)
+        if isinstance(first, OSError) and first.errno in _FULL:
+            raise first from None
         words = shorten(" ".join(str(first).split()), 300)
         raise TargetError(f"{cannot} this network: {type(first).__name__}: {visible(words)}") from error
     finally:
         for logger, level in loggers:
             logger.setLevel(level)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what went wrong first: exporters wrap it in advice, inductor keeps it in an attribute."""
+    while (inner := error.__cause__ or getattr(error, "inner_exception", None)) is not None:
+        error = inner
+    return error
 
 
 def traced(call: Call, *, is_open: bool) -> ExportedProgram:
@@ -119,11 +128,10 @@ def onnx_file(call: Call) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(TemporaryDirectory(prefix="archcost-", ignore_cleanup_errors=True))
-            path = Path(folder) / "network.onnx"
+            path = stack.enter_context(scratch.folder()) / "network.onnx"
             _written(call, path)
         except OSError as error:
-            raise TargetError(f"the network cannot be written to a temporary file: {error.strerror}") from error
+            raise TargetError(f"the network cannot be written to a file{scratch.where()}: {error.strerror}") from error
         yield path
 
 

@@ -11,6 +11,7 @@ from archcost import errors
 from archcost.errors import InputError
 from archcost.measured import Device, Plan, Samples
 from archcost.runtimes import Runtime, Source
+from archcost.urls import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,15 @@ LISTED: Final = ("cpu", "cuda", "mps")
 """The targets that can be described without an address."""
 
 
+def shown_name(name: str) -> str:
+    """Return a target's name for a message, without a password also where it is no URL for want of slashes."""
+    return shown(name) if "/" in name else shown(f"//{name}").removeprefix("//")
+
+
 def find(name: str) -> Target:
     """Return the target of that name, which may be a hidden one; raises InputError with the known forms."""
     kind = name.partition(":")[0]
     if kind not in KINDS:
-        raise InputError(errors.unknown("target", name, FORMS))
+        raise InputError(errors.unknown("target", shown_name(name), FORMS))
     target: Target = import_module(KINDS[kind]).target(name)
     return target

@@ -15,7 +15,7 @@ from archcost.errors import InputError, Mistake, TargetError, quoted
 from archcost.estimates import median
 from archcost.measured import Origin, Plan, Samples
 from archcost.runtimes import Call, Runtime, Source
-from archcost.targets import Facts, Target
+from archcost.targets import Facts, Target, shown_name
 from archcost.targets.machine import allowed, available_memory_bytes, conditions, device, physical_cores, waited_s
 from archcost.targets.sampling import Clock, Instruments, Timer, take, timed_by
 
@@ -36,15 +36,15 @@ def _pinned(name: str) -> frozenset[int] | None:
         return None
     if not _LIST.fullmatch(text):
         allowed_forms = "cpu, or with a list of CPUs cpu:0-1,3"
-        raise InputError(Mistake(f"given {quoted(name)}; allowed: {allowed_forms}", ("target",)))
+        raise InputError(Mistake(f"given {quoted(shown_name(name))}; allowed: {allowed_forms}", ("target",)))
     ranges = [part.partition("-") for part in text.split(",")]
     if backwards := [(low, high) for low, _, high in ranges if high and int(high) < int(low)]:
         told = ", ".join(f"{low}-{high} runs backwards; allowed: {high}-{low}" for low, high in backwards)
-        raise InputError(Mistake(f"given {quoted(name)}; {told}", ("target",)))
+        raise InputError(Mistake(f"given {quoted(shown_name(name))}; {told}", ("target",)))
     chosen = frozenset(cpu for low, _, high in ranges for cpu in range(int(low), int(high or low) + 1))
     if not chosen <= set(allowed()):
         has = ",".join(map(str, sorted(allowed())))
-        raise InputError(Mistake(f"given {quoted(name)}; this process may use the CPUs {has}", ("target",)))
+        raise InputError(Mistake(f"given {quoted(shown_name(name))}; this process may use the CPUs {has}", ("target",)))
     return chosen
 
 

@@ -18,7 +18,7 @@ from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, v
 from archcost.estimates import median
 from archcost.measured import Conditions, Device, Origin, Plan, Samples
 from archcost.runtimes import Call, Runtime, Source
-from archcost.targets import Facts, Target, machine
+from archcost.targets import Facts, Target, machine, shown_name
 from archcost.targets.events import Event, timed_by_events
 from archcost.targets.sampling import Instruments, Timer, take
 from archcost.units import counted_words
@@ -34,7 +34,9 @@ def target(name: str) -> Target:
     """Return the target of one GPU; raises InputError where the name is no `cuda` or `cuda:N`."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise InputError(Mistake(f"given {quoted(name)}; allowed: cuda or the number of a GPU, cuda:1", ("target",)))
+        raise InputError(
+            Mistake(f"given {quoted(shown_name(name))}; allowed: cuda or the number of a GPU, cuda:1", ("target",))
+        )
     number = int(match[1] or 0)
     describing, measuring = partial(describe, name, number), partial(measure, name=name, number=number)
     return Target(name, f"cuda-{number}", describing, measuring, gpu=True)

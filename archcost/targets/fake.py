@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from archcost.errors import InputError, Mistake, quoted
 from archcost.measured import Conditions, Device, Origin, Plan, Samples
 from archcost.runtimes import Call, Prepared, Runtime, Source
-from archcost.targets import Facts, Target
+from archcost.targets import Facts, Target, shown_name
 from archcost.targets.sampling import Instruments, seconds, take, timed_by
 
 
@@ -33,7 +33,7 @@ class Script:
 def target(name: str) -> Target:
     """Return the target `fake`; raises InputError for a name that goes on."""
     if name != "fake":
-        raise InputError(Mistake(f"given {quoted(name)}; allowed: fake", ("target",)))
+        raise InputError(Mistake(f"given {quoted(shown_name(name))}; allowed: fake", ("target",)))
     return Target("fake", "", describe, measure)
 
 

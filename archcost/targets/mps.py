@@ -14,7 +14,7 @@ from typing import Any
 from archcost.errors import InputError, Mistake, TargetError, quoted
 from archcost.measured import Device, Origin, Plan, Samples
 from archcost.runtimes import Runtime, Source
-from archcost.targets import Facts, Target, machine
+from archcost.targets import Facts, Target, machine, shown_name
 from archcost.targets.cuda import instruments
 from archcost.targets.events import timed_by_events
 from archcost.targets.sampling import take
@@ -23,7 +23,7 @@ from archcost.targets.sampling import take
 def target(name: str) -> Target:
     """Return the target `mps`; raises InputError for a name that goes on."""
     if name != "mps":
-        raise InputError(Mistake(f"given {quoted(name)}; allowed: mps", ("target",)))
+        raise InputError(Mistake(f"given {quoted(shown_name(name))}; allowed: mps", ("target",)))
     return Target("mps", "mps", describe, measure, gpu=True)
 
 

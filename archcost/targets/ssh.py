@@ -16,7 +16,7 @@ from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, v
 from archcost.graph import Graph
 from archcost.measured import Plan, Samples
 from archcost.runtimes import Runtime, Source
-from archcost.targets import Facts, Target
+from archcost.targets import Facts, Target, shown_name
 from archcost.targets.wire import (
     LARGEST_BYTES,
     Answer,
@@ -36,7 +36,7 @@ _WORD: Final = r"[A-Za-z0-9._][A-Za-z0-9._-]*"
 _ADDRESS: Final = re.compile(
     rf"ssh://(?:(?P<user>{_WORD})@)?(?:(?P<host>{_WORD})|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
-_FORM: Final = "ssh://[USER@]HOST[:PORT], an IPv6 address in brackets"
+_FORM: Final = "ssh://[USER@]HOST[:PORT], an IPv6 address in brackets, no password"
 
 # BatchMode: no password is asked for; RemoteCommand, ControlMaster: of the user's configuration for this host, they
 # would run something else, or leave a process that keeps the pipes open.
@@ -50,7 +50,7 @@ _OPTIONS: Final = (
     "ControlMaster=no",
     "RemoteCommand=none",
 )
-_FAR: Final = ("archcost", "measure", "-")
+_FAR: Final = ("archcost", "measure", "--attached", "-")
 
 _FACTS_S: Final = 120.0  # to connect and to start Python on a slow machine
 _PREPARING_S: Final = 600.0  # for each network: built, compiled; and once more to wait for another measurement
@@ -90,10 +90,10 @@ def parse(name: str) -> Address:
     """Return the address that a target's name holds; raises InputError for what ssh must not be given."""
     found = _ADDRESS.fullmatch(name)
     if not found or (found["ipv6"] and not _is_ipv6(found["ipv6"])):
-        raise InputError(Mistake(f"given {quoted(name)}; allowed: {_FORM}", ("target",)))
+        raise InputError(Mistake(f"given {quoted(shown_name(name))}; allowed: {_FORM}", ("target",)))
     port = int(found["port"]) if found["port"] else None
     if port is not None and not 1 <= port <= 65535:
-        raise InputError(Mistake(f"given port {port} in {quoted(name)}; allowed: 1 to 65535", ("target",)))
+        raise InputError(Mistake(f"given port {port} in {quoted(shown_name(name))}; allowed: 1 to 65535", ("target",)))
     return Address(found["host"] or found["ipv6"], found["user"], port)
 
 
@@ -138,7 +138,7 @@ def _graph(source: Source, name: str) -> Graph:
 
 def _asked(address: Address, job: Job, most_s: float) -> Answer:
     """Return the answer of the other side; raises TargetError with its own words where there is none."""
-    ended = run(command(address), encode_job(job).encode(), most_s)
+    ended = run(command(address), f"{encode_job(job)}\n".encode(), most_s)
     if why := _failure(ended, address, most_s):
         raise TargetError(f"{address.host}: {why}")
     try:
@@ -164,15 +164,16 @@ def _connection(address: Address) -> list[str]:
 
 
 def run(command: Sequence[str], given: bytes, most_s: float) -> Ended:
-    """Run a program with `given` as standard input; it is killed where it takes or writes too much, or on Ctrl-C.
+    """Run a program with `given` on standard input; it is killed where it takes or writes too much, or on Ctrl-C.
 
+    Its standard input stays open until it has ended: that closes where this process dies, however it does.
     Raises TargetError where there is no such program.
     """
     process = _started(command)
     assert process.stdin and process.stdout and process.stderr  # noqa: PT018 - all three are pipes
-    late, kept = threading.Event(), bytearray()
+    late, over, kept = threading.Event(), threading.Event(), bytearray()
     threads = [
-        threading.Thread(target=_write, args=(process.stdin, given), daemon=True),
+        threading.Thread(target=_write, args=(process.stdin, given, over), daemon=True),
         threading.Thread(target=_keep, args=(process.stderr, kept), daemon=True),
     ]
     timer = threading.Timer(min(most_s, threading.TIMEOUT_MAX), _stop, (process, late))
@@ -188,6 +189,7 @@ def run(command: Sequence[str], given: bytes, most_s: float) -> Ended:
         process.kill()
         process.wait()
         process.stdout.close()
+        over.set()
         for thread in threads:
             thread.join(_LEAVE_S)
     return Ended(process.returncode, out, bytes(kept).decode("utf-8", "replace"), late.is_set())
@@ -206,9 +208,11 @@ def _stop(process: subprocess.Popen[bytes], late: threading.Event) -> None:
     process.kill()
 
 
-def _write(stream: IO[bytes], given: bytes) -> None:
+def _write(stream: IO[bytes], given: bytes, over: threading.Event) -> None:
     with suppress(OSError), stream:  # it may end without having read
         stream.write(given)
+        stream.flush()
+        over.wait()
 
 
 def _keep(stream: IO[bytes], kept: bytearray) -> None:
@@ -237,6 +241,8 @@ def _failure(ended: Ended, address: Address, most_s: float) -> str:
         case 127:
             hint = f"'{by_hand} archcost --version' has to find it, on the PATH that commands over ssh get"
             return f"archcost is not there{last}; {hint}"
+        case 2:
+            return f"archcost there does not know the command{last}; both have to be the same version"
         case code:
             return f"archcost ended with exit code {code}{last}"
 

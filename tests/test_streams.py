@@ -1,0 +1,109 @@
+"""A full disk is an error of one line with its reason, whatever writes to it; nothing half-written is left."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from datasets_small import images
+from torch import nn
+
+import archcost
+from archcost import fit, handing, runtimes
+from archcost.errors import InputError, TargetError
+from archcost.measured import Plan
+from archcost.nets import build
+from archcost.runtimes import Source
+from archcost.streams import checked
+
+MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
+PROGRAMS = ["pt2", pytest.param("onnx", marks=needs_onnx)]
+FULL = "No space left on device"
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on a disk of 64 KiB, which takes a right to mount."""
+    place = tmp_path / "full"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("needs mount")
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def refused(to: str, folder: Path, *, before: str = "") -> tuple[int, str]:
+    """Export a network of 1 MB in a process of its own, which may be aborted; return its exit code and last words."""
+    command = f'{before} exec "{sys.executable}" -m archcost export resnet-20 --to {to} -o x'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+    return done.returncode, done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("to", PROGRAMS)
+def test_a_program_does_not_fit(full: Path, to: str) -> None:
+    """The file and the reason are named, with exit code 2."""
+    assert (2, f"archcost: cannot write 'x': {FULL}") == refused(to, full)
+    assert [] == list(full.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a limit of the shell")
+@pytest.mark.parametrize("to", PROGRAMS)
+def test_a_program_may_be_too_large(tmp_path: Path, to: str) -> None:
+    """So is it where a file may not grow so large: the same error without a disk to fill."""
+    assert (2, "archcost: cannot write 'x': File too large") == refused(to, tmp_path, before="ulimit -f 100;")
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("runtime", [pytest.param("onnxruntime", marks=needs_onnx), "compile"])
+def test_a_full_folder_of_temporary_files_is_said(full: Path, monkeypatch: pytest.MonkeyPatch, runtime: str) -> None:
+    """A runtime that needs it fails with the folder's name and the reason, and leaves nothing there."""
+    import torch._inductor.codecache  # chooses, when it is loaded, where torch's precompiled headers stay
+
+    found = runtimes.find(runtime)
+    if why := found.why_not():
+        pytest.skip(why)
+    monkeypatch.setattr(tempfile, "tempdir", str(full))
+    (full / "ballast").write_bytes(bytes(60_000))
+    module = nn.Sequential(nn.Linear(400, 400), nn.Softmax(-1))
+    with pytest.raises(TargetError, match=rf" in '/.*': {FULL}$") as error:
+        found.prepare(Source(module, (torch.ones(1, 400),)), Plan()).__enter__()
+    assert isinstance(error.value.__cause__, OSError)
+    assert [full / "ballast"] == list(full.iterdir())
+
+
+def test_data_and_weights_do_not_fit(full: Path) -> None:
+    """What is handed to a trial, and what it hands back, is written whole or refused."""
+    with pytest.raises(InputError, match=FULL):
+        handing.write(images(2000), full / "data.pt")
+    with pytest.raises(InputError, match=FULL):
+        fit.save_weights(build(archcost.load("resnet-20").graph), full / "0.pt")
+    assert [] == list(full.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_the_first_failure_is_raised_at_the_end() -> None:
+    """Whoever writes is told that all went well: torch's writer in C++ aborts where it is not."""
+    written = []
+    with pytest.raises(OSError, match=FULL), checked(Path("/dev/full")) as file:
+        written += [file.write(memoryview(bytes(size))) for size in (100_000, 7)]
+    assert [100_000, 7] == written
+
+
+def test_what_fits_is_written(tmp_path: Path) -> None:
+    """Without a failure the file holds what was written."""
+    with checked(tmp_path / "x") as file:
+        torch.save({"a": torch.arange(5)}, file)
+    assert torch.equal(torch.arange(5), torch.load(tmp_path / "x", mmap=True, weights_only=True)["a"])
