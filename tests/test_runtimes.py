@@ -165,6 +165,29 @@ def test_versions_name_torch() -> None:
     assert [type(text) for pair in EAGER.versions() for text in pair] == [str] * 4
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("debug = False\n__version__ = '2.13.0+cu130'\ncuda = '13.0'\n", "2.13.0+cu130"),
+        ("__version__ = '2.14.1'\n", "2.14.1"),
+        ("__version__ = None\n", "2.13.0"),
+        (None, "2.13.0"),
+    ],
+)
+def test_torch_is_named_with_its_build(
+    text: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index knows torch 2.13.0+cu130 as 2.13.0: torch's own file says which build it is, where there is one."""
+    (tmp_path / "torch-2.13.0.dist-info").mkdir()
+    facts = "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n"
+    (tmp_path / "torch-2.13.0.dist-info" / "METADATA").write_text(facts, encoding="utf-8")
+    if text is not None:
+        (tmp_path / "torch").mkdir()
+        (tmp_path / "torch" / "version.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert runtimes.version("torch") == expected
+
+
 def test_unknown_runtimes() -> None:
     """A mistyped runtime is answered with the known ones."""
     with pytest.raises(InputError) as caught:
