@@ -130,6 +130,7 @@ def put(monkeypatch: pytest.MonkeyPatch) -> Callable[[Gpu], Gpu]:
         monkeypatch.setitem(sys.modules, "torch", library(gpu))
         for module in (cuda, mps):
             monkeypatch.setattr(module, "version", lambda package: "2.13.0+cu130")
+        monkeypatch.setattr(cuda, "has_driver", lambda: True)
         monkeypatch.setattr(mps, "system", lambda: "Darwin")
         return gpu
 
@@ -268,12 +269,20 @@ def test_a_gpu_that_does_not_answer(put: Callable[[Gpu], Gpu], monkeypatch: pyte
         cuda.describe("cuda", 0)
 
 
-def test_torch_without_cuda_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A torch that names itself built for processors alone is not loaded to find that out; nor is it for Metal."""
+@pytest.mark.parametrize(
+    ("installed", "reason"),
+    [
+        ("2.13.0+cpu", "torch 2.13.0+cpu is built without CUDA"),
+        ("2.13.0+cu130", "torch 2.13.0+cu130 finds no GPU, or no driver for it"),
+    ],
+)
+def test_torch_is_not_loaded_where_no_gpu_can_be(installed: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torch built for processors, or without NVIDIA's driver, is not loaded to find no GPU; nor is it for Metal."""
     monkeypatch.setitem(sys.modules, "torch", None)  # so that to import it fails
-    monkeypatch.setattr(cuda, "version", lambda package: "2.13.0+cpu")
+    monkeypatch.setattr(cuda, "version", lambda package: installed)
+    monkeypatch.setattr(cuda, "has_driver", lambda: False)
     monkeypatch.setattr(mps, "system", lambda: "Linux")
-    assert cuda.why_not(0) == "torch 2.13.0+cpu is built without CUDA"
+    assert cuda.why_not(0) == reason
     assert mps.why_not() == "Metal (MPS) is there on macOS only"
 
 

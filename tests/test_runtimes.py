@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archcost import runtimes
+from archcost import runtimes, targets
 from archcost.errors import InputError, TargetError, unknown
 from archcost.measured import DTYPES, Plan
 from archcost.runtimes import Source
+from archcost.targets import cuda
 
 EAGER = runtimes.find("eager")
 
@@ -165,6 +167,29 @@ def test_versions_name_torch() -> None:
     assert [type(text) for pair in EAGER.versions() for text in pair] == [str] * 4
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("debug = False\n__version__ = '2.13.0+cu130'\ncuda = '13.0'\n", "2.13.0+cu130"),
+        ("__version__ = '2.14.1'\n", "2.14.1"),
+        ("__version__ = None\n", "2.13.0"),
+        (None, "2.13.0"),
+    ],
+)
+def test_torch_is_named_with_its_build(
+    text: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index knows torch 2.13.0+cu130 as 2.13.0: torch's own file says which build it is, where there is one."""
+    (tmp_path / "torch-2.13.0.dist-info").mkdir()
+    facts = "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n"
+    (tmp_path / "torch-2.13.0.dist-info" / "METADATA").write_text(facts, encoding="utf-8")
+    if text is not None:
+        (tmp_path / "torch").mkdir()
+        (tmp_path / "torch" / "version.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert runtimes.version("torch") == expected
+
+
 def test_unknown_runtimes() -> None:
     """A mistyped runtime is answered with the known ones."""
     with pytest.raises(InputError) as caught:
@@ -179,9 +204,14 @@ def test_the_table_names_what_there_is(name: str) -> None:
 
 
 def test_listing_loads_no_torch() -> None:
-    """The runtimes, the targets and the facts of this machine are there without the 2 s that torch takes to load."""
+    """The runtimes, the targets and the facts of this machine are there without the 2 s that torch takes to load.
+
+    Only where there may be a GPU is torch asked about it.
+    """
+    may_be = {"cuda": cuda.has_driver(), "mps": platform.system() == "Darwin"}
+    names = [name for name in targets.LISTED if not may_be.get(name)]
     code = (
-        "import sys; from archcost import runtimes, targets; [targets.find(n).describe() for n in targets.LISTED];"
+        f"import sys; from archcost import runtimes, targets; [targets.find(n).describe() for n in {names}];"
         " [(r.why_not(), r.versions()) for r in map(runtimes.find, runtimes.RUNTIMES)];"
         " print({'torch', 'numpy', 'onnx', 'onnxscript', 'onnxruntime', 'openvino'} & sys.modules.keys())"
     )

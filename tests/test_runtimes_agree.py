@@ -216,10 +216,10 @@ def test_weights_beyond_one_file_stand_beside_it(name: str, given: Given, monkey
 
 @pytest.mark.parametrize("name", runtimes.RUNTIMES)
 def test_versions_are_those_installed(name: str) -> None:
-    """A runtime names the version of each package it runs with, as the package index knows it."""
+    """A runtime names the version of each package it runs with, as the package index knows it, and torch's build."""
     named = dict(runtimes.find(name).versions())
     python = named.pop("python", platform.python_version())
-    assert (platform.python_version(), True) == (python, "torch" in named)
+    assert (platform.python_version(), str(torch.__version__)) == (python, named.pop("torch"))
     assert named == {package: metadata.version(package) for package in named}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -47,7 +49,22 @@ def score(point: Point) -> tuple[float, float]:
     return size, 100 / (1 + size)
 
 
-def study_of(storage: str | None = None) -> optuna.Study:
+@pytest.fixture
+def connect(tmp_path: Path) -> Iterator[Callable[[], RDBStorage]]:
+    """Yield what connects to one file as a process of its own would; every connection is closed after the test."""
+    made: list[RDBStorage] = []
+
+    def connected() -> RDBStorage:
+        made.append(RDBStorage(f"sqlite:///{tmp_path / 'study.db'}"))
+        return made[-1]
+
+    yield connected
+    for each in made:
+        each.remove_session()
+        each.engine.dispose()
+
+
+def study_of(storage: RDBStorage | None = None) -> optuna.Study:
     return optuna.create_study(directions=["minimize", "minimize"], storage=storage)
 
 
@@ -76,11 +93,11 @@ def test_every_point_of_a_space_comes_once(name: Name) -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("draw", [mixed, alike])
-def test_points_are_what_the_storage_holds(name: Name, draw: Draw, tmp_path: Path) -> None:
+def test_points_are_what_the_storage_holds(name: Name, draw: Draw, connect: Callable[[], RDBStorage]) -> None:
     """What was asked is built of the point, and a file gives the same points back: 1, 1.0 and true are told apart."""
-    study = study_of(f"sqlite:///{tmp_path / 'study.db'}")
+    study = study_of(connect())
     found = run(study, draw, Method(name, trials=9), 9)
-    again = optuna.load_study(study_name=study.study_name, storage=f"sqlite:///{tmp_path / 'study.db'}")
+    again = optuna.load_study(study_name=study.study_name, storage=connect())
     assert [key(each.point) for each in found] == [key(e.point) for e in seen(again, again.trials, draw)]
     for each in found:
         assert repr(each.built) == repr(draw(lambda name, _, point=each.point: point[name]))
@@ -88,14 +105,13 @@ def test_points_are_what_the_storage_holds(name: Name, draw: Draw, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_restart_goes_on_as_if_there_was_none(name: Name, tmp_path: Path) -> None:
+def test_a_restart_goes_on_as_if_there_was_none(name: Name, connect: Callable[[], RDBStorage]) -> None:
     """The second half of a study is the same whether one process asked for all of it or two did."""
     method = Method(name, seed=5, trials=18)
     whole = run(study_of(), mixed, method, 18)
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    first = study_of(url)
+    first = study_of(connect())
     halves = run(first, mixed, method, 9)
-    second = optuna.load_study(study_name=first.study_name, storage=url)
+    second = optuna.load_study(study_name=first.study_name, storage=connect())
     halves += run(second, mixed, method, 9)
     assert [each.point for each in whole] == [each.point for each in halves]
     assert [each.origin for each in whole] == [each.origin for each in halves]

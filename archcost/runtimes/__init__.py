@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from archcost import errors
@@ -64,7 +66,7 @@ class Runtime:
 
 
 PROCESSORS_ONLY: Final = "this runtime runs on processors only"
-
+_SET: Final = re.compile(r"^__version__ = '([^']+)'", re.MULTILINE)  # as torch's setup.py writes it
 
 # Places of modules with a RUNTIME, loaded where one is asked for.
 RUNTIMES: Final[dict[str, str]] = {
@@ -101,12 +103,27 @@ def lacking(packages: tuple[str, ...], extra: str) -> str:
 
 def installed(*packages: str) -> tuple[tuple[str, str], ...]:
     """Return the version of each package that is installed, without loading it."""
-    return tuple((name, _version(name)) for name in packages if find_spec(name) is not None)
+    return tuple((name, version(name)) for name in packages if find_spec(name) is not None)
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """Return a package's version, torch's with its build as torch itself says it (2.13.0+cu130), without loading it.
+
+    The index does not take local parts: what it calls 2.13.0 is built for CUDA on Linux, for processors on macOS.
+    """
     try:
-        return metadata.version(package)
+        known = metadata.version(package)
     except metadata.PackageNotFoundError:  # onnxruntime may come from another distribution, onnxruntime-gpu
         given = metadata.packages_distributions().get(package, [])
         return ", ".join(f"{metadata.version(name)} of {name}" for name in given) or "unknown"
+    return (_build() or known) if package == "torch" else known
+
+
+def _build() -> str:
+    """Return the version that torch's file version.py sets, '' where there is no such file or line."""
+    try:
+        text = Path(str(metadata.distribution("torch").locate_file("torch/version.py"))).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    line = _SET.search(text)
+    return line[1] if line else ""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.estimates import median
 from archcost.measured import Conditions, Device, Origin, Plan, Samples
-from archcost.runtimes import Call, Runtime, Source
+from archcost.runtimes import Call, Runtime, Source, version
 from archcost.targets import Facts, Target, machine, shown_name
 from archcost.targets.events import Event, timed_by_events
 from archcost.targets.sampling import Instruments, Timer, take
@@ -25,6 +26,7 @@ from archcost.units import counted_words
 
 _NAME: Final = re.compile(r"cuda(?::([0-9]{1,3}))?")
 _DRIVER: Final = re.compile(r"Kernel Module .*?([0-9]+(?:\.[0-9]+)+) ")
+_CUDA: Final = re.compile(r"\+cu[0-9]")  # how torch's versions name a build for CUDA
 _KERNEL: Final = 1024  # side of the calibration kernel's matrices
 _KERNELS: Final = 7
 _FLUSHED_BYTES: Final = 256 * 2**20  # where the size of the L2 cache is not known
@@ -71,20 +73,32 @@ def driver(root: Path = Path("/")) -> str:
     return f"driver {match[1]}" if match else ""
 
 
+def has_driver() -> bool:
+    """Return whether there is the library of NVIDIA's driver, which every CUDA program loads before anything else."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def why_not(number: int) -> str:
-    """Return why GPU `number` cannot be measured on, '' where it can; a torch without CUDA need not be loaded."""
+    """Return why GPU `number` cannot be measured on, '' where it can; torch is loaded only where there may be one."""
     installed = version("torch")
+    without, absent = f"torch {installed} is built without CUDA", f"torch {installed} finds no GPU, or no driver for it"
     if installed.endswith("+cpu"):
-        return f"torch {installed} is built without CUDA"
+        return without
+    if _CUDA.search(installed) and not has_driver():
+        return absent
     import torch
 
     if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]  # torch's
-        return f"torch {installed} is built without CUDA"
+        return without
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a driver that is too old, which is then not available
         available = torch.cuda.is_available()
     if not available:
-        return f"torch {installed} finds no GPU, or no driver for it"
+        return absent
     count = torch.cuda.device_count()
     return "" if number < count else f"this machine has {counted_words(count, 'GPU')}, numbered from 0"
 

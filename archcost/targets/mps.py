@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from platform import system
 from typing import Any
 
 from archcost.errors import InputError, Mistake, TargetError, quoted
 from archcost.measured import Device, Origin, Plan, Samples
-from archcost.runtimes import Runtime, Source
+from archcost.runtimes import Runtime, Source, version
 from archcost.targets import Facts, Target, machine, shown_name
 from archcost.targets.cuda import instruments
 from archcost.targets.events import timed_by_events
