@@ -116,15 +116,17 @@ def explore(
             if lost := studying.recover(_running(stored)):
                 say(f"{lost} trials were interrupted; their points are tried again")
             _tested(stored, setting, dataset)
-            settle = _reference(stored, setting)
+            settle, remains = _reference(stored, setting), storage.remaining(address)
 
             def watched(state: studying.State) -> None:
+                remains()
                 settle()
                 watch(state)
 
             why = studying.search(stored, setting, options, watched)
             settle(1)
             _confirm(stored, setting, options, dataset, say)
+            remains()
             _prune_weights(stored, options.weights)
         return Outcome(stored.frozen(), why)
 

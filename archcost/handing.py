@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from archcost.data import Dataset, Split
+from archcost.errors import ArchcostError, InputError
 from archcost.files import placed
 from archcost.streams import checked
+
+
+class GoneError(ArchcostError):
+    """What a study keeps for its trials cannot be read or written: every other trial would fail as well."""
+
+
+@contextmanager
+def kept(what: str) -> Iterator[None]:
+    """Raise GoneError where what is done inside fails for the files it is done with."""
+    try:
+        yield
+    except (OSError, InputError) as error:
+        raise GoneError(f"{what}: {error}") from error
+
 
 _FACTS: Final = ("name", "kind", "input", "classes", "mean", "std", "fingerprint", "source")
 
@@ -28,14 +45,19 @@ def write_test(dataset: Dataset, path: Path) -> None:
 
 
 def read(path: Path, test: Path | None = None) -> Dataset:
-    """Return what `write` wrote, mapped; `test`: what `write_test` wrote, which is read when it is asked for."""
-    held = _load(path)
+    """Return what `write` wrote, mapped; `test`: what `write_test` wrote, which is read when it is asked for.
+
+    Raises GoneError where a file cannot be read.
+    """
+    with kept("the data of the run"):
+        held = _load(path)
     facts = json.loads(held["facts"])
 
     def read_test() -> Split:
         if test is None:
             raise RuntimeError("the test split was not handed over")
-        return _split("test", _load(test))
+        with kept("the test split of the run"):
+            return _split("test", _load(test))
 
     facts |= {"mean": tuple(facts["mean"]), "std": tuple(facts["std"])}
     return Dataset(**facts, train=_split("train", held), validation=_split("valid", held), read_test=read_test)

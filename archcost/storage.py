@@ -77,6 +77,24 @@ def check(address: Address) -> bool:
     return False
 
 
+def remaining(address: Address) -> Callable[[], None]:
+    """Return what raises InputError once the file of a storage is gone: what is written to it then is lost."""
+    first = _number(address.file)
+
+    def check() -> None:
+        if _number(address.file) != first:
+            raise InputError(Mistake(f"the storage {quoted(str(address))} was removed or replaced while it was used"))
+
+    return check
+
+
+def _number(file: Path | None) -> int | None:
+    try:
+        return None if file is None else file.stat().st_ino
+    except OSError:
+        return None
+
+
 def reading(address: Address) -> tuple[RDBStorage, str]:
     """Return what is stored at an address, to read, and what there is to say of it: of a file as it is at this moment.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
@@ -17,6 +17,7 @@ from archcost.data import Dataset, Split
 from archcost.errors import ArchcostError, InputError, TargetError
 from archcost.fit import Diverged
 from archcost.graph import Graph
+from archcost.handing import GoneError, kept
 from archcost.jobs import (
     Done,
     Event,
@@ -45,18 +46,6 @@ _SAYS_S: Final = 5.0  # between words of a long epoch
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
-class _FilesError(ArchcostError):
-    """What the study keeps for its trials cannot be read or written: every other trial would fail as well."""
-
-
-@contextmanager
-def _own(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, InputError) as error:
-        raise _FilesError(f"{what}: {error}") from error
-
-
 def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
     """Do a job and tell how it goes; its last event is Done or Failed, where the process lives so long."""
     try:
@@ -82,7 +71,7 @@ def _failed(error: Exception) -> Failed:
     match error:
         case Diverged():
             return Failed("diverged", words)
-        case _FilesError():
+        case GoneError():
             return Failed("files", words)
         case InputError():
             return Failed("input", words)
@@ -119,15 +108,14 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         if not goes_on():
             return
     fit.keep_freed()
-    with _own("the data of the run"):
-        net, dataset = begun(job)
+    net, dataset = begun(job)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
     if not _trained(net, dataset, job, tell, goes_on):
         return
     if parts or job.test:
         _scored(net, parts, dataset, job, tell)
     if job.weights:
-        with _own("the weights of the study"):
+        with kept("the weights of the study"):
             fit.save_weights(net, Path(job.weights), job.mark)
 
 
@@ -159,9 +147,7 @@ def _scored(net: Net, parts: tuple[int, ...], dataset: Dataset, job: Train, tell
         tell(Scored(column, "validation", _score(net.column(column), dataset.validation, dataset)))
     if job.test:
         tell(Scored(0, "validation", _score(net, dataset.validation, dataset)))
-        with _own("the test split of the run"):
-            test = dataset.read_test()
-        tell(Scored(0, "test", _score(net, test, dataset)))
+        tell(Scored(0, "test", _score(net, dataset.read_test(), dataset)))
 
 
 def _score(net: Net, split: Split, dataset: Dataset) -> Score:

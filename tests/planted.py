@@ -1,0 +1,68 @@
+"""A command line with something planted in it: what happens when a function is called for the n-th time."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_SCRIPT = """
+import importlib, os, shutil, sys
+module, name, when, nth, what = sys.argv[1:6]
+owner = importlib.import_module(module)
+*inside, name = name.split(".")
+for part in inside:
+    owner = getattr(owner, part)
+real, calls = getattr(owner, name), []
+
+def planted(*args, **kwargs):
+    calls.append(None)
+    if when == "before" and len(calls) == int(nth):
+        exec(what)
+    done = real(*args, **kwargs)
+    if when == "after" and len(calls) == int(nth):
+        exec(what)
+    return done
+
+setattr(owner, name, planted)
+from archcost import cli
+if __name__ == "__main__":
+    cli.main(sys.argv[6:])
+"""
+STUDY = """
+models: [{family: bottleneck, block: basic, depths: [1], widths: [{int: [4, 12]}]}]
+data: {name: digits, examples: 100}
+objectives: [{error: min}, {latency: min, target: fake, threads: 1, time: 0.05}]
+fit: {epochs: 2, rungs: [1, 2]}
+search: {trials: 3, sampler: random}
+confirm: {seeds: 1, members: 1}
+"""
+RUN = ("study", "run", "study.yaml", "--workers", "2")
+
+
+def begun(folder: Path, study: str = STUDY) -> None:
+    """Write a study, and the script that runs it."""
+    (folder / "study.yaml").write_text(study, "utf-8")
+    (folder / "planted.py").write_text(_SCRIPT, "utf-8")
+
+
+def planted(
+    folder: Path, where: tuple[str, str, str], nth: int, what: str, command: Sequence[str] = RUN
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in which `what` is executed before or after the n-th call; where: module, function, when."""
+    typed = [sys.executable, "planted.py", *where, str(nth), what, *command]
+    # children of a background shell would ignore Ctrl-C
+    return subprocess.run(typed, cwd=folder, capture_output=True, text=True, check=False, preexec_fn=_heeded)
+
+
+def again(folder: Path, command: Sequence[str] = RUN) -> subprocess.CompletedProcess[str]:
+    """Run a command with nothing planted."""
+    typed = [sys.executable, "-m", "archcost", *command]
+    return subprocess.run(typed, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def _heeded() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
