@@ -10,13 +10,14 @@ BEGUN := .venv/.begun
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-extras bench bench-peers fix clean
+.PHONY: help demo test test-extras faults bench bench-peers fix clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    profile a published network, as a table and as reports/demo.html"
 	@echo "make test    lint, types and tests: what CI runs"
 	@echo "make test-extras   the tests that need the extras onnx and openvino (which this installs), sshd or a GPU"
+	@echo "make faults  signals at every step of a study, by both kinds, each with the run that goes on (10 minutes)"
 	@echo "make bench   run every script in studies/benchmarks"
 	@echo "make bench-peers   the one that compares with other counters, in an environment that has them"
 	@echo "make fix     mend what the linter can mend, and format"
@@ -53,6 +54,9 @@ test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[onnx,openvino]'
 	@$(BIN)/python -m pytest -q tests/test_exporting.py tests/test_cli_export.py tests/test_runtimes*.py \
 		tests/test_ssh.py tests/test_gpu_targets.py
+
+faults: $(READY)
+	@ARCHCOST_FAULTS=1 $(BIN)/python -m pytest -q tests/test_signals_planted.py tests/test_failing_runs.py tests/test_snapshot.py
 
 bench: $(READY)
 	@set -e; for script in $(sort $(wildcard studies/benchmarks/*.py)); do \

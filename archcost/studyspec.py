@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from archcost import document, domainspec, templates
 from archcost.dataspec import DataSpec
@@ -155,6 +155,13 @@ class Study(Strict):
     """How the front is confirmed."""
     storage: Annotated[str, Field(min_length=1, max_length=4096)] = "study.db"
     """A file beside the study's, or the URL of a database."""
+
+    @field_validator("name")
+    @classmethod
+    def _storable(cls, value: str | None) -> str | None:
+        if value is not None and "\0" in value:
+            raise wrong("given a name with the character NUL, which no database keeps; allowed: any other text")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
