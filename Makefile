@@ -56,7 +56,7 @@ test-extras: $(READY)
 		tests/test_ssh.py tests/test_gpu_targets.py
 
 faults: $(READY)
-	@ARCHCOST_FAULTS=1 $(BIN)/python -m pytest -q tests/test_signals_planted.py tests/test_failing_runs.py tests/test_snapshot.py
+	@ARCHCOST_FAULTS=1 $(BIN)/python -m pytest -q tests/test_signals_planted.py tests/test_failing_runs.py tests/test_snapshot.py tests/test_damaged.py
 
 bench: $(READY)
 	@set -e; for script in $(sort $(wildcard studies/benchmarks/*.py)); do \

@@ -106,9 +106,9 @@ def explore(
 ) -> Outcome:
     """Run a study to its end; run: `trials`, `time_s` (None: without end), `workers`, `threads`.
 
-    Raises InputError where another process runs it, its storage is another study's, or its files are gone.
+    The address was checked before. Raises InputError where another process runs it, its storage is another study's, or
+    its files are gone.
     """
-    check(address)
     with storage.running(address) as note, begun(setting, address) as stored:
         if note:
             say(note)

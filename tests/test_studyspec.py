@@ -386,3 +386,9 @@ def _is_read(tree: Any) -> bool:
     except InputError:
         return False
     return True
+
+
+def test_a_name_that_no_database_keeps_is_refused() -> None:
+    """With its place."""
+    (message,) = refused({**SMALL, "name": "a\0b"})
+    assert "name: given a name with the character NUL" in message
