@@ -19,6 +19,7 @@ import sqlalchemy
 from filelock import FileLock, Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import BaseModel
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
@@ -30,6 +31,7 @@ from archcost.snapshot import PATIENCE_S, TABLES, recognised
 _FULL: Final = "disk is full"  # as SQLite says it
 _LOCK: Final = "archcost study run"
 _NUMBER: Final = 0x61726368636F7374  # "archcost", of PostgreSQL's advisory locks, which have numbers
+_MADE: Final = frozenset({*BaseModel.metadata.tables, "alembic_version"})  # what Optuna would make, or take for its own
 RESUMES: Final = "what has ended is kept: run again when there is some, to go on"
 
 Begin = Callable[[RDBStorage], object]
@@ -162,12 +164,12 @@ def _engine(address: Address) -> Iterator[sqlalchemy.Engine]:
 
 
 def _recognised(address: Address, engine: sqlalchemy.Engine) -> bool:
-    """Return whether a database holds a study of ours, False where it has none of a storage's tables.
+    """Return whether a database holds a study of ours, False where it has no table that a storage would have.
 
     Raises InputError where it has some, or is another program's storage.
     """
     tables = frozenset(sqlalchemy.inspect(engine).get_table_names())
-    if not tables & TABLES:
+    if not tables & _MADE:
         return False
     with engine.connect() as connection:
         recognised(address, tables, lambda query: connection.exec_driver_sql(query).fetchall())
