@@ -144,13 +144,18 @@ def _on_server(address: Address, begin: Begin | None) -> RDBStorage:
         raise InputError(Mistake(f"no study is stored in {quoted(str(address))}; 'archcost study run' makes one"))
     with told(address):
         if not there:
-            made = RDBStorage(address.url)
+            made = RDBStorage(_template(address.url))
             try:
                 assert begin is not None
                 begin(made)
             finally:
                 close(made)
-    return _stored(address.url, {"pool_pre_ping": True}, address)
+    return _stored(_template(address.url), {"pool_pre_ping": True}, address)
+
+
+def _template(url: str) -> str:
+    """Return a URL for Optuna, which would fill in what is in braces."""
+    return url.replace("{", "{{").replace("}", "}}")
 
 
 @contextmanager
