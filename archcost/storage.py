@@ -248,7 +248,7 @@ def _locked_there(address: Address) -> Iterator[str]:
             case "postgresql":
                 held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_NUMBER})").scalar()
             case "mysql" | "mariadb":
-                name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', DATABASE()), 0)")
+                name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")  # 64 characters at most
                 held = connection.execute(name, {"name": _LOCK}).scalar()
             case other:
                 yield f"a {other} database is not locked: whether another process runs this study cannot be told"
