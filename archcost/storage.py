@@ -21,11 +21,12 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import BaseModel
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from archcost import snapshot
 from archcost.addresses import Address
 from archcost.errors import ArchcostError, InputError, Mistake, quoted
+from archcost.signals import held_back
 from archcost.snapshot import PATIENCE_S, TABLES, recognised
 
 _FULL: Final = "disk is full"  # as SQLite says it
@@ -130,10 +131,11 @@ def _stored(url: str, arguments: dict[str, Any], address: Address) -> RDBStorage
     """Return the Optuna storage of tables that are there; raises InputError where it is another Optuna's."""
     with told(address):
         try:
-            storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=True)
+            storage = RDBStorage(url, engine_kwargs=arguments, skip_compatibility_check=True, skip_table_creation=True)
+            weakref.finalize(storage, storage.engine.dispose)  # also where nobody comes to close it
+            storage._version_manager.check_table_schema_compatibility()
         except (RuntimeError, AssertionError) as error:  # of another Optuna; of none
             raise _unusable(address, error) from error
-    weakref.finalize(storage, storage.engine.dispose)  # also where nobody comes to close it
     return storage
 
 
@@ -142,11 +144,10 @@ def _on_server(address: Address, begin: Begin | None) -> RDBStorage:
         there = _recognised(address, engine)
     if not there and begin is None:
         raise InputError(Mistake(f"no study is stored in {quoted(str(address))}; 'archcost study run' makes one"))
-    with told(address):
-        if not there:
-            made = RDBStorage(_template(address.url))
+    if begin is not None and not there:
+        with told(address), held_back():  # a study that is there in part would be taken for another program's
+            made = RDBStorage(_template(address.url), engine_kwargs={"poolclass": NullPool})
             try:
-                assert begin is not None
                 begin(made)
             finally:
                 close(made)
@@ -169,14 +170,16 @@ def _engine(address: Address) -> Iterator[sqlalchemy.Engine]:
 
 
 def _recognised(address: Address, engine: sqlalchemy.Engine) -> bool:
-    """Return whether a database holds a study of ours, False where it has no table that a storage would have.
+    """Return whether a database holds a study of ours, False where a storage's tables are not there, or empty.
 
-    Raises InputError where it has some, or is another program's storage.
+    Raises InputError where some of them are there, or it is another program's storage.
     """
     tables = frozenset(sqlalchemy.inspect(engine).get_table_names())
     if not tables & _MADE:
         return False
     with engine.connect() as connection:
+        if tables >= TABLES and not connection.exec_driver_sql("SELECT 1 FROM studies").first():
+            return False  # its maker was killed before there was a study
         recognised(address, tables, lambda query: connection.exec_driver_sql(query).fetchall())
     return True
 
@@ -248,7 +251,8 @@ def _locked_there(address: Address) -> Iterator[str]:
             case "postgresql":
                 held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_NUMBER})").scalar()
             case "mysql" | "mariadb":
-                name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")  # 64 characters at most
+                # a name of 64 characters at most
+                name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")
                 held = connection.execute(name, {"name": _LOCK}).scalar()
             case other:
                 yield f"a {other} database is not locked: whether another process runs this study cannot be told"
