@@ -148,10 +148,19 @@ def _on_server(address: Address, begin: Begin | None) -> RDBStorage:
         with told(address), held_back():  # a study that is there in part would be taken for another program's
             made = RDBStorage(_template(address.url), engine_kwargs={"poolclass": NullPool})
             try:
+                _widen(made)
                 begin(made)
             finally:
                 close(made)
     return _stored(_template(address.url), {"pool_pre_ping": True}, address)
+
+
+def _widen(made: RDBStorage) -> None:
+    """Let MySQL, which would take 64 KiB, keep all samples of a trial."""
+    if made.engine.dialect.name in ("mysql", "mariadb"):
+        with made.engine.begin() as connection:
+            for table in ("study_user_attributes", "trial_user_attributes"):
+                connection.exec_driver_sql(f"ALTER TABLE {table} MODIFY value_json LONGTEXT")
 
 
 def _template(url: str) -> str:
