@@ -31,6 +31,8 @@ from archcost.snapshot import PATIENCE_S, TABLES, recognised
 
 _FULL: Final = "disk is full"  # as SQLite says it
 _LOCK: Final = "archcost study run"
+_MONTH_S: Final = 30 * 86400
+_NO_END: Final = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"  # since 14
 _NUMBER: Final = 0x61726368636F7374  # "archcost", of PostgreSQL's advisory locks, which have numbers
 _MADE: Final = frozenset({*BaseModel.metadata.tables, "alembic_version"})  # what Optuna would make, or take for its own
 RESUMES: Final = "what has ended is kept: run again when there is some, to go on"
@@ -253,13 +255,15 @@ def _locked(file: Path) -> Iterator[str]:
 
 @contextmanager
 def _locked_there(address: Address) -> Iterator[str]:
-    """Hold a lock of the database's own, on a connection that does nothing else."""
+    """Hold a lock of the database's own, on a connection that does nothing else, and is not ended for that."""
     with _engine(address) as engine, engine.connect() as bare:
         connection = bare.execution_options(isolation_level="AUTOCOMMIT")
         match engine.dialect.name:
             case "postgresql":
+                connection.exec_driver_sql(_NO_END)
                 held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_NUMBER})").scalar()
             case "mysql" | "mariadb":
+                connection.exec_driver_sql(f"SET SESSION wait_timeout = {_MONTH_S}")  # 8 hours by default
                 # a name of 64 characters at most
                 name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")
                 held = connection.execute(name, {"name": _LOCK}).scalar()
