@@ -63,6 +63,8 @@ def _database(storage: str) -> Address:
     except (ArgumentError, ValueError):  # the words of neither are shown: they hold parts of the URL
         raise _wrong(storage, "dialect://user@host:port/database") from None
     if url.get_backend_name() != "sqlite":
+        if storage.count("@") > 1:  # what follows the first would be asked for as a host, and shown
+            raise _wrong(storage, "one @, before the host; in a password or any other part it is written %40")
         return Address(None, storage.strip())
     if url.drivername not in _DRIVERS:
         raise _wrong(storage, " or ".join(f"{name}:///FILE" for name in _DRIVERS))

@@ -83,7 +83,8 @@ def recognised(address: Address, tables: frozenset[str], ask: Ask) -> None:
     if not tables >= TABLES:
         raise InputError(Mistake(f"{quoted(str(address))} is another program's database; allowed: a study's storage"))
     held = {str(name) for (name,) in ask("SELECT study_name FROM studies")}
-    ours = ask("SELECT study_id FROM study_user_attributes WHERE key = 'archcost:about'")
+    # by itself, `key` is a word of MySQL's own
+    ours = ask("SELECT study_id FROM study_user_attributes AS of_study WHERE of_study.key = 'archcost:about'")
     if len(held) != 1:
         some = f"{len(held)} studies: {', '.join(map(quoted, sorted(held)[:5]))}" if held else "no study"
         raise InputError(Mistake(f"the storage {quoted(str(address))} holds {some}; allowed: one"))

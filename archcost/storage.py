@@ -19,17 +19,22 @@ import sqlalchemy
 from filelock import FileLock, Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import BaseModel
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from archcost import snapshot
 from archcost.addresses import Address
 from archcost.errors import ArchcostError, InputError, Mistake, quoted
+from archcost.signals import held_back
 from archcost.snapshot import PATIENCE_S, TABLES, recognised
 
 _FULL: Final = "disk is full"  # as SQLite says it
 _LOCK: Final = "archcost study run"
+_MONTH_S: Final = 30 * 86400
+_NO_END: Final = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"  # since 14
 _NUMBER: Final = 0x61726368636F7374  # "archcost", of PostgreSQL's advisory locks, which have numbers
+_MADE: Final = frozenset({*BaseModel.metadata.tables, "alembic_version"})  # what Optuna would make, or take for its own
 RESUMES: Final = "what has ended is kept: run again when there is some, to go on"
 
 Begin = Callable[[RDBStorage], object]
@@ -146,10 +151,11 @@ def _stored(url: str, arguments: dict[str, Any], address: Address) -> RDBStorage
     """Return the Optuna storage of tables that are there; raises InputError where it is another Optuna's."""
     with told(address):
         try:
-            storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=True)
+            storage = RDBStorage(url, engine_kwargs=arguments, skip_compatibility_check=True, skip_table_creation=True)
+            weakref.finalize(storage, storage.engine.dispose)  # also where nobody comes to close it
+            storage._version_manager.check_table_schema_compatibility()
         except (RuntimeError, AssertionError) as error:  # of another Optuna; of none
             raise _unusable(address, error) from error
-    weakref.finalize(storage, storage.engine.dispose)  # also where nobody comes to close it
     return storage
 
 
@@ -158,15 +164,28 @@ def _on_server(address: Address, begin: Begin | None) -> RDBStorage:
         there = _recognised(address, engine)
     if not there and begin is None:
         raise InputError(Mistake(f"no study is stored in {quoted(str(address))}; 'archcost study run' makes one"))
-    with told(address):
-        if not there:
-            made = RDBStorage(address.url)
+    if begin is not None and not there:
+        with told(address), held_back():  # a study that is there in part would be taken for another program's
+            made = RDBStorage(_template(address.url), engine_kwargs={"poolclass": NullPool})
             try:
-                assert begin is not None
+                _widen(made)
                 begin(made)
             finally:
                 close(made)
-    return _stored(address.url, {"pool_pre_ping": True}, address)
+    return _stored(_template(address.url), {"pool_pre_ping": True}, address)
+
+
+def _widen(made: RDBStorage) -> None:
+    """Let MySQL, which would take 64 KiB, keep all samples of a trial."""
+    if made.engine.dialect.name in ("mysql", "mariadb"):
+        with made.engine.begin() as connection:
+            for table in ("study_user_attributes", "trial_user_attributes"):
+                connection.exec_driver_sql(f"ALTER TABLE {table} MODIFY value_json LONGTEXT")
+
+
+def _template(url: str) -> str:
+    """Return a URL for Optuna, which would fill in what is in braces."""
+    return url.replace("{", "{{").replace("}", "}}")
 
 
 @contextmanager
@@ -180,14 +199,16 @@ def _engine(address: Address) -> Iterator[sqlalchemy.Engine]:
 
 
 def _recognised(address: Address, engine: sqlalchemy.Engine) -> bool:
-    """Return whether a database holds a study of ours, False where it has none of a storage's tables.
+    """Return whether a database holds a study of ours, False where a storage's tables are not there, or empty.
 
-    Raises InputError where it has some, or is another program's storage.
+    Raises InputError where some of them are there, or it is another program's storage.
     """
     tables = frozenset(sqlalchemy.inspect(engine).get_table_names())
-    if not tables & TABLES:
+    if not tables & _MADE:
         return False
     with engine.connect() as connection:
+        if tables >= TABLES and not connection.exec_driver_sql("SELECT 1 FROM studies").first():
+            return False  # its maker was killed before there was a study
         recognised(address, tables, lambda query: connection.exec_driver_sql(query).fetchall())
     return True
 
@@ -252,14 +273,17 @@ def _locked(file: Path) -> Iterator[str]:
 
 @contextmanager
 def _locked_there(address: Address) -> Iterator[str]:
-    """Hold a lock of the database's own, on a connection that does nothing else."""
+    """Hold a lock of the database's own, on a connection that does nothing else, and is not ended for that."""
     with _engine(address) as engine, engine.connect() as bare:
         connection = bare.execution_options(isolation_level="AUTOCOMMIT")
         match engine.dialect.name:
             case "postgresql":
+                connection.exec_driver_sql(_NO_END)
                 held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_NUMBER})").scalar()
             case "mysql" | "mariadb":
-                name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', DATABASE()), 0)")
+                connection.exec_driver_sql(f"SET SESSION wait_timeout = {_MONTH_S}")  # 8 hours by default
+                # a name of 64 characters at most
+                name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")
                 held = connection.execute(name, {"name": _LOCK}).scalar()
             case other:
                 yield f"a {other} database is not locked: whether another process runs this study cannot be told"
