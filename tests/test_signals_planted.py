@@ -18,7 +18,7 @@ from archcost.stored import find
 STEPS = {
     "asked": ("optuna", "Study.ask", "after"),
     "begun": ("archcost.trials", "begin", "after"),
-    "started": ("archcost.children", "start", "after"),
+    "about to start": ("archcost.trials", "writes", "after"),
     "measured": ("archcost.studying", "_measured", "after"),
     "reached": ("archcost.trials", "reach", "after"),
     "weights written": ("archcost.studying", "_over", "before"),
