@@ -109,9 +109,9 @@ def explore(
     The address was checked before. Raises InputError where another process runs it, its storage is another study's, or
     its files are gone.
     """
-    with storage.running(address) as note, begun(setting, address) as stored:
-        if note:
-            say(note)
+    with storage.running(address) as hold, begun(setting, address) as stored:
+        if hold.note:
+            say(hold.note)
         with _workplace(stored, setting, dataset, run) as options:
             if lost := studying.recover(_running(stored)):
                 say(f"{lost} trials were interrupted; their points are tried again")
@@ -119,12 +119,14 @@ def explore(
             settle, remains = _reference(stored, setting), storage.remaining(address)
 
             def watched(state: studying.State) -> None:
+                hold.check()
                 remains()
                 settle()
                 watch(state)
 
             why = studying.search(stored, setting, options, watched)
             settle(1)
+            hold.check()
             _confirm(stored, setting, options, dataset, say)
             remains()
             _prune_weights(stored, options.weights)

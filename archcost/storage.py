@@ -11,6 +11,7 @@ import sqlite3
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -243,19 +244,27 @@ def _alone(lock: Path, what: str) -> Iterator[None]:
         raise InputError(Mistake(f"the storage {what} in {quoted(str(lock.parent))}: {error.strerror}")) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Being the one process that runs a study; note: what there is to say of that; check: raises where that is lost."""
+
+    note: str = ""
+    check: Callable[[], object] = lambda: None
+
+
 @contextmanager
-def running(address: Address) -> Iterator[str]:
-    """Be the one process that runs a study inside the context, which yields what there is to say of that.
+def running(address: Address) -> Iterator[Hold]:
+    """Be the one process that runs a study inside the context.
 
     The system, or the database's server, ends the lock with its holder. What the storage cannot do inside, for want of
     space or else, is InputError. Raises InputError where another process runs the study.
     """
-    with told(address), _locked(address.file) if address.file else _locked_there(address) as note:
-        yield note
+    with told(address), _locked(address.file) if address.file else _locked_there(address) as hold:
+        yield hold
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[str]:
+def _locked(file: Path) -> Iterator[Hold]:
     where = quoted(str(Address(file)))
     lock = FileLock(file.with_name(f"{file.name}.run"))
     try:
@@ -268,11 +277,11 @@ def _locked(file: Path) -> Iterator[str]:
         raise InputError(Mistake(f"the storage {where} cannot be written: {error.strerror}")) from None
     with lock:
         lock.release()  # `with` has taken it once more
-        yield ""
+        yield Hold()
 
 
 @contextmanager
-def _locked_there(address: Address) -> Iterator[str]:
+def _locked_there(address: Address) -> Iterator[Hold]:
     """Hold a lock of the database's own, on a connection that does nothing else, and is not ended for that."""
     with _engine(address) as engine, engine.connect() as bare:
         connection = bare.execution_options(isolation_level="AUTOCOMMIT")
@@ -286,11 +295,11 @@ def _locked_there(address: Address) -> Iterator[str]:
                 name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")
                 held = connection.execute(name, {"name": _LOCK}).scalar()
             case other:
-                yield f"a {other} database is not locked: whether another process runs this study cannot be told"
+                yield Hold(f"a {other} database is not locked: whether another process runs this study cannot be told")
                 return
         if not held:
             raise InputError(Mistake(f"another process runs the study in {quoted(str(address))} now"))
-        yield ""
+        yield Hold(check=lambda: connection.exec_driver_sql("SELECT 1"))  # a server that has ended lets others in
 
 
 def find(storage: RDBStorage, address: Address) -> optuna.Study:

@@ -20,7 +20,7 @@ from optuna.storages import RDBStorage
 from servers import SECRET, Server, mariadb, postgresql
 
 from archcost import storage, trials
-from archcost.addresses import address
+from archcost.addresses import Address, address
 from archcost.errors import InputError
 from archcost.stored import find
 
@@ -114,7 +114,7 @@ def test_a_study_is_run_and_read_in_a_server(server: Server, shell: Shell) -> No
     assert (2, True) == (code, "permission denied" in said)
     assert 0 == shell(url, ("export", "{}", "--to", "pt2", "-o", "x.pt2"), "--trial", str(_member(url)))[0]
     assert SECRET not in Path("page.html").read_text("utf-8")
-    assert 0 == shell(database(server, "another"), RUN)[0]
+    assert 0 == shell(database(server, "another"), RUN, "--time", "1ms")[0]
     folders = sorted(Path().glob("on-a-server-????????????.weights"))
     kept = {json.loads((each / "study.json").read_text("utf-8"))["study"] for each in folders}
     assert kept == {find(address(server.url(name), Path())).identity for name in ("whole", "another")}
@@ -244,6 +244,22 @@ def test_a_lock_is_kept_by_who_does_nothing(server: Server) -> None:
             pass
     with storage.running(where):
         pass
+
+
+def test_who_loses_the_lock_hears_of_it(server: Server) -> None:
+    """A server that was started again lets others run the study: who did ends."""
+    where = address(database(server, "lost"), Path())
+    with pytest.raises(InputError, match="cannot be used: terminating connection"):
+        _lose(server, where)
+    with storage.running(where):
+        pass
+
+
+def _lose(server: Server, where: Address) -> None:
+    with storage.running(where) as hold:
+        hold.check()
+        server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        hold.check()
 
 
 def test_mariadb_keeps_studies_too() -> None:
