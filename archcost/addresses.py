@@ -17,6 +17,7 @@ from archcost.errors import InputError, Mistake, quoted
 _URL: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+:/|:?//.*@|[^/]*://)")
 _DRIVERS: Final = ("sqlite", "sqlite+pysqlite")
 _MEMORY: Final = "a database in memory ends with its process"
+_LONGEST: Final = 220
 _TELLING: Final = 4  # characters: a shorter secret is in every other word
 _FILE: Final = "a file, or the URL of a database"
 
@@ -77,9 +78,13 @@ def _database(storage: str) -> Address:
 
 def _file(path: Path, storage: str) -> Path:
     try:
-        return path.resolve()
+        resolved = path.resolve()
+        str(resolved).encode()  # who trains is told by JSON, which has no other names
     except (OSError, RuntimeError, ValueError):  # a loop of links; characters that no file's name has
         raise _wrong(storage, _FILE) from None
+    if len(resolved.name.encode()) > _LONGEST:
+        raise _wrong(storage, f"a file's name of at most {_LONGEST} bytes: others are made of it")
+    return resolved
 
 
 def _wrong(storage: str, allowed: str) -> InputError:

@@ -80,7 +80,14 @@ def _enter(pipe: Connection, text: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the study decides what ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     replies = _Replies(pipe)
-    trialling.run(jobs.decode_job(text), lambda event: pipe.send_bytes(jobs.encode(event)), replies.next)
+
+    def tell(event: Event) -> None:
+        try:
+            pipe.send_bytes(jobs.encode(event))
+        except OSError:  # nobody is there any more
+            os._exit(1)
+
+    trialling.run(jobs.decode_job(text), tell, replies.next)
     pipe.close()
     os._exit(0)  # nothing is left to tidy up, and the thread that reads may not hold the process
 

@@ -24,6 +24,7 @@ from archcost.setting import Setting
 from archcost.stored import SCHEMA, Stored, described, find
 from archcost.studying import Options, Watch
 from archcost.trials import remember, remembered
+from archcost.units import counted_words
 
 if TYPE_CHECKING:
     from archcost.data import Dataset
@@ -113,8 +114,10 @@ def explore(
         if hold.note:
             say(hold.note)
         with _workplace(stored, setting, dataset, run) as options:
+            for line in _missing(stored):
+                say(line)
             if lost := studying.recover(_running(stored)):
-                say(f"{lost} trials were interrupted; their points are tried again")
+                say(f"interrupted before: {counted_words(lost, 'trial')}, to be tried again")
             _tested(stored, setting, dataset)
             settle, remains = _reference(stored, setting), storage.remaining(address)
 
@@ -151,6 +154,15 @@ def _workplace(stored: Stored, setting: Setting, dataset: Dataset, run: Mapping[
             folder,
             beside,
         )
+
+
+def _missing(stored: Stored) -> Iterator[str]:
+    """Yield which networks of the front have lost the weights that were kept of them."""
+    file_of = weights_folder.files(stored)
+    lost = [each.name for each in stored.front().members if not file_of(each.trial)[0].is_file()]
+    if lost:
+        folder = weights_folder.folder_of(stored.address, stored.name, stored.identity)
+        yield f"no weights in {quoted(folder.name)} of {', '.join(lost)}: moved, or removed, since they were trained"
 
 
 def _tested(stored: Stored, setting: Setting, dataset: Dataset) -> None:

@@ -119,12 +119,14 @@ def _refuse(file: Path, address: Address) -> None:
     try:
         facts = file.stat()
         if not stat.S_ISREG(facts.st_mode):
-            raise InputError(Mistake(f"{where} is no file; allowed: a study's storage"))
+            raise InputError(Mistake(f"{where} is no regular file; allowed: a study's storage"))
         head = _head(file)
     except FileNotFoundError:
         raise InputError(Mistake(f"no study is stored in {where}; 'archcost study run' makes one")) from None
     except OSError as error:
         raise InputError(Mistake(f"the storage {where} cannot be read: {error.strerror or error}")) from None
+    if not head:
+        raise InputError(Mistake(f"{where} is an empty file; allowed: a study's storage"))
     if head != _MAGIC:
         raise InputError(Mistake(f"{where} is no study's storage, but another kind of file"))
 

@@ -267,6 +267,8 @@ def running(address: Address) -> Iterator[Hold]:
 def _locked(file: Path) -> Iterator[Hold]:
     where = quoted(str(Address(file)))
     lock = FileLock(file.with_name(f"{file.name}.run"))
+    if file.exists() and file.stat().st_nlink > 1:  # each name has a log of its own: together they damage it
+        raise InputError(Mistake(f"{where} has several names (hard links); allowed: one, or a symbolic link to it"))
     try:
         with Path(lock.lock_file).open("a"):  # else a folder that refuses new files would be taken for a lock
             pass

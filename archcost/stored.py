@@ -57,7 +57,7 @@ class Stored:
 
     def trials(self) -> tuple[Trial, ...]:
         """Return every trial; raises InputError where what is stored is not what archcost writes."""
-        with self._undamaged():
+        with self.undamaged():
             every = trials.read(self.study, self.known)
             if odd := [each.number for each in every if each.values and len(each.values) != len(self.objectives)]:
                 raise ValueError(f"trial {odd[0]} has another number of values than there are objectives")
@@ -66,13 +66,13 @@ class Stored:
     def candidates(self) -> tuple[Candidate, ...]:
         """Return every network that could be on the front; raises InputError as `trials` does."""
         every = self.trials()
-        with self._undamaged():
+        with self.undamaged():
             return candidates(self.study, every, self.objectives)
 
     def front(self) -> Front:
         """Return the front as it is known now; raises InputError as `trials` does."""
         found = self.candidates()
-        with self._undamaged():
+        with self.undamaged():
             return front(found, self.reference)
 
     def frozen(self) -> Stored:
@@ -82,8 +82,11 @@ class Stored:
             self if isinstance(study, Held) else replace(self, study=Held(tuple(study.get_trials()), study.user_attrs))
         )
 
-    def _undamaged(self) -> AbstractContextManager[None]:
-        """Tell of what others have changed in a storage; in one that runs, what is wrong is our own mistake."""
+    def undamaged(self) -> AbstractContextManager[None]:
+        """Raise InputError inside where what others have changed in a storage has a form that nothing is made of.
+
+        In a storage that runs, what is wrong is our own mistake, and stays what it is.
+        """
         return _undamaged(self.address) if isinstance(self.study, Held) else nullcontext()
 
 
@@ -97,7 +100,8 @@ def _undamaged(address: Address) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        words = address.hidden(shorten(" ".join(f"{type(error).__name__}: {error}".split()), 300))
+        what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        words = address.hidden(shorten(what, 300))
         raise InputError(Mistake(f"the study in {quoted(str(address))} is damaged: {words}")) from error
 
 

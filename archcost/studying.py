@@ -14,7 +14,7 @@ import optuna
 
 from archcost import children, halving, trials
 from archcost.children import Child
-from archcost.errors import InputError, Mistake, visible
+from archcost.errors import InputError, Mistake, quoted, visible
 from archcost.estimates import median
 from archcost.jobs import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
 from archcost.read import Model
@@ -174,8 +174,17 @@ def reserve_s(found: Sequence[trials.Trial], setting: Setting, options: Options)
 
 
 def _begin(run: _Run) -> None:
-    """Ask for a point; refuse it, answer it from what is known, or start its trial."""
+    """Ask for a point, and begin or end its trial; where that cannot be done, the point is asked for again."""
     asked = ask(run.study, run.setting.draw, run.setting.method)
+    try:
+        _begun(run, asked)
+    except BaseException:
+        _again(run.study, asked.trial, 0.0)
+        raise
+
+
+def _begun(run: _Run, asked: Asked) -> None:
+    """Refuse a point, answer it from what is known, or start its trial."""
     if asked.origin == "repeated":
         _refuse(run, asked, "every point of the space is known")
         run.in_vain = _IN_VAIN
@@ -196,12 +205,24 @@ def _begin(run: _Run) -> None:
         trials.end(run.study, asked.trial, ended, known.values)
         return
     run.in_vain = 0
-    trials.writes(asked.trial)
+    run.under_way.append(Running(_started(run, asked, model), asked, model, run.setting.parts(model)))
+
+
+def _started(run: _Run, asked: Asked, model: Model) -> Child:
+    """Start a trial in a process of its own; raises InputError where that cannot be done."""
     number = asked.trial.number
-    job = run.setting.job(model, run.options.folder, run.options.weights / f"{number}.pt", run.options.threads)
+    weights = run.options.weights / f"{number}.pt"
+    if weights.exists():
+        what = f"{quoted(f'{weights.parent.name}/{weights.name}')} is in the place of the weights of trial {number}, which has not run yet"
+        raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
+    trials.writes(asked.trial)
+    job = run.setting.job(model, run.options.folder, weights, run.options.threads)
     mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number, "digest": model.digest}
-    child = children.start(run.context, replace(job, mark=mark))
-    run.under_way.append(Running(child, asked, model, run.setting.parts(model)))
+    try:
+        return children.start(run.context, replace(job, mark=mark))
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(Mistake(f"no process can be started for a trial: {why}; run again to go on")) from error
 
 
 def _refuse(run: _Run, asked: Asked, why: str) -> None:

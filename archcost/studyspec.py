@@ -242,7 +242,7 @@ def read_study(source: Document) -> StudySpec:
 
 def _called(file: str) -> str:
     path = Path(file)
-    return (path.absolute().parent.name if path.stem == "study" else path.stem) or "study"
+    return (path.resolve().parent.name if path.stem == "study" else path.stem) or "study"
 
 
 def _families(source: Document, study: Study | None) -> Iterator[Mistake]:

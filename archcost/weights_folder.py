@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -45,7 +46,9 @@ def prepared(stored: Stored) -> Path:
         if _owner(folder) or (_filled(folder) and not _was_ours(folder, stored)):
             raise _not_ours(folder)
     except OSError as error:
-        raise InputError(Mistake(f"cannot keep weights in {quoted(str(folder))}: {error.strerror}")) from None
+        raise InputError(
+            Mistake(f"cannot keep weights in {quoted(os.path.relpath(folder))}: {error.strerror}")
+        ) from None
     write_whole(folder / _SAYS, json.dumps({"study": stored.identity}) + "\n")
     return folder
 
@@ -94,5 +97,7 @@ def _old(address: Address) -> Path | None:
 
 
 def _not_ours(folder: Path) -> InputError:
-    what = f"{quoted(str(folder))} is not the folder of this study's weights: another one has left it"
+    what = (
+        f"{quoted(os.path.relpath(folder))} has the weights of another study, or of one that is no longer stored here"
+    )
     return InputError(Mistake(f"{what}; allowed: remove or rename it, or name another storage"))

@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -12,5 +13,9 @@ settings.load_profile("archcost")
 # one thread: on a busy machine two that wait for each other take several times as long
 torch.set_num_threads(1)
 
-# a shell lets what it starts in the background ignore Ctrl-C, and so would the processes to which tests send one
-signal.signal(signal.SIGINT, signal.default_int_handler)
+
+@pytest.fixture(autouse=True)
+def _heeded() -> None:
+    """Let what a test starts hear of Ctrl-C: a shell's background, or a command that has ended here, would ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -38,6 +38,8 @@ def test_a_files_name_may_hold_what_a_url_may_not(tmp_path: Path, text: str) -> 
         ("", "a file, or the URL of a database"),
         (" ", "a file, or the URL of a database"),
         ("a\0b", "a file, or the URL of a database"),
+        ("\udcff.db", "a file, or the URL of a database"),
+        ("x" * 230, "a file's name of at most 220 bytes"),
         (":memory:", "a database in memory ends with its process"),
         ("file:x?mode=memory", "a database in memory ends with its process"),
         ("sqlite://", "a database in memory ends with its process"),

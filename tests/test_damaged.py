@@ -46,6 +46,8 @@ STATEMENTS = [
     "UPDATE study_user_attributes SET value_json = '[1]' WHERE key = 'archcost:reference'",
     'UPDATE study_user_attributes SET value_json = \'{"seeds": [1], "scores": [], "tests": [], "samples": []}\' '
     "WHERE key LIKE 'archcost:confirmed:%'",
+    "UPDATE study_user_attributes SET value_json = json_set(value_json, '$.same.fit', json('[\"x\"]')) "
+    "WHERE key = 'archcost:about'",
     "UPDATE study_directions SET direction = 'UP'",
     "DELETE FROM study_directions",
     "UPDATE alembic_version SET version_num = 'zzz'",

@@ -157,3 +157,11 @@ def test_who_reads_while_a_storage_is_made_keeps_nobody_from_making_it(tmp_path:
         over.set()
         reader.join()
     assert found <= {"no study is stored"}
+
+
+def test_a_storage_of_several_names_is_not_run(tmp_path: Path) -> None:
+    """Each hard link would have a log of its own: together they would damage it."""
+    storage.close(storage.opened(where(tmp_path), begin))
+    (tmp_path / "other.db").hardlink_to(tmp_path / "study.db")
+    with pytest.raises(InputError, match="has several names"), storage.running(where(tmp_path)):
+        pass

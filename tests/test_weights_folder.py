@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_a_folder_that_another_study_left_is_refused(capsys: pytest.CaptureFixtu
     left.mkdir()
     (left / "7.pt").write_bytes(b"precious")
     code, _, err = run(capsys, "study", "run", str(tmp_path / "study.yaml"))
-    assert (2, True) == (code, "is not the folder of this study's weights" in err)
+    assert (2, True) == (code, "has the weights of another study, or of one that is no longer stored here" in err)
     assert {"study.yaml", "planted.py", "study.db.weights/7.pt"} == files(tmp_path)
 
 
@@ -142,3 +143,50 @@ def test_only_what_the_study_wrote_is_removed(tmp_path: Path) -> None:
     stored = find(address("study.db", tmp_path))
     members = {f"{each.trial.number}.pt" for each in stored.front().members}
     assert {"study.json", "77.pt", "notes.txt", "x.pt", *members} == {path.name for path in folder.iterdir()}
+
+
+def test_what_is_in_the_place_of_weights_ends_the_run(tmp_path: Path) -> None:
+    """A file under the number of a trial that has not run is somebody's: it is not written over."""
+    begun(tmp_path)
+    assert 0 == again(tmp_path, ("study", "run", "study.yaml", *SMALL)).returncode
+    (tmp_path / "study.db.weights" / "1.pt").write_bytes(b"precious")
+    ended = again(tmp_path)
+    assert (2, True) == (ended.returncode, "study.db.weights/1.pt' is in the place of the weights" in ended.stderr)
+    assert b"precious" == (tmp_path / "study.db.weights" / "1.pt").read_bytes()
+    states = [each.fate for each in find(address("study.db", tmp_path)).trials()]
+    assert "running" not in states
+
+
+def test_lost_weights_are_said(tmp_path: Path, done: Path) -> None:
+    """A storage that was copied without its weights goes on, and says which networks have none."""
+    begun(tmp_path)
+    shutil.copy(done / "study.db", tmp_path / "study.db")
+    ended = again(tmp_path, ("study", "run", "study.yaml", *SMALL))
+    assert (0, True) == (ended.returncode, "of 0: moved, or removed, since they were trained" in ended.stderr)
+
+
+def test_a_network_needs_no_weights(capsys: pytest.CaptureFixture[str], done: Path, tmp_path: Path) -> None:
+    """Its YAML is given whoever's the folder of weights is."""
+    begun(tmp_path)
+    shutil.copy(done / "study.db", tmp_path / "study.db")
+    (tmp_path / "study.db.weights").mkdir()
+    (tmp_path / "study.db.weights" / "study.json").write_text('{"study": "another"}', "utf-8")
+    assert 0 == run(capsys, "export", str(tmp_path / "study.yaml"), "--trial", "0", "--to", "yaml")[0]
+    to = ("--trial", "0", "--to", "pt2", "-o", str(tmp_path / "x.pt2"))
+    assert 2 == run(capsys, "export", str(tmp_path / "study.yaml"), *to)[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK cut off", b"cos\nsystem\n(S'touch ran'\ntR."])
+def test_damaged_weights_are_said_in_words(
+    capsys: pytest.CaptureFixture[str], done: Path, tmp_path: Path, content: bytes
+) -> None:
+    """Nothing in them runs, and no advice of torch's to read them without care is passed on."""
+    file = done / "study.db.weights" / "0.pt"
+    before = file.read_bytes()
+    try:
+        file.write_bytes(content or before[:1000])
+        to = ("--trial", "0", "--to", "pt2", "-o", str(tmp_path / "x.pt2"))
+        code, _, err = run(capsys, "export", str(done / "study.yaml"), *to)
+    finally:
+        file.write_bytes(before)
+    assert (2, True, False) == (code, "it is damaged, or no file of weights" in err, "weights_only" in err)

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     _open_streams()
     # an exit like any other: what is half-written, always a file beside its target, is removed on the way out
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    signal.signal(signal.SIGTERM, _terminated)
     before = sys.stdout
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
@@ -97,6 +97,12 @@ def _open_streams() -> None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - open to the end
 
 
+def _terminated(*_: object) -> NoReturn:
+    """Exit, and hear no more of it: a second one would interrupt what is tidied up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(TERMINATED)
+
+
 def _discard_output() -> None:
     """Let nothing more be written to standard output: the interpreter would try again at its end, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
@@ -115,6 +121,7 @@ def _told(error: BaseException, debug: bool) -> int:
             click.echo(urls.shown(said.getvalue()), nl=False, err=True)
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is the end
             click.echo("archcost: interrupted", err=True)
             return INTERRUPTED
         case ArchcostError():

@@ -32,9 +32,9 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
     """Write a network as JSON, YAML, ONNX or a torch.export file.
 
     json is the graph, yaml the keys that are not the defaults. onnx (needs the extra: pip install 'archcost[onnx]') and
-    pt2 hold weights as initialised, not trained, and are run and compared with the network before they are written; a
-    recurrent network is unrolled over its steps. MODEL is a YAML file, - for standard input, a network that ships, or
-    package.module:callable with --input; such code has no json.
+    pt2 hold weights, as initialised or, with --trial, as a study has trained them; they are run and compared with the
+    network before they are written, a recurrent network unrolled over its steps. MODEL is a YAML file, - for standard
+    input, a network that ships, or package.module:callable with --input; such code has no json.
     """
     # imported when the command runs: reading loads pydantic, onnx and pt2 load torch
     from archcost import exporting
@@ -66,12 +66,13 @@ def _export_trial(study: str, storage: str | None, trial: str, to: str, output: 
     """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
     from archcost import exporting
     from archcost.cli.opening import opened
-    from archcost.cli.studies import trained
+    from archcost.cli.studies import member, trained
     from archcost.files import write_whole
+    from archcost.stored import network
 
-    found = trained(opened(study, storage), trial)
+    stored = opened(study, storage)
     if to in _TEXTS:
-        text = exporting.TEXTS[to](found.model)
+        text = exporting.TEXTS[to](network(member(stored, trial)))
         if output is None:
             click.echo(text.encode("utf-8"), nl=False)
         else:
@@ -79,7 +80,7 @@ def _export_trial(study: str, storage: str | None, trial: str, to: str, output: 
         return
     assert output is not None  # checked by the caller for what is not text
     with progress(f"exporting trial {trial} to {to}"):
-        said = exporting.export(found, to, output, seed=given["seed"], batch=given["batch"])
+        said = exporting.export(trained(stored, trial), to, output, seed=given["seed"], batch=given["batch"])
     for line in said:
         click.echo(line)
 

@@ -109,9 +109,10 @@ def _study(source: str, storage: str | None) -> Document:
 
     stored = opened(source, storage)
     if changed := differing(source, stored):
-        words = f"{', '.join(map(quoted, changed))} in {quoted(source)} differ from the study that is stored"
-        click.echo(f"note: {words}, which is what the page shows", err=True)
-    return study(stored, command_line())
+        words = f"the page shows the study as it is stored; {quoted(source)} says something else of"
+        click.echo(f"note: {words} {', '.join(map(quoted, changed))}", err=True)
+    with stored.undamaged():
+        return study(stored, command_line())
 
 
 def _networks(sources: Sequence[str], output: str, limits: Budget | None, given: dict[str, Any]) -> Sequence[Failure]:

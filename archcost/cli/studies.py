@@ -125,10 +125,14 @@ def _in_vain(outcome: Outcome) -> int:
     return InputError.exit_code if outcome.why == EXHAUSTED else 0
 
 
-def dry(file: str, overrides: tuple[str, ...], workers: int | None) -> Iterator[str]:
-    """Yield what a study would search and how long it would take; a few mini-batches are trained for it."""
+def dry(file: str, overrides: tuple[str, ...], where: str | None, workers: int | None) -> Iterator[str]:
+    """Yield what a study would search and how long it would take; a few mini-batches are trained for it.
+
+    Raises InputError for all that a run would refuse, of the storage too.
+    """
     since_s = time.monotonic()
     spec = load_study(file, overrides)
+    exploring.check(_address(spec, file, where))
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
     found = outlook.look(setting)
@@ -247,7 +251,7 @@ def trained(stored: Stored, name: str) -> Trained:
     there = [each.number for each in stored.trials() if file_of(each)[0].is_file()]
     found = member(stored, name, there)
     whole = network(replace(found, part=replace(found.part, column=0)))
-    words = f"of trial {found.trial.number} of {stored.name}"
+    words = f"of trial {found.trial.number} of {visible(stored.name)}"
     if found.part.column:
         words += f", column {found.part.column}, shared with the others"
     file, old = file_of(found.trial)
@@ -255,11 +259,15 @@ def trained(stored: Stored, name: str) -> Trained:
     return Trained(network(found), whole, found.part.column, file, words, None if old else mark, tuple(there))
 
 
-def member(stored: Stored, name: str, weights: Sequence[int]) -> Candidate:
-    """Return the network of that name, on the front or not; raises InputError with some of those that have weights."""
+def member(stored: Stored, name: str, weights: Sequence[int] | None = None) -> Candidate:
+    """Return the network of that name, on the front or not; raises InputError with some of those there are.
+
+    weights: the trials that have some, which alone are named then.
+    """
     now = stored.front()
     every = {each.name: each for each in (*now.members, *now.others)}
     if name not in every:
-        some = ", ".join([key for key, each in every.items() if each.trial.number in weights][:20]) or "none yet"
-        raise InputError(Mistake(f"no complete trial {quoted(name)}; with weights there are: {some}"))
+        there = [key for key, each in every.items() if weights is None or each.trial.number in weights]
+        kind = "there are" if weights is None else "with weights there are"
+        raise InputError(Mistake(f"no complete trial {quoted(name)}; {kind}: {', '.join(there[:20]) or 'none yet'}"))
     return every[name]

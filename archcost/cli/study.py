@@ -39,7 +39,7 @@ def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> i
     from archcost.cli.studies import dry, prepared, ran
 
     if dry_run:
-        for line in dry(file, overrides, given["workers"]):
+        for line in dry(file, overrides, given["storage"], given["workers"]):
             click.echo(line)
         return 0
     return ran(prepared(file, overrides, given.pop("storage")), **given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import torch
 
 from archcost import codec
-from archcost.errors import InputError, quoted
+from archcost.errors import InputError, quoted, shorten
 from archcost.files import placed
 from archcost.fit.fitting import Fitting
 from archcost.nets import Net
@@ -77,7 +78,7 @@ def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
     try:
         net.load_state_dict({name: value for name, value in held.items() if name not in extra})
     except _BROKEN as error:
-        raise _broken(path, error) from error
+        raise _unfit(path, error) from error
 
 
 def marked(path: Path, mark: Mark) -> bool:
@@ -98,7 +99,9 @@ def _identity(fitting: Fitting) -> str:
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
-        held = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a damaged file seems to be
+            held = torch.load(path, map_location=device, weights_only=True)
     except _BROKEN as error:
         raise _broken(path, error) from error
     if not isinstance(held, dict):
@@ -107,5 +110,11 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def _broken(path: Path, error: Exception) -> InputError:
-    words = " ".join(str(error).split())[:200]
+    # torch's own words are of its insides, and advise to read without care
+    words = error.strerror or str(error) if isinstance(error, OSError) else "it is damaged, or no file of weights"
     return InputError(f"cannot read {quoted(str(path))}: {words}")
+
+
+def _unfit(path: Path, error: Exception) -> InputError:
+    words = shorten(" ".join(str(error).split()), 200)
+    return InputError(f"cannot read {quoted(str(path))}: it does not fit this network: {words}")
