@@ -213,7 +213,8 @@ def _started(run: _Run, asked: Asked, model: Model) -> Child:
     number = asked.trial.number
     weights = run.options.weights / f"{number}.pt"
     if weights.exists():
-        what = f"{quoted(f'{weights.parent.name}/{weights.name}')} is in the place of the weights of trial {number}, which has not run yet"
+        place = quoted(f"{weights.parent.name}/{weights.name}")
+        what = f"{place} is in the place of the weights of trial {number}, which has not run yet"
         raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
     trials.writes(asked.trial)
     job = run.setting.job(model, run.options.folder, weights, run.options.threads)

@@ -16,6 +16,6 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def _heeded() -> None:
-    """Let what a test starts hear of Ctrl-C: a shell's background, or a command that has ended here, would ignore it."""
+    """Let what a test starts hear of Ctrl-C, as it does not in a shell's background or after a command ended here."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
