@@ -66,7 +66,7 @@ def _create(setting: Setting, made: RDBStorage) -> None:
 
 def _refuse_other(setting: Setting, stored: Stored) -> None:
     """Raise InputError where a storage's study is another one than a setting's."""
-    kept, fresh = remembered(stored.study, "about")["same"], json.loads(json.dumps(setting.same()))
+    kept, fresh = remembered(stored.study, "about").get("same", {}), json.loads(json.dumps(setting.same()))
     if changed := [key for key in fresh if fresh[key] != kept.get(key)]:
         raise InputError(
             Mistake(

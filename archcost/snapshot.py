@@ -11,13 +11,13 @@ import os
 import shutil
 import sqlite3
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
+from archcost import scratch
 from archcost.addresses import Address
 from archcost.errors import InputError, Mistake, quoted
 
@@ -98,7 +98,7 @@ def _copied(file: Path, address: Address, memory: sqlite3.Connection | None) -> 
         _refuse(file, address)
         before = _state(file)
         try:
-            with _source(file, address) as (source, note):
+            with _source(file, address) as (source, whole, note):
                 tables = frozenset(name for (name,) in source.execute("SELECT name FROM sqlite_master"))
                 recognised(address, tables, lambda query: source.execute(query).fetchall())
                 if memory is not None:
@@ -108,7 +108,7 @@ def _copied(file: Path, address: Address, memory: sqlite3.Connection | None) -> 
         except OSError as error:
             why = error.strerror or error
             raise InputError(Mistake(f"the storage {quoted(str(address))} cannot be read: {why}")) from error
-        if _state(file) == before:
+        if whole or _state(file) == before:
             return note
     raise InputError(Mistake(f"the storage {quoted(str(address))} changes while it is read; try again"))
 
@@ -152,32 +152,38 @@ def _journal(file: Path) -> Path:
     return file.with_name(f"{file.name}-journal")
 
 
+class _Source(NamedTuple):
+    """A connection through which nothing is written; whole: SQLite keeps what it reads together, whoever writes."""
+
+    connection: sqlite3.Connection
+    whole: bool
+    note: str = ""
+
+
 @contextmanager
-def _source(file: Path, address: Address) -> Iterator[tuple[sqlite3.Connection, str]]:
-    """Yield a connection to all that a database holds, through which nothing is written, and what to say of it."""
+def _source(file: Path, address: Address) -> Iterator[_Source]:
+    """Yield a connection to all that a database holds, and what there is to say of it."""
     with file.open("rb") as opened:
         ahead = opened.read(_MODE + 1)[-1] == _AHEAD
     shared, writable = file.with_name(f"{file.name}-shm").exists(), os.access(file.parent, os.W_OK)
     beside = [path for path in (_log(file), _journal(file)) if path.is_file() and path.stat().st_size]
-    if not ahead and not beside:
-        with _opened(file, "mode=ro") as source:
-            yield source, ""
-    elif ahead and not beside and not (shared and writable):
+    in_use = (
+        ahead and shared and writable and _journal(file) not in beside
+    )  # the files that SQLite would make are there
+    if in_use or not (ahead or beside):
+        with _opened(file, "mode=ro") as connection:
+            yield _Source(connection, whole=True)
+    elif not beside:
         # SQLite would not look at a log: there is none, and nobody has the database open
-        with _opened(file, "immutable=1") as source:
-            yield source, ""
-    elif ahead and shared and writable and _journal(file) not in beside:
-        with _opened(file, "mode=ro") as source:  # the files that it would make are there
-            yield source, ""
+        with _opened(file, "immutable=1") as connection:
+            yield _Source(connection, whole=False)
     else:
-        with tempfile.TemporaryDirectory(prefix="archcost-") as name:
+        note = f"{quoted(str(address))} cannot be opened where it is; a copy of it and its log was read"
+        with scratch.folder() as folder:
             for path in (file, *beside):
-                shutil.copyfile(path, Path(name) / path.name)
-            with _opened(Path(name) / file.name, "mode=rw") as source:
-                yield (
-                    source,
-                    f"{quoted(str(address))} cannot be opened where it is; a copy of it and its log was read",
-                )
+                shutil.copyfile(path, folder / path.name)
+            with _opened(folder / file.name, "mode=rw") as connection:
+                yield _Source(connection, whole=False, note=note)
 
 
 @contextmanager
