@@ -165,11 +165,9 @@ def _source(file: Path, address: Address) -> Iterator[_Source]:
     """Yield a connection to all that a database holds, and what there is to say of it."""
     with file.open("rb") as opened:
         ahead = opened.read(_MODE + 1)[-1] == _AHEAD
-    shared, writable = file.with_name(f"{file.name}-shm").exists(), os.access(file.parent, os.W_OK)
     beside = [path for path in (_log(file), _journal(file)) if path.is_file() and path.stat().st_size]
-    in_use = (
-        ahead and shared and writable and _journal(file) not in beside
-    )  # the files that SQLite would make are there
+    made = _log(file).exists() and file.with_name(f"{file.name}-shm").exists()  # the files that SQLite would make
+    in_use = ahead and made and os.access(file.parent, os.W_OK) and _journal(file) not in beside
     if in_use or not (ahead or beside):
         with _opened(file, "mode=ro") as connection:
             yield _Source(connection, whole=True)
