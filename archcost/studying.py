@@ -212,6 +212,8 @@ def _started(run: _Run, asked: Asked, model: Model) -> Child:
     """Start a trial in a process of its own; raises InputError where that cannot be done."""
     number = asked.trial.number
     weights = run.options.weights / f"{number}.pt"
+    if not weights.parent.is_dir():
+        raise InputError(Mistake(f"the folder {quoted(weights.parent.name)} is gone; run again to go on without it"))
     if weights.exists():
         place = quoted(f"{weights.parent.name}/{weights.name}")
         what = f"{place} is in the place of the weights of trial {number}, which has not run yet"

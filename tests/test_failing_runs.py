@@ -18,7 +18,7 @@ SWEEP = "import glob, tempfile; [os.remove(f) for f in glob.glob(tempfile.gettem
 @pytest.mark.parametrize(
     ("gone", "words"),
     [
-        ("shutil.rmtree('study.db.weights')", "the weights of the study: cannot write"),
+        ("shutil.rmtree('study.db.weights')", "the folder 'study.db.weights' is gone"),
         (SWEEP, "the data of the run: "),
         ("os.remove('study.db')", "was removed or replaced while it was used"),
     ],

@@ -32,9 +32,10 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
     """Write a network as JSON, YAML, ONNX or a torch.export file.
 
     json is the graph, yaml the keys that are not the defaults. onnx (needs the extra: pip install 'archcost[onnx]') and
-    pt2 hold weights, as initialised or, with --trial, as a study has trained them; they are run and compared with the
-    network before they are written, a recurrent network unrolled over its steps. MODEL is a YAML file, - for standard
-    input, a network that ships, or package.module:callable with --input; such code has no json.
+    pt2 hold weights as initialised, not trained; with --trial, as that trial of a study has trained them. They are run
+    and compared with the network before they are written; a recurrent network is unrolled over its steps. MODEL is a
+    YAML file, - for standard input, a network that ships, or package.module:callable with --input; such code has no
+    json.
     """
     # imported when the command runs: reading loads pydantic, onnx and pt2 load torch
     from archcost import exporting
