@@ -123,7 +123,7 @@ def test_data_that_a_killed_study_left_are_removed(
 
     command = [*ARCHCOST, "study", "run", file, "--workers", "1", "--set", "fit.epochs=60", "--set", "fit.rungs=[60]"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(place)}) as process:
-        _wait_for_a_trial(file)
+        _wait_for_a_trial(file, process)
         process.kill()
     assert ["data.pt"] == left()
     other = ("--set", "search.trials=1", "--set", "confirm.members=0", "--storage", str(tmp_path / "other.db"))
@@ -164,7 +164,7 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     longer = ("--set", "fit.epochs=60", "--set", "fit.rungs=[60]")
     command = [*ARCHCOST, "study", "run", file, "--workers", "1", *longer]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        _wait_for_a_trial(file)
+        _wait_for_a_trial(file, process)
         os.kill(process.pid, number)
         _, told = process.communicate(timeout=60)
     assert (code, number != signal.SIGKILL) == (process.returncode, "0 trials kept; run again to go on" in told)
@@ -177,10 +177,11 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     assert "1 interrupted" in run(capsys, "study", "status", file)[1]
 
 
-def _wait_for_a_trial(file: str) -> None:
+def _wait_for_a_trial(file: str, process: subprocess.Popen[str]) -> None:
     """Wait until a study has begun a trial, which it keeps before it starts it."""
     where = address("study.db", Path(file).parent)
-    for _ in range(600):
+    for _ in range(1800):
+        assert process.poll() is None, process.communicate()[1]
         if (where.file or Path()).is_file() and any(each.begun for each in find(where).trials()):
             return
         time.sleep(0.1)
