@@ -51,11 +51,16 @@ def address(storage: str, folder: Path) -> Address:
     """
     if not storage.strip() or "\0" in storage:
         raise _wrong(storage, _FILE)
-    if _URL.match(storage):
+    if is_url(storage):
         return _database(storage)
     if storage.startswith((":memory:", "file:")):
         raise _wrong(storage, f"{_FILE}; {_MEMORY}")
     return Address(_file(folder / storage, storage))
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is meant as a URL, also where it is none; a drive's letter is no scheme."""
+    return _URL.match(text) is not None
 
 
 def _database(storage: str) -> Address:

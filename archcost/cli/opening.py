@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from archcost.addresses import Address, address
+from archcost.addresses import Address, address, is_url
 from archcost.errors import InputError
 from archcost.spec import located
 from archcost.stored import Stored, find
@@ -40,7 +40,7 @@ def _address(file: str, where: str | None) -> Address:
 
 def is_storage(source: str) -> bool:
     """Return whether what was typed is a storage itself, and no study's file."""
-    return source.endswith(".db") or ":/" in source or source.startswith(":")
+    return source.endswith(".db") or is_url(source)
 
 
 def differing(file: str, stored: Stored) -> list[str]:
