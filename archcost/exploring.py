@@ -41,7 +41,7 @@ def begun(setting: Setting, address: Address) -> Iterator[Stored]:
     """
     store = storage.opened(address, lambda made: _create(setting, made))
     try:
-        stored = described(storage.find(store, address), address)
+        stored = described(storage.find(store), address)
         _refuse_other(setting, stored)
         if not stored.identity:  # archcost 0.1.0 made it
             remember(_running(stored), "identity", uuid4().hex)

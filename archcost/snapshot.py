@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
@@ -70,12 +70,11 @@ def taken(address: Address) -> tuple[sqlite3.Connection, str]:
     Raises InputError where there is none, or it cannot be read, or is not a study's.
     """
     assert address.file is not None
-    memory = sqlite3.connect(":memory:", check_same_thread=False)
-    try:
-        return memory, _copied(address.file, address, memory)
-    except BaseException:
-        memory.close()
-        raise
+    with ExitStack() as closing_it:
+        memory = closing_it.enter_context(closing(sqlite3.connect(":memory:", check_same_thread=False)))
+        note = _copied(address.file, address, memory)
+        closing_it.pop_all()  # it is the caller's now
+    return memory, note
 
 
 def recognised(address: Address, tables: frozenset[str], ask: Ask) -> None:

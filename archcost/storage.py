@@ -304,10 +304,7 @@ def _locked_there(address: Address) -> Iterator[Hold]:
         yield Hold(check=lambda: connection.exec_driver_sql("SELECT 1"))  # a server that has ended lets others in
 
 
-def find(storage: RDBStorage, address: Address) -> optuna.Study:
-    """Return the study of a storage that archcost made; raises InputError where there is none, or several."""
-    names = optuna.study.get_all_study_names(storage)  # the summaries would read every trial
-    if len(names) != 1:
-        held = f"{len(names)} studies: {', '.join(map(quoted, names[:5]))}" if names else "no study"
-        raise InputError(Mistake(f"the storage {quoted(str(address))} holds {held}; allowed: one"))
-    return optuna.load_study(study_name=names[0], storage=storage)
+def find(storage: RDBStorage) -> optuna.Study:
+    """Return the one study of a storage, which was recognised when that was opened."""
+    (name,) = optuna.study.get_all_study_names(storage)  # the summaries would read every trial
+    return optuna.load_study(study_name=name, storage=storage)

@@ -113,7 +113,7 @@ def find(address: Address) -> Stored:
     store, note = storage.reading(address)
     try:
         with storage.told(address), _undamaged(address):
-            study = storage.find(store, address)
+            study = storage.find(store)
             return replace(described(study, address).frozen(), note=note)
     finally:
         storage.close(store)

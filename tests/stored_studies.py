@@ -74,7 +74,7 @@ def made(file: Path | None = None, wanted: Wanted | None = None) -> Stored:
     if file is not None:
         where = address(str(file), Path.cwd())
         made = storage.opened(where, lambda store: _created(wanted, store).set_user_attr("archcost:about", {}))
-        study = storage.find(made, where)
+        study = storage.find(made)
         study.add_trials(every)
     labels = tuple(name if way is None else f"{name}.{way}" if _ways(wanted) > 1 else name
                    for name, way in wanted.objectives)  # fmt: skip

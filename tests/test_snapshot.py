@@ -153,7 +153,7 @@ def begin(store):
     about = {"schema": 1, "name": "one", "objectives": [["error", None]], "labels": ["error"]}
     trials.remember(study, "about", about)
 where = address(sys.argv[1], Path.cwd())
-study = storage.find(storage.opened(where, begin), where)
+study = storage.find(storage.opened(where, begin))
 for number in range(10_000):
     trials.end(study, study.ask(), trials.Ended(), [float(number)])
     print(number, flush=True)

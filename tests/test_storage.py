@@ -33,7 +33,7 @@ ONE = (
     + """
 where = address(sys.argv[1], Path.cwd())
 store = storage.opened(where, begin)
-storage.find(store, where).ask()
+storage.find(store).ask()
 """
 )
 
@@ -107,7 +107,7 @@ FULL = f"""{MAKE}
 where = address(sys.argv[1], Path.cwd())
 with storage.running(where):
     store = storage.opened(where, begin)
-    study = storage.find(store, where)
+    study = storage.find(store)
     with store.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     @sqlalchemy.event.listens_for(store.engine, "connect")

@@ -271,7 +271,7 @@ def test_mariadb_keeps_studies_too() -> None:
         where = address(server.url(name), Path())
         with storage.running(where):
             store = storage.opened(where, begin)
-            storage.find(store, where).ask().set_user_attr("long", "x" * 100_000)
+            storage.find(store).ask().set_user_attr("long", "x" * 100_000)
             storage.close(store)
             time.sleep(1.5)
             with pytest.raises(InputError, match="another process runs the study"), storage.running(where):
