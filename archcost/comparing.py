@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from archcost import __version__, measuring
+from archcost import measuring
 from archcost.errors import InputError, Mistake
 from archcost.latency import Latency, summarise
 from archcost.measured import Failure, Samples
@@ -14,6 +14,7 @@ from archcost.measuring import Progress, Request, silent
 from archcost.paired import Ratio, ratio
 from archcost.profiling import SCHEMA, Profile, counted, measured_as, rows
 from archcost.read import Model, Reference
+from archcost.version import __version__
 
 if TYPE_CHECKING:
     from archcost.given import Given

@@ -13,7 +13,8 @@ from archcost.jobs import Score
 from archcost.measured import Samples
 from archcost.membership import Repeated
 from archcost.objectives import QUANTITIES
-from archcost.trials import PREFIX, Part, Recorded, counted, remember, remembered
+from archcost.seen import PREFIX
+from archcost.trials import Part, Recorded, counted, remember, remembered
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from uuid import uuid4
 import optuna
 from optuna.storages import RDBStorage
 
-from archcost import __version__, confirming, scratch, storage, studying, weights_folder
+from archcost import confirming, scratch, storage, studying, weights_folder
 from archcost.addresses import Address
 from archcost.errors import InputError, Mistake, quoted
 from archcost.front import Candidate
@@ -25,6 +25,7 @@ from archcost.stored import SCHEMA, Stored, described, find
 from archcost.studying import Options, Watch
 from archcost.trials import remember, remembered
 from archcost.units import counted_words
+from archcost.version import __version__
 
 if TYPE_CHECKING:
     from archcost.data import Dataset

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from archcost import __version__, tables
+from archcost import tables
 from archcost.front import Candidate, Front, bounds
 from archcost.stored import Stored, network
+from archcost.version import __version__
 from archcost.writing import to_yaml
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from archcost import __version__, measuring, restrict
+from archcost import measuring, restrict
 from archcost.account import Account, Layer, Trained, account
 from archcost.cost import count
 from archcost.errors import InputError, Mistake, TargetError
@@ -19,6 +19,7 @@ from archcost.latency import Latency, summarise
 from archcost.measured import Failure, Samples
 from archcost.measuring import Measured, Place, Progress, Request, Subject, silent
 from archcost.read import Model, Reference, alone, read
+from archcost.version import __version__
 from archcost.writing import to_yaml
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +21,10 @@ from archcost.nearby import promising
 from archcost.proposing import Name, fixed, propose, sampler, suggest
 from archcost.seen import GAVE_WAY, Key, Seen, key, read_point, seen, stored
 from archcost.spreading import apart
-from archcost.trials import Ended, fail
 from archcost.untried import untried
 
+GiveUp: TypeAlias = Callable[[optuna.Study, Trial, str], None]
+"""Ends a trial that shall not run, and says why."""
 Origin: TypeAlias = Literal["tpe", "nsga2", "random", "grid", "local", "enqueued", "repeated"]
 
 _FIRST: Final = 7
@@ -80,11 +81,17 @@ class _Question:
     chance: random.Random
 
 
-def ask(study: optuna.Study, draw: Draw, method: Method) -> Asked:
+def _failed(study: optuna.Study, trial: Trial, _: str) -> None:
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def ask(study: optuna.Study, draw: Draw, method: Method, give_up: GiveUp = _failed) -> Asked:
     """Begin a study's next trial: one that waits, or else at a point that no other trial has.
 
     What is random in it follows from the method's seed and the trial's number, so that neither a restart nor another
-    worker repeats it. The study's own sampler has no say. Where every point is known (`exhausted`), one is repeated.
+    worker repeats it. The study's own sampler has no say. If every point is known (`exhausted`), one is repeated.
+
+    give_up: ends a trial whose point is another one's, or none of this study.
     """
     mine = copy.copy(study)  # several threads may ask, each with a sampler of its own
     mine.sampler = RandomSampler(seed=0)  # proposes nothing before a parameter is suggested
@@ -102,11 +109,11 @@ def ask(study: optuna.Study, draw: Draw, method: Method) -> Asked:
             if origin == "repeated" or not _clashes(mine, asked, draw):
                 return asked
             trial.set_user_attr(GAVE_WAY, True)
-            fail(mine, trial, Ended(reason="another worker began the same point at the same moment", counts=False))
+            give_up(mine, trial, "another worker began the same point at the same moment")
         elif (found := read_point(draw, waited, partial(_drawn, chance))) is not None:
             return Asked(trial, found[0], "enqueued", _written(mine, trial, draw, found[0]))
         else:
-            fail(mine, trial, Ended(reason="what was enqueued is no point of this study", counts=False))
+            give_up(mine, trial, "what was enqueued is no point of this study")
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from archcost.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, contains
-from archcost.trials import PREFIX
 
+PREFIX: Final = "archcost:"
+"""Begins the name of everything that archcost keeps in a trial's or a study's attributes."""
 GAVE_WAY: Final = f"{PREFIX}gave_way"
 """Marks a trial that left its point to another one that had it at the same moment."""
 Key: TypeAlias = frozenset[tuple[str, str, Scalar]]

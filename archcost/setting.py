@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from archcost import __version__, codec, runtimes, targets
+from archcost import codec, runtimes, targets
 from archcost.budget import Budget
 from archcost.cost import BYTES, count, peak_bytes
 from archcost.data import Dataset
@@ -27,6 +27,7 @@ from archcost.studyspec import Confirm, Gives, Study, StudySpec, materialise
 from archcost.targets.machine import physical_cores
 from archcost.trials import Begun, Part
 from archcost.units import data_size, grouped
+from archcost.version import __version__
 from archcost.writing import to_yaml
 
 SHARE: Final = 1 / 3

@@ -11,7 +11,7 @@ from typing import Final
 
 import optuna
 
-from archcost import __version__, storage, trials
+from archcost import storage, trials
 from archcost.addresses import Address
 from archcost.document import load
 from archcost.errors import InputError, Mistake, quoted, shorten, visible
@@ -19,6 +19,7 @@ from archcost.front import Candidate, Front, candidates, front
 from archcost.objectives import QUANTITIES
 from archcost.read import Model, alone, expand
 from archcost.trials import Held, Recorded, Trial, remembered
+from archcost.version import __version__
 
 SCHEMA: Final = 1
 _NUMBERS: Final = re.compile(r"[0-9][0-9,.]*(e[+-]?[0-9]+)?( ?(ns|us|ms|s))?\b")

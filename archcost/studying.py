@@ -175,7 +175,7 @@ def reserve_s(found: Sequence[trials.Trial], setting: Setting, options: Options)
 
 def _begin(run: _Run) -> None:
     """Ask for a point, and begin or end its trial; where that cannot be done, the point is asked for again."""
-    asked = ask(run.study, run.setting.draw, run.setting.method)
+    asked = ask(run.study, run.setting.draw, run.setting.method, trials.give_up)
     with ExitStack() as undoing:
         undoing.callback(_again, run.study, asked.trial, 0.0)
         _begun(run, asked)

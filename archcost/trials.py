@@ -22,8 +22,8 @@ from archcost.estimates import median
 from archcost.jobs import Score
 from archcost.measured import Samples
 from archcost.objectives import QUANTITIES
+from archcost.seen import PREFIX
 
-PREFIX: Final = "archcost:"
 _RUNG: Final = f"{PREFIX}rung:"
 INTERRUPTED: Final = "interrupted; its point was asked for again"
 State: TypeAlias = Literal["complete", "pruned", "failed", "running", "waiting"]
@@ -153,6 +153,11 @@ def end(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended, values: Se
 def fail(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended) -> bool:
     """Tell a trial FAIL, with its reason; return whether it is told."""
     return _told(study, trial, ended, TrialState.FAIL, None)
+
+
+def give_up(study: optuna.Study, trial: optuna.trial.Trial, reason: str) -> None:
+    """Tell a trial FAIL that shall not run and does not count."""
+    fail(study, trial, Ended(reason=reason, counts=False))
 
 
 def _told(

@@ -17,7 +17,7 @@ import measurements
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from archcost import __version__, codec, confirmed, storage, trials
+from archcost import codec, confirmed, storage, trials
 from archcost.addresses import Address, address
 from archcost.confirmed import Confirmed
 from archcost.cost import count, peak_bytes
@@ -30,6 +30,7 @@ from archcost.read import Model, expand
 from archcost.restrict import columns, only
 from archcost.stored import SCHEMA, Stored
 from archcost.trials import Begun, Ended, Part, remember
+from archcost.version import __version__
 from archcost.writing import to_yaml
 
 HOSTILE = "</script><img src=x onerror=alert(1)><a href='//x.test'>\"&amp;\u2028\u202e'=1+1"

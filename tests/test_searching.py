@@ -19,7 +19,7 @@ from archcost.pareto import hypervolume
 from archcost.proposing import Name
 from archcost.searching import Asked, Method, ask, exhausted
 from archcost.seen import key, seen
-from archcost.trials import read
+from archcost.trials import give_up, read
 
 SAMPLERS: tuple[Name, ...] = ("tpe", "nsga2", "random", "grid")
 
@@ -289,7 +289,7 @@ def test_a_point_that_two_begin_at_once_is_left_to_one(monkeypatch: pytest.Monke
     first = ask(study, flat, Method())
     chosen = iter([first.point, {"a": 4, "b": "z"}, {"a": 4, "b": "y"}])
     monkeypatch.setattr(searching, "_chosen", lambda asked: (next(chosen), "local"))
-    second = ask(study, flat, Method())
+    second = ask(study, flat, Method(), give_up)
     assert key(second.point) != key(first.point)
     gave_way = read(study, {})[1]
     assert ("failed", False) == (gave_way.state, gave_way.ended is not None and gave_way.ended.counts)

@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch import nn
 
-from archcost import __version__, load, runtimes, targets
+from archcost import load, runtimes, targets
 from archcost.cli.measure import answer
 from archcost.errors import InputError, TargetError
 from archcost.measured import Burst, Conditions, Origin, Plan, Samples
@@ -39,6 +39,7 @@ from archcost.targets.wire import (
     encode_answer,
     encode_job,
 )
+from archcost.version import __version__
 
 EAGER = runtimes.find("eager")
 PLAN = Plan(time_s=0.2)

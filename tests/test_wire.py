@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost import __version__, load
+from archcost import load
 from archcost.errors import InputError, TargetError
 from archcost.measured import Burst, Conditions, Device, Origin, Plan, Samples
 from archcost.targets import Facts
@@ -27,6 +27,7 @@ from archcost.targets.wire import (
     encode_answer,
     encode_job,
 )
+from archcost.version import __version__
 
 GRAPH = load("resnet-20").graph
 JOB = AskSamples("eager", Plan(threads=2, time_s=0.1), (GRAPH,))

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from archcost import __version__, urls
+from archcost import urls
 from archcost.cli.check import check
 from archcost.cli.compare import compare
 from archcost.cli.datasets import datasets
@@ -29,6 +29,7 @@ from archcost.cli.report import report
 from archcost.cli.study import study
 from archcost.cli.suggest import suggest
 from archcost.errors import ArchcostError, InputError, visible
+from archcost.version import __version__
 
 INTERNAL, INTERRUPTED, TERMINATED = 70, 130, 143
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from archcost import __version__
 from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
 from archcost.cli.progress import progress
 from archcost.cli.rows import aligned, as_markdown, escaped
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.sheets import as_csv
 from archcost.units import duration, grouped, percent, scaled
+from archcost.version import __version__
 
 if TYPE_CHECKING:
     from archcost.budget import Budget, Facts, Verdict

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from archcost import __version__
 from archcost.cli.fields import WIDTH
 from archcost.cli.options import debugged
 from archcost.errors import InputError, Mistake, unknown, visible
 from archcost.units import counted_words, data_size
+from archcost.version import __version__
 
 if TYPE_CHECKING:
     from archcost.targets import Facts

@@ -196,9 +196,9 @@ def _words(pair: Timed | None) -> str | None:
 
 
 def _as_dict(report: Report) -> dict[str, object]:
-    from archcost import __version__
     from archcost.profiling import SCHEMA
     from archcost.suggesting import UNKNOWN
+    from archcost.version import __version__
 
     model = report.model
     return {

@@ -19,10 +19,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from archcost import __version__, units
+from archcost import units
 from archcost.errors import visible
 from archcost.report.blocks import Chart, Document
 from archcost.report.figures import figure
+from archcost.version import __version__
 
 
 def page(document: Document) -> str:

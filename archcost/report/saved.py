@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from archcost import __version__
 from archcost.errors import InputError, Mistake, quoted
 from archcost.latency import Latency
 from archcost.measured import Failure, Way
 from archcost.profiling import SCHEMA
 from archcost.units import counted_words, grouped
+from archcost.version import __version__
 
 _LARGEST_BYTES: Final = 512 * 2**20
 

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from archcost import __version__, tables
+from archcost import tables
 from archcost.findings import status_of
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import MOST_ROWS, Cell, Head, Row, Section, Table
 from archcost.report.study_found import Found, scalar_words
 from archcost.units import data_size, duration, scaled
+from archcost.version import __version__
 
 SCHEMA: Final = 1
 _POINT: Final = "point."

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, assert_ne
 
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, with_config
 
-from archcost import __version__, codec
+from archcost import codec
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.graph import Graph
 from archcost.measured import Plan, Samples
 from archcost.targets import Facts
 from archcost.units import data_size
+from archcost.version import __version__
 
 LARGEST_BYTES: Final = 64_000_000
 """Of a job and of an answer."""
