@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from archcost.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from archcost.cost import Cost, count
     from archcost.errors import ArchcostError, InputError, Mistake, TargetError
-    from archcost.graph import Graph
+    from archcost.graph.cost import Cost, count
+    from archcost.graph.graph import Graph
     from archcost.latency import Latency
     from archcost.profiling import Profile, profile
     from archcost.read import Model, load

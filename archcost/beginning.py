@@ -7,15 +7,16 @@ import time
 from pathlib import Path
 from typing import Final
 
-from archcost import codec, fit, handing, nets
+from archcost import fit, handing, nets
 from archcost.data import Dataset
 from archcost.data.splits import as_rows
 from archcost.estimates import median
 from archcost.fitspec import Fit
+from archcost.graph import codec
+from archcost.graph.columns import columns
+from archcost.graph.recipe import Recipe
 from archcost.jobs import Foreseen, Train
 from archcost.nets import Net
-from archcost.recipe import Recipe
-from archcost.restrict import columns
 
 _LONGEST_S: Final = 3.0
 _FIRST: Final = 2  # mini-batches that are not timed: they allocate

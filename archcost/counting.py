@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from archcost import copies, passes, tabulating
-from archcost.account import Account, Layer, Trained, Training
-from archcost.cost import BYTES, Cost, listed
 from archcost.dispatching import Calls, Tally, macs
 from archcost.errors import shorten
+from archcost.graph.account import Account, Layer, Trained, Training
+from archcost.graph.cost import BYTES, Cost, listed
 from archcost.passes import Call, Pass, TrainingPass
 from archcost.tabulating import Placed
 from archcost.weights import Weights, weights_of

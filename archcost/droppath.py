@@ -15,11 +15,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from archcost.graph import Graph, Node
+from archcost.graph.columns import beside, columns, surviving
+from archcost.graph.graph import Graph, Node
+from archcost.graph.liveness import last_uses
+from archcost.graph.ops import Input, Join
 from archcost.layers import Call
-from archcost.liveness import last_uses
-from archcost.ops import Input, Join
-from archcost.restrict import beside, columns, surviving
 from archcost.steps import Steps, compiled, execute
 
 Pattern: TypeAlias = frozenset[tuple[int, int]]

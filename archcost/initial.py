@@ -8,10 +8,10 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from archcost.graph import Graph, Node, recurrent
+from archcost.graph.graph import Graph, Node, recurrent
+from archcost.graph.ops import Recall, Scale
+from archcost.graph.recipe import Init
 from archcost.layers import BatchNorm, Call, Shift
-from archcost.ops import Recall, Scale
-from archcost.recipe import Init
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archcost.ops import (
+from archcost.graph.ops import (
     Act,
     Bias,
     Concat,

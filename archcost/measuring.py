@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from archcost import runtimes, targets
-from archcost.cost import BYTES, count, peak_bytes
 from archcost.errors import InputError, Mistake, TargetError
+from archcost.graph.cost import BYTES, count, peak_bytes
+from archcost.graph.recipe import Recipe
 from archcost.latency import summarise
 from archcost.measured import Failure, Plan, Samples, Way, way
 from archcost.paired import ratio
 from archcost.read import Model
-from archcost.recipe import Recipe
 from archcost.runtimes import Source
 from archcost.sparse import pairs
 from archcost.targets import Facts, Target
@@ -27,7 +27,7 @@ from archcost.units import data_size, duration, percent
 
 if TYPE_CHECKING:
     from archcost.counting import Module
-    from archcost.graph import Graph
+    from archcost.graph.graph import Graph
     from archcost.nets import Net
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]

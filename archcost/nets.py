@@ -8,15 +8,15 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from archcost.cost import BYTES, count, peak_bytes
 from archcost.droppath import DropPath
 from archcost.errors import InputError
-from archcost.graph import Graph
+from archcost.graph.columns import columns, only
+from archcost.graph.cost import BYTES, count, peak_bytes
+from archcost.graph.graph import Graph
+from archcost.graph.ops import Input, Recall
+from archcost.graph.recipe import Recipe
 from archcost.initial import initialise
 from archcost.layers import Call, layer
-from archcost.ops import Input, Recall
-from archcost.recipe import Recipe
-from archcost.restrict import columns, only
 from archcost.sequence import Recurrence
 from archcost.steps import compiled, execute
 from archcost.units import data_size

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from archcost.graph import Builder, Graph
-from archcost.ops import Act, Conv, Norm, Pool
-from archcost.recipe import Recipe
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Act, Conv, Norm, Pool
+from archcost.graph.recipe import Recipe
 
 T = TypeVar("T")
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from archcost import measuring, restrict
-from archcost.account import Account, Layer, Trained, account
-from archcost.cost import count
+from archcost import measuring
 from archcost.errors import InputError, Mistake, TargetError
+from archcost.graph import columns
+from archcost.graph.account import Account, Layer, Trained, account
+from archcost.graph.cost import count
 from archcost.latency import Latency, summarise
 from archcost.measured import Failure, Samples
 from archcost.measuring import Measured, Place, Progress, Request, Subject, silent
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from archcost.counting import Module
     from archcost.engines import Engines
     from archcost.given import Given
-    from archcost.graph import Graph
+    from archcost.graph.graph import Graph
     from archcost.nets import Net
     from archcost.witness import Witness
 
@@ -129,7 +130,7 @@ class Profile:
         if not isinstance(self.model, Model):
             return ()
         graph = self.model.graph
-        return tuple(_column(graph, column) for column in restrict.columns(graph))
+        return tuple(_column(graph, column) for column in columns.columns(graph))
 
     @property
     def uncounted(self) -> tuple[dict[str, object], ...]:
@@ -208,9 +209,9 @@ def rows(measurements: tuple[Samples, ...]) -> list[dict[str, object]]:
 
 
 def _column(graph: Graph, column: int) -> Column:
-    alone = restrict.only(graph, [column])
+    alone = columns.only(graph, [column])
     cost = count(alone)
-    return Column(column, restrict.depth(alone, column), cost.params, cost.macs)
+    return Column(column, columns.depth(alone, column), cost.params, cost.macs)
 
 
 def profile(
@@ -309,7 +310,7 @@ def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Pro
 
 def _columns(found: Profile, progress: Progress) -> tuple[Subject, ...]:
     """Return how each column of a fractal network is measured alone; none of another network."""
-    if not isinstance(found.model, Model) or len(numbers := restrict.columns(found.model.graph)) < 2:
+    if not isinstance(found.model, Model) or len(numbers := columns.columns(found.model.graph)) < 2:
         return ()
     models = [alone(found.model, number) for number in numbers]
     return tuple(measuring.of_net(model.graph, measuring.built(model, progress)) for model in models)

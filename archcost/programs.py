@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from archcost import copies, factory
-from archcost.cost import BYTES, peak_bytes
 from archcost.errors import InputError, shorten
+from archcost.graph.cost import BYTES, peak_bytes
+from archcost.graph.recipe import Recipe
 from archcost.nets import build, example
 from archcost.passes import Call, found, weights_bytes
 from archcost.read import Model, Reference
-from archcost.recipe import Recipe
 from archcost.runtimes.agreement import agree
 from archcost.runtimes.exported import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.streams import checked

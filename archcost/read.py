@@ -12,14 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from archcost import codec, document, examples, foreign
-from archcost.cost import Cost, count
+from archcost import document, examples, foreign
 from archcost.document import Document
 from archcost.errors import InputError, Mistake, Place, did_you_mean, quoted
 from archcost.foreign import Argument, Foreign
-from archcost.graph import Graph
+from archcost.graph import codec
+from archcost.graph.cost import Cost, count
+from archcost.graph.graph import Graph
+from archcost.graph.recipe import Recipe
 from archcost.parts import Network
-from archcost.recipe import Recipe
 from archcost.spec import located, validate
 
 _NO_CONSENT: Final = "is code; code named in a file runs only with --allow-code (Python: allow_code=True)"

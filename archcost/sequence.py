@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from archcost.errors import InputError
-from archcost.graph import Graph, Node, recurrent
+from archcost.graph.graph import Graph, Node, recurrent
+from archcost.graph.liveness import in_place
+from archcost.graph.ops import Recall, Scale
 from archcost.layers import Call, Dense
-from archcost.liveness import in_place
-from archcost.ops import Recall, Scale
 from archcost.steps import Step, Steps, compiled, execute
 
 

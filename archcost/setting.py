@@ -9,18 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from archcost import codec, runtimes, targets
+from archcost import runtimes, targets
 from archcost.budget import Budget
-from archcost.cost import BYTES, count, peak_bytes
 from archcost.data import Dataset
 from archcost.document import Value
 from archcost.domains import Draw
 from archcost.errors import InputError
-from archcost.graph import Graph
+from archcost.graph import codec
+from archcost.graph.columns import columns, only
+from archcost.graph.cost import BYTES, count, peak_bytes
+from archcost.graph.graph import Graph
 from archcost.jobs import Measure, Setup, Train
 from archcost.measured import Plan
 from archcost.read import Model
-from archcost.restrict import columns, only
 from archcost.searching import Method
 from archcost.spec import located
 from archcost.studyspec import Confirm, Gives, Study, StudySpec, materialise

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from archcost.graph import Builder, Graph
-from archcost.ops import Conv, Input, Window
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Conv, Input, Window
 
 
 class Pair(NamedTuple):

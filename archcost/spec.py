@@ -9,11 +9,11 @@ from typing import Final, TypeVar, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from archcost.codec import LARGEST
 from archcost.document import Document, Value
 from archcost.errors import InputError, Mistake, Path, did_you_mean, one_of, quoted, unknown
 from archcost.families import families
 from archcost.foreign import FAMILY, Foreign
+from archcost.graph.codec import LARGEST
 from archcost.parts import Network
 from archcost.units import grouped
 

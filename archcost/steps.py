@@ -7,10 +7,10 @@ from typing import NamedTuple, TypeAlias
 
 from torch import Tensor
 
-from archcost.graph import Node
+from archcost.graph.graph import Node
+from archcost.graph.liveness import in_place, last_uses
+from archcost.graph.ops import Input, Recall
 from archcost.layers import BatchNorm, Call, overwriting
-from archcost.liveness import in_place, last_uses
-from archcost.ops import Input, Recall
 
 
 class Step(NamedTuple):

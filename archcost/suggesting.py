@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from archcost import document, read
-from archcost.cost import BYTES, peak_bytes
 from archcost.document import Document
 from archcost.errors import InputError
 from archcost.families.bottleneck import Bottleneck
@@ -18,6 +17,7 @@ from archcost.families.fractal import Fractal
 from archcost.families.hornn import HORNN, Tokens
 from archcost.families.nin import NiN
 from archcost.families.rir import RiR
+from archcost.graph.cost import BYTES, peak_bytes
 from archcost.read import Model
 from archcost.writing import flow, to_yaml
 

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from torch import nn
 
-from archcost.cost import Row
 from archcost.dispatching import Calls, Tally
+from archcost.graph.cost import Row
 from archcost.weights import Weights
 
 UNCALLED: Final = "not called"

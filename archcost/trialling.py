@@ -11,12 +11,14 @@ from typing import Final, TypeAlias, assert_never
 
 import torch
 
-from archcost import codec, fit, nets, runtimes, targets
+from archcost import fit, nets, runtimes, targets
 from archcost.beginning import begun, foreseen, spec_of
 from archcost.data import Dataset, Split
 from archcost.errors import ArchcostError, InputError, TargetError
 from archcost.fit import Diverged
-from archcost.graph import Graph
+from archcost.graph import codec
+from archcost.graph.columns import columns, only
+from archcost.graph.graph import Graph
 from archcost.handing import GoneError, kept
 from archcost.jobs import (
     Done,
@@ -34,7 +36,6 @@ from archcost.jobs import (
     Trained,
 )
 from archcost.nets import Net
-from archcost.restrict import columns, only
 from archcost.runtimes import Source
 from archcost.targets.exclusive import held
 

@@ -15,11 +15,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archcost import passes
-from archcost.account import Account, Trained
-from archcost.cost import Cost
 from archcost.dispatching import macs
 from archcost.evaluating import evaluating
-from archcost.graph import Graph
+from archcost.graph.account import Account, Trained
+from archcost.graph.cost import Cost
+from archcost.graph.graph import Graph
 from archcost.nets import Net, example, on_meta
 from archcost.passes import Call
 from archcost.tracing import import_fvcore

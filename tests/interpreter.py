@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archcost.graph import Graph, Node, timed
-from archcost.ops import (
+from archcost.graph.graph import Graph, Node, timed
+from archcost.graph.ops import (
     Act,
     Bias,
     Concat,

@@ -17,17 +17,18 @@ import measurements
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from archcost import codec, confirmed, storage, trials
+from archcost import confirmed, storage, trials
 from archcost.addresses import Address, address
 from archcost.confirmed import Confirmed
-from archcost.cost import count, peak_bytes
 from archcost.document import load
 from archcost.front import named
-from archcost.graph import Graph
+from archcost.graph import codec
+from archcost.graph.columns import columns, only
+from archcost.graph.cost import count, peak_bytes
+from archcost.graph.graph import Graph
 from archcost.jobs import Score
 from archcost.measured import Conditions, Device, Origin, Plan, Samples
 from archcost.read import Model, expand
-from archcost.restrict import columns, only
 from archcost.stored import SCHEMA, Stored
 from archcost.trials import Begun, Ended, Part, remember
 from archcost.version import __version__

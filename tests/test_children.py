@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 import archcost
-from archcost import children, codec, data, handing, trialling
+from archcost import children, data, handing, trialling
 from archcost.children import ON, STOP, Child
 from archcost.dataspec import DataSpec
 from archcost.files import placed
+from archcost.graph import codec
 from archcost.jobs import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
 from archcost.measured import Plan
 

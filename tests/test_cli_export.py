@@ -11,7 +11,8 @@ import pytest
 from commands import run
 
 import archcost
-from archcost import codec, exporting, programs
+from archcost import exporting, programs
+from archcost.graph import codec
 
 SMALL = "family: nin\ninput: [3, 8, 8]\nclasses: 4\nlayers: [{kernel: 3, widths: [6, 4]}]\n"
 

@@ -13,9 +13,9 @@ from measurements import noisy
 
 import archcost
 from archcost import profiling
-from archcost.account import Layer
 from archcost.comparing import TOTALS, Alone, Quantity, compare, timed
 from archcost.errors import InputError
+from archcost.graph.account import Layer
 from archcost.measured import Failure, Samples, Way
 from archcost.profiling import Profile
 

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from specs import FAMILIES, Tree, bottlenecks, laws, model, models, text
 
 from archcost import document, read
-from archcost.codec import decode, digest, encode
-from archcost.cost import BYTES, Cost, Row, Total, count, listed, peak_bytes
 from archcost.errors import InputError
-from archcost.graph import Builder, Graph
-from archcost.ops import (
+from archcost.graph.codec import decode, digest, encode
+from archcost.graph.columns import columns, only
+from archcost.graph.cost import BYTES, Cost, Row, Total, count, listed, peak_bytes
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import (
     Act,
     Bias,
     Conv,
@@ -34,7 +35,6 @@ from archcost.ops import (
     Recall,
     Scale,
 )
-from archcost.restrict import columns, only
 
 # ---- totals
 

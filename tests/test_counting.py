@@ -21,8 +21,8 @@ from twins import ResNet
 
 import archcost
 from archcost import cli, engines
-from archcost.account import Account
 from archcost.errors import InputError, TargetError
+from archcost.graph.account import Account
 from archcost.nets import build, example
 from archcost.profiling import Profile
 

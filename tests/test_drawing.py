@@ -14,12 +14,12 @@ from specs import FAMILIES, Tree, fractals, laws, model
 
 import archcost
 from archcost import examples
-from archcost.cost import count
-from archcost.drawing import draw
-from archcost.drawing_boxes import MANY, scheme
-from archcost.drawing_layout import Layout, Placed, layout
-from archcost.graph import Builder, Graph
-from archcost.ops import Act, Concat, Conv, Input, Join, Op, Recall
+from archcost.graph.cost import count
+from archcost.graph.drawing.boxes import MANY, scheme
+from archcost.graph.drawing.layout import Layout, Placed, layout
+from archcost.graph.drawing.svg import draw
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Act, Concat, Conv, Input, Join, Op, Recall
 
 SVG = "{http://www.w3.org/2000/svg}"
 

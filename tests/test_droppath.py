@@ -20,11 +20,11 @@ from torch import Tensor
 
 from archcost import nets
 from archcost.droppath import Block, Pattern, blocks, drawn
-from archcost.graph import Graph
+from archcost.graph.columns import columns, only, restrict, surviving
+from archcost.graph.graph import Graph
+from archcost.graph.ops import Conv
 from archcost.layers import BatchNorm
 from archcost.nets import Net
-from archcost.ops import Conv
-from archcost.restrict import columns, only, restrict, surviving
 from archcost.steps import execute
 
 

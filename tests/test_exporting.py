@@ -18,12 +18,13 @@ from hypothesis import given
 from specs import Tree, laws, model, models
 
 import archcost
-from archcost import codec, document, examples, exporting, programs, read
+from archcost import document, examples, exporting, programs, read
 from archcost.errors import InputError, TargetError
 from archcost.foreign import parse_input
+from archcost.graph import codec
+from archcost.graph.recipe import Recipe
 from archcost.nets import build, example
 from archcost.read import Model, Reference
-from archcost.recipe import Recipe
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")

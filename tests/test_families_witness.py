@@ -16,11 +16,11 @@ from specs import FAMILIES, Tree, fractals, hornns, laws, model
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archcost.cost import count
 from archcost.families import families
-from archcost.graph import Graph
+from archcost.graph.columns import columns, only
+from archcost.graph.cost import count
+from archcost.graph.graph import Graph
 from archcost.nets import build, example, on_meta
-from archcost.restrict import columns, only
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script`", DeprecationWarning)  # also where -W error is asked for

@@ -13,26 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from specs import Tree, fractals, laws, model, models
 
-from archcost.codec import decode, digest, encode
-from archcost.cost import count
 from archcost.errors import InputError
-from archcost.graph import Builder, Graph, GraphError, Node, derived, readers, recurrent, timed
-from archcost.ops import (
-    Act,
-    Conv,
-    Dropout,
-    Input,
-    Join,
-    Last,
-    Linear,
-    Norm,
-    Op,
-    Recall,
-    Scale,
-    Shape,
-    ShapeError,
-)
-from archcost.restrict import beside, columns, depth, only, restrict
+from archcost.graph.codec import decode, digest, encode
+from archcost.graph.columns import beside, columns, depth, only, restrict
+from archcost.graph.cost import count
+from archcost.graph.graph import Builder, Graph, GraphError, Node, derived, readers, recurrent, timed
+from archcost.graph.ops import Act, Conv, Dropout, Input, Join, Last, Linear, Norm, Op, Recall, Scale, Shape, ShapeError
 
 V = (3,)
 

@@ -28,9 +28,9 @@ from twins import (
 import archcost
 from archcost import nets, read
 from archcost.errors import InputError
+from archcost.graph.columns import columns, only
+from archcost.graph.recipe import Recipe
 from archcost.nets import Net
-from archcost.recipe import Recipe
-from archcost.restrict import columns, only
 
 RESNET: Tree = {
     "family": "bottleneck",

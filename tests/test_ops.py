@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from specs import laws
 from torch import Tensor, nn
 
-from archcost.layers import layer
-from archcost.ops import (
+from archcost.graph.ops import (
     OPS,
     Act,
     Bias,
@@ -39,6 +38,7 @@ from archcost.ops import (
     Work,
     work,
 )
+from archcost.layers import layer
 
 C, V = (6, 5, 4), (6,)  # an image of 120 values and a vector
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from twins import RiR, SingleLayerResNet, Unit, copy_in_order, copy_layer, with_state
 
 from archcost import nets
-from archcost.graph import Graph
+from archcost.graph.graph import Graph
 from archcost.nets import Net
 
 DEPTHS, WIDTHS, CLASSES = (2, 1, 1), (4, 6, 8), 5

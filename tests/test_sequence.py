@@ -19,10 +19,10 @@ from twins import NaiveHORNN, Recurrent, copy_hornn, hornn_pairs
 
 from archcost import nets
 from archcost.errors import InputError
-from archcost.graph import Builder, Graph, recurrent
+from archcost.graph.graph import Builder, Graph, recurrent
+from archcost.graph.ops import Act, Input, Join, Last, Linear, Recall, Scale
+from archcost.graph.recipe import Recipe
 from archcost.nets import Net
-from archcost.ops import Act, Input, Join, Last, Linear, Recall, Scale
-from archcost.recipe import Recipe
 
 POOLINGS = ("none", "max", "fofe", "gated")
 WORDS, HIDDEN, CLASSES = 11, 6, 5

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import archcost
 from archcost import document, read, suggesting
-from archcost.cost import peak_bytes
-from archcost.graph import Graph
+from archcost.graph.cost import peak_bytes
+from archcost.graph.graph import Graph
+from archcost.graph.recipe import Recipe
 from archcost.parts import Network
 from archcost.read import Model
-from archcost.recipe import Recipe
 from archcost.suggesting import Suggestion, suggestions, untried
 from archcost.writing import flow, to_yaml
 

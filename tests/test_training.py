@@ -19,10 +19,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import archcost
 from archcost import examples
-from archcost.cost import count
-from archcost.graph import Builder, Graph
-from archcost.nets import build, example, on_meta
-from archcost.ops import (
+from archcost.graph.columns import columns, only
+from archcost.graph.cost import count
+from archcost.graph.gradients import Backward, TrainingCost, backward, training_cost
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import (
     Act,
     Bias,
     Concat,
@@ -42,8 +43,7 @@ from archcost.ops import (
     Scale,
     Window,
 )
-from archcost.restrict import columns, only
-from archcost.training import Backward, TrainingCost, backward, training_cost
+from archcost.nets import build, example, on_meta
 
 POOLINGS = ("none", "max", "fofe", "gated")
 BATCH = 2  # batch norm cannot train on one value a channel, and a batch of one may leave one

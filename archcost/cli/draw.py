@@ -27,12 +27,12 @@ def draw(
     that ships ('archcost example' lists them); code (family: module) has no graph to draw.
     """
     # imported when the command runs: reading loads pydantic
-    from archcost import drawing
     from archcost.cli.models import read_model
     from archcost.files import write_whole
+    from archcost.graph.drawing import svg
 
     found = read_model(model, overrides, inputs, allow_code, command="archcost draw")
-    picture = drawing.draw(found.graph, found.name)
+    picture = svg.draw(found.graph, found.name)
     if output is None:
         click.echo(picture.encode("utf-8"), nl=False)  # whatever the terminal speaks: XML without a word on it is UTF-8
     else:

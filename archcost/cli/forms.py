@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from archcost.account import Layer
 from archcost.cli.options import FORMATS
 from archcost.cli.rows import as_markdown, escaped
 from archcost.cli.table import table
 from archcost.describing import doubts, notes, witness_words
+from archcost.graph.account import Layer
 from archcost.latency import Latency, summarise
 from archcost.profiling import Profile
 from archcost.reasons import refusals

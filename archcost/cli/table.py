@@ -8,9 +8,9 @@ from textwrap import wrap
 
 from archcost.cli.fields import LABEL, WIDTH, field, paint
 from archcost.cli.latencies import latency_lines
-from archcost.cost import Total
 from archcost.describing import input_words, notes, witness_words
 from archcost.errors import shorten, visible
+from archcost.graph.cost import Total
 from archcost.profiling import Profile
 from archcost.read import Model
 from archcost.reasons import refusals

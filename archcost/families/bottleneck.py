@@ -10,8 +10,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from archcost.graph import Builder, Graph
-from archcost.ops import Act, Conv, Dropout, GlobalPool, Input, Join, Linear, Norm, Pad
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Act, Conv, Dropout, GlobalPool, Input, Join, Linear, Norm, Pad
+from archcost.graph.recipe import Recipe
 from archcost.parts import (
     LARGEST,
     Count,
@@ -28,7 +29,6 @@ from archcost.parts import (
     strides_of,
     wrong,
 )
-from archcost.recipe import Recipe
 
 Ratio = Annotated[float, Field(gt=0)]
 

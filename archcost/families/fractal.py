@@ -10,8 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from archcost.graph import Builder, Graph
-from archcost.ops import Dropout, GlobalPool, Input, Join, Linear, Pool
+from archcost.graph.columns import only
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Dropout, GlobalPool, Input, Join, Linear, Pool
+from archcost.graph.recipe import Recipe
 from archcost.parts import (
     NORM,
     RELU,
@@ -29,8 +31,6 @@ from archcost.parts import (
     stem,
     stem_size,
 )
-from archcost.recipe import Recipe
-from archcost.restrict import only
 
 _MANY = 64  # columns from which a block is too large to write down its size
 

@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from archcost.graph import Builder, Graph
-from archcost.ops import Act, Bias, Dropout, Input, Join, Last, Linear, Lookup, Recall, Scale
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Act, Bias, Dropout, Input, Join, Last, Linear, Lookup, Recall, Scale
+from archcost.graph.recipe import Recipe
 from archcost.parts import Count, Network, Rate, Strict, wrong
-from archcost.recipe import Recipe
 
 
 class Tokens(Strict):

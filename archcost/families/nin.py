@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from archcost.graph import Builder, Graph
-from archcost.ops import Act, Dropout, GlobalPool, Input, Pool, Window
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Act, Dropout, GlobalPool, Input, Pool, Window
+from archcost.graph.recipe import Recipe
 from archcost.parts import Count, Each, Kernel, OnImages, Rate, Strict, all_wrong, same, same_length
-from archcost.recipe import Recipe
 
 Pattern = Each[Literal[0, 1]]
 

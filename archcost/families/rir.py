@@ -10,8 +10,9 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import ValidationInfo, field_validator
 
-from archcost.graph import Builder, Graph
-from archcost.ops import Concat, Conv, GlobalPool, Input, Join, Linear, Norm, Pad
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Concat, Conv, GlobalPool, Input, Join, Linear, Norm, Pad
+from archcost.graph.recipe import Recipe
 from archcost.parts import (
     Count,
     Each,
@@ -25,7 +26,6 @@ from archcost.parts import (
     strides_of,
     wrong,
 )
-from archcost.recipe import Recipe
 
 
 class RiR(OnImages):

@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
-from archcost import codec
 from archcost.errors import InputError, quoted, shorten
 from archcost.files import placed
 from archcost.fit.fitting import Fitting
+from archcost.graph import codec
 from archcost.nets import Net
 from archcost.streams import checked
 

@@ -24,8 +24,8 @@ from archcost.fit.scale import begin_in_scale
 from archcost.fit.schedules import share
 from archcost.fit.words import Words
 from archcost.fitspec import Fit, Settings
+from archcost.graph.ops import Input
 from archcost.nets import Net
-from archcost.ops import Input
 from archcost.targets.cpu import threads as on_threads
 from archcost.targets.exclusive import turn
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import Parameter
 
 from archcost.fitspec import Settings
-from archcost.graph import recurrent
+from archcost.graph.graph import recurrent
 from archcost.nets import Net
 
 _GENTLE: Final = (0.1, 3)  # times the learning rate, and the warm-up

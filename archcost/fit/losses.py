@@ -17,10 +17,10 @@ from archcost.fit.precision import casting
 from archcost.fit.readout import Readout
 from archcost.fit.words import Words
 from archcost.fitspec import Augment
-from archcost.graph import Graph
+from archcost.graph.graph import Graph
+from archcost.graph.ops import Conv
 from archcost.layers import Dense
 from archcost.nets import Net
-from archcost.ops import Conv
 
 Loss: TypeAlias = Callable[[], Tensor]
 _WIDE: Final = 8

@@ -10,9 +10,9 @@ from archcost.data import Dataset
 from archcost.evaluating import evaluating
 from archcost.fit.fitting import device_key
 from archcost.fit.material import Examples, examples
+from archcost.graph.columns import columns
 from archcost.layers import BatchNorm
 from archcost.nets import Net
-from archcost.restrict import columns
 from archcost.targets.exclusive import turn
 
 _MOMENTUM: Final = 0.1  # of layers.BatchNorm

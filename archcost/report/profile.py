@@ -8,9 +8,9 @@ from archcost import budget, reasons
 from archcost.budget import Budget
 from archcost.describing import agreement
 from archcost.document import load
-from archcost.drawing import draw
 from archcost.errors import InputError, Mistake, quoted
 from archcost.families.hornn import HORNN
+from archcost.graph.drawing.svg import draw
 from archcost.latency import Latency
 from archcost.profiling import NOT_STABLE
 from archcost.read import Model, expand

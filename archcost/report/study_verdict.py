@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from archcost import budget
 from archcost.budget import Budget, Facts, Memory
-from archcost.cost import BYTES, count
 from archcost.front import Candidate
+from archcost.graph.cost import BYTES, count
 from archcost.measured import Origin
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Verdict, Verdicts

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from archcost.cost import count
 from archcost.families.hornn import HORNN
+from archcost.graph.cost import count
 from archcost.read import Model
 from archcost.report.blocks import Axis, Bar, Bars, Block, Cell, Chart, Head, Row, Scatter, Series, Table
 from archcost.report.saved import Column, Profiled

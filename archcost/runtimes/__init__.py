@@ -18,7 +18,7 @@ from archcost.measured import Plan
 if TYPE_CHECKING:
     from torch import nn
 
-    from archcost.graph import Graph
+    from archcost.graph.graph import Graph
 
 Call: TypeAlias = Callable[[], None]
 

@@ -13,7 +13,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import IO, Final, NamedTuple
 
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
-from archcost.graph import Graph
+from archcost.graph.graph import Graph
 from archcost.measured import Plan, Samples
 from archcost.runtimes import Runtime, Source
 from archcost.targets import Facts, Target, shown_name

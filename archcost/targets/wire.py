@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, assert_ne
 
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, with_config
 
-from archcost import codec
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
-from archcost.graph import Graph
+from archcost.graph import codec
+from archcost.graph.graph import Graph
 from archcost.measured import Plan, Samples
 from archcost.targets import Facts
 from archcost.units import data_size

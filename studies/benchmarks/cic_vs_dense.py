@@ -16,9 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from twins import masked_dense, window_starts
 
 from archcost import nets
-from archcost.cost import count
-from archcost.graph import Builder, Graph
-from archcost.ops import Conv, Input, Window
+from archcost.graph.cost import count
+from archcost.graph.graph import Builder, Graph
+from archcost.graph.ops import Conv, Input, Window
 
 CHANNELS, OUTS, SIDE = 192, 160, 32
 HEADS = (

@@ -20,9 +20,9 @@ from torch import nn
 from twins import FractalNet
 
 from archcost import nets
-from archcost.cost import count
 from archcost.families.bottleneck import Bottleneck
 from archcost.families.fractal import Fractal
+from archcost.graph.cost import count
 from archcost.parts import Network
 
 with warnings.catch_warnings():

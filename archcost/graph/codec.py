@@ -10,8 +10,8 @@ from math import isfinite
 from typing import Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from archcost.errors import InputError, Mistake, Path, unknown
-from archcost.graph import Graph, GraphError, Node, derived
-from archcost.ops import OPS, Op, ShapeError
+from archcost.graph.graph import Graph, GraphError, Node, derived
+from archcost.graph.ops import OPS, Op, ShapeError
 
 JSON: TypeAlias = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 SCHEMA: Final = 1

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from archcost.cost import Cost, Total, count
-from archcost.drawing_boxes import Box, Scheme, scheme, shown
-from archcost.drawing_grid import LINE, MARGIN, NAMED, PAD, wide
-from archcost.drawing_layout import Edge, Frame, Placed, Point, layout
 from archcost.errors import shorten
-from archcost.graph import Graph
+from archcost.graph.cost import Cost, Total, count
+from archcost.graph.drawing.boxes import Box, Scheme, scheme, shown
+from archcost.graph.drawing.grid import LINE, MARGIN, NAMED, PAD, wide
+from archcost.graph.drawing.layout import Edge, Frame, Placed, Point, layout
+from archcost.graph.graph import Graph
 from archcost.units import grouped, scaled
 
 # selector, property, value on a light page, value on a dark one

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from archcost.graph import Graph, GraphError, Node
-from archcost.ops import Conv, Join, Recall
+from archcost.graph.graph import Graph, GraphError, Node
+from archcost.graph.ops import Conv, Join, Recall
 
 Cut: TypeAlias = Collection[tuple[int, int]]
 """Inputs taken away: (position of a join, index among its inputs)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from archcost.graph import Node
-from archcost.ops import Act, Conv, Dropout, Join, Linear, Norm
+from archcost.graph.graph import Node
+from archcost.graph.ops import Act, Conv, Dropout, Join, Linear, Norm
 
 _UNSAVED = (Conv, Linear, Norm)  # autograd keeps none of these operators' outputs, so the output may be overwritten
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from archcost.cost import BYTES, Cost, count, peak_bytes
-from archcost.graph import Graph
-from archcost.ops import Shape
-from archcost.training import backward
+from archcost.graph.cost import BYTES, Cost, count, peak_bytes
+from archcost.graph.gradients import backward
+from archcost.graph.graph import Graph
+from archcost.graph.ops import Shape
 
 
 class Layer(NamedTuple):

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from archcost.graph import Graph, recurrent
-from archcost.ops import Recall
+from archcost.graph.graph import Graph, recurrent
+from archcost.graph.ops import Recall
 
 
 class Backward(NamedTuple):

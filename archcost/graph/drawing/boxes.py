@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never
 
-from archcost.cost import Cost, Row, listed
 from archcost.errors import shorten, visible
-from archcost.graph import Graph, readers
-from archcost.ops import (
+from archcost.graph.cost import Cost, Row, listed
+from archcost.graph.graph import Graph, readers
+from archcost.graph.ops import (
     Act,
     Bias,
     Concat,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from archcost.errors import InputError, Mistake, Path
-from archcost.ops import (
+from archcost.graph.ops import (
     Act,
     Bias,
     Dropout,

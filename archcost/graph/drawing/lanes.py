@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import TypeAlias
 
-from archcost.drawing_boxes import MANY, Scheme
+from archcost.graph.drawing.boxes import MANY, Scheme
 
 Rows: TypeAlias = tuple[int, int]  # first and last
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 from unicodedata import east_asian_width
 
-from archcost.drawing_boxes import Box, Scheme
-from archcost.drawing_lanes import Lanes
+from archcost.graph.drawing.boxes import Box, Scheme
+from archcost.graph.drawing.lanes import Lanes
 
 MARGIN: Final = 24
 HEAD: Final = 62  # the title's room

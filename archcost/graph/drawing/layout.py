@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
-from archcost.drawing_boxes import Loop, Scheme, past
-from archcost.drawing_grid import BUS, FOOT, FRAME, GAP, MARGIN, MONO, PAD, PORT, TRACK, Grid, Link, grid_of, wide
-from archcost.drawing_lanes import Lanes, lanes, readers
+from archcost.graph.drawing.boxes import Loop, Scheme, past
+from archcost.graph.drawing.grid import BUS, FOOT, FRAME, GAP, MARGIN, MONO, PAD, PORT, TRACK, Grid, Link, grid_of, wide
+from archcost.graph.drawing.lanes import Lanes, lanes, readers
 
 Point: TypeAlias = tuple[int, int]
 
