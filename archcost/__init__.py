@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from archcost.graph.cost import Cost, count
     from archcost.graph.graph import Graph
     from archcost.latency import Latency
+    from archcost.models.load import Model, load
     from archcost.profiling import Profile, profile
-    from archcost.read import Model, load
 
 _HOMES = {
     "ArchcostError": "errors",
-    "Cost": "cost",
-    "Graph": "graph",
+    "Cost": "graph.cost",
+    "Graph": "graph.graph",
     "InputError": "errors",
     "Latency": "latency",
     "Mistake": "errors",
-    "Model": "read",
+    "Model": "models.load",
     "Profile": "profiling",
     "TargetError": "errors",
-    "count": "cost",
-    "load": "read",
+    "count": "graph.cost",
+    "load": "models.load",
     "profile": "profiling",
 }
 

@@ -11,9 +11,9 @@ from archcost.errors import InputError, Mistake
 from archcost.latency import Latency, summarise
 from archcost.measured import Failure, Samples
 from archcost.measuring import Progress, Request, silent
+from archcost.models.load import Model, Reference
 from archcost.paired import Ratio, ratio
 from archcost.profiling import SCHEMA, Profile, counted, measured_as, rows
-from archcost.read import Model, Reference
 from archcost.version import __version__
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from archcost.config.types import Count, Strict, wrong
 from archcost.datasets import NAMES, PLACED
 from archcost.errors import unknown
-from archcost.parts import Count, Strict, wrong
 
 V = TypeVar("V")
 

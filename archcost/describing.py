@@ -7,8 +7,8 @@ from typing import Any
 
 from archcost import reasons
 from archcost.latency import summarise
+from archcost.models.load import Model
 from archcost.profiling import NOT_STABLE, Profile
-from archcost.read import Model
 from archcost.units import counted_words
 
 

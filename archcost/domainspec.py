@@ -8,8 +8,8 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
+from archcost.config.types import LARGEST, Count, Strict, all_wrong, wrong
 from archcost.domains import Scalar
-from archcost.parts import LARGEST, Count, Strict, all_wrong, wrong
 
 N = TypeVar("N", int, float)
 T = TypeVar("T")

@@ -9,11 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from archcost.config.writer import to_yaml
 from archcost.errors import InputError, unknown
 from archcost.files import placed, write_whole
 from archcost.graph import codec
-from archcost.read import Model, Reference
-from archcost.writing import to_yaml
+from archcost.models.load import Model, Reference
 
 if TYPE_CHECKING:
     from archcost.trained import Trained

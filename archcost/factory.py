@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import InputError, Mistake, did_you_mean, one_of, quoted, shorten, visible
-from archcost.foreign import DTYPES, INTEGERS, Argument, Foreign
+from archcost.models.code import DTYPES, INTEGERS, Argument, Foreign
 from archcost.units import data_size
 
 _MODULE: Final = "a function or class that makes a torch.nn.Module, or such a module"

@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any
 
 from archcost import tables
+from archcost.config.writer import to_yaml
 from archcost.front import Candidate, Front, bounds
 from archcost.stored import Stored, network
 from archcost.version import __version__
-from archcost.writing import to_yaml
 
 
 def status_of(stored: Stored, now: Front) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from archcost.config.types import Count, Each, Rate, Strict, wrong
 from archcost.graph.recipe import Init
-from archcost.parts import Count, Each, Rate, Strict, wrong
 
 Optimiser: TypeAlias = Literal["sgd", "adamw"]
 Schedule: TypeAlias = Literal["one-cycle", "step", "cosine", "constant", "flat-linear"]

@@ -13,8 +13,8 @@ from archcost import copies, counting, factory
 from archcost.counting import CallAt, Module
 from archcost.errors import ArchcostError, InputError, Mistake
 from archcost.measuring import Request
+from archcost.models.load import Reference
 from archcost.passes import Call
-from archcost.read import Reference
 from archcost.targets.machine import available_memory_bytes
 
 

@@ -9,11 +9,11 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
-from archcost import document
 from archcost.budget import UNITS, Budget
-from archcost.document import Document
-from archcost.parts import LARGEST, Strict, wrong
-from archcost.spec import conform, shown
+from archcost.config import document
+from archcost.config.document import Document
+from archcost.config.types import LARGEST, Strict, wrong
+from archcost.config.validation import conform, shown
 from archcost.units import parse_count, parse_latency, parse_size
 
 _NUMBER: Final = r"[0-9]+(\.[0-9]+)? *"

@@ -16,8 +16,8 @@ from archcost.graph.cost import BYTES, count, peak_bytes
 from archcost.graph.recipe import Recipe
 from archcost.latency import summarise
 from archcost.measured import Failure, Plan, Samples, Way, way
+from archcost.models.load import Model
 from archcost.paired import ratio
-from archcost.read import Model
 from archcost.runtimes import Source
 from archcost.sparse import pairs
 from archcost.targets import Facts, Target

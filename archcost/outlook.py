@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from archcost.config.validation import located
 from archcost.domains import Point
 from archcost.errors import InputError, Mistake, Path, shorten, visible
 from archcost.estimates import median
-from archcost.read import Model
+from archcost.models.load import Model
 from archcost.setting import Excess, Setting
-from archcost.spec import located
 from archcost.trials import Part
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from archcost import children, runtimes, targets
+from archcost.config.validation import located
 from archcost.errors import InputError, Mistake, TargetError, visible
 from archcost.jobs import Failed
 from archcost.measured import way
-from archcost.read import Model
+from archcost.models.load import Model
 from archcost.runtimes import PROCESSORS_ONLY
 from archcost.setting import Setting
-from archcost.spec import located
 
 _TIME_S: Final = 0.02
 

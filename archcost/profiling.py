@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from archcost import measuring
+from archcost.config.writer import to_yaml
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.graph import columns
 from archcost.graph.account import Account, Layer, Trained, account
@@ -19,9 +20,8 @@ from archcost.graph.cost import count
 from archcost.latency import Latency, summarise
 from archcost.measured import Failure, Samples
 from archcost.measuring import Measured, Place, Progress, Request, Subject, silent
-from archcost.read import Model, Reference, alone, read
+from archcost.models.load import Model, Reference, alone, read
 from archcost.version import __version__
-from archcost.writing import to_yaml
 
 if TYPE_CHECKING:
     from torch import nn

@@ -21,9 +21,9 @@ from archcost import copies, factory
 from archcost.errors import InputError, shorten
 from archcost.graph.cost import BYTES, peak_bytes
 from archcost.graph.recipe import Recipe
+from archcost.models.load import Model, Reference
 from archcost.nets import build, example
 from archcost.passes import Call, found, weights_bytes
-from archcost.read import Model, Reference
 from archcost.runtimes.agreement import agree
 from archcost.runtimes.exported import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.streams import checked

@@ -9,13 +9,13 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import Field, JsonValue, TypeAdapter
 
 from archcost.domainspec import Rule
-from archcost.families.bottleneck import Bottleneck
-from archcost.families.fractal import Fractal
-from archcost.families.hornn import HORNN
-from archcost.families.nin import NiN
-from archcost.families.rir import RiR
-from archcost.foreign import Foreign
 from archcost.limits import Limits
+from archcost.models.code import Foreign
+from archcost.models.families.bottleneck import Bottleneck
+from archcost.models.families.fractal import Fractal
+from archcost.models.families.hornn import HORNN
+from archcost.models.families.nin import NiN
+from archcost.models.families.rir import RiR
 from archcost.studyspec import Study
 
 NAMES = ("model", "study", "budget")
@@ -90,4 +90,4 @@ def _inside(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def committed(name: str) -> str:
     """Return the schema file that ships."""
-    return (files("archcost") / "schemas" / f"{name}.json").read_text(encoding="utf-8")
+    return (files("archcost.config") / "schemas" / f"{name}.json").read_text(encoding="utf-8")

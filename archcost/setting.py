@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from archcost import runtimes, targets
 from archcost.budget import Budget
+from archcost.config.document import Value
+from archcost.config.validation import located
+from archcost.config.writer import to_yaml
 from archcost.data import Dataset
-from archcost.document import Value
 from archcost.domains import Draw
 from archcost.errors import InputError
 from archcost.graph import codec
@@ -21,15 +23,13 @@ from archcost.graph.cost import BYTES, count, peak_bytes
 from archcost.graph.graph import Graph
 from archcost.jobs import Measure, Setup, Train
 from archcost.measured import Plan
-from archcost.read import Model
+from archcost.models.load import Model
 from archcost.searching import Method
-from archcost.spec import located
 from archcost.studyspec import Confirm, Gives, Study, StudySpec, materialise
 from archcost.targets.machine import physical_cores
 from archcost.trials import Begun, Part
 from archcost.units import data_size, grouped
 from archcost.version import __version__
-from archcost.writing import to_yaml
 
 SHARE: Final = 1 / 3
 """Of the trials that come to a rung, those that go on."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never, final
 
-from archcost.document import Value
+from archcost.config.document import Value
 from archcost.domains import Choice, Domain, Pick, Point, Scalar, points, sample, values_of
 
 MODEL: Final = "model"

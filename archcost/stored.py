@@ -13,11 +13,11 @@ import optuna
 
 from archcost import storage, trials
 from archcost.addresses import Address
-from archcost.document import load
+from archcost.config.document import load
 from archcost.errors import InputError, Mistake, quoted, shorten, visible
 from archcost.front import Candidate, Front, candidates, front
+from archcost.models.load import Model, alone, expand
 from archcost.objectives import QUANTITIES
-from archcost.read import Model, alone, expand
 from archcost.trials import Held, Recorded, Trial, remembered
 from archcost.version import __version__
 

@@ -17,7 +17,7 @@ from archcost.children import Child
 from archcost.errors import InputError, Mistake, quoted, visible
 from archcost.estimates import median
 from archcost.jobs import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
-from archcost.read import Model
+from archcost.models.load import Model
 from archcost.searching import Asked, ask
 from archcost.setting import Setting
 from archcost.signals import held_back

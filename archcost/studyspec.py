@@ -12,19 +12,21 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from archcost import document, domainspec, templates
+from archcost import domainspec, templates
+from archcost.config import document
+from archcost.config.document import Document, Value
+from archcost.config.types import Count, Each, Strict, all_wrong, wrong
+from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
 from archcost.dataspec import DataSpec
-from archcost.document import Document, Value
 from archcost.errors import InputError, Mistake, one_of, shorten, unknown
-from archcost.families import FAMILIES, families
 from archcost.fitspec import Fit
-from archcost.foreign import FAMILY
 from archcost.limits import Limits
+from archcost.models.code import FAMILY
+from archcost.models.families import FAMILIES, families
+from archcost.models.families.parts import Network, OnImages
+from archcost.models.load import Model, expand
 from archcost.objectives import QUANTITIES
-from archcost.parts import Count, Each, Network, OnImages, Strict, all_wrong, wrong
-from archcost.read import Model, expand
 from archcost.space import Space
-from archcost.spec import conform, keys_wrong, located, reading_order, shown
 from archcost.units import parse_duration, parse_share
 
 _WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time")

@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from archcost import document, read
-from archcost.document import Document
+from archcost.config import document
+from archcost.config.document import Document
+from archcost.config.writer import flow, to_yaml
 from archcost.errors import InputError
-from archcost.families.bottleneck import Bottleneck
-from archcost.families.fractal import Fractal
-from archcost.families.hornn import HORNN, Tokens
-from archcost.families.nin import NiN
-from archcost.families.rir import RiR
 from archcost.graph.cost import BYTES, peak_bytes
-from archcost.read import Model
-from archcost.writing import flow, to_yaml
+from archcost.models import load
+from archcost.models.families.bottleneck import Bottleneck
+from archcost.models.families.fractal import Fractal
+from archcost.models.families.hornn import HORNN, Tokens
+from archcost.models.families.nin import NiN
+from archcost.models.families.rir import RiR
+from archcost.models.load import Model
 
 UNKNOWN: Final = "Counts say nothing of accuracy: train a changed network before you choose it."
 LOW: Final = "Network in Network's low-dimensional embedding: 1x1s to few channels, on which what follows costs less"
@@ -115,7 +116,7 @@ def counts(model: Model, *, batch: int = 1, dtype: str = "float32") -> Counts:
 def _changed(base: Document, change: Change) -> Model | None:
     """Return the changed network; None where there is none: its shapes do not fit, or a key does not allow it."""
     try:
-        return read.expand(base, change.overrides)
+        return load.expand(base, change.overrides)
     except InputError:
         return None
 

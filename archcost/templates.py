@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar, assert_never, final
 
-from archcost.document import MAX_MISTAKES, MAX_VALUES, Document, Value
+from archcost.config.document import MAX_MISTAKES, MAX_VALUES, Document, Value
+from archcost.config.validation import conform, located, reading_order, shown
 from archcost.domains import Choice, Real, Whole, values_of
 from archcost.domainspec import MOST_TIMES, RULES, OneOf, RealRange, Repeat, Rule, Scale, WholeRange, kind_of, label
 from archcost.errors import InputError, Mistake, Path
@@ -23,7 +24,6 @@ from archcost.space import (
     names,
     parameters,
 )
-from archcost.spec import conform, located, reading_order, shown
 from archcost.units import counted_words, grouped
 
 MOST_PARAMETERS: Final = 1000  # of a study: a sampler's time grows with them

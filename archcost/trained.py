@@ -7,8 +7,8 @@ from pathlib import Path
 
 from archcost.errors import InputError, Mistake
 from archcost.fit import Mark, load_weights
+from archcost.models.load import Model
 from archcost.nets import Net, build
-from archcost.read import Model
 
 
 @dataclass(frozen=True, slots=True)

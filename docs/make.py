@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from archcost.domainspec import RULES
-from archcost.families import FAMILIES
-from archcost.foreign import FAMILY, Foreign
+from archcost.models.code import FAMILY, Foreign
+from archcost.models.families import FAMILIES
 from archcost.schema import NAMES, made
 from archcost.studyspec import Study
 
@@ -130,6 +130,6 @@ def _scalar(value: Mapping[str, Any]) -> str:
 
 if __name__ == "__main__":
     for schema in NAMES:
-        (ROOT / "archcost" / "schemas" / f"{schema}.json").write_text(made(schema), encoding="utf-8")
+        (ROOT / "archcost" / "config" / "schemas" / f"{schema}.json").write_text(made(schema), encoding="utf-8")
     (ROOT / "docs" / "model.md").write_text(reference(), encoding="utf-8")
     STUDIES.write_text(studies(STUDIES.read_text("utf-8")), encoding="utf-8")

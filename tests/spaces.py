@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from archcost import document, templates
+from archcost import templates
+from archcost.config import document
 from archcost.space import Space
 
 Tree: TypeAlias = Any

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from archcost import document, read
+from archcost.config import document
+from archcost.models import load
 
 Tree: TypeAlias = dict[str, Any]
 Trees: TypeAlias = st.SearchStrategy[Tree]
@@ -30,9 +31,9 @@ def text(tree: Tree) -> str:
     return json.dumps(tree)
 
 
-def model(tree: Tree) -> read.Model:
+def model(tree: Tree) -> load.Model:
     """Return the network of a tree, through the same border as a file."""
-    return read.expand(document.load(text(tree), "random.yaml"))
+    return load.expand(document.load(text(tree), "random.yaml"))
 
 
 def _some(draw: Draw, **keys: st.SearchStrategy[Any]) -> Tree:

@@ -19,8 +19,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from archcost import confirmed, storage, trials
 from archcost.addresses import Address, address
+from archcost.config.document import load
+from archcost.config.writer import to_yaml
 from archcost.confirmed import Confirmed
-from archcost.document import load
 from archcost.front import named
 from archcost.graph import codec
 from archcost.graph.columns import columns, only
@@ -28,11 +29,10 @@ from archcost.graph.cost import count, peak_bytes
 from archcost.graph.graph import Graph
 from archcost.jobs import Score
 from archcost.measured import Conditions, Device, Origin, Plan, Samples
-from archcost.read import Model, expand
+from archcost.models.load import Model, expand
 from archcost.stored import SCHEMA, Stored
 from archcost.trials import Begun, Ended, Part, remember
 from archcost.version import __version__
-from archcost.writing import to_yaml
 
 HOSTILE = "</script><img src=x onerror=alert(1)><a href='//x.test'>\"&amp;\u2028\u202e'=1+1"
 """A text that is shown as it is, or something is broken."""

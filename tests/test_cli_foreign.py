@@ -12,9 +12,10 @@ import pytest
 from commands import run
 
 import archcost
-from archcost import document, read
+from archcost.config import document
 from archcost.errors import InputError
-from archcost.foreign import Argument
+from archcost.models import load
+from archcost.models.code import Argument
 
 CONSENT = "is code; code named in a file runs only with --allow-code (Python: allow_code=True)"
 BUDGET = "params: 1M\n"
@@ -124,8 +125,8 @@ def test_python_asks_for_consent_too(hostile: dict[str, str], ran: Path, call: s
     calls = {
         "load": lambda: archcost.load(path),
         "profile": lambda: archcost.profile(path),
-        "read": lambda: read.read(path),
-        "expand": lambda: read.expand(document.read_file(path)),
+        "read": lambda: load.read(path),
+        "expand": lambda: load.expand(document.read_file(path)),
     }
     with pytest.raises(InputError, match="'os:system' is code") as caught:
         calls[call]()
@@ -213,8 +214,8 @@ def test_yaml_of_typed_code_is_the_file_to_keep(
     assert out == path.read_text("utf-8")
     assert CONSENT in run(capsys, "export", str(path), "--to", "yaml")[2]
     assert (0, out, "") == run(capsys, "export", str(path), "--to", "yaml", "--allow-code")
-    found = read.read(path, allow_code=True)
-    assert isinstance(found, read.Reference)
+    found = load.read(path, allow_code=True)
+    assert isinstance(found, load.Reference)
     assert Argument(shape=(35,), dtype="int64", below=100) == found.spec.arguments[0]
     assert not ran.exists()
 

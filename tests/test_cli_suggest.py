@@ -16,10 +16,11 @@ import pytest
 from commands import run
 
 import archcost
-from archcost import cli, examples, suggesting, targets
+from archcost import cli, suggesting, targets
 from archcost.cli.suggest import suggest
 from archcost.errors import TargetError
 from archcost.measured import Plan, Samples
+from archcost.models import published
 from archcost.runtimes import Runtime, Source
 from archcost.suggesting import UNKNOWN, suggestions
 from archcost.targets import Target, fake
@@ -85,7 +86,7 @@ def test_the_table_has_exact_counts_and_says_what_it_cannot_know(capsys: pytest.
     assert UNKNOWN in out
 
 
-@pytest.mark.parametrize("name", examples.names())
+@pytest.mark.parametrize("name", published.names())
 def test_every_shipped_network_fits_80_columns(capsys: pytest.CaptureFixture[str], name: str) -> None:
     """All changes of each shipped network keep to 80 columns, no title is cut."""
     code, out, _ = run(capsys, "suggest", name, COUNT, "--top", "99")

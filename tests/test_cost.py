@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from specs import FAMILIES, Tree, bottlenecks, laws, model, models, text
 
-from archcost import document, read
+from archcost.config import document
 from archcost.errors import InputError
 from archcost.graph.codec import decode, digest, encode
 from archcost.graph.columns import columns, only
@@ -35,6 +35,7 @@ from archcost.graph.ops import (
     Recall,
     Scale,
 )
+from archcost.models import load
 
 # ---- totals
 
@@ -414,7 +415,7 @@ def test_giants_are_refused(family: str, line: str, nodes: str, tmp_path: Path) 
     tracemalloc.start()
     try:
         with pytest.raises(InputError) as caught:
-            read.load(file)
+            load.load(file)
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()
@@ -469,7 +470,7 @@ def sums(cost: Cost) -> tuple[object, ...]:
     return cost.total, cost.by_group(), cost.by_column(), cost.by_op()
 
 
-WORK: dict[str, Callable[[read.Model], object]] = {
+WORK: dict[str, Callable[[load.Model], object]] = {
     "expand": lambda m: m.spec.expand(),
     "count": lambda m: count(m.graph),
     "totals": lambda m: sums(count(m.graph)),
@@ -501,4 +502,4 @@ def test_rows_are_values() -> None:
 def test_text_and_tree_agree() -> None:
     """What the tests build from trees is what a file with that text builds."""
     tree = deep(1)
-    assert model(tree).graph == read.expand(document.load(text(tree), "m.yaml")).graph
+    assert model(tree).graph == load.expand(document.load(text(tree), "m.yaml")).graph

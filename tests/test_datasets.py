@@ -9,12 +9,13 @@ import datafiles
 import pytest
 from commands import run
 
-from archcost import data, document
+from archcost import data
+from archcost.config import document
+from archcost.config.validation import conform
 from archcost.data import listed
 from archcost.datasets import NAMES, PLACED, cache, folders
 from archcost.dataspec import IMAGES, SEQUENCES, TEXTS, DataSpec
 from archcost.errors import InputError
-from archcost.spec import conform
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 
 from archcost import cli
 from archcost.domainspec import RULES
-from archcost.families import FAMILIES
+from archcost.models.families import FAMILIES
 from archcost.schema import NAMES, committed, made
 from archcost.studyspec import Study
 

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.document import (
+from archcost.config.document import (
     MAX_BYTES,
     MAX_INTEGER,
     MAX_MISTAKES,

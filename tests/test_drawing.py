@@ -13,13 +13,13 @@ from hypothesis import given
 from specs import FAMILIES, Tree, fractals, laws, model
 
 import archcost
-from archcost import examples
 from archcost.graph.cost import count
 from archcost.graph.drawing.boxes import MANY, scheme
 from archcost.graph.drawing.layout import Layout, Placed, layout
 from archcost.graph.drawing.svg import draw
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Act, Concat, Conv, Input, Join, Op, Recall
+from archcost.models import published
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -48,7 +48,7 @@ def chain(*ops: Op, steps: int | None = None) -> Graph:
     return b.graph()
 
 
-@pytest.mark.parametrize("name", examples.names())
+@pytest.mark.parametrize("name", published.names())
 def test_every_shipped_network_is_well_formed_and_complete(name: str) -> None:
     """The picture parses, says its name, and holds every node's name, or above 300 nodes every group's, as text."""
     found = archcost.load(name)
@@ -116,7 +116,7 @@ def test_nothing_stands_on_anything_else(family: str) -> None:
     law()
 
 
-@pytest.mark.parametrize("name", [n for n in examples.names() if len(archcost.load(n).graph.nodes) <= MANY])
+@pytest.mark.parametrize("name", [n for n in published.names() if len(archcost.load(n).graph.nodes) <= MANY])
 def test_shipped_networks_have_no_crossing(name: str) -> None:
     """No edge of a shipped network runs through a box."""
     assert [] == crossings(placed(archcost.load(name).graph))

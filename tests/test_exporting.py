@@ -18,13 +18,15 @@ from hypothesis import given
 from specs import Tree, laws, model, models
 
 import archcost
-from archcost import document, examples, exporting, programs, read
+from archcost import exporting, programs
+from archcost.config import document
 from archcost.errors import InputError, TargetError
-from archcost.foreign import parse_input
 from archcost.graph import codec
 from archcost.graph.recipe import Recipe
+from archcost.models import load, published
+from archcost.models.code import parse_input
+from archcost.models.load import Model, Reference
 from archcost.nets import build, example
-from archcost.read import Model, Reference
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
@@ -51,7 +53,7 @@ SMALL: dict[str, Tree] = {
 
 
 def loaded(text: str) -> Model:
-    return read.expand(document.load(text, "exported.yaml"))
+    return load.expand(document.load(text, "exported.yaml"))
 
 
 @laws(150)
@@ -65,7 +67,7 @@ def test_yaml_reads_back_to_the_same_network(tree: Tree) -> None:
     assert text == exporting.as_yaml(again)
 
 
-@pytest.mark.parametrize("name", examples.names())
+@pytest.mark.parametrize("name", published.names())
 def test_shipped_networks_survive_every_text(name: str) -> None:
     """Every published network comes back from YAML and JSON with the same name and digest."""
     found = archcost.load(name)
@@ -335,7 +337,7 @@ def foreign_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     monkeypatch.chdir(folder)
 
     def reference(made: str) -> Reference:
-        found = read.read(f"{name}:{made}", inputs=[parse_input(text) for text in CALLS.get(made, ("4",))])
+        found = load.read(f"{name}:{made}", inputs=[parse_input(text) for text in CALLS.get(made, ("4",))])
         assert isinstance(found, Reference)
         return found
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from archcost import factory
 from archcost.errors import InputError
-from archcost.foreign import DTYPES, Argument, Foreign
+from archcost.models.code import DTYPES, Argument, Foreign
 
 NUMBERS = count()
 Write = Callable[[str], str]

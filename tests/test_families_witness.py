@@ -16,10 +16,10 @@ from specs import FAMILIES, Tree, fractals, hornns, laws, model
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archcost.families import families
 from archcost.graph.columns import columns, only
 from archcost.graph.cost import count
 from archcost.graph.graph import Graph
+from archcost.models.families import families
 from archcost.nets import build, example, on_meta
 
 with warnings.catch_warnings():

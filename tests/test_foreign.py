@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from specs import laws
 
-from archcost import document, foreign, read, writing
+from archcost.config import document, writer
+from archcost.config.types import LARGEST
 from archcost.errors import InputError
-from archcost.foreign import DTYPES, INTEGERS, LARGEST, Argument, Foreign, names_code, parse_input
-from archcost.read import Reference
+from archcost.models import code, load
+from archcost.models.code import DTYPES, INTEGERS, Argument, Foreign, names_code, parse_input
+from archcost.models.load import Reference, validate
 from archcost.schema import committed
-from archcost.spec import validate
 
 HEAD = "family: module\nfactory: net:make\n"  # what follows is line 3
 HOSTILE = "family: module\nfactory: os:system\nargs: {command: 'touch {}'}\ninput: [3]\n"
@@ -106,7 +107,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
 def told(text: str, *overrides: str) -> list[str]:
     """Return what is said of a text, one line for each mistake, without the source line below."""
     with pytest.raises(InputError) as caught:
-        read.interpret(document.load(text, "m.yaml"), overrides, allow_code=True)
+        load.interpret(document.load(text, "m.yaml"), overrides, allow_code=True)
     assert 2 == caught.value.exit_code
     return [str(mistake).splitlines()[0] for mistake in caught.value.mistakes]
 
@@ -123,7 +124,7 @@ def test_mistakes(text: str, expected: list[str]) -> None:
 
 def spec(text: str, *overrides: str) -> Foreign:
     """Return the spec of a text."""
-    found = read.interpret(document.load(text, "m.yaml"), overrides, allow_code=True)
+    found = load.interpret(document.load(text, "m.yaml"), overrides, allow_code=True)
     assert isinstance(found, Reference)
     return found.spec
 
@@ -191,7 +192,7 @@ SPECS = st.builds(
 @laws(100)
 def test_a_spec_is_written_and_read_again(made: Foreign) -> None:
     """The YAML that is written of a spec reads as the same spec."""
-    assert made == validate(document.load(writing.to_yaml(made), "again.yaml"))
+    assert made == validate(document.load(writer.to_yaml(made), "again.yaml"))
 
 
 # ---- --input
@@ -271,22 +272,22 @@ IMAGE = (Argument(shape=(3, 8, 8)),)
 
 def test_typed_code_is_a_reference_with_its_inputs() -> None:
     """Naming code on the command line is consent; its name is the callable's, `--set` reaches its arguments."""
-    found = read.read("pkg.net:make", ["args.depth=50", "inputs.0.shape.0=1"], IMAGE)
+    found = load.read("pkg.net:make", ["args.depth=50", "inputs.0.shape.0=1"], IMAGE)
     assert isinstance(found, Reference)
     assert ("make", "pkg.net:make", {"depth": 50}) == (found.name, found.spec.factory, found.spec.args)
     assert (Argument(shape=(1, 8, 8)),) == found.spec.arguments
-    assert "other" == read.read("pkg.net:make", ["name=other"], IMAGE).name
+    assert "other" == load.read("pkg.net:make", ["name=other"], IMAGE).name
 
 
 def test_inputs_may_come_by_set() -> None:
     """`--set input=...` and `--set inputs=...` are as good as --input; without any the message says what to type."""
     for assignment in ("input=[3, 8, 8]", "inputs=[{shape: [3, 8, 8]}]"):
-        found = read.read("net:make", [assignment])
+        found = load.read("net:make", [assignment])
         assert isinstance(found, Reference)
         assert IMAGE == found.spec.arguments
     message = "'net:make' is code, and needs what it is called with; allowed: one --input or more, as in --input 3,2"
     with pytest.raises(InputError, match=f"^{message}"):
-        read.read("net:make")
+        load.read("net:make")
 
 
 PLACES = {
@@ -305,7 +306,7 @@ def test_places_of_what_is_typed(assignment: str, expected: str | None) -> None:
     """A mistake in what is typed names the command line, --input or the --set that made it."""
     two = (*IMAGE, Argument(shape=(), name="mask"))
     try:
-        read.read("net:make", [assignment], two)
+        load.read("net:make", [assignment], two)
         lines = [None]
     except InputError as error:
         lines = [str(mistake).splitlines()[0] for mistake in error.mistakes]
@@ -315,17 +316,17 @@ def test_places_of_what_is_typed(assignment: str, expected: str | None) -> None:
 def test_names_given_twice_are_told_at_the_option() -> None:
     """Two --input with one name are refused."""
     with pytest.raises(InputError, match=r"--input: inputs\.1\.name: given 'a' again; allowed: once"):
-        read.read("net:make", inputs=[Argument(shape=(), name="a")] * 2)
+        load.read("net:make", inputs=[Argument(shape=(), name="a")] * 2)
 
 
 def test_a_file_named_like_code_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a file of the name is there, it is what is read; a Path is never code."""
     monkeypatch.chdir(tmp_path)
-    assert read.is_code("net:make")
-    assert not read.is_code(Path("net:make"))
+    assert load.is_code("net:make")
+    assert not load.is_code(Path("net:make"))
     Path("net:make").write_text("family: nin\ninput: [3, 8, 8]\nclasses: 2\nlayers: [{kernel: 3, widths: [2]}]")
-    assert not read.is_code("net:make")
-    assert "net" in read.load("net:make").name
+    assert not load.is_code("net:make")
+    assert "net" in load.load("net:make").name
 
 
 # ---- --input beside a file
@@ -335,7 +336,7 @@ def test_inputs_replace_those_of_a_file() -> None:
     """--input takes the place of `input` and of `inputs`; --set still reaches it."""
     for given_there in ("input: [3]", "inputs: [{shape: [5], dtype: int64}, {shape: [6]}]"):
         source = document.load(f"{HEAD}{given_there}\nargs: {{a: 1}}", "m.yaml")
-        found = read.interpret(source, ["inputs.0.name=x"], IMAGE, allow_code=True)
+        found = load.interpret(source, ["inputs.0.name=x"], IMAGE, allow_code=True)
         assert isinstance(found, Reference)
         assert (Argument(shape=(3, 8, 8), name="x"),) == found.spec.arguments
         assert ("m", {"a": 1}) == (found.name, found.spec.args)
@@ -345,7 +346,7 @@ def test_inputs_replace_those_of_a_file() -> None:
 def test_inputs_beside_a_family_are_refused(source: str) -> None:
     """A family's input is a key of its own."""
     with pytest.raises(InputError, match=r"--input: goes with code; allowed here: --set input=\.\.\., which changes"):
-        read.read(source, inputs=IMAGE)
+        load.read(source, inputs=IMAGE)
 
 
 # ---- consent
@@ -357,12 +358,12 @@ def test_code_of_a_file_needs_consent(tmp_path: Path) -> None:
     file = tmp_path / "net.yaml"
     file.write_text(HOSTILE.replace("{}", str(witness)))
     with pytest.raises(InputError) as caught:
-        read.read(file)
+        load.read(file)
     message = "'os:system' is code; code named in a file runs only with --allow-code (Python: allow_code=True)"
     assert f"{file}:2:1: factory: {message}\n    factory: os:system\n    ^" == str(caught.value)
-    assert isinstance(read.read(file, allow_code=True), Reference)
+    assert isinstance(load.read(file, allow_code=True), Reference)
     with pytest.raises(InputError, match=r"--set factory:1:1: factory: 'os:popen' is code; code named in a file"):
-        read.read(file, ["factory=os:popen"])
+        load.read(file, ["factory=os:popen"])
     assert not witness.exists()
 
 
@@ -373,7 +374,7 @@ def test_load_runs_no_code(source: str, tmp_path: Path) -> None:
     file.write_text(HOSTILE.replace("{}", str(tmp_path / "ran")))
     message = r"'os:system' is code, which has no graph to load; archcost\.profile\(\.\.\., allow_code=True\)"
     with pytest.raises(InputError, match=message):
-        read.load(file if source == "file" else source)
+        load.load(file if source == "file" else source)
     assert [file] == list(tmp_path.iterdir())
 
 
@@ -381,8 +382,8 @@ def test_reading_code_imports_nothing_of_it(tmp_path: Path) -> None:
     """With consent too, reading imports neither the named module nor torch."""
     (tmp_path / "net.py").write_text("open('ran', 'w')")
     script = (
-        "import sys; from archcost import foreign, read;"
-        "found = read.read('net:make', ['args.a=1'], [foreign.parse_input('3,8,8')]);"
+        "import sys; from archcost.models import code, load;"
+        "found = load.read('net:make', ['args.a=1'], [code.parse_input('3,8,8')]);"
         "print(found.name, 'torch' in sys.modules, 'net' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, cwd=tmp_path, timeout=60, check=False)
@@ -399,4 +400,4 @@ def test_editors_know_the_keys() -> None:
     assert set(Foreign.model_fields) == set(schema["properties"])
     assert ["family", "factory"] == schema["required"]
     assert [{"required": ["input"]}, {"required": ["inputs"]}] == schema["anyOf"]
-    assert foreign.FAMILY == schema["properties"]["family"]["const"]
+    assert code.FAMILY == schema["properties"]["family"]["const"]

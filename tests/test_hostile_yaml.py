@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from mutants import MODELS, mutants
 
-from archcost.document import MAX_BYTES, MAX_MISTAKES, Document, read_bytes
+from archcost.config.document import MAX_BYTES, MAX_MISTAKES, Document, read_bytes
 from archcost.errors import InputError
 
 CHUNKS = 10

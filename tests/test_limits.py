@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost import document
 from archcost.budget import UNITS, Budget
+from archcost.config import document
 from archcost.errors import InputError
 from archcost.limits import Limits, load_budget, read_budget
 from archcost.schema import committed

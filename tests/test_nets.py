@@ -26,10 +26,11 @@ from twins import (
 )
 
 import archcost
-from archcost import nets, read
+from archcost import nets
 from archcost.errors import InputError
 from archcost.graph.columns import columns, only
 from archcost.graph.recipe import Recipe
+from archcost.models import load
 from archcost.nets import Net
 
 RESNET: Tree = {
@@ -69,7 +70,7 @@ SMALL: dict[str, Tree] = {
 }
 
 
-def built(tree: Tree, *, seed: int = 0) -> tuple[read.Model, Net]:
+def built(tree: Tree, *, seed: int = 0) -> tuple[load.Model, Net]:
     model = specs.model(tree)
     return model, nets.build(model.graph, model.recipe, seed=seed)
 
@@ -108,7 +109,7 @@ def assert_trains_alike(net: Net, twin: nn.Module, x: Tensor, pairs: list[tuple[
             torch.testing.assert_close(value, dict(other.named_buffers())[name], rtol=1e-6, atol=1e-6)
 
 
-def resnets() -> tuple[read.Model, Net, ResNet]:
+def resnets() -> tuple[load.Model, Net, ResNet]:
     model, net = built(RESNET)
     unsettle(net)
     twin = ResNet((2, 1, 1), (16, 32, 64), 8, 7)
@@ -116,7 +117,7 @@ def resnets() -> tuple[read.Model, Net, ResNet]:
     return model, net, twin
 
 
-def fractals() -> tuple[read.Model, Net, FractalNet]:
+def fractals() -> tuple[load.Model, Net, FractalNet]:
     model, net = built(FRACTAL)
     unsettle(net)
     twin = FractalNet(4, (6, 8), 5, (0, 0.3))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import archcost
-from archcost import examples
+from archcost.models import published
 
-FOLDER = Path(__file__).parents[1] / "studies" / "published"
+FOLDER = Path(__file__).parents[1] / "archcost" / "models" / "published"
 with (FOLDER / "published.csv").open(encoding="utf-8", newline="") as table:
     ROWS = list(csv.DictReader(table))
 
@@ -19,7 +19,7 @@ with (FOLDER / "published.csv").open(encoding="utf-8", newline="") as table:
 def test_counts_are_the_published_ones(row: dict[str, str]) -> None:
     """Parameters and MACs equal those that were published, by the file and by the shipped name."""
     expected = (row["name"], int(row["params"]), int(row["macs"]))
-    for source in (FOLDER / f"{row['file']}.yaml", row["file"]):
+    for source in (next(FOLDER.glob(f"*/{row['file']}.yaml")), row["file"]):
         model = archcost.load(source)
         assert expected == (model.name, model.cost.params, model.cost.macs)
 
@@ -27,14 +27,14 @@ def test_counts_are_the_published_ones(row: dict[str, str]) -> None:
 def test_every_file_has_a_row() -> None:
     """No network ships without a published count, and no count without its network."""
     named = sorted(row["file"] for row in ROWS)
-    assert named == sorted(file.stem for file in FOLDER.glob("*.yaml"))
-    assert named == examples.names()
+    assert named == sorted(file.stem for file in FOLDER.glob("*/*.yaml"))
+    assert named == published.names()
     assert len(ROWS) == len({row["name"] for row in ROWS})
 
 
 def test_every_file_says_where_it_comes_from() -> None:
     """A published network names its paper in the first line."""
-    for file in FOLDER.glob("*.yaml"):
+    for file in FOLDER.glob("*/*.yaml"):
         first = file.read_text(encoding="utf-8").splitlines()[0]
         assert first.startswith("# "), file.name
 

@@ -13,9 +13,9 @@ from stored_studies import Wanted, made
 
 import archcost
 from archcost.budget import Budget
-from archcost.document import load
+from archcost.config.document import load
 from archcost.errors import InputError
-from archcost.read import expand
+from archcost.models.load import expand
 from archcost.report import profile
 from archcost.report.blocks import (
     Axis,

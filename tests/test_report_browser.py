@@ -18,7 +18,7 @@ import archcost
 from archcost import comparing
 from archcost.budget import Budget
 from archcost.measuring import Request
-from archcost.read import read
+from archcost.models.load import read
 from archcost.report import comparison, profile
 from archcost.report.blocks import Bars, Document, Icicle, Scatter
 from archcost.report.page import charts, page

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from schemas import fits
 from specs import Tree, laws, models
 
-from archcost import document, examples, read
+from archcost.config import document
 from archcost.errors import InputError
-from archcost.families import FAMILIES
+from archcost.models import load, published
+from archcost.models.families import FAMILIES
 from archcost.schema import committed
 
 IMAGES = "input: [3, 8, 8]\nclasses: 2\n"
@@ -143,7 +144,7 @@ IDS = [f"{kind}-{lines.splitlines()[-1][:30]}" for kind, lines, _ in MISTAKES]
 def told(text: str, *overrides: str) -> list[str]:
     """Return what is said of a text, one line for each mistake, without the source line below."""
     with pytest.raises(InputError) as caught:
-        read.expand(document.load(text, "m.yaml"), overrides)
+        load.expand(document.load(text, "m.yaml"), overrides)
     assert 2 == caught.value.exit_code
     return [str(mistake).splitlines()[0] for mistake in caught.value.mistakes]
 
@@ -192,7 +193,7 @@ def test_mistakes_of_the_whole(text: str, expected: list[str]) -> None:
 def test_source_line_and_caret() -> None:
     """Below a mistake stands its line of the text, and a caret under the place."""
     with pytest.raises(InputError) as caught:
-        read.expand(document.load("family: rir\nclasses: two\ninput: [1, 1, 1]\ndepths: [1]\nwidths: [1]", "m.yaml"))
+        load.expand(document.load("family: rir\nclasses: two\ninput: [1, 1, 1]\ndepths: [1]\nwidths: [1]", "m.yaml"))
     first = "m.yaml:2:10: classes: given 'two'; allowed: an integer"
     assert f"{first}\n    classes: two\n             ^" == str(caught.value)
 
@@ -260,7 +261,7 @@ SMALL = f"{REST['nin']}layers: [{{kernel: 3, widths: [4, 2]}}]"
 def test_overrides() -> None:
     """`key=value` replaces what the file says, in order, lists and mappings by their dotted path."""
     sets = ["classes=5", "layers.0.widths=[7, 7]", "layers.0.widths.1=5", "layers.0.pool=max", "name=other"]
-    model = read.expand(document.load(SMALL, "m.yaml"), sets)
+    model = load.expand(document.load(SMALL, "m.yaml"), sets)
     assert ("other", (5,), "Pool") == (model.name, model.graph.nodes[-1].shape, model.cost.rows[-2].op)
     assert (3, 7, 5) == tuple(node.shape[0] for node in model.graph.nodes[:5:2])
 
@@ -269,9 +270,9 @@ def test_overrides_of_a_file(tmp_path: Any) -> None:
     """They work on a file, whose stem names the network, and on a shipped network."""
     file = tmp_path / "small.yaml"
     file.write_text(SMALL)
-    changed = read.load(file, ["layers=[{kernel: 1, widths: [2]}]"])
+    changed = load.load(file, ["layers=[{kernel: 1, widths: [2]}]"])
     assert ("small", "nin", 3 * 2 + 2) == (changed.name, changed.family, changed.cost.params)
-    assert 20 * 4_480_000 == read.load("hornn-3", ["input.steps=20"]).cost.macs
+    assert 20 * 4_480_000 == load.load("hornn-3", ["input.steps=20"]).cost.macs
 
 
 OVERRIDES = [
@@ -313,7 +314,7 @@ def test_damaged_networks(tree: Tree, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(list(spots(tree, ()))))
     text = json.dumps(put(tree, path, data.draw(ANYTHING)))
     try:
-        read.expand(document.load(text, "m.yaml"))
+        load.expand(document.load(text, "m.yaml"))
         columns = []
     except InputError as error:
         columns = [mistake.place.column if mistake.place else 0 for mistake in error.mistakes]
@@ -344,10 +345,10 @@ def put(tree: Any, path: tuple[str | int, ...], value: Any) -> Any:
 SCHEMA = json.loads(committed("model"))
 
 
-@pytest.mark.parametrize("name", examples.names())
+@pytest.mark.parametrize("name", published.names())
 def test_examples_fit_the_schema(name: str) -> None:
     """Editors that check with the JSON Schema find no mistake in a published network, and find one that is made."""
-    tree = document.read_bytes(examples.text(name), name).tree
+    tree = document.read_bytes(published.text(name), name).tree
     assert isinstance(tree, dict)
     assert fits(tree, SCHEMA)
     assert not fits({**tree, "colour": "red"}, SCHEMA)

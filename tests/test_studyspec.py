@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from schemas import fits
 from specs import Tree, bottlenecks, fractals, hornns, laws, nins, rirs
 
-from archcost import document, read
-from archcost.document import Value
+from archcost.config import document
+from archcost.config.document import Value
+from archcost.config.writer import to_yaml
 from archcost.errors import InputError
 from archcost.limits import Limits
+from archcost.models import load
 from archcost.schema import committed
 from archcost.studyspec import Gives, StudySpec, load_study, materialise, read_study
-from archcost.writing import to_yaml
 
 SCHEMA = json.loads(committed("study"))
 IMAGE = Gives([1, 8, 8], 10, "image", {"steps": 8, "features": 8})
@@ -227,7 +228,7 @@ def test_objectives_measured_in_different_ways_are_different() -> None:
     assert 4 == len(study({**SMALL, "objectives": both}).study.objectives)
 
 
-def made(template: Tree, gives: Gives, data: dict[str, str] | None = None) -> read.Model:
+def made(template: Tree, gives: Gives, data: dict[str, str] | None = None) -> load.Model:
     """Return the network of a study's only template without domains."""
     learnt = "bpc" if gives.kind == "text" else "error"
     spec = study({"models": [template], "data": data or {"name": "digits"}, "objectives": [{learnt: "min"}]})
@@ -347,7 +348,7 @@ def test_a_drawn_study_comes_back(both: tuple[Tree, Tree], chance: random.Random
     spec = study(whole)
     place, drawn = spec.space.tree(spec.space.sample(chance))
     assert (0, json.dumps(tree, sort_keys=True)) == (place, json.dumps(drawn, sort_keys=True))
-    expected = read.expand(document.load(json.dumps(tree), "small.yaml"))
+    expected = load.expand(document.load(json.dumps(tree), "small.yaml"))
     classes = tree.get("classes", tree["input"]["vocab"] if what == "text" else 0)
     try:
         model = materialise(spec, (place, drawn), Gives(tree["input"], classes, what))
@@ -355,7 +356,7 @@ def test_a_drawn_study_comes_back(both: tuple[Tree, Tree], chance: random.Random
         assert ["readout"] == [each.path[-1] for each in error.mistakes]  # noqa: PT017  # as the data are
         return
     assert expected.digest == model.digest
-    assert model.digest == read.expand(document.load(to_yaml(model.spec), "again.yaml")).digest
+    assert model.digest == load.expand(document.load(to_yaml(model.spec), "again.yaml")).digest
 
 
 def test_the_schema_refuses_what_the_tool_refuses() -> None:

@@ -10,19 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archcost
-from archcost import document, read, suggesting
+from archcost import suggesting
+from archcost.config import document
+from archcost.config.writer import flow, to_yaml
 from archcost.graph.cost import peak_bytes
 from archcost.graph.graph import Graph
 from archcost.graph.recipe import Recipe
-from archcost.parts import Network
-from archcost.read import Model
+from archcost.models import load
+from archcost.models.families.parts import Network
+from archcost.models.load import Model
 from archcost.suggesting import Suggestion, suggestions, untried
-from archcost.writing import flow, to_yaml
 
 
 def again(text: str) -> Model:
     """Return the network of a YAML text."""
-    return read.expand(document.load(text, "again.yaml"))
+    return load.expand(document.load(text, "again.yaml"))
 
 
 def named(name: str, title: str, *overrides: str) -> Suggestion:
@@ -48,7 +50,7 @@ def test_every_suggestion_is_what_it_says(family: str) -> None:
             changed = again(s.yaml)
             counted = (changed.cost.params, changed.cost.macs, peak_bytes(changed.graph, 3, 2))
             assert (tuple(s.after), s.digest) == (counted, changed.digest)
-            overridden = read.expand(document.load(specs.text(tree), "random.yaml"), s.change.overrides)
+            overridden = load.expand(document.load(specs.text(tree), "random.yaml"), s.change.overrides)
             assert (unnamed(overridden), overridden.recipe) == (changed.spec, changed.recipe)
 
     law()

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from spaces import read, spaces
 from specs import laws
 
-from archcost import document, templates
-from archcost.document import MAX_MISTAKES
+from archcost import templates
+from archcost.config import document
+from archcost.config.document import MAX_MISTAKES
 from archcost.domains import Domain, Point, Scalar, Whole, contains, neighbours
 from archcost.domainspec import RULES, has_rule
 from archcost.errors import InputError

@@ -18,7 +18,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import archcost
-from archcost import examples
 from archcost.graph.columns import columns, only
 from archcost.graph.cost import count
 from archcost.graph.gradients import Backward, TrainingCost, backward, training_cost
@@ -43,6 +42,7 @@ from archcost.graph.ops import (
     Scale,
     Window,
 )
+from archcost.models import published
 from archcost.nets import build, example, on_meta
 
 POOLINGS = ("none", "max", "fofe", "gated")
@@ -165,7 +165,7 @@ def test_random_networks_train_as_counted(family: str) -> None:
     law()
 
 
-@pytest.mark.parametrize("name", examples.names())
+@pytest.mark.parametrize("name", published.names())
 def test_published_networks_train_as_counted(name: str) -> None:
     """So do the networks that ship, recurrent ones over five steps."""
     loaded = archcost.load(name)

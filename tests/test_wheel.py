@@ -74,9 +74,9 @@ def test_help(scripts: Path, tmp_path: Path) -> None:
 
 
 def test_every_published_network_ships(scripts: Path, tmp_path: Path) -> None:
-    """`archcost example` lists the networks of studies/published."""
+    """`archcost example` lists the networks of archcost/models/published."""
     listed = run(scripts / "archcost", "example", cwd=tmp_path)
-    published = {file.stem for file in (ROOT / "studies" / "published").glob("*.yaml")}
+    published = {file.stem for file in (ROOT / "archcost" / "models" / "published").glob("*/*.yaml")}
     assert {name for name in published if name not in listed} == set()
     assert "fractalnet-20" in published
 
@@ -93,4 +93,4 @@ def test_templates_and_schemas_ship(wheel: Path, copy: Path) -> None:
     inside = run(sys.executable, "-m", "zipfile", "--list", wheel, cwd=copy)
     data = {file.relative_to(copy).as_posix() for file in (copy / "archcost").rglob("*.*") if file.suffix != ".py"}
     assert {name for name in data if name not in inside} == set()
-    assert "archcost/schemas/model.json" in data
+    assert "archcost/config/schemas/model.json" in data

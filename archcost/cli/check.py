@@ -22,8 +22,8 @@ from archcost.version import __version__
 
 if TYPE_CHECKING:
     from archcost.budget import Budget, Facts, Verdict
+    from archcost.models.load import Model, Reference
     from archcost.profiling import Profile
-    from archcost.read import Model, Reference
 
 _WIDTH: Final = 80
 _EXACT: Final = 23  # digits and commas up to which a number is shown in full: two columns of them fit

@@ -20,9 +20,9 @@ from archcost.units import data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:
     from archcost.comparing import Against, Comparison, Quantity, Timed
-    from archcost.foreign import Argument
     from archcost.latency import Latency
-    from archcost.read import Model, Reference
+    from archcost.models.code import Argument
+    from archcost.models.load import Model, Reference
 
 _WIDTH: Final = 80
 _EXACT: Final = 17  # digits and commas up to which a count is shown in full: four columns of them fit
@@ -81,7 +81,7 @@ def _read(
 ) -> list[Model | Reference]:
     """Return all networks; raises InputError with the mistakes of all. `inputs` are for the code that is typed."""
     from archcost.cli.models import read_any  # loads pydantic
-    from archcost.read import is_code
+    from archcost.models.load import is_code
 
     if len(models) < 2:
         raise InputError(Mistake("given 1 network; allowed: two or more to compare"))

@@ -9,7 +9,7 @@ import click
 from archcost.cli.options import coded, debugged
 
 if TYPE_CHECKING:
-    from archcost.foreign import Argument
+    from archcost.models.code import Argument
 
 
 @click.command()

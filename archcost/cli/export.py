@@ -11,7 +11,7 @@ from archcost.cli.progress import progress
 from archcost.errors import InputError, Mistake, quoted
 
 if TYPE_CHECKING:
-    from archcost.read import Reference
+    from archcost.models.load import Reference
 
 _FORMATS = ("json", "yaml", "onnx", "pt2")  # exporting has the same, and loads more than --help needs
 _TEXTS = ("json", "yaml")
@@ -40,7 +40,7 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
     # imported when the command runs: reading loads pydantic, onnx and pt2 load torch
     from archcost import exporting
     from archcost.cli.models import read_any
-    from archcost.read import Reference
+    from archcost.models.load import Reference
 
     if to not in _TEXTS and output is None:
         raise InputError(Mistake(f"--to {to} needs -o FILE: it is not text"))
@@ -90,8 +90,8 @@ def _export_code(found: Reference, to: str, output: str | None, *, seed: int, ba
     """Write what code makes: as yaml the reference to the code, which does not run; otherwise the module."""
     from archcost import exporting
     from archcost.cli.models import aside
+    from archcost.config.writer import to_yaml
     from archcost.files import write_whole
-    from archcost.writing import to_yaml
 
     if to == "json":
         message = f"--to json needs the graph of a family, and {quoted(found.spec.factory)} is code"

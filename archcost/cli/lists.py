@@ -105,16 +105,16 @@ def schema(name: str) -> None:
 @debugged
 def example(name: str | None) -> None:
     """Print a published network that ships, or list them all."""
-    from archcost import examples
+    from archcost.models import published
 
-    known = examples.names()
+    known = published.names()
     if name is None:
         for each in known:
-            click.echo(f"{each:<24} {examples.title(each)}")
+            click.echo(f"{each:<24} {published.title(each)}")
     elif name not in known:
         raise InputError(Mistake(unknown("network", name, known)))
     else:
-        click.echo(examples.text(name).decode("utf-8"), nl=False)
+        click.echo(published.text(name).decode("utf-8"), nl=False)
 
 
 @click.command()

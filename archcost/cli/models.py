@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
-from archcost import document
 from archcost.cli.options import standard_input
+from archcost.config import document
 from archcost.errors import InputError, Mistake, one_of, quoted
-from archcost.families import FAMILIES
-from archcost.foreign import Argument
-from archcost.read import Model, Reference, interpret, is_code, read
+from archcost.models.code import Argument
+from archcost.models.families import FAMILIES
+from archcost.models.load import Model, Reference, interpret, is_code, read
 
 
 @contextmanager

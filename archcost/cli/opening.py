@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from archcost.addresses import Address, address, is_url
+from archcost.config.validation import located
 from archcost.errors import InputError
-from archcost.spec import located
 from archcost.stored import Stored, find
 from archcost.studyspec import load_study
 from archcost.trials import remembered

@@ -12,7 +12,7 @@ from archcost.errors import InputError, Mistake, Place
 from archcost.units import parse_batches, parse_duration, parse_share
 
 if TYPE_CHECKING:
-    from archcost.foreign import Argument
+    from archcost.models.code import Argument
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +67,7 @@ def coded(command: F) -> F:
 
 
 def _input(text: str) -> Argument:
-    from archcost.foreign import parse_input  # loads pydantic
+    from archcost.models.code import parse_input  # loads pydantic
 
     return parse_input(text)
 

@@ -69,7 +69,7 @@ def _kind(source: str, storage: str | None) -> str:
     if source.endswith(".json"):
         return _JSON
     if source.endswith((".yaml", ".yml")) and Path(source).is_file():
-        from archcost import document as documents
+        from archcost.config import document as documents
 
         tree = documents.read_file(source).tree
         return _STUDY if isinstance(tree, dict) and "models" in tree else _MODEL

@@ -15,6 +15,7 @@ import click
 from archcost import data, exploring, foreseeing, outlook, probing, scratch, tables, weights_folder
 from archcost.addresses import Address, address
 from archcost.cli.live import Live
+from archcost.config.validation import located
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.exploring import Outcome
 from archcost.files import write_whole
@@ -22,7 +23,6 @@ from archcost.findings import front_of, status_of, yaml_of
 from archcost.front import Candidate, Front
 from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
-from archcost.spec import located
 from archcost.stored import Stored, alike, find, network, worded
 from archcost.studying import EXHAUSTED
 from archcost.studyspec import StudySpec, load_study

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archcost.comparing import Timed
     from archcost.measured import Plan
     from archcost.measuring import Place, Request, Subject
-    from archcost.read import Model
+    from archcost.models.load import Model
     from archcost.suggesting import Counts, Suggestion
 
 _WIDTH = 80
@@ -105,8 +105,8 @@ def _chosen(found: Sequence[Suggestion], number: int) -> Suggestion:
 
 def _write(report: Report, output: str) -> None:
     """Write the one change that is shown, with a comment that says where it comes from."""
+    from archcost.config.writer import flow
     from archcost.files import write_whole
-    from archcost.writing import flow
 
     (suggestion,) = report.shown.values()
     write_whole(output, f"# {flow(report.model.name)}: {suggestion.change.title}\n{suggestion.yaml}")
@@ -132,9 +132,11 @@ def _beside(report: Report, runtime: str, place: Place) -> Report:
 
 def _subject(suggestion: Suggestion) -> Subject:
     """Return how the changed network is measured."""
-    from archcost import document, measuring, read
+    from archcost import measuring
+    from archcost.config import document
+    from archcost.models import load
 
-    changed = read.expand(document.load(suggestion.yaml, "changed.yaml"))
+    changed = load.expand(document.load(suggestion.yaml, "changed.yaml"))
     return measuring.of_net(changed.graph, measuring.built(changed, measuring.silent))
 
 

@@ -11,8 +11,8 @@ from archcost.cli.latencies import latency_lines
 from archcost.describing import input_words, notes, witness_words
 from archcost.errors import shorten, visible
 from archcost.graph.cost import Total
+from archcost.models.load import Model
 from archcost.profiling import Profile
-from archcost.read import Model
 from archcost.reasons import refusals
 from archcost.units import data_size, grouped, percent, scaled
 

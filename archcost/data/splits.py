@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from archcost.config.document import Value
 from archcost.data.moments import moments
 from archcost.dataspec import DataSpec, Kind
-from archcost.document import Value
 from archcost.errors import InputError, Mistake
 from archcost.units import grouped
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from archcost import budget, reasons
 from archcost.budget import Budget
+from archcost.config.document import load
 from archcost.describing import agreement
-from archcost.document import load
 from archcost.errors import InputError, Mistake, quoted
-from archcost.families.hornn import HORNN
 from archcost.graph.drawing.svg import draw
 from archcost.latency import Latency
+from archcost.models.families.hornn import HORNN
+from archcost.models.load import Model, expand
 from archcost.profiling import NOT_STABLE
-from archcost.read import Model, expand
 from archcost.report.blocks import Block, Card, Cards, Document, Drawing, Lines, Section, Text, Verdict, Verdicts
 from archcost.report.costs import cost_blocks, layers_csv
 from archcost.report.saved import Profiled

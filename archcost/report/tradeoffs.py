@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from archcost.families.hornn import HORNN
 from archcost.graph.cost import count
-from archcost.read import Model
+from archcost.models.families.hornn import HORNN
+from archcost.models.load import Model
 from archcost.report.blocks import Axis, Bar, Bars, Block, Cell, Chart, Head, Row, Scatter, Series, Table
 from archcost.report.saved import Column, Profiled
 from archcost.units import duration, grouped, percent, scaled

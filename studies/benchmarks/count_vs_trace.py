@@ -20,10 +20,10 @@ from torch import nn
 from twins import FractalNet
 
 from archcost import nets
-from archcost.families.bottleneck import Bottleneck
-from archcost.families.fractal import Fractal
 from archcost.graph.cost import count
-from archcost.parts import Network
+from archcost.models.families.bottleneck import Bottleneck
+from archcost.models.families.fractal import Fractal
+from archcost.models.families.parts import Network
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fvcore's import warns of what torch has deprecated

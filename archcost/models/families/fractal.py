@@ -10,27 +10,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from archcost.config.types import Count, Each, Kernel, Rate, Strict, all_wrong, one_or_each, same_length
 from archcost.graph.columns import only
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Dropout, GlobalPool, Input, Join, Linear, Pool
 from archcost.graph.recipe import Recipe
-from archcost.parts import (
-    NORM,
-    RELU,
-    Count,
-    Each,
-    Kernel,
-    OnImages,
-    Rate,
-    Stem,
-    Strict,
-    all_wrong,
-    one_or_each,
-    same,
-    same_length,
-    stem,
-    stem_size,
-)
+from archcost.models.families.parts import NORM, RELU, OnImages, Stem, same, stem, stem_size
 
 _MANY = 64  # columns from which a block is too large to write down its size
 

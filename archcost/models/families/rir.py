@@ -10,22 +10,11 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import ValidationInfo, field_validator
 
+from archcost.config.types import Count, Each, same_length, wrong
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Concat, Conv, GlobalPool, Input, Join, Linear, Norm, Pad
 from archcost.graph.recipe import Recipe
-from archcost.parts import (
-    Count,
-    Each,
-    OnImages,
-    Stem,
-    norm_relu,
-    same,
-    same_length,
-    stem_pool,
-    stem_size,
-    strides_of,
-    wrong,
-)
+from archcost.models.families.parts import OnImages, Stem, norm_relu, same, stem_pool, stem_size, strides_of
 
 
 class RiR(OnImages):

@@ -10,25 +10,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from archcost.config.types import LARGEST, Count, Each, Rate, one_or_each, same_length, wrong
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Act, Conv, Dropout, GlobalPool, Input, Join, Linear, Norm, Pad
 from archcost.graph.recipe import Recipe
-from archcost.parts import (
-    LARGEST,
-    Count,
-    Each,
-    OnImages,
-    Rate,
-    Stem,
-    norm_relu,
-    one_or_each,
-    same,
-    same_length,
-    stem,
-    stem_size,
-    strides_of,
-    wrong,
-)
+from archcost.models.families.parts import OnImages, Stem, norm_relu, same, stem, stem_size, strides_of
 
 Ratio = Annotated[float, Field(gt=0)]
 

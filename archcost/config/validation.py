@@ -9,38 +9,13 @@ from typing import Final, TypeVar, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from archcost.document import Document, Value
-from archcost.errors import InputError, Mistake, Path, did_you_mean, one_of, quoted, unknown
-from archcost.families import families
-from archcost.foreign import FAMILY, Foreign
-from archcost.graph.codec import LARGEST
-from archcost.parts import Network
-from archcost.units import grouped
+from archcost.config.document import Document
+from archcost.errors import InputError, Mistake, Path, did_you_mean, quoted, unknown
 
 _MISSING: Final = "missing; this key is required"
 _BESIDE: Final = "does not go with the keys beside it"
-_CODE: Final = f"or '{FAMILY}', what code makes"
 
 M = TypeVar("M", bound=BaseModel)
-
-
-def validate(document: Document) -> Network | Foreign:
-    """Return the spec a document holds; raises InputError with every mistake, in the order of the text.
-
-    Foreign where the family is `module`: code, of which nothing is imported here.
-    """
-    tree = document.tree
-    if not isinstance(tree, dict):
-        raise InputError(located(document, Mistake(f"given {shown(tree)}; allowed: a mapping of keys to values")))
-    name = tree.get("family")
-    if name == FAMILY:
-        return conform(document, Foreign)
-    known = families()
-    if "family" not in tree or not isinstance(name, str) or name not in known:
-        raise InputError(located(document, _no_family(tree, known)))
-    spec = conform(document, known[name])
-    _refuse_giants(document, spec)
-    return spec
 
 
 def conform(document: Document, model: type[M]) -> M:
@@ -79,23 +54,6 @@ def shown(value: object) -> str:
 def reading_order(mistake: Mistake) -> tuple[int, int]:
     """Return line and column of a mistake, by which the mistakes of a text are sorted."""
     return (mistake.place.line, mistake.place.column) if mistake.place else (0, 0)
-
-
-def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> Mistake:
-    if "family" not in tree:
-        return Mistake(f"missing; allowed: {one_of(known)}; {_CODE}", ("family",))
-    name = tree["family"]
-    given = name if isinstance(name, str) else shown(name)
-    guess = did_you_mean(given, [*known, FAMILY])
-    return Mistake(f"unknown family {quoted(given)}{guess}; allowed: {one_of(known)}; {_CODE}", ("family",))
-
-
-def _refuse_giants(document: Document, spec: Network) -> None:
-    size = spec.size()
-    if size > LARGEST:
-        many = f"{grouped(size)}" if size < 10**15 else "more than 10^15"
-        message = f"the network would have {many} nodes; allowed: {grouped(LARGEST)}"
-        raise InputError(located(document, Mistake(message, (spec.grows_with,))))
 
 
 def _after_effect(details: ErrorDetails) -> bool:

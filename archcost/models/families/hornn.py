@@ -10,10 +10,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from archcost.config.types import Count, Rate, Strict, wrong
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Act, Bias, Dropout, Input, Join, Last, Linear, Lookup, Recall, Scale
 from archcost.graph.recipe import Recipe
-from archcost.parts import Count, Network, Rate, Strict, wrong
+from archcost.models.families.parts import Network
 
 
 class Tokens(Strict):

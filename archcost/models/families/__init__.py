@@ -6,12 +6,12 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from archcost.errors import InputError, Mistake
-from archcost.families.bottleneck import Bottleneck
-from archcost.families.fractal import Fractal
-from archcost.families.hornn import HORNN
-from archcost.families.nin import NiN
-from archcost.families.rir import RiR
-from archcost.parts import Network
+from archcost.models.families.bottleneck import Bottleneck
+from archcost.models.families.fractal import Fractal
+from archcost.models.families.hornn import HORNN
+from archcost.models.families.nin import NiN
+from archcost.models.families.parts import Network
+from archcost.models.families.rir import RiR
 
 FAMILIES: Final[dict[str, type[Network]]] = {
     "bottleneck": Bottleneck,
@@ -32,7 +32,7 @@ def families() -> dict[str, type[Network]]:
         family = point.load()
         if not (isinstance(family, type) and issubclass(family, Network)):
             raise InputError(
-                Mistake(f"the entry point {point.value} is no family: not a class of archcost.parts.Network")
+                Mistake(f"the entry point {point.value} names no class of archcost.models.families.parts.Network")
             )
         known[point.name] = family
     return known

@@ -1,4 +1,4 @@
-"""From what a user names to a Model, validated, expanded, counted, or to a Reference: code that makes one, not yet run.
+"""From what a user names to a Model, validated, expanded, counted, or to a Reference: code that makes one, not run.
 
 A user names a file, standard input, a shipped network or code (package.module:callable).
 """
@@ -6,22 +6,65 @@ A user names a file, standard input, a shipped network or code (package.module:c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from archcost import document, examples, foreign
-from archcost.document import Document
-from archcost.errors import InputError, Mistake, Place, did_you_mean, quoted
-from archcost.foreign import Argument, Foreign
+from archcost.config import document
+from archcost.config.document import Document, Value
+from archcost.config.validation import conform, located, shown
+from archcost.errors import InputError, Mistake, Place, did_you_mean, one_of, quoted
 from archcost.graph import codec
+from archcost.graph.codec import LARGEST
 from archcost.graph.cost import Cost, count
 from archcost.graph.graph import Graph
 from archcost.graph.recipe import Recipe
-from archcost.parts import Network
-from archcost.spec import located, validate
+from archcost.models import code, published
+from archcost.models.code import FAMILY, Argument, Foreign
+from archcost.models.families import families
+from archcost.models.families.parts import Network
+from archcost.units import grouped
+
+_CODE: Final = f"or '{FAMILY}', what code makes"
+
+
+def validate(document: Document) -> Network | Foreign:
+    """Return the spec a document holds; raises InputError with every mistake, in the order of the text.
+
+    Foreign where the family is `module`: code, of which nothing is imported here.
+    """
+    tree = document.tree
+    if not isinstance(tree, dict):
+        raise InputError(located(document, Mistake(f"given {shown(tree)}; allowed: a mapping of keys to values")))
+    name = tree.get("family")
+    if name == FAMILY:
+        return conform(document, Foreign)
+    known = families()
+    if "family" not in tree or not isinstance(name, str) or name not in known:
+        raise InputError(located(document, _no_family(tree, known)))
+    spec = conform(document, known[name])
+    _refuse_giants(document, spec)
+    return spec
+
+
+def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> Mistake:
+    if "family" not in tree:
+        return Mistake(f"missing; allowed: {one_of(known)}; {_CODE}", ("family",))
+    name = tree["family"]
+    given = name if isinstance(name, str) else shown(name)
+    guess = did_you_mean(given, [*known, FAMILY])
+    return Mistake(f"unknown family {quoted(given)}{guess}; allowed: {one_of(known)}; {_CODE}", ("family",))
+
+
+def _refuse_giants(document: Document, spec: Network) -> None:
+    size = spec.size()
+    if size > LARGEST:
+        many = f"{grouped(size)}" if size < 10**15 else "more than 10^15"
+        message = f"the network would have {many} nodes; allowed: {grouped(LARGEST)}"
+        raise InputError(located(document, Mistake(message, (spec.grows_with,))))
+
 
 _NO_CONSENT: Final = "is code; code named in a file runs only with --allow-code (Python: allow_code=True)"
 _NO_GRAPH: Final = "is code, which has no graph to load; archcost.profile(..., allow_code=True) runs and counts it"
@@ -94,10 +137,10 @@ def read(
     if not is_code(source):
         return interpret(open_document(source), overrides, inputs, allow_code)
     text = os.fspath(source)
-    named = _overridden(foreign.typed(text, inputs), overrides)
+    named = _overridden(code.typed(text, inputs), overrides)
     if isinstance(named.tree, dict) and not {"input", "inputs"} & named.tree.keys():
         message = f"{quoted(text)} is code, and needs what it is called with"
-        raise InputError(Mistake(f"{message}; allowed: one {foreign.OPTION} or more, as in --input 3,224,224"))
+        raise InputError(Mistake(f"{message}; allowed: one {code.OPTION} or more, as in --input 3,224,224"))
     return interpret(named, allow_code=True)
 
 
@@ -110,7 +153,7 @@ def alone(model: Model, column: int) -> Model:
 
 def is_code(source: str | os.PathLike[str]) -> bool:
     """Return whether a source is package.module:callable, and no file of that name is there."""
-    return isinstance(source, str) and foreign.names_code(source) and not os.path.lexists(source)
+    return isinstance(source, str) and code.names_code(source) and not os.path.lexists(source)
 
 
 def open_document(source: str | os.PathLike[str]) -> Document:
@@ -118,9 +161,9 @@ def open_document(source: str | os.PathLike[str]) -> Document:
     name = os.fspath(source)
     if os.path.lexists(name) or name.endswith((".yaml", ".yml")) or os.sep in name:
         return document.read_file(source)
-    shipped = examples.names()
+    shipped = published.names()
     if name in shipped:
-        return document.read_bytes(examples.text(name), f"{name}.yaml")
+        return document.read_bytes(published.text(name), f"{name}.yaml")
     message = f"{quoted(name)} is neither a file nor a shipped network{did_you_mean(name, shipped)}"
     raise InputError(Mistake(f"{message}; 'archcost example' lists those"))
 
@@ -137,12 +180,12 @@ def interpret(
     source: Document, overrides: Iterable[str] = (), inputs: Sequence[Argument] = (), allow_code: bool = False
 ) -> Model | Reference:
     """Return the network, or the reference to code, that a document describes; `inputs` replace those of a module."""
-    takes = isinstance(source.tree, dict) and source.tree.get("family") == foreign.FAMILY
-    source = _overridden(foreign.with_inputs(source, inputs) if inputs and takes else source, overrides)
+    takes = isinstance(source.tree, dict) and source.tree.get("family") == code.FAMILY
+    source = _overridden(code.with_inputs(source, inputs) if inputs and takes else source, overrides)
     spec = validate(source)
     if inputs and not takes:
         message = "goes with code; allowed here: --set input=..., which changes the network's own"
-        raise InputError(Mistake(message, place=Place(foreign.OPTION)))
+        raise InputError(Mistake(message, place=Place(code.OPTION)))
     name = spec.name or Path(source.file).stem or "model"
     if isinstance(spec, Foreign):
         if not allow_code:

@@ -1,54 +1,16 @@
-"""What the families share: strict types of the YAML keys, and the few chains of nodes all of them are made of."""
+"""What the families share: their base class, and the few chains of nodes that all of them are made of."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
+from archcost.config.types import Count, Image, Kernel, Strict
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Act, Conv, Norm, Pool
 from archcost.graph.recipe import Recipe
-
-T = TypeVar("T")
-
-LARGEST = 2**53
-
-
-def wrong(message: str, *path: str | int) -> PydanticCustomError:
-    """Return the error a validator raises: `given ...; allowed: ...`, at `path` below the validated key."""
-    # pydantic formats the message from its context: braces in what a user gave must not be read as fields
-    return PydanticCustomError("rule", "{message}", {"message": message, "path": list(path)})
-
-
-def all_wrong(mistakes: Sequence[tuple[str, Sequence[str | int]]]) -> PydanticCustomError:
-    """Return the error that tells several rules at once, each with its path below the validated key."""
-    (message, path), *more = mistakes
-    return PydanticCustomError("rule", "{message}", {"message": message, "path": list(path), "more": more})
-
-
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise wrong(f"given {value}; allowed: an odd number")
-    return value
-
-
-Count: TypeAlias = Annotated[int, Field(ge=1, le=LARGEST)]
-Kernel: TypeAlias = Annotated[Count, AfterValidator(_odd)]
-Rate: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
-Each: TypeAlias = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]  # strict would refuse YAML's lists
-Image: TypeAlias = Annotated[tuple[Count, Count, Count], Field(strict=False)]
-
-
-class Strict(BaseModel):
-    """A mapping of the YAML: frozen, no unknown keys, no conversions."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class Network(Strict, ABC):
@@ -89,18 +51,6 @@ class Stem(Strict):
     """Stride of its convolution."""
     pool: Literal["none", "max"] = "none"
     """max: a 3 x 3 max pool with stride 2 and padding 1 behind it."""
-
-
-def one_or_each(value: object) -> str:
-    """Return the tag of a key that takes one number or a list of them; tags in <> are no part of a key path."""
-    return "<each>" if isinstance(value, list | tuple) else "<one>"
-
-
-def same_length(values: tuple[T, ...] | None, other: tuple[object, ...] | None, name: str) -> tuple[T, ...] | None:
-    """Return `values` where they are as many as the `other` key's; raise otherwise."""
-    if values is not None and other is not None and len(values) != len(other):
-        raise wrong(f"given {len(values)} values; allowed: {len(other)}, one for each of '{name}'")
-    return values
 
 
 RELU = Act("relu")

@@ -11,9 +11,9 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator
 
-from archcost.document import Document, Value
+from archcost.config.document import Document, Value
+from archcost.config.types import LARGEST, Count, Each, Strict, all_wrong, wrong
 from archcost.errors import Path, Place, one_of, quoted, unknown
-from archcost.parts import LARGEST, Count, Each, Strict, all_wrong, wrong
 
 FAMILY: Final = "module"
 COMMAND_LINE: Final = "<command line>"  # the file of what is typed there

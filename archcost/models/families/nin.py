@@ -10,10 +10,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from archcost.config.types import Count, Each, Kernel, Rate, Strict, all_wrong, same_length
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Act, Dropout, GlobalPool, Input, Pool, Window
 from archcost.graph.recipe import Recipe
-from archcost.parts import Count, Each, Kernel, OnImages, Rate, Strict, all_wrong, same, same_length
+from archcost.models.families.parts import OnImages, same
 
 Pattern = Each[Literal[0, 1]]
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from archcost.document import MAX_INTEGER, load
-from archcost.parts import Strict
+from archcost.config.document import MAX_INTEGER, load
+from archcost.config.types import Strict
 
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # text that needs no quotes, unless it reads as a null or boolean
 _FIRST: Final = ("name", "family")

@@ -1,0 +1,1 @@
+"""Strict YAML: text with places becomes typed values, and back. Nothing here knows a network."""
