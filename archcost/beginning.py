@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from archcost import fit, handing, nets
-from archcost.data import Dataset
-from archcost.data.splits import as_rows
+from archcost import fit, nets
+from archcost.data import shared
+from archcost.data.splits import Dataset, as_rows
 from archcost.estimates import median
 from archcost.fitspec import Fit
 from archcost.graph import codec
@@ -26,7 +26,7 @@ _MOST: Final = 20
 def begun(job: Train) -> tuple[Net, Dataset]:
     """Return the network of a job, untrained, and its data; a recurrent network reads an image row by row."""
     graph = codec.decode(job.graph)
-    dataset = handing.read(Path(job.data), Path(job.test) if job.test else None)
+    dataset = shared.read(Path(job.data), Path(job.test) if job.test else None)
     if dataset.kind == "image" and graph.steps is not None:
         dataset = as_rows(dataset)
     recipe = Recipe(job.init, job.drop_local, job.drop_global)  # type: ignore[arg-type]  # one that a Recipe held

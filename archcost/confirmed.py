@@ -13,7 +13,7 @@ from archcost.jobs import Score
 from archcost.measured import Samples
 from archcost.membership import Repeated
 from archcost.objectives import QUANTITIES
-from archcost.seen import PREFIX
+from archcost.search.points import PREFIX
 from archcost.trials import Part, Recorded, counted, remember, remembered
 
 

@@ -10,7 +10,7 @@ from multiprocessing.context import ForkServerContext
 
 import optuna
 
-from archcost import children, confirmed, pareto
+from archcost import children, confirmed
 from archcost.children import Child
 from archcost.confirmed import Confirmed
 from archcost.errors import visible
@@ -18,6 +18,7 @@ from archcost.front import Candidate
 from archcost.front import Front as Members
 from archcost.jobs import Done, Event, Failed, Job, Measured, Score, Scored
 from archcost.measured import Samples
+from archcost.search import pareto
 from archcost.setting import Setting
 from archcost.stored import network
 from archcost.studying import Options, refuse

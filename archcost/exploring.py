@@ -28,7 +28,7 @@ from archcost.units import counted_words
 from archcost.version import __version__
 
 if TYPE_CHECKING:
-    from archcost.data import Dataset
+    from archcost.data.splits import Dataset
 
 _MARGIN: Final = 1.1  # the reference lies a tenth behind the worst of the first trials
 _FIRST: Final = 10
@@ -139,11 +139,11 @@ def explore(
 
 @contextmanager
 def _workplace(stored: Stored, setting: Setting, dataset: Dataset, run: Mapping[str, Any]) -> Iterator[Options]:
-    from archcost import handing  # noqa: PLC0415  # loads torch
+    from archcost.data import shared  # noqa: PLC0415  # loads torch
 
     beside = weights_folder.prepared(stored)
     with scratch.folder() as folder:
-        handing.write(dataset, folder / "data.pt")
+        shared.write(dataset, folder / "data.pt")
         time_s = float("inf") if run["time_s"] is None else run["time_s"]
         yield Options(
             run["trials"],
@@ -211,11 +211,11 @@ def _end(stored: Stored, setting: Setting, place: int, found: tuple[Candidate, .
 
 
 def _confirm(stored: Stored, setting: Setting, options: Options, dataset: Dataset, say: Callable[[str], None]) -> None:
-    from archcost import handing  # noqa: PLC0415  # loads torch
+    from archcost.data import shared  # noqa: PLC0415  # loads torch
 
     if not setting.confirm.members or time.monotonic() >= options.deadline or not stored.front().members:
         return
-    handing.write_test(dataset, options.folder / "test.pt")
+    shared.write_test(dataset, options.folder / "test.pt")
     confirming.confirm(_running(stored), setting, options, stored.front, say)
 
 

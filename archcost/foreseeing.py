@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from archcost import children, handing, scratch
-from archcost.data import Dataset
+from archcost import children, scratch
+from archcost.data import shared
+from archcost.data.splits import Dataset
 from archcost.errors import TargetError, visible
 from archcost.jobs import Failed, Foresee, Foreseen, Measure, Setup
 from archcost.measured import Plan
@@ -68,7 +69,7 @@ def _prepare() -> None:
 def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float, float]:
     """Return how long a process and what it reads take, and a training in it."""
     with scratch.folder() as folder:
-        handing.write(dataset, folder / "data.pt")
+        shared.write(dataset, folder / "data.pt")
         begun = time.monotonic()
         found, why = None, "it gave no time"
         for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), max(setting.patience_s, _LEAST_S)):

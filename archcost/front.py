@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from archcost import confirmed, pareto
+from archcost import confirmed
 from archcost.confirmed import Confirmed
 from archcost.latency import Latency, summarise
 from archcost.measured import Samples
 from archcost.membership import Standing, standings
 from archcost.objectives import QUANTITIES
+from archcost.search import pareto
 from archcost.trials import Part, Recorded, Trial, achieved, counted
 
 Objectives = tuple[tuple[str, int | None], ...]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Final
 
-from archcost.pareto import front
+from archcost.search.pareto import front
 
 DRAWS: Final = 2000
 _SHARE: Final = 0.95  # of the draws that an interval encloses

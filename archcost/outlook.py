@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Final
 
 from archcost.config.validation import located
-from archcost.domains import Point
 from archcost.errors import InputError, Mistake, Path, shorten, visible
 from archcost.estimates import median
 from archcost.models.load import Model
+from archcost.search.domains import Point
 from archcost.setting import Excess, Setting
 from archcost.trials import Part
 from archcost.units import counted_words, data_size, grouped, percent, scaled

@@ -8,7 +8,6 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from archcost.domainspec import Rule
 from archcost.limits import Limits
 from archcost.models.code import Foreign
 from archcost.models.families.bottleneck import Bottleneck
@@ -16,6 +15,7 @@ from archcost.models.families.fractal import Fractal
 from archcost.models.families.hornn import HORNN
 from archcost.models.families.nin import NiN
 from archcost.models.families.rir import RiR
+from archcost.search.rules import Rule
 from archcost.studyspec import Study
 
 NAMES = ("model", "study", "budget")

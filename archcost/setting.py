@@ -14,8 +14,7 @@ from archcost.budget import Budget
 from archcost.config.document import Value
 from archcost.config.validation import located
 from archcost.config.writer import to_yaml
-from archcost.data import Dataset
-from archcost.domains import Draw
+from archcost.data.splits import Dataset
 from archcost.errors import InputError
 from archcost.graph import codec
 from archcost.graph.columns import columns, only
@@ -24,7 +23,8 @@ from archcost.graph.graph import Graph
 from archcost.jobs import Measure, Setup, Train
 from archcost.measured import Plan
 from archcost.models.load import Model
-from archcost.searching import Method
+from archcost.search.ask import Method
+from archcost.search.domains import Draw
 from archcost.studyspec import Confirm, Gives, Study, StudySpec, materialise
 from archcost.targets.machine import physical_cores
 from archcost.trials import Begun, Part

@@ -12,13 +12,14 @@ from typing import Final, TypeAlias
 
 import optuna
 
-from archcost import children, halving, trials
+from archcost import children, trials
 from archcost.children import Child
 from archcost.errors import InputError, Mistake, quoted, visible
 from archcost.estimates import median
 from archcost.jobs import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
 from archcost.models.load import Model
-from archcost.searching import Asked, ask
+from archcost.search import halving
+from archcost.search.ask import Asked, ask
 from archcost.setting import Setting
 from archcost.signals import held_back
 from archcost.storage import RESUMES

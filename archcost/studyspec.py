@@ -12,12 +12,11 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from archcost import domainspec, templates
 from archcost.config import document
 from archcost.config.document import Document, Value
 from archcost.config.types import Count, Each, Strict, all_wrong, wrong
 from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
-from archcost.dataspec import DataSpec
+from archcost.data.spec import DataSpec
 from archcost.errors import InputError, Mistake, one_of, shorten, unknown
 from archcost.fitspec import Fit
 from archcost.limits import Limits
@@ -26,7 +25,9 @@ from archcost.models.families import FAMILIES, families
 from archcost.models.families.parts import Network, OnImages
 from archcost.models.load import Model, expand
 from archcost.objectives import QUANTITIES
-from archcost.space import Space
+from archcost.search import templates
+from archcost.search.rules import kind_of
+from archcost.search.space import Space
 from archcost.units import parse_duration, parse_share
 
 _WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time")
@@ -253,7 +254,7 @@ def _families(source: Document, study: Study | None) -> Iterator[Mistake]:
     """
     known = families()
     for place, tree in enumerate(_templates(source)):
-        if isinstance(tree, dict) and domainspec.kind_of(tree) is None:
+        if isinstance(tree, dict) and kind_of(tree) is None:
             path = ("models", place, "family")
             name = tree.get("family")
             if not isinstance(name, str) or name not in known:

@@ -13,13 +13,13 @@ import torch
 
 from archcost import fit, nets, runtimes, targets
 from archcost.beginning import begun, foreseen, spec_of
-from archcost.data import Dataset, Split
+from archcost.data.shared import GoneError, kept
+from archcost.data.splits import Dataset, Split
 from archcost.errors import ArchcostError, InputError, TargetError
 from archcost.fit import Diverged
 from archcost.graph import codec
 from archcost.graph.columns import columns, only
 from archcost.graph.graph import Graph
-from archcost.handing import GoneError, kept
 from archcost.jobs import (
     Done,
     Event,

@@ -16,13 +16,13 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter, ValidationError
 
-from archcost.domains import Point
 from archcost.errors import InputError, Mistake
 from archcost.estimates import median
 from archcost.jobs import Score
 from archcost.measured import Samples
 from archcost.objectives import QUANTITIES
-from archcost.seen import PREFIX
+from archcost.search.domains import Point
+from archcost.search.points import PREFIX
 
 _RUNG: Final = f"{PREFIX}rung:"
 INTERRUPTED: Final = "interrupted; its point was asked for again"

@@ -11,10 +11,10 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
-from archcost.domainspec import RULES
 from archcost.models.code import FAMILY, Foreign
 from archcost.models.families import FAMILIES
 from archcost.schema import NAMES, made
+from archcost.search.rules import RULES
 from archcost.studyspec import Study
 
 ROOT = Path(__file__).parents[1]

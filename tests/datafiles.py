@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from archcost.data import Dataset, load
-from archcost.dataspec import DataSpec
+from archcost.data.load import load
+from archcost.data.spec import DataSpec
+from archcost.data.splits import Dataset
 
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 PARQUET = ("train-00000-of-00001.parquet", "test-00000-of-00001.parquet")

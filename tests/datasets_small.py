@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from archcost.data import Dataset, Split
+from archcost.data.splits import Dataset, Split
 
 
 def _test() -> Split:

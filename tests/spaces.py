@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from archcost import templates
 from archcost.config import document
-from archcost.space import Space
+from archcost.search import templates
+from archcost.search.space import Space
 
 Tree: TypeAlias = Any
 Draw: TypeAlias = Any

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import archcost
-from archcost import children, data, handing, trialling
+from archcost import children, trialling
 from archcost.children import ON, STOP, Child
-from archcost.dataspec import DataSpec
+from archcost.data import load, shared
+from archcost.data.spec import DataSpec
 from archcost.files import placed
 from archcost.graph import codec
 from archcost.jobs import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
@@ -29,7 +30,7 @@ FAKE = Setup("fake", "eager", Plan(time_s=0.1))
 @pytest.fixture
 def job(tmp_path: Path) -> Train:
     """A job on the digits that takes long if nobody ends it."""
-    handing.write(data.load(DataSpec(name="digits"), folder=tmp_path), tmp_path / "data.pt")
+    shared.write(load.load(DataSpec(name="digits"), folder=tmp_path), tmp_path / "data.pt")
     model = archcost.load("resnet-20", ["input=[1, 8, 8]", "depths=[1]", "widths=[4]"])
     graph = dict(codec.encode(model.graph))
     fit = {"epochs": 400, "rungs": [1, 400]}

@@ -15,9 +15,7 @@ from datafiles import read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.data import Split
-from archcost.data.moments import moments
-from archcost.data.splits import first, held_out
+from archcost.data.splits import Split, first, held_out, moments
 from archcost.errors import InputError
 
 

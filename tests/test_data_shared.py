@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from datafiles import read
 
-from archcost import datasets
 from archcost.cli import main
-from archcost.data import parquet
-from archcost.fetching import fetch
+from archcost.data import cifar, known
+from archcost.data.download import fetch
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -49,7 +48,7 @@ def test_cifar10_in_parquet() -> None:
     """The test part has 1,000 images of each class, of JPEG's values (to decode all 60,000 takes too long here)."""
     need("cifar10")
     pytest.importorskip("pyarrow", reason="the extra data is not installed")
-    images, answers, encoding = parquet.read(
+    images, answers, encoding = cifar.read(
         SHARED / "cifar10" / datafiles.PARQUET[1], "img", "label", (3, 32, 32))  # fmt: skip
     assert ((10_000, 3, 32, 32), [1000] * 10, "JPEG") == (images.shape, np.bincount(answers).tolist(), encoding)
     # the test part's means, 0.4942, 0.4851 and 0.4504, are those of the images before JPEG
@@ -77,7 +76,7 @@ def test_characters(file: str) -> None:
 def test_the_hashes_are_those_of_the_files() -> None:
     """What a download of fashion-mnist is checked against are the hashes of the published files."""
     need("fashion-mnist")
-    for file in datasets.known("fashion-mnist").files:
+    for file in known.known("fashion-mnist").files:
         content = (SHARED / "fashion-mnist" / file.name).read_bytes()
         assert file.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
 

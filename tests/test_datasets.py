@@ -9,12 +9,11 @@ import datafiles
 import pytest
 from commands import run
 
-from archcost import data
 from archcost.config import document
 from archcost.config.validation import conform
-from archcost.data import listed
-from archcost.datasets import NAMES, PLACED, cache, folders
-from archcost.dataspec import IMAGES, SEQUENCES, TEXTS, DataSpec
+from archcost.data import load
+from archcost.data.known import NAMES, PLACED, cache, folders, listed
+from archcost.data.spec import IMAGES, SEQUENCES, TEXTS, DataSpec
 from archcost.errors import InputError
 
 
@@ -83,7 +82,7 @@ def test_wrong_specs(text: str) -> None:
 
 def test_every_name_has_a_kind_and_a_reader() -> None:
     """The list of names, their kinds and what reads them agree."""
-    assert sorted(NAMES) == sorted((*IMAGES, *TEXTS, *SEQUENCES)) == sorted(data._READERS)
+    assert sorted(NAMES) == sorted((*IMAGES, *TEXTS, *SEQUENCES)) == sorted(load._READERS)
     assert set(PLACED) < set(NAMES)
 
 

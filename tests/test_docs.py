@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from archcost import cli
-from archcost.domainspec import RULES
 from archcost.models.families import FAMILIES
 from archcost.schema import NAMES, committed, made
+from archcost.search.rules import RULES
 from archcost.studyspec import Study
 
 ROOT = Path(__file__).parents[1]

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from archcost import datasets
-from archcost.datasets import File, Known
+from archcost.data.download import download, fetch
+from archcost.data.known import KNOWN, File, Known
 from archcost.errors import InputError
-from archcost.fetching import download, fetch
 
 CONTENT = b"some data" * 1000
 
@@ -116,7 +115,7 @@ def test_a_folder_that_cannot_be_written(server: ThreadingHTTPServer, tmp_path: 
 
 def test_progress_and_silence(server: ThreadingHTTPServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each file is announced to the caller; nothing is written to the terminal."""
-    from archcost.fetching import silent
+    from archcost.data.download import silent
 
     said: list[str] = []
     download(known(server, "whole"), tmp_path, lambda what: (said.append(what), silent(what))[1])
@@ -136,7 +135,7 @@ def test_what_cannot_be_fetched(name: str, words: str) -> None:
 
 def test_every_download_is_checked() -> None:
     """Every file comes over https, has a published hash and the name under which it is looked for."""
-    files = [(about, file) for about in datasets.KNOWN for file in about.files]
+    files = [(about, file) for about in KNOWN for file in about.files]
     assert all(file.url.startswith("https://") for _, file in files)
     assert {("md5", 32), ("sha256", 64)} == {
         (kind, len(rest)) for _, f in files for kind, rest in [f.digest.split(":")]

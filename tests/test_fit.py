@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from archcost import fit, nets
-from archcost.data import Dataset
+from archcost.data.splits import Dataset
 from archcost.errors import InputError
 from archcost.fitspec import Fit
 from archcost.layers import BatchNorm
@@ -292,7 +292,7 @@ NARROW = """
 from pathlib import Path
 import archcost
 from archcost import data, fit, nets
-from archcost.dataspec import DataSpec
+from archcost.data.spec import DataSpec
 from archcost.fitspec import Fit
 digits = data.load(DataSpec(name="digits", examples=300), folder=Path())
 model = archcost.load("resnet-20", ["input=[1, 8, 8]", "depths=[1, 1]", "widths=[4, 4]", "strides=[1, 2]"])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.halving import goes_on
-from archcost.pareto import dominates
+from archcost.search.halving import goes_on
+from archcost.search.pareto import dominates
 
 POINT = st.tuples(st.integers(0, 9).map(float), st.integers(0, 9).map(float))
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.pareto import contributions, crowding, dominates, exclusive, front, hypervolume, knee, ranks
+from archcost.search.pareto import contributions, crowding, dominates, exclusive, front, hypervolume, knee, ranks
 
 SIDE = 5
 

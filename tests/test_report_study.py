@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from stored_studies import HOSTILE, Wanted, made
 
-from archcost import pareto
 from archcost.errors import InputError
 from archcost.findings import front_of, status_of
 from archcost.objectives import QUANTITIES
@@ -19,6 +18,7 @@ from archcost.report.blocks import Bars, Block, Chart, Document, Lines, Scatter,
 from archcost.report.study import study
 from archcost.report.study_found import found
 from archcost.report.study_progress import saved
+from archcost.search import pareto
 from archcost.stored import Stored, find, unnumbered
 from archcost.tables import rows
 

@@ -13,12 +13,12 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from archcost import searching
-from archcost.domains import Choice, Draw, Pick, Point, Real, Whole
-from archcost.pareto import hypervolume
-from archcost.proposing import Name
-from archcost.searching import Asked, Method, ask, exhausted
-from archcost.seen import key, seen
+from archcost.search import ask as searching
+from archcost.search.ask import Asked, Method, ask, exhausted
+from archcost.search.domains import Choice, Draw, Pick, Point, Real, Whole
+from archcost.search.pareto import hypervolume
+from archcost.search.points import key, seen
+from archcost.search.samplers import Name
 from archcost.trials import give_up, read
 
 SAMPLERS: tuple[Name, ...] = ("tpe", "nsga2", "random", "grid")

@@ -16,7 +16,8 @@ from datasets_small import images
 from torch import nn
 
 import archcost
-from archcost import fit, handing, runtimes
+from archcost import fit, runtimes
+from archcost.data import shared
 from archcost.errors import InputError, TargetError
 from archcost.measured import Plan
 from archcost.nets import build
@@ -87,7 +88,7 @@ def test_a_full_folder_of_temporary_files_is_said(full: Path, monkeypatch: pytes
 def test_data_and_weights_do_not_fit(full: Path) -> None:
     """What is handed to a trial, and what it hands back, is written whole or refused."""
     with pytest.raises(InputError, match=FULL):
-        handing.write(images(2000), full / "data.pt")
+        shared.write(images(2000), full / "data.pt")
     with pytest.raises(InputError, match=FULL):
         fit.save_weights(build(archcost.load("resnet-20").graph), full / "0.pt")
     assert [] == list(full.iterdir())

@@ -10,15 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from archcost import surrogate
-from archcost.domains import Choice, Domain, Point, Real, Whole, active
-from archcost.encoding import Array, axes, features
-from archcost.improvement import direction, everywhere, segments
-from archcost.learning import learn, promise
-from archcost.pareto import hypervolume
-from archcost.seen import Seen
-from archcost.surrogate import Scales, fit, kernel, predict, process
-from archcost.warping import warp
+from archcost.search import gaussian_process
+from archcost.search.acquisition import direction, everywhere, learn, promise, segments, warp
+from archcost.search.domains import Choice, Domain, Point, Real, Whole, active
+from archcost.search.features import Array, axes, features
+from archcost.search.gaussian_process import Scales, fit, kernel, predict, process
+from archcost.search.pareto import hypervolume
+from archcost.search.points import Seen
 
 MIXED: dict[str, Domain] = {
     "kind": Choice((1, True, "x")),
@@ -92,10 +90,11 @@ def test_the_slope_is_the_likelihoods() -> None:
     points, values = wavy(20, 1)
     groups = np.array([0, 1, 1])
     logs = np.log(np.array([2.0, 1.0, 0.1]))
-    _, slope = surrogate._likelihood(logs, points, groups, values - values.mean())
+    _, slope = gaussian_process._likelihood(logs, points, groups, values - values.mean())
     for place, step in enumerate(1e-5 * np.eye(3)):
         ends = [
-            surrogate._likelihood(logs + sign * step, points, groups, values - values.mean())[0] for sign in (1, -1)
+            gaussian_process._likelihood(logs + sign * step, points, groups, values - values.mean())[0]
+            for sign in (1, -1)
         ]
         assert slope[place] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-3, abs=1e-4)
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from spaces import read, spaces
 from specs import laws
 
-from archcost import templates
 from archcost.config import document
 from archcost.config.document import MAX_MISTAKES
-from archcost.domains import Domain, Point, Scalar, Whole, contains, neighbours
-from archcost.domainspec import RULES, has_rule
 from archcost.errors import InputError
 from archcost.schema import committed
-from archcost.space import MODEL, Space, extent, names, parameters
+from archcost.search import templates
+from archcost.search.domains import Domain, Point, Scalar, Whole, contains, neighbours
+from archcost.search.rules import RULES, has_rule
+from archcost.search.space import MODEL, Space, extent, names, parameters
 
 REALS = st.sampled_from([{"float": [0, 1]}, {"float": [0.5, 0.5]}, {"float": [1e-3, 1], "log": True}])
 

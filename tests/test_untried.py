@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.domains import Choice, Domain, Pick, Real, Whole, at_random, contains, neighbours, points, sample
-from archcost.seen import distribution, key, meant, stored
-from archcost.untried import untried
+from archcost.search.domains import Choice, Domain, Pick, Real, Whole, at_random, contains, neighbours, points, sample
+from archcost.search.points import distribution, key, meant, stored, untried
 
 DOMAINS: dict[str, Domain] = {
     "integers": Whole(1, 4),

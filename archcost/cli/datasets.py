@@ -14,7 +14,7 @@ from archcost.cli.options import debugged
 from archcost.errors import visible
 
 if TYPE_CHECKING:
-    from archcost.datasets import Listing
+    from archcost.data.known import Listing
 
 _WIDTH: Final = 80
 _HERE: Final = {True: "yes", False: "no", None: "yours"}
@@ -29,7 +29,7 @@ def datasets(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     # imported when the command runs, to keep start-up fast
-    from archcost.datasets import VARIABLE, folders, listed
+    from archcost.data.known import VARIABLE, folders, listed
 
     found = listed()
     if as_json:
@@ -45,7 +45,7 @@ def datasets(context: click.Context, as_json: bool) -> None:
 def fetch(name: str) -> None:
     """Download a data set into the cache, its files checked by their hashes."""
     from archcost.cli.progress import progress
-    from archcost.fetching import fetch as fetched
+    from archcost.data.download import fetch as fetched
 
     click.echo(visible(str(fetched(name, progress=progress))))
 

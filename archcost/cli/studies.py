@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import data, exploring, foreseeing, outlook, probing, scratch, tables, weights_folder
+from archcost import exploring, foreseeing, outlook, probing, scratch, tables, weights_folder
 from archcost.addresses import Address, address
 from archcost.cli.live import Live
 from archcost.config.validation import located
+from archcost.data import load, splits
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.exploring import Outcome
 from archcost.files import write_whole
@@ -38,7 +39,7 @@ _NAMED = 5  # of folders
 _WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
-def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, data.Dataset, Address]:
+def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, splits.Dataset, Address]:
     """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
     kept = _address(spec, file, where)
@@ -58,16 +59,16 @@ def _address(spec: StudySpec, file: str, where: str | None) -> Address:
         raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 
 
-def _data(spec: StudySpec, file: str) -> data.Dataset:
+def _data(spec: StudySpec, file: str) -> splits.Dataset:
     """Return a study's data; what is wrong with them is told at its key."""
     try:
-        return data.load(spec.study.data, folder=Path(file).parent)
+        return load.load(spec.study.data, folder=Path(file).parent)
     except InputError as error:
         raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 
 
 def ran(
-    study: tuple[Setting, data.Dataset, Address],
+    study: tuple[Setting, splits.Dataset, Address],
     *,
     trials: int | None,
     time_s: float | None,

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import torch
 
+from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
-from archcost.dataspec import DataSpec
 
 _LEVELS: Final = 16  # the highest value of a pixel, which becomes 255
 _TEST: Final = 0.2

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 import torch
 
+from archcost.data.known import shown, unread
 from archcost.data.pictures import COLOUR, ENDINGS, opened, values
+from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
-from archcost.datasets import shown, unread
-from archcost.dataspec import DataSpec
 from archcost.errors import InputError, Mistake, quoted
 from archcost.units import data_size
 

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import torch
 
+from archcost.data.known import broken, found
+from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
-from archcost.datasets import broken, found
-from archcost.dataspec import DataSpec
 
 _MOST: Final = 2**28  # bytes of the values of one file
 _UBYTE: Final = 8  # the only type of values these files have

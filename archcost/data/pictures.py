@@ -13,7 +13,7 @@ from typing import IO, Final
 import numpy as np
 from PIL import Image
 
-from archcost.datasets import broken
+from archcost.data.known import broken
 
 ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm")
 GREY: Final = frozenset({"1", "L", "LA"})

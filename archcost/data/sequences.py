@@ -13,9 +13,9 @@ from typing import IO, Final
 import numpy as np
 import torch
 
+from archcost.data.known import broken, regular
+from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, first, held_out, of_sequences
-from archcost.datasets import broken, regular
-from archcost.dataspec import DataSpec
 from archcost.errors import shorten
 
 _MOST_FILE: Final = 2**32

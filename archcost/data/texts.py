@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 import torch
 
+from archcost.data.known import broken, found, regular, shown, unread
+from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, fingerprint
-from archcost.datasets import broken, found, regular, shown, unread
-from archcost.dataspec import DataSpec
 from archcost.errors import InputError, Mistake
 from archcost.units import grouped
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import torch
 
-from archcost.data import Dataset
+from archcost.data.splits import Dataset
 from archcost.errors import InputError
 from archcost.fit import diverged
 from archcost.fit.groups import Part, clipped, optimiser, parts

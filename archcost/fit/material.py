@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from archcost.data import Dataset, Split
+from archcost.data.splits import Dataset, Split
 from archcost.fit.images import Scaling, augmented, normalised, stored
 from archcost.fitspec import Augment
 

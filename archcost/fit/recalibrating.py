@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 
-from archcost.data import Dataset
+from archcost.data.splits import Dataset
 from archcost.evaluating import evaluating
 from archcost.fit.fitting import device_key
 from archcost.fit.material import Examples, examples

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from archcost.data import Dataset, Split
+from archcost.data.splits import Dataset, Split
 from archcost.evaluating import evaluating
 from archcost.fit.diverged import Diverged
 from archcost.fit.fitting import device_key

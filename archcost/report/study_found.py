@@ -10,13 +10,13 @@ from typing import Any, Final
 from optuna.trial import FrozenTrial
 
 from archcost.budget import UNITS, Budget
-from archcost.domains import Scalar
 from archcost.errors import InputError, Mistake, quoted
 from archcost.findings import front_of
 from archcost.front import Candidate, Front
 from archcost.measured import Origin
 from archcost.objectives import QUANTITIES
 from archcost.report.blocks import Axis, Form
+from archcost.search.domains import Scalar
 from archcost.stored import Stored
 from archcost.trials import Trial, remembered
 from archcost.units import grouped

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from archcost import pareto
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Scatter, Section, Series, Table, Text
 from archcost.report.study_found import Found
 from archcost.report.thinned import thinned
+from archcost.search import pareto
 from archcost.stored import unnumbered
 from archcost.trials import Trial
 from archcost.units import counted_words, duration, grouped

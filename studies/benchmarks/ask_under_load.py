@@ -24,11 +24,10 @@ from nasbench201_search import PROBLEMS, Problem
 from optuna.trial import FrozenTrial
 from sidebyside import table
 
-from archcost import searching
-from archcost.searching import Method, ask
+from archcost.search.ask import Method, _one_thread, ask
 
 KNOWN = 200
-LIMITED = searching._one_thread
+LIMITED = _one_thread
 
 
 def known(problem: Problem) -> list[FrozenTrial]:
@@ -44,7 +43,7 @@ def took_s(problem: Problem, trials: list[FrozenTrial], seed: int, within: Calla
     """Return the seconds of one ask; within: the context that a point is chosen in."""
     study = optuna.create_study(directions=["minimize", "minimize"])
     study.add_trials(trials)
-    searching._one_thread = within
+    _one_thread = within
     begin = perf_counter()
     ask(study, problem.draw, Method(seed=seed))
     return perf_counter() - begin

@@ -20,7 +20,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 import archcost
-from archcost import data, fit, nets
+from archcost import fit, nets
+from archcost.data import splits
 from archcost.fit.precision import gains
 from archcost.fitspec import Fit
 
@@ -40,7 +41,7 @@ HEADS = (
 class Plain(Dataset[tuple[Tensor, Tensor]]):
     """Images read one at a time, each padded by 4, cropped, mirrored and normalised, as a loader's workers would."""
 
-    def __init__(self, split: data.Split, changes: bool) -> None:
+    def __init__(self, split: splits.Split, changes: bool) -> None:
         self.split, self.changes = split, changes
         self.mean, self.std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
 
@@ -56,7 +57,7 @@ class Plain(Dataset[tuple[Tensor, Tensor]]):
         return image, self.split.targets[place]
 
 
-def plain(net: nn.Module, split: data.Split, changes: bool) -> Callable[[], None]:
+def plain(net: nn.Module, split: splits.Split, changes: bool) -> Callable[[], None]:
     """Return one epoch of the plain loop."""
     loader = DataLoader(Plain(split, changes), batch_size=BATCH, shuffle=True)
     stepping = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -73,7 +74,7 @@ def plain(net: nn.Module, split: data.Split, changes: bool) -> Callable[[], None
     return epoch
 
 
-def ours(net: nets.Net, dataset: data.Dataset, changes: bool) -> Callable[[], object]:
+def ours(net: nets.Net, dataset: splits.Dataset, changes: bool) -> Callable[[], object]:
     """Return one epoch of archcost's."""
     keys = {"augment": {"flip": True, "translate": 4}} if changes else {}
     spec = Fit.model_validate({"epochs": 1000, "batch": BATCH, **keys})
@@ -81,11 +82,11 @@ def ours(net: nets.Net, dataset: data.Dataset, changes: bool) -> Callable[[], ob
     return lambda: next(epochs)
 
 
-def made() -> data.Dataset:
+def made() -> splits.Dataset:
     """Return random images of 10 classes."""
     pixels = torch.randint(256, (COUNT, 3, 32, 32), dtype=torch.uint8)
-    split = data.Split(pixels, torch.randint(10, (COUNT,)))
-    return data.Dataset("random", "image", [3, 32, 32], 10, split, split, MEAN, STD, "", "", lambda: split)
+    split = splits.Split(pixels, torch.randint(10, (COUNT,)))
+    return splits.Dataset("random", "image", [3, 32, 32], 10, split, split, MEAN, STD, "", "", lambda: split)
 
 
 def main() -> None:

@@ -27,11 +27,11 @@ import numpy as np
 import optuna
 from sidebyside import table
 
-from archcost.domains import Choice, Draw, Pick, Point, Real, Scalar, Whole, neighbours, points, sample
-from archcost.pareto import front, hypervolume
-from archcost.proposing import suggest
-from archcost.searching import Method, ask
-from archcost.seen import key
+from archcost.search.ask import Method, ask
+from archcost.search.domains import Choice, Draw, Pick, Point, Real, Scalar, Whole, neighbours, points, sample
+from archcost.search.pareto import front, hypervolume
+from archcost.search.points import key
+from archcost.search.samplers import suggest
 
 MARKS = (50, 100, 200)
 DATA = Path(os.environ.get("ARCHCOST_DATA", Path(__file__).parents[3] / "shared/data")) / "nasbench201/nasbench201.npz"

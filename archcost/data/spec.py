@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from archcost.config.types import Count, Strict, wrong
-from archcost.datasets import NAMES, PLACED
+from archcost.data.known import NAMES, PLACED
 from archcost.errors import unknown
 
 V = TypeVar("V")

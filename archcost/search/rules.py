@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from archcost.config.types import LARGEST, Count, Strict, all_wrong, wrong
-from archcost.domains import Scalar
+from archcost.search.domains import Scalar
 
 N = TypeVar("N", int, float)
 T = TypeVar("T")

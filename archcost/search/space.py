@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never, final
 
 from archcost.config.document import Value
-from archcost.domains import Choice, Domain, Pick, Point, Scalar, points, sample, values_of
+from archcost.search.domains import Choice, Domain, Pick, Point, Scalar, points, sample, values_of
 
 MODEL: Final = "model"
 """The parameter that chooses between templates, where there are several."""

@@ -10,7 +10,7 @@ from typing import TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcost.domains import Choice, Domain, Point, Scalar
+from archcost.search.domains import Choice, Domain, Point, Scalar
 
 Array: TypeAlias = NDArray[np.float64]
 

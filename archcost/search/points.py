@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import random
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final, TypeAlias, assert_never
@@ -18,7 +19,20 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from archcost.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, contains
+from archcost.search.domains import (
+    Choice,
+    Domain,
+    Draw,
+    Point,
+    Real,
+    Scalar,
+    Whole,
+    active,
+    at_random,
+    contains,
+    points,
+    sample,
+)
 
 PREFIX: Final = "archcost:"
 """Begins the name of everything that archcost keeps in a trial's or a study's attributes."""
@@ -26,6 +40,11 @@ GAVE_WAY: Final = f"{PREFIX}gave_way"
 """Marks a trial that left its point to another one that had it at the same moment."""
 Key: TypeAlias = frozenset[tuple[str, str, Scalar]]
 """A point as a member of a set: 1, 1.0 and true are different values."""
+
+
+_NOTHING = "\0"  # text that YAML cannot hold, so no option
+_TIMES: Final = 100
+"""Random points in a row that are known, after which all points are gone through: few can be left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +90,6 @@ def stored(domain: Domain, value: Scalar) -> Scalar:
     if isinstance(domain, Choice) and _alike(domain):
         return json.dumps(value)
     return value
-
-
-_NOTHING = "\0"  # text that YAML cannot hold, so no option
 
 
 def meant(domain: Domain, value: Scalar) -> Scalar:
@@ -130,3 +146,19 @@ def seen(study: optuna.Study, trials: Iterable[FrozenTrial], draw: Draw) -> Iter
 def _good(trial: FrozenTrial) -> bool:
     complete = trial.state is TrialState.COMPLETE and all(map(isfinite, trial.values))
     return complete and all(value <= 0 for value in trial.constraints.values())
+
+
+def untried(draw: Draw, known: Collection[Key], chance: random.Random, *, grid: bool = False) -> Point | None:
+    """Return a point at random that is not known, None where all are; grid: five values stand for a float's domain."""
+    for _ in range(_TIMES):
+        point = _on_grid(draw, chance) if grid else sample(draw, chance)
+        if key(point) not in known:
+            return point
+    return next((point for point in points(draw) if key(point) not in known), None)
+
+
+def _on_grid(draw: Draw, chance: random.Random) -> Point:
+    def drawn(_: str, domain: Domain) -> Scalar:
+        return chance.choice(domain.grid()) if isinstance(domain, Real) else at_random(domain, chance)
+
+    return active(draw, {}, drawn)[0]

@@ -8,7 +8,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcost.encoding import Array
+from archcost.search.features import Array
 
 Groups = NDArray[np.int64]
 

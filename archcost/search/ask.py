@@ -16,12 +16,10 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from threadpoolctl import ThreadpoolController
 
-from archcost.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
-from archcost.nearby import promising
-from archcost.proposing import Name, fixed, propose, sampler, suggest
-from archcost.seen import GAVE_WAY, Key, Seen, key, read_point, seen, stored
-from archcost.spreading import apart
-from archcost.untried import untried
+from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
+from archcost.search.local_search import apart, promising
+from archcost.search.points import GAVE_WAY, Key, Seen, key, read_point, seen, stored, untried
+from archcost.search.samplers import Name, fixed, propose, sampler, suggest
 
 GiveUp: TypeAlias = Callable[[optuna.Study, Trial, str], None]
 """Ends a trial that shall not run, and says why."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final, final
 
 import numpy as np
 from optuna.trial import TrialState
 
-from archcost.domains import Point
-from archcost.encoding import Array, Axis, axes, features
-from archcost.improvement import direction, everywhere, segments
-from archcost.pareto import front
-from archcost.seen import Seen, key
-from archcost.surrogate import FITTED, Process, fit, predict, process
-from archcost.warping import Warp, warp
+from archcost.search.domains import Point
+from archcost.search.features import Array, Axis, axes, features
+from archcost.search.gaussian_process import FITTED, Process, fit, predict, process
+from archcost.search.pareto import front
+from archcost.search.points import Seen, key
 
 LEARNT: Final = 300
 """Trials that are learnt from, the newest: the cost grows with their cube."""
@@ -32,6 +31,72 @@ DIRECTIONS: Final = 64
 """As many as stand for all of them."""
 HINT: Final = 1e-6
 """What coming near counts, so that points of which none is expected to push the front out are told apart."""
+
+
+def everywhere(objectives: int, count: int, chance: np.random.Generator) -> Array:
+    """Return unit vectors from the reference, each as likely as another, (count, m), all positive."""
+    ways = np.abs(chance.standard_normal((count, objectives))) + 1e-6
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    return ways
+
+
+def direction(front: Array, chance: np.random.Generator) -> Array:
+    """Return a unit vector from the reference into a gap between two neighbours on a front, or beyond an end of it.
+
+    front: (n, m), none positive -> (m,), all positive. Every gap is as likely, however wide.
+    """
+    m = front.shape[1]
+    axis = int(chance.integers(m))
+    ways = -front[np.argsort(front[:, axis], kind="stable")]
+    first = np.eye(m)[axis : axis + 1]
+    last = np.where(np.arange(m) == axis, 0.0, ways[-1:]) if m > 1 else first
+    ways = np.concatenate([first, ways / np.linalg.norm(ways, axis=1, keepdims=True), last]) + 1e-9
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    gap, share = int(chance.integers(len(ways) - 1)), chance.random()
+    way: Array = (1 - share) * ways[gap] + share * ways[gap + 1] + 1e-6
+    return way / np.linalg.norm(way)
+
+
+def segments(points: Array, way: Array) -> Array:
+    """Return the volumes that points' segments stand for; points: (..., m), way: (m,) -> (...)."""
+    cut: Array = (np.maximum(-points, 0.0) / way).min(axis=-1) ** len(way)
+    return cut
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """The distinct values, ascending, and the normal quantiles of their ranks; below the least it goes on straight."""
+
+    values: Array
+    scores: Array
+    slope: float
+
+    def score(self, values: Array) -> Array:
+        """Return the quantiles of values, those between two known ones in between."""
+        found: Array = np.interp(values, self.values, self.scores)
+        return found
+
+    def value(self, scores: Array) -> Array:
+        """Return the values of quantiles, the inverse of `score`."""
+        beyond = np.minimum(scores - self.scores[0], 0.0)
+        found: Array = np.interp(scores, self.scores, self.values) + beyond * self.slope
+        return found
+
+
+def warp(values: Array) -> Warp:
+    """Return the warp of known values, (n,): equal ones have the mean of their ranks.
+
+    The slope below the least is that of the best sixth, from one standard deviation on.
+    """
+    ordered = np.sort(values)
+    distinct = np.unique(ordered)
+    ranks = (np.searchsorted(ordered, distinct, "left") + np.searchsorted(ordered, distinct, "right")) / 2
+    scores = np.array([NormalDist().inv_cdf(float(rank) / len(values)) for rank in ranks])
+    if scores[0] > -1.2:  # too few to have a best sixth
+        return Warp(distinct, scores, 0.0)
+    slope = (np.interp(-1.0, scores, distinct) - distinct[0]) / (-1.0 - scores[0])
+    return Warp(distinct, scores, float(slope))
 
 
 @final

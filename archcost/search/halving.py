@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from archcost.pareto import Values, crowding, ranks
+from archcost.search.pareto import Values, crowding, ranks
 
 
 def goes_on(values: Values, passed: Sequence[Values], share: float) -> bool:

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
-from archcost import datasets
-from archcost.datasets import File, Known
+from archcost.data import known
+from archcost.data.known import File, Known
 from archcost.errors import InputError, Mistake, unknown
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[None]]
@@ -29,12 +29,12 @@ def fetch(name: str, *, folder: Path | None = None, progress: Progress = silent)
     Files that are there and whole are kept. Raises InputError, which says what to do, for a name that is unknown,
     a data set that cannot be downloaded, a download that fails and a file whose hash is not the published one.
     """
-    if name not in datasets.NAMES:
-        raise InputError(Mistake(unknown("data set", name, datasets.NAMES)))
-    about = datasets.known(name)
+    if name not in known.NAMES:
+        raise InputError(Mistake(unknown("data set", name, known.NAMES)))
+    about = known.known(name)
     if not about.files:
         raise InputError(Mistake(_no_download(about)))
-    return download(about, folder or datasets.cache(), progress)
+    return download(about, folder or known.cache(), progress)
 
 
 def download(about: Known, folder: Path, progress: Progress = silent) -> Path:
@@ -47,11 +47,11 @@ def download(about: Known, folder: Path, progress: Progress = silent) -> Path:
 
 
 def _no_download(about: Known) -> str:
-    if about.name in datasets.PLACED:
-        return f"{about.name} is your own; allowed: {datasets.PLACED[about.name]}"
+    if about.name in known.PLACED:
+        return f"{about.name} is your own; allowed: {known.PLACED[about.name]}"
     if not about.choices:
         return f"{about.name} is in the package, there is nothing to download"
-    places = " or ".join(datasets.shown(folder / about.name) for folder in datasets.folders())
+    places = " or ".join(known.shown(folder / about.name) for folder in known.folders())
     return f"{about.name} cannot be downloaded; allowed: {about.get}: {places}"
 
 
@@ -65,7 +65,7 @@ def _download(file: File, target: Path) -> None:
             pooch.retrieve(file.url, file.digest, fname=file.name, path=target, downloader=downloader)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: the hash is another
         why = "its content is not the published one" if isinstance(error, ValueError) else type(error).__name__
-        by_hand = f"put {file.name} into {datasets.shown(target)} yourself"
+        by_hand = f"put {file.name} into {known.shown(target)} yourself"
         raise InputError(Mistake(f"cannot download {file.url}: {why}; allowed: try again, or {by_hand}")) from error
 
 

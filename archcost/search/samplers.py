@@ -12,8 +12,8 @@ import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, PartialFixedSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial
 
-from archcost.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, contains
-from archcost.seen import distribution, meant, stored
+from archcost.search.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, contains
+from archcost.search.points import distribution, meant, stored
 
 Name: TypeAlias = Literal["tpe", "nsga2", "random", "grid"]
 

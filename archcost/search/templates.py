@@ -8,22 +8,10 @@ from typing import Final, TypeVar, assert_never, final
 
 from archcost.config.document import MAX_MISTAKES, MAX_VALUES, Document, Value
 from archcost.config.validation import conform, located, reading_order, shown
-from archcost.domains import Choice, Real, Whole, values_of
-from archcost.domainspec import MOST_TIMES, RULES, OneOf, RealRange, Repeat, Rule, Scale, WholeRange, kind_of, label
 from archcost.errors import InputError, Mistake, Path
-from archcost.space import (
-    Drawn,
-    Fixed,
-    Listed,
-    Mapped,
-    Part,
-    Repeated,
-    Scaled,
-    Space,
-    extent,
-    names,
-    parameters,
-)
+from archcost.search.domains import Choice, Real, Whole, values_of
+from archcost.search.rules import MOST_TIMES, RULES, OneOf, RealRange, Repeat, Rule, Scale, WholeRange, kind_of, label
+from archcost.search.space import Drawn, Fixed, Listed, Mapped, Part, Repeated, Scaled, Space, extent, names, parameters
 from archcost.units import counted_words, grouped
 
 MOST_PARAMETERS: Final = 1000  # of a study: a sampler's time grows with them

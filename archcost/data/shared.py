@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import torch
 
-from archcost.data import Dataset, Split
+from archcost.data.splits import Dataset, Split
 from archcost.errors import ArchcostError, InputError
 from archcost.files import placed
 from archcost.streams import checked

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final
 
 import numpy as np
 
-from archcost.domains import Draw, Point, neighbours, sample
-from archcost.learning import learn, promise
-from archcost.pareto import front
-from archcost.seen import Key, Seen, key
+from archcost.search.acquisition import learn, promise
+from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
+from archcost.search.features import axes, features
+from archcost.search.gaussian_process import kernel
+from archcost.search.pareto import front
+from archcost.search.points import Key, Seen, key
 
 AROUND: Final = 250
 """Candidates next to the front, and in all as many as are looked at in a climb."""
@@ -21,6 +24,12 @@ ANYWHERE: Final = 100
 CLIMBS: Final = 2
 BEST: Final = 3
 """The candidates whose neighbours join in at each climb."""
+
+
+AMONG: Final = 30
+"""Random points of which the one is taken that is least like those that have begun: many more would all be corners."""
+NARROW: Final = 3.0
+"""How quickly two points cease to be alike: the larger, the more the nearest alone counts."""
 
 
 def promising(draw: Draw, seen: Sequence[Seen], known: Collection[Key], chance: random.Random) -> list[Point]:
@@ -46,3 +55,22 @@ def promising(draw: Draw, seen: Sequence[Seen], known: Collection[Key], chance: 
         best = sorted(pool.values(), key=lambda each: -each[0])[:BEST]
         judge((near for _, point in best for near in neighbours(draw, point, chance)), AROUND)
     return [point for _, point in sorted(pool.values(), key=lambda each: -each[0])]
+
+
+def apart(draw: Draw, begun: Sequence[Seen], known: Collection[Key], chance: random.Random) -> Point | None:
+    """Return the least like what has begun of some random points, None where all of those are known.
+
+    A greedy design by the sum of covariances (Sch\u00f6lkopf's kernel herding in its simplest form).
+    """
+    drawn = [active(draw, {}, partial(_drawn, chance)) for _ in range(AMONG)]
+    new = [(point, domains) for point, domains in drawn if key(point) not in known]
+    if not new:
+        return None
+    along = axes([*(each.domains for each in begun), *(domains for _, domains in new)])
+    some, others = features([each.point for each in begun], along), features([point for point, _ in new], along)
+    weights = np.full(some.shape[1], NARROW / max(1, len(along)))
+    return new[int(kernel(weights, some, others).sum(axis=0).argmin())][0]
+
+
+def _drawn(chance: random.Random, _: str, domain: Domain) -> Scalar:
+    return at_random(domain, chance)
