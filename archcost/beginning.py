@@ -7,16 +7,16 @@ import time
 from pathlib import Path
 from typing import Final
 
-from archcost import fit, nets
 from archcost.data import shared
 from archcost.data.splits import Dataset, as_rows
 from archcost.estimates import median
-from archcost.fitspec import Fit
 from archcost.graph import codec
 from archcost.graph.columns import columns
 from archcost.graph.recipe import Recipe
 from archcost.jobs import Foreseen, Train
-from archcost.nets import Net
+from archcost.nets.net import Net, build
+from archcost.training import fit, scoring
+from archcost.training.spec import Fit
 
 _LONGEST_S: Final = 3.0
 _FIRST: Final = 2  # mini-batches that are not timed: they allocate
@@ -30,7 +30,7 @@ def begun(job: Train) -> tuple[Net, Dataset]:
     if dataset.kind == "image" and graph.steps is not None:
         dataset = as_rows(dataset)
     recipe = Recipe(job.init, job.drop_local, job.drop_global)  # type: ignore[arg-type]  # one that a Recipe held
-    return nets.build(graph, recipe, seed=job.seed), dataset
+    return build(graph, recipe, seed=job.seed), dataset
 
 
 def spec_of(job: Train) -> Fit:
@@ -65,7 +65,7 @@ def foreseen(job: Train) -> Foreseen:
         pass
     spans = [after - before for before, after in zip(ends[_FIRST - 1 :], ends[_FIRST:], strict=False)]
     trained = time.monotonic()
-    fit.evaluate(net, dataset.validation, dataset)
+    scoring.evaluate(net, dataset.validation, dataset)
     now = time.monotonic()
     scores = len(spec_of(job).stops()) + (len(columns(codec.decode(job.graph))) if job.columns else 0)
     return Foreseen(total * median(spans or [ends[-1] - start]) + scores * (now - trained), now - start)

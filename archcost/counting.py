@@ -15,12 +15,14 @@ from typing import Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from archcost import copies, passes, tabulating
+from archcost import passes, tabulating
 from archcost.dispatching import Calls, Tally, macs
 from archcost.errors import shorten
 from archcost.graph.account import Account, Layer, Trained, Training
 from archcost.graph.cost import BYTES, Cost, listed
-from archcost.passes import Call, Pass, TrainingPass
+from archcost.nets import copies
+from archcost.nets.call import Call, reason, tensors_in
+from archcost.passes import Pass, TrainingPass
 from archcost.tabulating import Placed
 from archcost.weights import Weights, weights_of
 
@@ -64,7 +66,7 @@ class Module:
 def own_dtype(call: Call) -> str:
     """Return the floating type that most of a module's weights are of, or its inputs; float32 where there are none."""
     sizes: dict[str, int] = {}
-    for tensor in [*copies.tensors(call.module)] or passes.found((call.args, call.kwargs)):
+    for tensor in [*copies.tensors(call.module)] or tensors_in((call.args, call.kwargs)):
         name = str(tensor.dtype).removeprefix("torch.")
         if name in BYTES:
             sizes[name] = sizes.get(name, 0) + (1 if copies.is_lazy(tensor) else tensor.numel())
@@ -101,7 +103,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own
 
 def described(call: Call) -> object:
     """Return the call's tensors as JSON holds them: the shape of a single image, else a list of shapes and types."""
-    tensors = passes.found((call.args, call.kwargs))
+    tensors = tensors_in((call.args, call.kwargs))
     if len(tensors) == 1 and tensors[0].is_floating_point() and not tensors[0].is_nested:
         return list(tensors[0].shape)
     return [{"shape": _shape(t), "dtype": str(t.dtype).removeprefix("torch.")} for t in tensors]
@@ -157,7 +159,7 @@ class _Accounts:
         except (Exception, SystemExit) as error:  # the module's own: it cannot train, which its count must survive
             if isinstance(error, SystemExit) and error.code == TERMINATED:
                 raise
-            why = passes.reason(error)
+            why = reason(error)
         try:
             return passes.training(passes.settled(self.call_at(2))), 2, ""
         except (Exception, SystemExit):  # as above; the first reason is the one to tell

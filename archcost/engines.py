@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from archcost import passes
 from archcost.counting import Module
-from archcost.passes import Call
+from archcost.nets.call import Call, reason, tensors_in
 from archcost.tracing import Trace, trace
 
 
@@ -75,12 +75,12 @@ def engines(module: Module) -> Engines:
 
 
 def _traced(call: Call) -> tuple[Trace | None, str]:
-    if any(tensor.is_meta for tensor in [*call.module.parameters(), *passes.found((call.args, call.kwargs))]):
+    if any(tensor.is_meta for tensor in [*call.module.parameters(), *tensors_in((call.args, call.kwargs))]):
         return None, "its tensors hold no data (meta), and fvcore runs the call"
     try:
         return trace(call), ""
     except Exception as error:  # the tracer fails in many ways; the count stands without it
-        return None, passes.reason(error)
+        return None, reason(error)
 
 
 def _flops(call: Call) -> tuple[int | None, str]:
@@ -88,7 +88,7 @@ def _flops(call: Call) -> tuple[int | None, str]:
     try:
         return passes.under(call, _total), ""
     except Exception as error:  # as above
-        return None, passes.reason(error)
+        return None, reason(error)
 
 
 def _total(call: Call) -> int:

@@ -224,7 +224,7 @@ def _prune_weights(stored: Stored, folder: Path) -> None:
 
     Only files are removed that the study says it has written, and that say so themselves.
     """
-    from archcost.fit import marked  # noqa: PLC0415  # loads torch
+    from archcost.nets.weights import marked  # noqa: PLC0415  # loads torch
 
     wanted = {each.trial.number for each in stored.front().members}
     for each in stored.trials():

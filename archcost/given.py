@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from archcost import copies, counting, factory
+from archcost import counting
 from archcost.counting import CallAt, Module
 from archcost.errors import ArchcostError, InputError, Mistake
 from archcost.measuring import Request
 from archcost.models.load import Reference
-from archcost.passes import Call
+from archcost.nets import copies, factory
+from archcost.nets.call import Call
 from archcost.targets.machine import available_memory_bytes
 
 

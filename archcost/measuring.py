@@ -28,7 +28,7 @@ from archcost.units import data_size, duration, percent
 if TYPE_CHECKING:
     from archcost.counting import Module
     from archcost.graph.graph import Graph
-    from archcost.nets import Net
+    from archcost.nets.net import Net
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
 """Told what begins; the context lasts as long as that does."""
@@ -83,7 +83,7 @@ class Subject(NamedTuple):
 
 def of_net(graph: Graph, net: Net) -> Subject:
     """Return how a built network is measured, and one step of several of a recurrent one, behind a step before."""
-    from archcost.nets import Stepping, example  # loads torch
+    from archcost.nets.net import Stepping, example  # loads torch
 
     def step(plan: Plan) -> Source:
         token = example(graph, plan.batch, seed=plan.seed)[:, :1]
@@ -211,7 +211,7 @@ def _waiting(target: str, progress: Progress, holder: int | None) -> AbstractCon
 
 def built(model: Model, progress: Progress) -> Net:
     """Return the network with weights but without drop-path: what inference runs."""
-    from archcost.nets import build  # loads torch, which counting alone does not need
+    from archcost.nets.net import build  # loads torch, which counting alone does not need
 
     with progress(f"building {model.name}"):
         try:
@@ -226,7 +226,7 @@ def slow_layers(model: Model, runs: Sequence[Measured], where: Sequence[Place], 
 
     Both are measured by turns, shortly, in the first way in which the network was measured eagerly.
     """
-    from archcost.nets import build  # loads torch
+    from archcost.nets.net import build  # loads torch
 
     like = next((run.samples[0] for run in runs if run.samples and run.samples[0].origin.runtime == "eager"), None)
     place = next((each for each in where if like and each.target.name == like.origin.target), None)

@@ -7,34 +7,24 @@ copy with data. A module that cannot be copied runs itself, and is put back as i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from archcost import copies
 from archcost.attention import fused_attention
 from archcost.collector import collector_off
 from archcost.dispatching import Calls, Counting, elsewhere
-from archcost.errors import shorten
-from archcost.evaluating import evaluating
 from archcost.lifetimes import Lifetimes
-from archcost.untouched import settings, untouched
+from archcost.nets import copies
+from archcost.nets.call import Call, reason, tensors_in
+from archcost.nets.restore import evaluating, settings, untouched
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A module and the arguments of one call of it."""
-
-    module: nn.Module
-    args: tuple[object, ...] = ()
-    kwargs: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +81,7 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
 
 def training(call: Call, cast: torch.dtype | None = None) -> TrainingPass:
     """Return what a training step does, its loss the sum of all outputs; raises what the module raises."""
-    if any(tensor.is_nested for tensor in found((call.args, call.kwargs))):
+    if any(tensor.is_nested for tensor in tensors_in((call.args, call.kwargs))):
         raise TypeError("nested tensors: under a dispatch mode torch itself aborts when it trains on them")
     with torch.inference_mode(False), collector_off():
         try:
@@ -126,11 +116,6 @@ def settled(call: Call) -> Call:
     with on_data(call) as ready, quiet(), evaluating(ready.call.module), torch.no_grad():
         ready.call.module(*call.args, **call.kwargs)
     return Call(ready.call.module, call.args, call.kwargs)
-
-
-def reason(error: BaseException) -> str:
-    """Return what an exception says, in one line."""
-    return shorten(f"{type(error).__name__}: {' '.join(str(error)[:2000].split())}", 200)
 
 
 def _on_meta(call: Call, cast: torch.dtype | None) -> _Ready:
@@ -175,7 +160,7 @@ def _changed(ready: _Ready, change: Callable[[Tensor], Tensor], cast: torch.dtyp
 
 def _counting(ready: _Ready) -> Counting:
     kinds = set(map(type, ready.weights)) - {Tensor}
-    return Counting(Lifetimes(found((ready.call.args, ready.call.kwargs))), kinds, hollow=ready.hollow)
+    return Counting(Lifetimes(tensors_in((ready.call.args, ready.call.kwargs))), kinds, hollow=ready.hollow)
 
 
 def _forward(ready: _Ready, because: str) -> Pass:
@@ -192,7 +177,7 @@ def _training(ready: _Ready) -> TrainingPass:
         parameter.grad = None
     with quiet(), torch.enable_grad(), _tracked(ready, mode, nodes, training=True):
         with mode:
-            outputs = [t for t in found(call.module(*call.args, **call.kwargs)) if t.requires_grad]
+            outputs = [t for t in tensors_in(call.module(*call.args, **call.kwargs)) if t.requires_grad]
         nodes.claim(outputs, "")
         ahead, mode.calls = mode.calls, Calls()
         loss = [t.sum().real if t.is_complex() else t.sum() for t in outputs]
@@ -203,26 +188,6 @@ def _training(ready: _Ready) -> TrainingPass:
             if loss:
                 torch.autograd.backward(loss)
     return TrainingPass(ahead, mode.calls, saved_bytes, mode.lifetimes.peak_bytes)
-
-
-def weights_bytes(module: nn.Module) -> int:
-    """Return the bytes of a module's parameters and buffers, each once."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in copies.tensors(module))
-
-
-def found(value: object) -> list[Tensor]:
-    """Return the tensors in tuples, lists, dicts and dataclasses, as deep as they stand."""
-    match value:
-        case Tensor():
-            return [value]
-        case Mapping():
-            return [t for part in value.values() for t in found(part)]
-        case tuple() | list() | set():
-            return [t for part in value for t in found(part)]
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return [t for f in fields(value) for t in found(getattr(value, f.name))]
-        case _:
-            return []
 
 
 @contextmanager
@@ -296,7 +261,7 @@ def _telling(path: str, inner: Callable[..., Any], mode: Counting, nodes: _Nodes
             elsewhere(mode.calls, path)
             return inner(*args, **kwargs)
         if nodes is not None:
-            nodes.claim(found((args, kwargs)), stack[-1])
+            nodes.claim(tensors_in((args, kwargs)), stack[-1])
         stack.append(path)
         runs[path] = runs.get(path, 0) + 1
         try:
@@ -304,7 +269,7 @@ def _telling(path: str, inner: Callable[..., Any], mode: Counting, nodes: _Nodes
         finally:
             stack.pop()
         if nodes is not None:
-            nodes.claim(found(result), path)
+            nodes.claim(tensors_in(result), path)
         return result
 
     run.__wrapped__ = inner  # type: ignore[attr-defined]  # what asks for the signature sees the forward's own

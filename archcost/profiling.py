@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from archcost.engines import Engines
     from archcost.given import Given
     from archcost.graph.graph import Graph
-    from archcost.nets import Net
+    from archcost.nets.net import Net
     from archcost.witness import Witness
 
 SCHEMA: Final = 1

@@ -18,7 +18,6 @@ from archcost.config.types import Count, Each, Strict, all_wrong, wrong
 from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
 from archcost.data.spec import DataSpec
 from archcost.errors import InputError, Mistake, one_of, shorten, unknown
-from archcost.fitspec import Fit
 from archcost.limits import Limits
 from archcost.models.code import FAMILY
 from archcost.models.families import FAMILIES, families
@@ -28,6 +27,7 @@ from archcost.objectives import QUANTITIES
 from archcost.search import templates
 from archcost.search.rules import kind_of
 from archcost.search.space import Space
+from archcost.training.spec import Fit
 from archcost.units import parse_duration, parse_share
 
 _WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time")

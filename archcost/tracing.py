@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, FunctionCtx
 from torch.backends import opt_einsum
 
-from archcost import copies
-from archcost.evaluating import evaluating
 from archcost.handles import HANDLES
-from archcost.passes import Call, found, on_data, quiet
+from archcost.nets import copies
+from archcost.nets.call import Call, tensors_in
+from archcost.nets.restore import evaluating
+from archcost.passes import on_data, quiet
 
 # fvcore's names of what carries MACs: its own handles', and behind them those of ours that have no short name
 MAC_NAMES: Final = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "einsum"})
@@ -71,10 +72,10 @@ class _Flat(nn.Module):
         self._args, self._kwargs = call.args, call.kwargs
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """The call's own tensors, in the order `found` gives them -> the tensors it returns."""
+        """The call's own tensors, in the order `tensors_in` gives them -> the tensors it returns."""
         waiting = iter(given)
         args, kwargs = (copies.mapped(v, lambda _: next(waiting)) for v in (tuple(self._args), dict(self._kwargs)))
-        return tuple(found(self.call(*args, **kwargs)))  # type: ignore[misc, arg-type]  # mapped keeps the structure
+        return tuple(tensors_in(self.call(*args, **kwargs)))  # type: ignore[misc, arg-type]  # mapped keeps the structure
 
 
 def trace(call: Call) -> Trace:
@@ -88,7 +89,7 @@ def trace(call: Call) -> Trace:
         torch.no_grad(),
     ):
         flat = _Flat(ready.call)
-        analysis = analysis_of(flat, tuple(found((ready.call.args, ready.call.kwargs))))
+        analysis = analysis_of(flat, tuple(tensors_in((ready.call.args, ready.call.kwargs))))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         analysis.set_op_handle(**HANDLES)
         modules = analysis.by_module_and_operator()

@@ -11,12 +11,11 @@ from typing import Final, TypeAlias, assert_never
 
 import torch
 
-from archcost import fit, nets, runtimes, targets
+from archcost import runtimes, targets
 from archcost.beginning import begun, foreseen, spec_of
 from archcost.data.shared import GoneError, kept
 from archcost.data.splits import Dataset, Split
 from archcost.errors import ArchcostError, InputError, TargetError
-from archcost.fit import Diverged
 from archcost.graph import codec
 from archcost.graph.columns import columns, only
 from archcost.graph.graph import Graph
@@ -35,9 +34,12 @@ from archcost.jobs import (
     Train,
     Trained,
 )
-from archcost.nets import Net
+from archcost.nets import weights
+from archcost.nets.net import Net, build, example
 from archcost.runtimes import Source
 from archcost.targets.exclusive import held
+from archcost.training import calibration, fit, scoring, speed
+from archcost.training.losses import Diverged
 
 Tell: TypeAlias = Callable[[Event], None]
 GoesOn: TypeAlias = Callable[[], bool]
@@ -95,7 +97,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _measure(graphs: list[Graph], position: int, way: Setup, tell: Tell) -> None:
     """Measure networks by turns and tell of it; raises TargetError."""
     target, runtime = targets.find(way.target), runtimes.find(way.runtime)
-    sources = [Source(nets.build(graph), (nets.example(graph, way.plan.batch),), graph=graph) for graph in graphs]
+    sources = [Source(build(graph), (example(graph, way.plan.batch),), graph=graph) for graph in graphs]
     with held(target.lock) if target.lock else nullcontext():
         tell(Measured(position, target.measure(sources, runtime, way.plan)))
 
@@ -108,7 +110,7 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         _measure([graph, *alone], position, way, tell)
         if not goes_on():
             return
-    fit.keep_freed()
+    speed.keep_freed()
     net, dataset = begun(job)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
     if not _trained(net, dataset, job, tell, goes_on):
@@ -117,7 +119,7 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         _scored(net, parts, dataset, job, tell)
     if job.weights:
         with kept("the weights of the study"):
-            fit.save_weights(net, Path(job.weights), job.mark)
+            weights.save_weights(net, Path(job.weights), job.mark)
 
 
 def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn) -> bool:
@@ -135,7 +137,7 @@ def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn
         tell(Trained(epoch.number, epoch.loss, epoch.seconds))
         if epoch.number in spec.stops():
             if job.columns:
-                fit.recalibrate(net, dataset)
+                calibration.recalibrate(net, dataset)
             tell(Reached(epoch.number, _score(net, dataset.validation, dataset)))
             if not goes_on():
                 return False
@@ -152,6 +154,6 @@ def _scored(net: Net, parts: tuple[int, ...], dataset: Dataset, job: Train, tell
 
 
 def _score(net: Net, split: Split, dataset: Dataset) -> Score:
-    found = fit.evaluate(net, split, dataset)
+    found = scoring.evaluate(net, split, dataset)
     text = dataset.kind == "text"
     return Score(found.loss, found.count, found.error, found.perplexity if text else None, found.bpc if text else None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from archcost import copies
+from archcost.nets import copies
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archcost import passes
 from archcost.dispatching import macs
-from archcost.evaluating import evaluating
 from archcost.graph.account import Account, Trained
 from archcost.graph.cost import Cost
 from archcost.graph.graph import Graph
-from archcost.nets import Net, example, on_meta
-from archcost.passes import Call
+from archcost.nets.call import Call
+from archcost.nets.net import Net, example, on_meta
+from archcost.nets.restore import evaluating
 from archcost.tracing import import_fvcore
 
 # fvcore's names of what carries MACs; its total adds norms (2 or 5 an element) and adaptive pools, kept apart here

@@ -11,8 +11,8 @@ import pytest
 from commands import run
 
 import archcost
-from archcost import exporting, programs
 from archcost.graph import codec
+from archcost.nets.export import formats, programs
 
 SMALL = "family: nin\ninput: [3, 8, 8]\nclasses: 4\nlayers: [{kernel: 3, widths: [6, 4]}]\n"
 
@@ -142,8 +142,8 @@ def test_a_full_disk_is_said(small: str, tmp_path: Path) -> None:
     """Where the file does not fit, one message says so, and nothing of it is left."""
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
-        "from archcost import exporting, load; from archcost.errors import InputError\n"
-        f"try: exporting.export(load({small!r}), 'pt2', {str(tmp_path / 'small.pt2')!r})\n"
+        "from archcost import load; from archcost.nets.export import formats; from archcost.errors import InputError\n"
+        f"try: formats.export(load({small!r}), 'pt2', {str(tmp_path / 'small.pt2')!r})\n"
         "except InputError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120, check=False)
@@ -155,15 +155,15 @@ def test_the_choices_are_those_of_the_library() -> None:
     """The command lists its formats itself, so that --help loads nothing; they are the same."""
     from archcost.cli.export import _FORMATS, _TEXTS
 
-    assert (exporting.FORMATS, tuple(exporting.TEXTS)) == (_FORMATS, _TEXTS)
+    assert (formats.FORMATS, tuple(formats.TEXTS)) == (_FORMATS, _TEXTS)
 
 
 @pytest.mark.parametrize("to", ["json", "yaml"])
 def test_texts_load_no_torch(to: str) -> None:
     """A network is written as text in a fraction of the time that torch takes to load."""
     script = (
-        "import sys; from archcost import exporting, load;"
-        f"exporting.TEXTS[{to!r}](load('resnet-20')); print('torch' in sys.modules)"
+        "import sys; from archcost import load; from archcost.nets.export import formats;"
+        f"formats.TEXTS[{to!r}](load('resnet-20')); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
     assert (b"False\n", b"") == (done.stdout, done.stderr)

@@ -23,7 +23,7 @@ import archcost
 from archcost import cli, engines
 from archcost.errors import InputError, TargetError
 from archcost.graph.account import Account
-from archcost.nets import build, example
+from archcost.nets.net import build, example
 from archcost.profiling import Profile
 
 UNCOUNTED = {"custom operator": "awkward::product"}

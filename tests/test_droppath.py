@@ -18,22 +18,21 @@ from interpreter import gradients, interpret, weights
 from specs import Tree, laws
 from torch import Tensor
 
-from archcost import nets
-from archcost.droppath import Block, Pattern, blocks, drawn
 from archcost.graph.columns import columns, only, restrict, surviving
 from archcost.graph.graph import Graph
 from archcost.graph.ops import Conv
-from archcost.layers import BatchNorm
-from archcost.nets import Net
-from archcost.steps import execute
+from archcost.nets.drop_path import Block, Pattern, blocks, drawn
+from archcost.nets.layers import BatchNorm
+from archcost.nets.net import Net, build, example
+from archcost.nets.steps import execute
 
 
 def built(widths: list[int], *, columns: int = 3, **keys: Any) -> tuple[Graph, Net, Tensor]:
     """Return a fractal network in training mode, and a mini-batch for it."""
     tree = {"family": "fractal", "input": [2, 8, 8], "classes": 3, "columns": columns, "widths": widths, **keys}
     model = specs.model(tree)
-    net = nets.build(model.graph, model.recipe)
-    return model.graph, net.train(), nets.example(model.graph, 4)
+    net = build(model.graph, model.recipe)
+    return model.graph, net.train(), example(model.graph, 4)
 
 
 def joining(graph: Graph) -> list[Block]:

@@ -18,7 +18,6 @@ from hypothesis import given
 from specs import Tree, laws, model, models
 
 import archcost
-from archcost import exporting, programs
 from archcost.config import document
 from archcost.errors import InputError, TargetError
 from archcost.graph import codec
@@ -26,7 +25,8 @@ from archcost.graph.recipe import Recipe
 from archcost.models import load, published
 from archcost.models.code import parse_input
 from archcost.models.load import Model, Reference
-from archcost.nets import build, example
+from archcost.nets.export import formats, programs
+from archcost.nets.net import build, example
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
@@ -61,19 +61,19 @@ def loaded(text: str) -> Model:
 def test_yaml_reads_back_to_the_same_network(tree: Tree) -> None:
     """The exported YAML gives an equal spec, so the same graph and recipe."""
     first = model(tree)
-    text = exporting.as_yaml(first)
+    text = formats.as_yaml(first)
     again = loaded(text)
     assert (first.spec, first.digest, first.recipe) == (again.spec, again.digest, again.recipe)
-    assert text == exporting.as_yaml(again)
+    assert text == formats.as_yaml(again)
 
 
 @pytest.mark.parametrize("name", published.names())
 def test_shipped_networks_survive_every_text(name: str) -> None:
     """Every published network comes back from YAML and JSON with the same name and digest."""
     found = archcost.load(name)
-    again = loaded(exporting.as_yaml(found))
+    again = loaded(formats.as_yaml(found))
     assert (found.name, found.digest) == (again.name, again.digest)
-    value = json.loads(exporting.as_json(found))
+    value = json.loads(formats.as_json(found))
     assert (found.name, found.digest) == (value["name"], value["digest"])
     assert found.graph == codec.decode(value["graph"])
 
@@ -83,14 +83,14 @@ def test_shipped_networks_survive_every_text(name: str) -> None:
 def test_json_reads_back_to_the_same_graph(tree: Tree) -> None:
     """codec.decode of the exported JSON is the graph, names and columns included."""
     found = model(tree)
-    assert found.graph == codec.decode(json.loads(exporting.as_json(found))["graph"])
+    assert found.graph == codec.decode(json.loads(formats.as_json(found))["graph"])
 
 
 def test_yaml_leaves_defaults_out() -> None:
     """Only what was chosen is written; a key set to its default is not."""
     found = archcost.load("resnet-20", ["order=post", "block=basic"])
     keys = ["name", "family", "input", "classes", "block", "depths", "widths"]
-    assert keys == [line.split(":")[0] for line in exporting.as_yaml(found).splitlines()]
+    assert keys == [line.split(":")[0] for line in formats.as_yaml(found).splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_yaml_leaves_defaults_out() -> None:
 def test_names_survive_yaml(name: str) -> None:
     """Text that YAML could take for something else, or that cannot be printed, comes back as it was."""
     found = model({**SMALL["nin"], "name": name})
-    text = exporting.as_yaml(found)
+    text = formats.as_yaml(found)
     assert name == loaded(text).name
     assert all(line.isprintable() for line in text.splitlines())
 
@@ -114,7 +114,7 @@ def eager(found: Model, seed: int) -> torch.nn.Module:
 def test_pt2_computes_what_the_network_computes(case: str, tmp_path: Path) -> None:
     """A torch.export file, loaded in its own right, gives the seeded network's outputs for any batch."""
     found, path = model(SMALL[case]), tmp_path / "net.pt2"
-    said = exporting.export(found, "pt2", path, seed=3)
+    said = formats.export(found, "pt2", path, seed=3)
     assert any("not trained" in line and "seed 3" in line for line in said)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -132,7 +132,7 @@ def test_onnx_computes_what_the_network_computes(case: str, tmp_path: Path) -> N
     import onnxruntime
 
     found, path = model(SMALL[case]), tmp_path / "net.onnx"
-    exporting.export(found, "onnx", path, seed=3)
+    formats.export(found, "onnx", path, seed=3)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert [["input"], ["output"]] == [[v.name for v in side] for side in (session.get_inputs(), session.get_outputs())]
     assert "batch" == session.get_inputs()[0].shape[0]
@@ -152,7 +152,7 @@ def test_a_fixed_batch_is_fixed(to: str, case: str, tmp_path: Path) -> None:
     found = model(SMALL[case])
     for batch in (1, 4):
         path = tmp_path / f"net{batch}.{to}"
-        said = exporting.export(found, to, path, batch=batch)
+        said = formats.export(found, to, path, batch=batch)
         assert said[0].startswith(f"input ({batch}, ")
         assert "any batch" not in said[0]
         with pytest.raises(Exception, match=r"dimension|size"):
@@ -175,10 +175,10 @@ def test_the_same_seed_gives_the_same_file(to: str, tmp_path: Path) -> None:
     """Bytes depend on network and seed, not on the day, the folder or this machine's paths."""
     paths = [tmp_path / name for name in ("a", "b", "c")]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
-        exporting.export(model(SMALL["nin"]), to, path, seed=seed)
+        formats.export(model(SMALL["nin"]), to, path, seed=seed)
     a, b, c = (path.read_bytes() for path in paths)
     assert (True, False) == (a == b, a == c)
-    assert str(Path(exporting.__file__).parent).encode() not in a
+    assert str(Path(formats.__file__).parent).encode() not in a
 
 
 @pytest.mark.parametrize("to", ["pt2", pytest.param("onnx", marks=needs_onnx)])
@@ -191,7 +191,7 @@ def test_exporters_are_silent_and_leave_nothing_behind(
     before, python = torch.get_rng_state(), random.getstate()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        exporting.export(model(SMALL["hornn"]), to, tmp_path / "net")
+        formats.export(model(SMALL["hornn"]), to, tmp_path / "net")
     assert ([], "", "") == (caught, *capfd.readouterr())
     assert levels == [logging.getLogger(name).level for name in ("torch", "onnxscript", "onnx_ir")]
     assert torch.equal(before, torch.get_rng_state())
@@ -208,7 +208,7 @@ def test_a_file_that_computes_something_else_is_not_written(
     path = tmp_path / "net"
     path.write_text("older")
     with pytest.raises(TargetError, match="differs by"):
-        exporting.export(model(SMALL["nin"]), to, path)
+        formats.export(model(SMALL["nin"]), to, path)
     assert ([path], "older") == (list(tmp_path.iterdir()), path.read_text())
 
 
@@ -221,7 +221,7 @@ def test_what_an_exporter_raises_is_a_target_error(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(torch.export, "export", failing)
     message = r"torch.export cannot export this network: RuntimeError: no such operator \\x1b\[2J"
     with pytest.raises(TargetError, match=message):
-        exporting.export(model(SMALL["nin"]), "pt2", tmp_path / "net.pt2")
+        formats.export(model(SMALL["nin"]), "pt2", tmp_path / "net.pt2")
     assert [] == list(tmp_path.iterdir())
 
 
@@ -257,7 +257,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     """Weights beyond the memory are refused before they are made."""
     monkeypatch.setattr(programs, "available_memory_bytes", lambda: 1000)
     with pytest.raises(InputError, match=r"too large to export: needs .* free"):
-        exporting.export(model(SMALL["nin"]), "pt2", tmp_path / "net.pt2")
+        formats.export(model(SMALL["nin"]), "pt2", tmp_path / "net.pt2")
     assert [] == list(tmp_path.iterdir())
 
 
@@ -266,7 +266,7 @@ def test_what_one_onnx_file_cannot_hold_is_refused(tmp_path: Path) -> None:
     """Beyond two gigabytes protobuf ends: said before anything is built."""
     found = archcost.load("wrn-28-10", ["widths=[2560, 5120, 10240]"])
     with pytest.raises(InputError, match=r"GB of weights; allowed: 2.00 GB"):
-        exporting.export(found, "onnx", tmp_path / "net.onnx")
+        formats.export(found, "onnx", tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
@@ -274,14 +274,14 @@ def test_a_missing_package_names_the_extra(package: str, tmp_path: Path, monkeyp
     """Without the extra the message says what to install."""
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=r"pip install 'archcost\[onnx\]'"):
-        exporting.export(model(SMALL["nin"]), "onnx", tmp_path / "net.onnx")
+        formats.export(model(SMALL["nin"]), "onnx", tmp_path / "net.onnx")
     assert [] == list(tmp_path.iterdir())
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     """The formats there are stand in the message."""
     with pytest.raises(InputError, match=r"unknown format 'onx' \(did you mean 'onnx'\?\); allowed: 'json', 'yaml'"):
-        exporting.export(model(SMALL["nin"]), "onx", tmp_path / "net")
+        formats.export(model(SMALL["nin"]), "onx", tmp_path / "net")
 
 
 @pytest.mark.parametrize("to", ["json", "pt2"])
@@ -289,7 +289,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_written_is_said(to: str, name: str, tmp_path: Path) -> None:
     """A folder that is not there, a name no file can have, a folder itself: one InputError, nothing left."""
     with pytest.raises(InputError, match="cannot write"):
-        exporting.export(model(SMALL["nin"]), to, os.path.join(tmp_path, name))  # noqa: PTH118  # as it was typed
+        formats.export(model(SMALL["nin"]), to, os.path.join(tmp_path, name))  # noqa: PTH118  # as it was typed
     assert [] == list(tmp_path.iterdir())
 
 
@@ -297,7 +297,7 @@ def test_a_path_that_cannot_be_written_is_said(to: str, name: str, tmp_path: Pat
 def test_a_device_is_not_replaced() -> None:
     """Renaming over /dev/null would take it away from everybody."""
     with pytest.raises(InputError, match="not a regular file"):
-        exporting.export(model(SMALL["nin"]), "pt2", os.devnull)
+        formats.export(model(SMALL["nin"]), "pt2", os.devnull)
     assert not Path(os.devnull).is_file()
 
 
@@ -348,7 +348,7 @@ def foreign_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 @pytest.mark.parametrize("made", CALLS)
 def test_modules_are_exported(made: str, to: str, tmp_path: Path, foreign_code: Callable[[str], Reference]) -> None:
     """Any module that torch can export becomes a file that computes what it computes, for any batch, by name or not."""
-    said = exporting.export_module(foreign_code(made), to, tmp_path / "net", seed=3)
+    said = formats.export_module(foreign_code(made), to, tmp_path / "net", seed=3)
     assert any(line.startswith("input (batch, ") and line.endswith("any batch") for line in said)
     assert any("differs by" in line and "batch 2, 1, 3" in line for line in said)
     assert (tmp_path / "net").stat().st_size > 0
@@ -357,11 +357,11 @@ def test_modules_are_exported(made: str, to: str, tmp_path: Path, foreign_code: 
 def test_what_torch_cannot_export_is_said(tmp_path: Path, foreign_code: Callable[[str], Reference]) -> None:
     """A branch on data is one TargetError with torch's reason, and leaves no file."""
     with pytest.raises(TargetError, match=r"torch.export cannot export this network"):
-        exporting.export_module(foreign_code("Branch"), "pt2", tmp_path / "net.pt2")
+        formats.export_module(foreign_code("Branch"), "pt2", tmp_path / "net.pt2")
     assert not (tmp_path / "net.pt2").exists()
 
 
 def test_code_has_no_graph_to_export(tmp_path: Path, foreign_code: Callable[[str], Reference]) -> None:
     """JSON is a family's graph: for code the formats there are stand in the message."""
     with pytest.raises(InputError, match="unknown format of a module 'json'"):
-        exporting.export_module(foreign_code("Image"), "json", tmp_path / "net.json")
+        formats.export_module(foreign_code("Image"), "json", tmp_path / "net.json")

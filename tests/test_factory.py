@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from specs import laws
 from torch import nn
 
-from archcost import factory
 from archcost.errors import InputError
 from archcost.models.code import DTYPES, Argument, Foreign
+from archcost.nets import factory
 
 NUMBERS = count()
 Write = Callable[[str], str]
@@ -261,8 +261,9 @@ def test_a_signal_that_ends_archcost_is_no_error_of_the_code(tmp_path: Path) -> 
         "import os, signal, time\ndef make():\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(60)"
     )
     script = (
-        "from pathlib import Path; from archcost import cli, factory, foreign\n"
-        "made = foreign.Foreign(family='module', factory='net:make', input=(3,))\n"
+        "from pathlib import Path; from archcost import cli\n"
+        "from archcost.models import code; from archcost.nets import factory\n"
+        "made = code.Foreign(family='module', factory='net:make', input=(3,))\n"
         "cli.cli.main = lambda *_, **__: factory.made(made, folder=Path.cwd())\n"
         "cli.main([])"
     )

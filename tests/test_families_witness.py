@@ -20,7 +20,7 @@ from archcost.graph.columns import columns, only
 from archcost.graph.cost import count
 from archcost.graph.graph import Graph
 from archcost.models.families import families
-from archcost.nets import build, example, on_meta
+from archcost.nets.net import build, example, on_meta
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script`", DeprecationWarning)  # also where -W error is asked for

@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from archcost import fit, nets
 from archcost.data.splits import Dataset
 from archcost.errors import InputError
-from archcost.fitspec import Fit
-from archcost.layers import BatchNorm
-from archcost.nets import Net
+from archcost.nets import weights
+from archcost.nets.layers import BatchNorm
+from archcost.nets.net import Net, build, example
+from archcost.training import calibration, checkpoints, fit, scoring
+from archcost.training.losses import Diverged
+from archcost.training.spec import Fit
 
 BOTTLENECK: specs.Tree = {"family": "bottleneck", "depths": [1, 1], "widths": [16, 32]}
 FRACTAL: specs.Tree = {
@@ -39,7 +41,7 @@ HORNN: specs.Tree = {"family": "hornn", "hidden": 24, "order": 2}
 def net_for(dataset: Dataset, tree: specs.Tree, seed: int = 0) -> Net:
     keys = {} if dataset.kind == "text" else {"classes": dataset.classes}
     model = specs.model({**tree, "input": dataset.input, **keys})
-    return nets.build(model.graph, model.recipe, seed=seed)
+    return build(model.graph, model.recipe, seed=seed)
 
 
 def trained(dataset: Dataset, tree: specs.Tree, **keys: Any) -> tuple[Net, list[fit.Epoch]]:
@@ -60,7 +62,7 @@ def test_images_are_learnt(family: str) -> None:
     net, epochs = trained(dataset, NETWORKS[family], epochs=6, batch=16)
     assert [1, 2, 3, 4, 5, 6] == [epoch.number for epoch in epochs]
     assert epochs[-1].loss < epochs[0].loss
-    assert fit.evaluate(net, dataset.validation, dataset).error < 0.2
+    assert scoring.evaluate(net, dataset.validation, dataset).error < 0.2
 
 
 @pytest.mark.parametrize("pooling", ["none", "max", "fofe", "gated"])
@@ -68,7 +70,7 @@ def test_sequences_are_learnt(pooling: str) -> None:
     """The class of a sequence, given by the sum of its values, is learnt by every pooling."""
     dataset = small.sequences()
     net, _ = trained(dataset, {**HORNN, "pooling": pooling}, epochs=10, batch=16)
-    assert fit.evaluate(net, dataset.validation, dataset).error < 0.2
+    assert scoring.evaluate(net, dataset.validation, dataset).error < 0.2
 
 
 @pytest.mark.parametrize("keys", [{}, {"carry": False}, {"sampled": 4}])
@@ -76,7 +78,7 @@ def test_a_text_is_learnt(keys: dict[str, Any]) -> None:
     """Of a text in which every word follows from the one before the last, perplexity falls below 2."""
     dataset = small.text()
     net, _ = trained(dataset, HORNN, epochs=12, batch=8, lr=2e-2, **keys)
-    score = fit.evaluate(net, dataset.validation, dataset)
+    score = scoring.evaluate(net, dataset.validation, dataset)
     assert (len(dataset.validation.inputs), True) == (score.count, score.perplexity < 2)
 
 
@@ -87,7 +89,7 @@ def test_every_token_of_a_text_counts_with_the_state_carried() -> None:
     with torch.no_grad():
         scores = net(dataset.validation.inputs[None])[0]
     expected = functional.cross_entropy(scores, dataset.validation.targets).item()
-    score = fit.evaluate(net, dataset.validation, dataset)
+    score = scoring.evaluate(net, dataset.validation, dataset)
     assert len(dataset.validation.inputs) == score.count > 512
     assert math.isclose(expected, score.loss, rel_tol=1e-5)
     assert (math.exp(score.loss), score.loss / math.log(2)) == (score.perplexity, score.bpc)
@@ -133,10 +135,10 @@ def test_a_restored_training_goes_on_as_if_never_left(
     losses = [epoch.loss for epoch in fit.epochs(fit.begin(whole, dataset, spec))]
     begun = fit.begin(net_for(dataset, tree), dataset, spec)
     next(fit.epochs(begun))
-    fit.save(begun, tmp_path / "training.pt")
+    checkpoints.save(begun, tmp_path / "training.pt")
     resumed = net_for(dataset, tree, seed=5)
     fitting = fit.begin(resumed, dataset, spec)
-    fit.restore(fitting, tmp_path / "training.pt")
+    checkpoints.restore(fitting, tmp_path / "training.pt")
     assert losses[1:] == [epoch.loss for epoch in fit.epochs(fitting)]
     assert same_weights(whole, resumed)
 
@@ -147,30 +149,30 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     fitting = fit.begin(net_for(dataset, BOTTLENECK), dataset, Fit(epochs=2))
     path = tmp_path / "training.pt"
     with pytest.raises(InputError, match="cannot read '"):
-        fit.restore(fitting, path)
-    fit.save(fitting, path)
+        checkpoints.restore(fitting, path)
+    checkpoints.save(fitting, path)
     with pytest.raises(InputError, match="another network, fit or data set"):
-        fit.restore(fit.begin(net_for(dataset, BOTTLENECK), dataset, Fit(epochs=3)), path)
+        checkpoints.restore(fit.begin(net_for(dataset, BOTTLENECK), dataset, Fit(epochs=3)), path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot read '"):
-        fit.restore(fitting, path)
+        checkpoints.restore(fitting, path)
     torch.save({"training": print}, path)  # pickled code
     with pytest.raises(InputError, match="cannot read '"):
-        fit.restore(fitting, path)
+        checkpoints.restore(fitting, path)
 
 
 def test_weights_come_back(tmp_path: Path) -> None:
     """A network with the weights of another's file computes what that one does, also with fewer statistics."""
     dataset = small.images()
     net, _ = trained(dataset, FRACTAL, epochs=1, batch=16)
-    fit.save_weights(net, tmp_path / "weights.pt")
-    other = nets.build(net.graph, seed=3)
-    fit.load_weights(other, tmp_path / "weights.pt")
-    x = nets.example(net.graph, 2)
+    weights.save_weights(net, tmp_path / "weights.pt")
+    other = build(net.graph, seed=3)
+    weights.load_weights(other, tmp_path / "weights.pt")
+    x = example(net.graph, 2)
     torch.testing.assert_close(net(x), other(x))  # their kernels lie differently in memory
     wrong = net_for(dataset, BOTTLENECK)
     with pytest.raises(InputError, match="cannot read"):
-        fit.load_weights(wrong, tmp_path / "weights.pt")
+        weights.load_weights(wrong, tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_weights_come_back(tmp_path: Path) -> None:
 )
 def test_divergence_ends_a_training_with_its_reason(data: Any, tree: specs.Tree, keys: dict[str, Any]) -> None:
     """A loss or gradient that is not finite, or far above guessing, raises Diverged: what, where and what may help."""
-    with pytest.raises(fit.Diverged, match=r"training diverged: the (loss|gradient) .* may help"):
+    with pytest.raises(Diverged, match=r"training diverged: the (loss|gradient) .* may help"):
         trained(data(), tree, epochs=3, batch=16, **keys)
 
 
@@ -194,8 +196,8 @@ def test_a_network_of_nans_has_no_score() -> None:
     net = net_for(dataset, BOTTLENECK)
     with torch.no_grad():
         next(net.parameters()).fill_(math.nan)
-    with pytest.raises(fit.Diverged, match="no finite loss on stripes"):
-        fit.evaluate(net, dataset.validation, dataset)
+    with pytest.raises(Diverged, match="no finite loss on stripes"):
+        scoring.evaluate(net, dataset.validation, dataset)
 
 
 def test_a_network_for_other_data_is_refused() -> None:
@@ -216,7 +218,7 @@ def test_evaluation_leaves_modes_and_weights_alone() -> None:
     dataset = small.images()
     net = net_for(dataset, FRACTAL).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    fit.evaluate(net, dataset.validation, dataset)
+    scoring.evaluate(net, dataset.validation, dataset)
     assert all(part.training for part in net.modules())
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
@@ -230,7 +232,7 @@ def test_recalibration_gives_the_means_of_batch_statistics() -> None:
     """The first norm's statistics are those of what it is fed, averaged over batches, and no weight changes."""
     dataset = small.images()
     net = net_for(dataset, BOTTLENECK)
-    fit.recalibrate(net, dataset, batch=1000)
+    calibration.recalibrate(net, dataset, batch=1000)
     pixels = (dataset.train.inputs / 255 - dataset.mean[0]) / dataset.std[0]
     conv = next(part for part in net.modules() if isinstance(part, torch.nn.Conv2d))
     fed = conv(pixels).detach()
@@ -244,21 +246,21 @@ def test_recalibration_sets_both_rows_of_a_fractal_network() -> None:
     dataset = small.images()
     net, _ = trained(dataset, FRACTAL, epochs=2, batch=16)
     before = {row: statistics(net, row) for row in ("running", "alone")}
-    fit.recalibrate(net, dataset)
+    calibration.recalibrate(net, dataset)
     after = {row: statistics(net, row) for row in ("running", "alone")}
     for row in ("running", "alone"):
         assert not any(torch.equal(a, b) for a, b in zip(before[row], after[row], strict=True))
-    fit.recalibrate(net.column(1), dataset)
+    calibration.recalibrate(net.column(1), dataset)
     again = {row: statistics(net, row) for row in ("running", "alone")}
     for row in ("running", "alone"):
         assert all(torch.equal(a, b) for a, b in zip(after[row], again[row], strict=True))
     for column in (1, 2):
-        assert fit.evaluate(net.column(column), dataset.validation, dataset).error < 0.5
+        assert scoring.evaluate(net.column(column), dataset.validation, dataset).error < 0.5
 
 
 def test_recalibration_passes_networks_without_norms() -> None:
     """A recurrent network has nothing to set."""
-    fit.recalibrate(net_for(small.sequences(), HORNN), small.sequences())
+    calibration.recalibrate(net_for(small.sequences(), HORNN), small.sequences())
 
 
 def test_the_listener_hears_of_every_mini_batch() -> None:
@@ -291,13 +293,15 @@ def test_what_a_mini_batch_drops_stays_as_it_is() -> None:
 NARROW = """
 from pathlib import Path
 import archcost
-from archcost import data, fit, nets
+from archcost.data.load import load
+from archcost.nets import build
+from archcost.training import fit
 from archcost.data.spec import DataSpec
-from archcost.fitspec import Fit
-digits = data.load(DataSpec(name="digits", examples=300), folder=Path())
+from archcost.training.spec import Fit
+digits = load(DataSpec(name="digits", examples=300), folder=Path())
 model = archcost.load("resnet-20", ["input=[1, 8, 8]", "depths=[1, 1]", "widths=[4, 4]", "strides=[1, 2]"])
 for seed in range(3):
-    fitting = fit.begin(nets.build(model.graph), digits, Fit(epochs=30, precision="float32", seed=seed), threads=1)
+    fitting = fit.begin(build(model.graph), digits, Fit(epochs=30, precision="float32", seed=seed), threads=1)
     assert 30 == len(list(fit.epochs(fitting)))
 """
 

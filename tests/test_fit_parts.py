@@ -17,15 +17,14 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional
 
-from archcost import nets
-from archcost.fit import images, precision, readout
-from archcost.fit.groups import clipped, optimiser, parts
-from archcost.fit.material import batches, shuffled
-from archcost.fit.readout import Readout
-from archcost.fit.scale import begin_in_scale
-from archcost.fit.schedules import share
-from archcost.fit.words import Words
-from archcost.fitspec import USUALLY, Augment, Fit, Settings
+from archcost.nets.net import build
+from archcost.training import batches as images
+from archcost.training import speed, vocabulary
+from archcost.training.batches import batches, shuffled
+from archcost.training.optimiser import clipped, optimiser, parts, share
+from archcost.training.scale import begin_in_scale
+from archcost.training.spec import USUALLY, Augment, Fit, Settings
+from archcost.training.vocabulary import Readout, Words
 
 ROOT = Path(__file__).parents[1]
 SCHEDULES = ("one-cycle", "step", "cosine", "constant", "flat-linear")
@@ -151,11 +150,11 @@ def test_flips_and_cutouts() -> None:
 @pytest.mark.parametrize("most", [2**23, 40])
 def test_the_readouts_loss_is_torchs(smoothing: float, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loss and all three gradients are those of cross_entropy on a linear layer, also read in pieces."""
-    monkeypatch.setattr(readout, "_MOST_SCORES", most)
+    monkeypatch.setattr(vocabulary, "_MOST_SCORES", most)
     torch.manual_seed(1)
     given = [torch.randn(shape, dtype=torch.float32, requires_grad=True) for shape in ((9, 5), (11, 5), (11,))]
     targets = torch.randint(11, (9,))
-    made = readout.loss(given[0], given[1], given[2], targets, Readout(smoothing=smoothing))
+    made = vocabulary.loss(given[0], given[1], given[2], targets, Readout(smoothing=smoothing))
     expected = functional.cross_entropy(functional.linear(*given), targets, label_smoothing=smoothing)
     torch.testing.assert_close(expected, made)
     for a, b in zip(torch.autograd.grad(expected * 3, given), torch.autograd.grad(made * 3, given), strict=True):
@@ -168,7 +167,8 @@ def test_the_readout_in_bfloat16_is_near() -> None:
     given = [torch.randn(shape, requires_grad=True) for shape in ((64, 32), (50, 32), (50,))]
     targets = torch.randint(50, (64,))
     exact, near = (
-        readout.loss(given[0], given[1], given[2], targets, Readout(dtype)) for dtype in (torch.float32, torch.bfloat16)
+        vocabulary.loss(given[0], given[1], given[2], targets, Readout(dtype))
+        for dtype in (torch.float32, torch.bfloat16)
     )
     torch.testing.assert_close(exact, near, rtol=0.01, atol=0)
     for a, b in zip(torch.autograd.grad(exact, given), torch.autograd.grad(near, given), strict=True):
@@ -181,7 +181,7 @@ SGD = Settings(16, "sgd", 0.1, 0.01, "constant")
 def test_norms_and_biases_do_not_decay() -> None:
     """Of a residual network every parameter is in one group, and only kernels and matrices in one that decays."""
     model = specs.model({"family": "bottleneck", "input": [3, 8, 8], "classes": 4, "depths": [1], "widths": [8]})
-    net = nets.build(model.graph, model.recipe)
+    net = build(model.graph, model.recipe)
     groups = optimiser(parts(net), SGD, 0.9).param_groups
     decaying = {id(each) for group in groups if group["weight_decay"] for each in group["params"]}
     assert {id(each) for each in net.parameters() if each.ndim > 1} == decaying
@@ -193,7 +193,7 @@ def test_a_recurrent_network_has_three_parts(pooling: str, embedding: int | None
     """Tables before the cycle, recurrent matrices on it, the readout behind: all parameters, each once."""
     tree = {"family": "hornn", "input": {"steps": 3, "vocab": 9}, "hidden": 5, "order": 2, "pooling": pooling}
     model = specs.model(tree | ({} if embedding is None else {"embedding": embedding}))
-    net = nets.build(model.graph, model.recipe)
+    net = build(model.graph, model.recipe)
     before, on, behind = parts(net, gentle=True)
     assert sorted(map(id, net.parameters())) == sorted(id(p) for part in (before, on, behind) for p in part.parameters)
     assert (1.0, 0.1, 1.0) == (before.rate, on.rate, behind.rate)
@@ -205,7 +205,7 @@ def test_parts_are_clipped_apart() -> None:
     """Each part's gradient is at most as long as asked; the longest is returned."""
     tree = {"family": "hornn", "input": {"steps": 3, "vocab": 9}, "hidden": 5, "order": 2}
     model = specs.model(tree)
-    net = nets.build(model.graph, model.recipe)
+    net = build(model.graph, model.recipe)
     for scale, part in enumerate(parts(net)):
         for each in part.parameters:
             each.grad = torch.full_like(each, 10.0**-scale)
@@ -227,7 +227,7 @@ def test_fused_steps_are_torchs_plain_ones(kind: Any) -> None:
     ours = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3))
     ours.load_state_dict(plain.state_dict())
     ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    from archcost.fit.groups import Part
+    from archcost.training.optimiser import Part
 
     fused = optimiser([Part(tuple(ours.parameters()))], settings, 0.9)
     decays = [[p for p in plain.parameters() if (p.ndim > 1) == which] for which in (True, False)]
@@ -263,13 +263,13 @@ def test_mini_batches_hold_every_example_once(count: int, batch: int) -> None:
 def test_bfloat16_is_chosen_where_it_gains(times: list[int], expected: bool) -> None:
     """Less than 0.8 of float32's time on the same step, by the clock it is given."""
     ticks = iter(times)
-    assert expected == precision.gains.__wrapped__(torch.device("cpu"), lambda: float(next(ticks)))
+    assert expected == speed.gains.__wrapped__(torch.device("cpu"), lambda: float(next(ticks)))
 
 
 def test_what_is_asked_for_is_used() -> None:
     """float32 and bfloat16 are not tried out."""
     cpu = torch.device("cpu")
-    assert (torch.float32, torch.bfloat16) == (precision.chosen("float32", cpu), precision.chosen("bfloat16", cpu))
+    assert (torch.float32, torch.bfloat16) == (speed.chosen("float32", cpu), speed.chosen("bfloat16", cpu))
 
 
 def test_a_draw_of_words_stands_for_all() -> None:
@@ -298,7 +298,7 @@ def test_a_network_without_norms_begins_in_scale() -> None:
     """What each convolution makes of the images has deviation 1, whatever its weights were."""
     tree = {"family": "nin", "input": [1, 8, 8], "classes": 3}
     model = specs.model(tree | {"layers": [{"kernel": 3, "widths": [6, 5]}, {"kernel": 3, "widths": [3]}]})
-    net = nets.build(model.graph, model.recipe)
+    net = build(model.graph, model.recipe)
     x = torch.randn(32, 1, 8, 8)
     begin_in_scale(net, x)
     made = []
@@ -312,7 +312,7 @@ def test_a_network_without_norms_begins_in_scale() -> None:
 def test_freed_memory_is_kept() -> None:
     """Large tensors that come and go ask the system for no new pages, where the allocator is glibc's."""
     script = (
-        "import resource, torch; from archcost.fit import keep_freed; keep_freed()\n"
+        "import resource, torch; from archcost.training.speed import keep_freed; keep_freed()\n"
         "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "torch.set_num_threads(1); [torch.ones(2**22) for _ in range(3)]; before = faults()\n"
         "for _ in range(20): torch.ones(2**22)\n"

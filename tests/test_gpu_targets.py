@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from archcost import runtimes
 from archcost.errors import InputError, TargetError
 from archcost.measured import Plan
-from archcost.passes import found
-from archcost.runtimes import Prepared, Runtime, Source, agreement, compiled, copied, ort, ov
+from archcost.nets.call import tensors_in
+from archcost.nets.export import agreement
+from archcost.runtimes import Prepared, Runtime, Source, compiled, copied, ort, ov
 from archcost.targets import cuda, mps
 from archcost.targets.events import timed_by_events
 
@@ -370,7 +371,7 @@ def test_networks_that_take_turns_are_copied_alike() -> None:
     with ExitStack() as stack:
         for _ in range(2):
             call = stack.enter_context(copied.running(Source(nn.Linear(2, 2), (torch.ones(1, 2),)), PLAN))
-            tensors = [*call.module.parameters(), *found(call.args)]
+            tensors = [*call.module.parameters(), *tensors_in(call.args)]
             assert [tensor.is_inference() for tensor in tensors] == [False] * 3
 
 

@@ -26,12 +26,12 @@ from twins import (
 )
 
 import archcost
-from archcost import nets
 from archcost.errors import InputError
+from archcost.graph import cost
 from archcost.graph.columns import columns, only
 from archcost.graph.recipe import Recipe
 from archcost.models import load
-from archcost.nets import Net
+from archcost.nets.net import Net, build, example, on_meta
 
 RESNET: Tree = {
     "family": "bottleneck",
@@ -72,7 +72,7 @@ SMALL: dict[str, Tree] = {
 
 def built(tree: Tree, *, seed: int = 0) -> tuple[load.Model, Net]:
     model = specs.model(tree)
-    return model, nets.build(model.graph, model.recipe, seed=seed)
+    return model, build(model.graph, model.recipe, seed=seed)
 
 
 @torch.no_grad()
@@ -128,7 +128,7 @@ def fractals() -> tuple[load.Model, Net, FractalNet]:
 def test_resnet_equals_its_twin() -> None:
     """A bottleneck network gives its hand-written twin's outputs, evaluated and trained, and learns the same."""
     model, net, twin = resnets()
-    x = nets.example(model.graph, 3)
+    x = example(model.graph, 3)
     torch.testing.assert_close(net(x), twin.eval()(x), rtol=1e-6, atol=1e-6)
     pairs = [(a, b) for (_, a), (_, b) in zip(with_state(net), with_state(twin), strict=True)]
     assert_trains_alike(net, twin, x, pairs)
@@ -137,7 +137,7 @@ def test_resnet_equals_its_twin() -> None:
 def test_fractalnet_equals_its_twin() -> None:
     """A fractal network gives its recursive twin's outputs, evaluated and trained, and learns the same."""
     model, net, twin = fractals()
-    x = nets.example(model.graph, 3)
+    x = example(model.graph, 3)
     torch.testing.assert_close(net(x), twin.eval()(x), rtol=1e-6, atol=1e-6)
     assert_trains_alike(net, twin, x, pairs_by_name(net, twin))
 
@@ -146,9 +146,9 @@ def test_fractalnet_equals_its_twin() -> None:
 def test_published_networks_equal_their_twins(name: str, twin: type[ResNet | FractalNet]) -> None:
     """The two published networks whose latency is compared with hand-written modules compute what those do."""
     model = archcost.load(name)
-    net, other = nets.build(model.graph, model.recipe), twin().eval()
+    net, other = build(model.graph, model.recipe), twin().eval()
     copy_in_order(net, other) if isinstance(other, ResNet) else copy_by_name(net, other)
-    x = nets.example(model.graph)
+    x = example(model.graph)
     with torch.inference_mode():
         torch.testing.assert_close(net(x), other(x), rtol=1e-6, atol=1e-6)
 
@@ -180,7 +180,7 @@ def test_cic_equals_a_masked_dense_layer(
     assert isinstance(conv, nn.Conv2d)
     starts = window_starts(channels, outs, span)
     dense = masked_dense(conv, starts, channels)
-    x = nets.example(model.graph, batch).requires_grad_()
+    x = example(model.graph, batch).requires_grad_()
     again = x.detach().clone().requires_grad_()
     ours, theirs = net(x), torch.relu(dense(again)).mean((2, 3))
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
@@ -199,7 +199,7 @@ def test_cic_mlp_equals_masked_dense_layers() -> None:
     convs = [net.get_submodule(f"layers.layer1.conv{i}") for i in (1, 2, 3)]
     first, *sparse = [conv for conv in convs if isinstance(conv, nn.Conv2d)]
     stack = [first, *(masked_dense(conv, window_starts(6, conv.out_channels, 3), 6) for conv in sparse)]
-    x = nets.example(model.graph, 2)
+    x = example(model.graph, 2)
     y = x
     for conv in stack:
         y = torch.relu(conv(y))
@@ -220,7 +220,7 @@ def test_nets_equal_the_interpreter_evaluated(family: str, data: st.DataObject) 
     """For random networks of every family freed, overwritten and folded values change nothing."""
     model, net = built(undropped(data.draw(specs.FAMILIES[family])))
     unsettle(net.double())
-    x = double(nets.example(model.graph, 2))
+    x = double(example(model.graph, 2))
     with torch.no_grad():
         torch.testing.assert_close(net(x), interpret(model.graph, weights(net), x), rtol=1e-9, atol=1e-9)
 
@@ -233,7 +233,7 @@ def test_in_place_steps_never_break_autograd(family: str, data: st.DataObject) -
     model, net = built(undropped(data.draw(specs.FAMILIES[family])))
     unsettle(net.double())
     state = weights(net)
-    x = double(nets.example(model.graph, 2))
+    x = double(example(model.graph, 2))
     y = seeded(net.train(), x)
     weighted(y).backward()
     torch.manual_seed(5)
@@ -253,7 +253,7 @@ def double(x: Tensor) -> Tensor:
 def test_inference_mode_leaves_nets_trainable(tree: Tree) -> None:
     """A network that ran in inference mode can be trained afterwards."""
     model, net = built(tree)
-    x = nets.example(model.graph, 2)
+    x = example(model.graph, 2)
     with torch.inference_mode():
         net(x)
     weighted(net.train()(x)).backward()
@@ -265,7 +265,7 @@ def test_nets_can_be_built_in_inference_mode(tree: Tree) -> None:
     """A network that is built where nothing will be trained runs there."""
     with torch.inference_mode():
         model, net = built(tree)
-        x = nets.example(model.graph, 2)
+        x = example(model.graph, 2)
         torch.testing.assert_close(net(x), interpret(model.graph, weights(net), x))
 
 
@@ -274,7 +274,7 @@ def test_deepcopy_is_equal_and_independent(tree: Tree) -> None:
     """A deep copy computes the same, evaluated and trained, shares no tensor, and keeps its weights."""
     model, net = built(tree)
     unsettle(net)
-    x = nets.example(model.graph, 2)
+    x = example(model.graph, 2)
     with torch.no_grad():
         before = net(x)
         other = copy.deepcopy(net)
@@ -311,17 +311,17 @@ def test_too_large_networks_are_refused() -> None:
     """A network that does not fit is refused before anything is allocated, with the size it would take."""
     model = archcost.load("hornn-3", ["hidden=1000000"])
     with pytest.raises(InputError) as caught:
-        nets.build(model.graph, model.recipe, available_bytes=10**9)
+        build(model.graph, model.recipe, available_bytes=10**9)
     assert str(caught.value) == "too large to build: 12.1 TB of weights, 12.1 TB to run; this machine has 1.00 GB free"
 
 
 def test_memory_that_suffices_is_no_obstacle() -> None:
     """A network is built where its weights and largest live set fit to the byte, and refused one byte below."""
     model = specs.model(SMALL["rir"])
-    needed = nets.peak_bytes(model.graph, 1, 4)
-    assert nets.build(model.graph, available_bytes=needed).graph == model.graph
+    needed = cost.peak_bytes(model.graph, 1, 4)
+    assert build(model.graph, available_bytes=needed).graph == model.graph
     with pytest.raises(InputError, match="too large to build"):
-        nets.build(model.graph, available_bytes=needed - 1)
+        build(model.graph, available_bytes=needed - 1)
 
 
 WIDE = 256
@@ -425,7 +425,7 @@ def test_a_gate_takes_nothing_from_the_recurrent_spread() -> None:
 def test_nets_can_be_exported(tree: Tree) -> None:
     """torch.export takes a network of every family, without a warning, and what it gives computes the same."""
     model, net = built(tree)
-    x = nets.example(model.graph, 2)
+    x = example(model.graph, 2)
     with torch.no_grad():
         exported: Any = torch.export.export(net, (x,)).module()
         torch.testing.assert_close(exported(x), net(x))
@@ -437,9 +437,9 @@ def test_a_column_equals_a_network_of_its_own(tree: Tree) -> None:
     """A column, with the whole network's weights, computes what the stand-alone network of that column does."""
     model, net = built(undropped(tree))
     unsettle(net)
-    x = nets.example(model.graph, 2)
+    x = example(model.graph, 2)
     for column in columns(model.graph):
-        alone = nets.build(only(model.graph, [column]), Recipe("xavier"))
+        alone = build(only(model.graph, [column]), Recipe("xavier"))
         alone.load_state_dict({key: net.state_dict()[key] for key in alone.state_dict()})
         with torch.no_grad():
             torch.testing.assert_close(net.column(column)(x), alone(x), rtol=0, atol=0)
@@ -454,7 +454,7 @@ def test_a_restriction_shares_the_weights(tree: Tree, data: st.DataObject) -> No
     chosen = data.draw(st.lists(st.sampled_from(columns(model.graph)), min_size=1, unique=True))
     graph = only(model.graph, chosen)
     part = net.restricted(graph)
-    x = nets.example(model.graph, 2)
+    x = example(model.graph, 2)
     with torch.no_grad():
         torch.testing.assert_close(part(x), interpret(graph, weights(net), x), rtol=1e-5, atol=1e-5)
     assert {id(value) for value in part.parameters()} <= {id(value) for value in net.parameters()}
@@ -463,15 +463,15 @@ def test_a_restriction_shares_the_weights(tree: Tree, data: st.DataObject) -> No
 def test_nets_on_meta_take_no_memory() -> None:
     """A network without memory gives the shape of its output, however large it is."""
     model = archcost.load("hornn-3", ["hidden=1000000", "input.steps=2"])
-    net = nets.on_meta(model.graph)
-    assert (3, 2, 10_000) == tuple(net(nets.example(model.graph, 3, device="meta")).shape)
+    net = on_meta(model.graph)
+    assert (3, 2, 10_000) == tuple(net(example(model.graph, 3, device="meta")).shape)
 
 
 def test_examples_are_seeded() -> None:
     """One seed gives one input: images, or tokens below the vocabulary, of the counted number of steps."""
     images, tokens = (specs.model(SMALL[name]).graph for name in ("nin", "hornn"))
-    assert (2, 3, 8, 8) == tuple(nets.example(images, 2).shape)
-    assert torch.equal(nets.example(images, seed=4), nets.example(images, seed=4))
-    assert not torch.equal(nets.example(images, seed=4), nets.example(images, seed=5))
-    assert (50, 3) == tuple(nets.example(tokens, 50).shape)
-    assert list(range(7)) == nets.example(tokens, 50).unique().tolist()
+    assert (2, 3, 8, 8) == tuple(example(images, 2).shape)
+    assert torch.equal(example(images, seed=4), example(images, seed=4))
+    assert not torch.equal(example(images, seed=4), example(images, seed=5))
+    assert (50, 3) == tuple(example(tokens, 50).shape)
+    assert list(range(7)) == example(tokens, 50).unique().tolist()

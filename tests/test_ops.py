@@ -38,7 +38,7 @@ from archcost.graph.ops import (
     Work,
     work,
 )
-from archcost.layers import layer
+from archcost.nets.layers import layer
 
 C, V = (6, 5, 4), (6,)  # an image of 120 values and a vector
 

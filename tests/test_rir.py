@@ -9,9 +9,8 @@ from specs import Tree
 from torch import Tensor, nn
 from twins import RiR, SingleLayerResNet, Unit, copy_in_order, copy_layer, with_state
 
-from archcost import nets
 from archcost.graph.graph import Graph
-from archcost.nets import Net
+from archcost.nets.net import Net, build, example
 
 DEPTHS, WIDTHS, CLASSES = (2, 1, 1), (4, 6, 8), 5
 TREE: Tree = {"family": "rir", "input": [3, 12, 12], "classes": CLASSES, "depths": [*DEPTHS], "widths": [*WIDTHS]}
@@ -19,7 +18,7 @@ TREE: Tree = {"family": "rir", "input": [3, 12, 12], "classes": CLASSES, "depths
 
 def built(**keys: str) -> tuple[Graph, Net, Tensor]:
     model = specs.model(TREE | keys)
-    return model.graph, nets.build(model.graph, model.recipe), nets.example(model.graph, 4)
+    return model.graph, build(model.graph, model.recipe), example(model.graph, 4)
 
 
 @torch.no_grad()
@@ -110,7 +109,7 @@ def test_a_unit_is_one_dense_convolution(stride: int) -> None:
     """The four convolutions of a unit of m channels per stream are one dense convolution of 2m to 2m channels."""
     tree = TREE | {"depths": [1], "widths": [4], "strides": [stride]}
     model = specs.model(tree)
-    net = nets.build(model.graph, model.recipe)
+    net = build(model.graph, model.recipe)
     rr, tr, rt, tt = (layer(net, f"stage1.block1.unit1.{name}") for name in ("rr", "tr", "rt", "tt"))
     dense = nn.Conv2d(8, 8, 3, stride, 1, bias=False)
     assert dense.weight.numel() == sum(p.numel() for conv in (rr, tr, rt, tt) for p in conv.parameters())
@@ -131,7 +130,7 @@ def test_a_unit_equals_its_twin() -> None:
     """A unit that widens and strides gives both streams as its equations say."""
     tree = TREE | {"depths": [1, 1], "widths": [4, 6]}
     model = specs.model(tree)
-    net = nets.build(model.graph, model.recipe)
+    net = build(model.graph, model.recipe)
     state = {name.removeprefix("layers."): value for name, value in net.state_dict().items()}
     unit = Unit(4, 6, 2).eval()
     with torch.no_grad():

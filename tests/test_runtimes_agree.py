@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from archcost import runtimes
 from archcost.errors import TargetError
 from archcost.measured import DTYPES, Plan
-from archcost.nets import build, example
-from archcost.passes import found
-from archcost.runtimes import Prepared, Source, agreement, exported
+from archcost.nets.call import tensors_in
+from archcost.nets.export import agreement, torch_export
+from archcost.nets.net import build, example
+from archcost.runtimes import Prepared, Source
 
 Given = Callable[[str, Source], list[Tensor]]
 
@@ -124,7 +125,7 @@ def test_arguments_keep_their_names_and_outputs_their_order(name: str, given: Gi
     named = {"shift": torch.arange(4), "low": torch.arange(8.0).reshape(4, 2).T, "scale": 3}
     x = torch.ones(2, 4)
     made = given(name, Source(Nested(), (x,), named))
-    expected = found(Nested()(x.clone(), **named))
+    expected = tensors_in(Nested()(x.clone(), **named))
     assert [t.tolist() for t in expected] == [t.tolist() for t in made]
 
 
@@ -208,7 +209,7 @@ def test_exported_networks_run_at_float32_alone(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("name", EXPORTED)
 def test_weights_beyond_one_file_stand_beside_it(name: str, given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network too large for one ONNX file runs with its weights in a second one."""
-    monkeypatch.setattr(exported, "LARGEST_ONNX_BYTES", 0)
+    monkeypatch.setattr(torch_export, "LARGEST_ONNX_BYTES", 0)
     module, x = nn.Linear(40, 30), torch.ones(2, 40)
     with torch.no_grad():
         torch.testing.assert_close(given(name, Source(module, (x,)))[0], module(x))
@@ -262,10 +263,10 @@ def test_openvino_is_imported_in_silence(name: str) -> None:
 @pytest.mark.parametrize("name", here("onnxruntime"))
 def test_onnx_runtime_uses_the_plans_threads(name: str) -> None:
     """A session gets as many threads as the plan says, one operator after the other."""
-    from archcost.passes import Call
+    from archcost.nets.call import Call
     from archcost.runtimes.ort import _session
 
-    with exported.onnx_file(Call(nn.ReLU(), (torch.ones(2),))) as path:
+    with torch_export.onnx_file(Call(nn.ReLU(), (torch.ones(2),))) as path:
         options = _session(path, 3).get_session_options()
     assert (3, 1, "ORT_SEQUENTIAL") == (
         options.intra_op_num_threads, options.inter_op_num_threads, options.execution_mode.name
@@ -275,10 +276,10 @@ def test_onnx_runtime_uses_the_plans_threads(name: str) -> None:
 @pytest.mark.parametrize("name", here("openvino"))
 def test_openvino_uses_the_plans_threads_and_float32(name: str) -> None:
     """What OpenVINO says of the compiled network is what was asked: threads, float32, no pinning."""
-    from archcost.passes import Call
+    from archcost.nets.call import Call
     from archcost.runtimes.ov import loaded, settings
 
-    with exported.onnx_file(Call(nn.ReLU(), (torch.ones(2),))) as path:
+    with torch_export.onnx_file(Call(nn.ReLU(), (torch.ones(2),))) as path:
         core = loaded().Core()
         compiled = core.compile_model(core.read_model(path), "CPU", settings(1))
         said = {key: compiled.get_property(key) for key in settings(1)}

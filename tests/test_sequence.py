@@ -17,12 +17,11 @@ from specs import Tree, laws
 from torch import Tensor, nn
 from twins import NaiveHORNN, Recurrent, copy_hornn, hornn_pairs
 
-from archcost import nets
 from archcost.errors import InputError
 from archcost.graph.graph import Builder, Graph, recurrent
 from archcost.graph.ops import Act, Input, Join, Last, Linear, Recall, Scale
 from archcost.graph.recipe import Recipe
-from archcost.nets import Net
+from archcost.nets.net import Net, build, example
 
 POOLINGS = ("none", "max", "fofe", "gated")
 WORDS, HIDDEN, CLASSES = 11, 6, 5
@@ -36,7 +35,7 @@ INPUTS: dict[str, Tree] = {
 def built(kind: str = "tokens", **keys: Any) -> tuple[Graph, Net]:
     tree = {"family": "hornn", **INPUTS[kind], "hidden": HIDDEN, "order": 3, "classes": CLASSES, **keys}
     model = specs.model(tree)
-    net = nets.build(model.graph, model.recipe)
+    net = build(model.graph, model.recipe)
     with torch.no_grad():
         generator = torch.Generator().manual_seed(2)
         for value in net.parameters():  # gates begin at zero and states small: here everything matters
@@ -57,7 +56,7 @@ def naive(net: Net, kind: str, every: bool, **keys: Any) -> NaiveHORNN:
 
 def of_length(graph: Graph, batch: int, steps: int, seed: int = 0) -> Tensor:
     """Return an input of any number of steps: (B, T) or (B, T, F)."""
-    return nets.example(graph, batch * steps, seed=seed)[:, 0].unflatten(0, (batch, steps))
+    return example(graph, batch * steps, seed=seed)[:, 0].unflatten(0, (batch, steps))
 
 
 def weighted(y: Tensor) -> Tensor:
@@ -163,7 +162,7 @@ def test_states_come_newest_first(pooling: str) -> None:
 def test_a_given_state_equals_the_interpreters(tree: Tree, steps: int, batch: int) -> None:
     """Any recurrent network goes on from any state as the interpreter does, and hands on the same state."""
     model = specs.model(tree)
-    net = nets.build(model.graph, model.recipe)
+    net = build(model.graph, model.recipe)
     x = of_length(model.graph, batch, steps)
     earlier = torch.randn(batch, tree["order"], tree["hidden"], generator=torch.Generator().manual_seed(steps))
     with torch.no_grad():
@@ -191,7 +190,7 @@ def test_only_recurrent_networks_carry_a_state() -> None:
     """A network on images has no state to run with."""
     model = specs.model({"family": "rir", "input": [1, 4, 4], "classes": 2, "depths": [1], "widths": [2]})
     with pytest.raises(TypeError, match="only a recurrent network carries a state"):
-        nets.build(model.graph).run(nets.example(model.graph))
+        build(model.graph).run(example(model.graph))
 
 
 STEPPED = {
@@ -321,8 +320,8 @@ def grown(*, before: bool) -> Graph:
 def test_values_read_on_and_off_the_cycle_are_not_overwritten(before: bool) -> None:
     """A value that is read on the cycle and off it survives whichever reads it first."""
     graph = grown(before=before)
-    net = nets.build(graph, Recipe("hornn"))
-    x = nets.example(graph, 2)
+    net = build(graph, Recipe("hornn"))
+    x = example(graph, 2)
     torch.testing.assert_close(net(x), interpret(graph, weights(net), x), rtol=1e-5, atol=1e-6)
 
 
@@ -338,7 +337,7 @@ def test_other_recurrent_graphs_run() -> None:
     b.close(state)
     b.add("readout", Linear(2), b.add("last", Last(), b.add("squared", Join("product"), state, state)))
     graph = b.graph()
-    net = nets.build(graph, Recipe("hornn"))
-    x0 = nets.example(graph, 2)
+    net = build(graph, Recipe("hornn"))
+    x0 = example(graph, 2)
     torch.testing.assert_close(net(x0), interpret(graph, weights(net), x0), rtol=1e-5, atol=1e-6)
     assert (2, 5, 4) == tuple(net.run(x0)[1].shape)

@@ -25,7 +25,7 @@ from archcost import load, runtimes, targets
 from archcost.cli.measure import answer
 from archcost.errors import InputError, TargetError
 from archcost.measured import Burst, Conditions, Origin, Plan, Samples
-from archcost.nets import build, example
+from archcost.nets.net import build, example
 from archcost.runtimes import Source
 from archcost.targets import machine, ssh
 from archcost.targets.wire import (

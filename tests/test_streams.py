@@ -16,11 +16,12 @@ from datasets_small import images
 from torch import nn
 
 import archcost
-from archcost import fit, runtimes
+from archcost import runtimes
 from archcost.data import shared
 from archcost.errors import InputError, TargetError
 from archcost.measured import Plan
-from archcost.nets import build
+from archcost.nets import weights
+from archcost.nets.net import build
 from archcost.runtimes import Source
 from archcost.streams import checked
 
@@ -90,7 +91,7 @@ def test_data_and_weights_do_not_fit(full: Path) -> None:
     with pytest.raises(InputError, match=FULL):
         shared.write(images(2000), full / "data.pt")
     with pytest.raises(InputError, match=FULL):
-        fit.save_weights(build(archcost.load("resnet-20").graph), full / "0.pt")
+        weights.save_weights(build(archcost.load("resnet-20").graph), full / "0.pt")
     assert [] == list(full.iterdir())
 
 

@@ -18,8 +18,8 @@ from commands import run
 
 import archcost
 from archcost.addresses import address
+from archcost.nets.weights import Trained
 from archcost.stored import alike, find
-from archcost.trained import Trained
 
 STUDY = """
 models:

@@ -43,7 +43,7 @@ from archcost.graph.ops import (
     Window,
 )
 from archcost.models import published
-from archcost.nets import build, example, on_meta
+from archcost.nets.net import build, example, on_meta
 
 POOLINGS = ("none", "max", "fofe", "gated")
 BATCH = 2  # batch norm cannot train on one value a channel, and a batch of one may leave one

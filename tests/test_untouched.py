@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import archcost
-from archcost import copies
 from archcost.errors import InputError
-from archcost.untouched import untouched
+from archcost.nets import copies
+from archcost.nets.restore import untouched
 
 
 class Noisy(nn.Module):

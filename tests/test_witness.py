@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from archcost import load
 from archcost.graph.cost import count, listed
 from archcost.graph.recipe import Recipe
-from archcost.nets import build
+from archcost.nets.net import build
 from archcost.witness import differences, witness
 
 SMALL = ["resnet-20", "nin-cifar10", "fractalnet-ultra-3", "rir-18-wide", "hornn-3-gated", "hornn-2-gated-embedded"]

@@ -38,9 +38,9 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
     json.
     """
     # imported when the command runs: reading loads pydantic, onnx and pt2 load torch
-    from archcost import exporting
     from archcost.cli.models import read_any
     from archcost.models.load import Reference
+    from archcost.nets.export import formats
 
     if to not in _TEXTS and output is None:
         raise InputError(Mistake(f"--to {to} needs -o FILE: it is not text"))
@@ -55,25 +55,25 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
         _export_code(found, to, output, **given)
         return
     if output is None:
-        click.echo(exporting.TEXTS[to](found).encode("utf-8"), nl=False)
+        click.echo(formats.TEXTS[to](found).encode("utf-8"), nl=False)
         return
     with progress(f"exporting {found.name} to {to}"):
-        said = exporting.export(found, to, output, **given)
+        said = formats.export(found, to, output, **given)
     for line in said:
         click.echo(line)
 
 
 def _export_trial(study: str, storage: str | None, trial: str, to: str, output: str | None, given: Any) -> None:
     """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
-    from archcost import exporting
     from archcost.cli.opening import opened
     from archcost.cli.studies import member, trained
     from archcost.files import write_whole
+    from archcost.nets.export import formats
     from archcost.stored import network
 
     stored = opened(study, storage)
     if to in _TEXTS:
-        text = exporting.TEXTS[to](network(member(stored, trial)))
+        text = formats.TEXTS[to](network(member(stored, trial)))
         if output is None:
             click.echo(text.encode("utf-8"), nl=False)
         else:
@@ -81,17 +81,17 @@ def _export_trial(study: str, storage: str | None, trial: str, to: str, output: 
         return
     assert output is not None  # checked by the caller for what is not text
     with progress(f"exporting trial {trial} to {to}"):
-        said = exporting.export(trained(stored, trial), to, output, seed=given["seed"], batch=given["batch"])
+        said = formats.export(trained(stored, trial), to, output, seed=given["seed"], batch=given["batch"])
     for line in said:
         click.echo(line)
 
 
 def _export_code(found: Reference, to: str, output: str | None, *, seed: int, batch: int | None) -> None:
     """Write what code makes: as yaml the reference to the code, which does not run; otherwise the module."""
-    from archcost import exporting
     from archcost.cli.models import aside
     from archcost.config.writer import to_yaml
     from archcost.files import write_whole
+    from archcost.nets.export import formats
 
     if to == "json":
         message = f"--to json needs the graph of a family, and {quoted(found.spec.factory)} is code"
@@ -105,6 +105,6 @@ def _export_code(found: Reference, to: str, output: str | None, *, seed: int, ba
         return
     assert output is not None  # checked above for what is not text
     with progress(f"exporting {found.name} to {to}"), aside(found):
-        said = exporting.export_module(found, to, output, seed=seed, batch=batch)
+        said = formats.export_module(found, to, output, seed=seed, batch=batch)
     for line in said:
         click.echo(line)

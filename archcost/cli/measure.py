@@ -121,7 +121,7 @@ def _samples(job: AskSamples, target: Target, facts: Facts) -> tuple[Samples, ..
     """Return the samples of a job; raises InputError or TargetError where it cannot be done here."""
     from archcost import runtimes
     from archcost.measuring import Place, measured, of_net, silent
-    from archcost.nets import build
+    from archcost.nets.net import build
     from archcost.targets.machine import available_memory_bytes
 
     runtimes.check(job.runtime)

@@ -20,7 +20,7 @@ def aside(*networks: Model | Reference) -> Iterator[None]:
     """Let code run as it would in its own folder, but print to standard error: standard output is for the result."""
     with ExitStack() as stack:
         if any(isinstance(network, Reference) for network in networks):
-            from archcost.factory import importing_from  # loads torch
+            from archcost.nets.factory import importing_from  # loads torch
 
             stack.enter_context(importing_from(Path.cwd()))
             stack.enter_context(redirect_stdout(sys.stderr))

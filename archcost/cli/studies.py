@@ -31,7 +31,7 @@ from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent, scaled
 
 if TYPE_CHECKING:
-    from archcost.trained import Trained
+    from archcost.nets.weights import Trained
 
 _COUNTS = (("params", "params"), ("macs", "MACs"))  # of a part, and their titles
 _LINE = 52
@@ -246,7 +246,7 @@ def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
 
 def trained(stored: Stored, name: str) -> Trained:
     """Return a network of a study with the file of its trial's weights; raises InputError for a name that is none."""
-    from archcost.trained import Trained  # loads torch
+    from archcost.nets.weights import Trained  # loads torch
 
     file_of = weights_folder.files(stored)
     there = [each.number for each in stored.trials() if file_of(each)[0].is_file()]

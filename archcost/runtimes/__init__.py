@@ -127,3 +127,10 @@ def _build() -> str:
         return ""
     line = _SET.search(text)
     return line[1] if line else ""
+
+
+def float32_only(runtime: str, plan: Plan) -> str:
+    """Return why a runtime that is tested at float32 alone will not run a plan's dtype, '' where it will."""
+    if plan.dtype == "float32":
+        return ""
+    return f"{runtime} is measured at float32 only, given {plan.dtype}; allowed: the runtimes eager and compile"

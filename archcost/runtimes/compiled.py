@@ -20,7 +20,7 @@ from archcost.measured import Plan
 from archcost.runtimes import Prepared, Runtime, Source, installed
 
 if TYPE_CHECKING:
-    from archcost.passes import Call as Subject
+    from archcost.nets.call import Call as Subject
 
 # shares of the largest output: inductor rounds less often than eager does, which half precision shows
 TOLERANCES: Final = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1}
@@ -37,7 +37,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     Nothing that was compiled before is used but torch's headers, and nothing else is kept. Raises TargetError where
     there is no compiler, where torch cannot make one graph of the module, and where that computes something else.
     """
-    from archcost.runtimes.agreement import agree, reference
+    from archcost.nets.export.agreement import agree, reference
     from archcost.runtimes.copied import running
 
     if reason := why_not():
@@ -126,9 +126,9 @@ def _first(call: Subject, clock: Callable[[], float], device: str) -> tuple[Call
     from torch._dynamo.utils import counters
     from torch._inductor.utils import fresh_inductor_cache
 
-    from archcost.passes import found
-    from archcost.runtimes.agreement import fresh
-    from archcost.runtimes.exported import quiet
+    from archcost.nets.call import tensors_in
+    from archcost.nets.export.agreement import fresh
+    from archcost.nets.export.torch_export import quiet
 
     inductor = lookup_backend("inductor")
 
@@ -144,7 +144,7 @@ def _first(call: Subject, clock: Callable[[], float], device: str) -> tuple[Call
         compiled: Callable[..., Any] = torch.compile(call.module, fullgraph=True, dynamic=False, backend=own)
         _finish(device)
         graphs, start = counters["stats"]["unique_graphs"], clock()
-        given = found(compiled(*args, **kwargs))
+        given = tensors_in(compiled(*args, **kwargs))
         _finish(device)  # a GPU may still be at it
         first_s = clock() - start
     if counters["stats"]["unique_graphs"] == graphs:

@@ -10,13 +10,12 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from archcost.copies import mapped
 from archcost.errors import TargetError, shorten, visible
-from archcost.evaluating import evaluating
 from archcost.measured import Plan
-from archcost.passes import Call
+from archcost.nets.call import Call
+from archcost.nets.copies import mapped
+from archcost.nets.restore import evaluating, settings, untouched
 from archcost.runtimes import Source
-from archcost.untouched import settings, untouched
 
 _DTYPES: Final = {
     "float64": torch.float64,

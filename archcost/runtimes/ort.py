@@ -16,7 +16,7 @@ from archcost.runtimes import Prepared, Runtime, Source, cpu_only, installed, la
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from archcost.passes import Call as Subject
+    from archcost.nets.call import Call as Subject
 
 TOLERANCE: Final = 1e-5  # share of the largest output
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
@@ -29,9 +29,10 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     Raises TargetError where the extra onnx is not installed, for other types than float32, and where the network cannot
     be exported or computes something else as ONNX.
     """
-    from archcost.runtimes.agreement import agree, reference
+    from archcost.nets.export.agreement import agree, reference
+    from archcost.nets.export.torch_export import onnx_file, quiet
+    from archcost.runtimes import float32_only
     from archcost.runtimes.copied import running
-    from archcost.runtimes.exported import float32_only, onnx_file, quiet
 
     if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
@@ -84,7 +85,7 @@ def _session(path: Path, threads: int) -> Any:
 
 
 def _binding(session: Any, call: Subject) -> Any:
-    from archcost.runtimes.exported import inputs
+    from archcost.nets.export.torch_export import inputs
 
     value = _loaded().OrtValue
     binding = session.io_binding()

@@ -20,7 +20,7 @@ from archcost.runtimes import Prepared, Runtime, Source, cpu_only, installed, la
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from archcost.passes import Call as Subject
+    from archcost.nets.call import Call as Subject
 
 TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
 _PACKAGES: Final = ("openvino", "onnx", "onnxscript")
@@ -34,9 +34,10 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     Raises TargetError where the extra openvino is not installed, for other types than float32, and where the network
     cannot be exported or computes something else.
     """
-    from archcost.runtimes.agreement import agree, reference
+    from archcost.nets.export.agreement import agree, reference
+    from archcost.nets.export.torch_export import onnx_file, quiet
+    from archcost.runtimes import float32_only
     from archcost.runtimes.copied import running
-    from archcost.runtimes.exported import float32_only, onnx_file, quiet
 
     if reason := cpu_only(source) or why_not() or float32_only("openvino", plan):
         raise TargetError(reason)
@@ -84,7 +85,7 @@ def settings(threads: int) -> dict[str, object]:
 
 
 def _request(openvino: Any, path: Path, call: Subject, threads: int) -> Any:
-    from archcost.runtimes.exported import inputs
+    from archcost.nets.export.torch_export import inputs
 
     core = openvino.Core()
     request = core.compile_model(core.read_model(path), "CPU", settings(threads)).create_infer_request()

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import torch
 from filelock import BaseFileLock, FileLock, Timeout, lock_descriptor, unlock_descriptor
 
 from archcost.errors import TargetError, quoted
@@ -255,3 +256,8 @@ def _unlock(descriptor: int) -> None:
         unlock_descriptor(descriptor)
     finally:
         os.close(descriptor)
+
+
+def device_key(device: torch.device) -> str:
+    """Return what a device is called where measurements and trainings take turns."""
+    return "cpu" if device.type == "cpu" else f"{device.type}-{device.index or 0}" if device.type == "cuda" else "mps"

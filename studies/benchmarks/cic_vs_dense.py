@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from twins import masked_dense, window_starts
 
-from archcost import nets
 from archcost.graph.cost import count
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Conv, Input, Window
+from archcost.nets.net import build, example
 
 CHANNELS, OUTS, SIDE = 192, 160, 32
 HEADS = (
@@ -52,7 +52,7 @@ def executed(net: nn.Module, x: Tensor) -> int:
 def row(span: int, window: int) -> tuple[object, ...]:
     """Return one line of the table."""
     graph = layer(span, window)
-    net, x = nets.build(graph), nets.example(graph)
+    net, x = build(graph), example(graph)
     sparse = net.get_submodule("layers.conv")
     assert isinstance(sparse, nn.Conv2d)
     masked = masked_dense(sparse, window_starts(CHANNELS, OUTS, span), CHANNELS)

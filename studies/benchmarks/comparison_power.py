@@ -16,9 +16,10 @@ from sidebyside import machine, milliseconds, table
 from torch import Tensor, nn
 
 import archcost
-from archcost import nets, runtimes, targets
+from archcost import runtimes, targets
 from archcost.latency import summarise
 from archcost.measured import Plan
+from archcost.nets.net import build, example
 from archcost.paired import ratio
 from archcost.runtimes import Source
 
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--time", type=float, default=1.0, help="seconds for each network of a comparison")
     asked = parser.parse_args()
     model = archcost.load("resnet-20")
-    net = Source(nets.build(model.graph), (nets.example(model.graph),))
+    net = Source(build(model.graph), (example(model.graph),))
     x = torch.eye(96) * 0.999
     n = asked.comparisons
     cases = (

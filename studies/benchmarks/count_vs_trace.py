@@ -19,11 +19,11 @@ from sidebyside import interleaved, machine, milliseconds, table
 from torch import nn
 from twins import FractalNet
 
-from archcost import nets
 from archcost.graph.cost import count
 from archcost.models.families.bottleneck import Bottleneck
 from archcost.models.families.fractal import Fractal
 from archcost.models.families.parts import Network
+from archcost.nets.net import build
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fvcore's import warns of what torch has deprecated
@@ -47,7 +47,7 @@ def counted(spec: Network) -> tuple[int, int]:
 
 def built() -> nn.Module:
     """Return the module archcost builds, initialised."""
-    return nets.build(*fractal(4, 5).expand())
+    return build(*fractal(4, 5).expand())
 
 
 def written() -> nn.Module:

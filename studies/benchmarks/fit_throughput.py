@@ -20,10 +20,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 import archcost
-from archcost import fit, nets
 from archcost.data import splits
-from archcost.fit.precision import gains
-from archcost.fitspec import Fit
+from archcost.nets.net import Net, build
+from archcost.training import fit, speed
+from archcost.training.spec import Fit
+from archcost.training.speed import gains
 
 COUNT, BATCH, TARGET = 512, 128, 3.0
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
@@ -74,7 +75,7 @@ def plain(net: nn.Module, split: splits.Split, changes: bool) -> Callable[[], No
     return epoch
 
 
-def ours(net: nets.Net, dataset: splits.Dataset, changes: bool) -> Callable[[], object]:
+def ours(net: Net, dataset: splits.Dataset, changes: bool) -> Callable[[], object]:
     """Return one epoch of archcost's."""
     keys = {"augment": {"flip": True, "translate": 4}} if changes else {}
     spec = Fit.model_validate({"epochs": 1000, "batch": BATCH, **keys})
@@ -93,15 +94,15 @@ def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    fit.keep_freed()  # of both: it is the process's
+    speed.keep_freed()  # of both: it is the process's
     dataset, rows = made(), []
     for widths in NETWORKS:
         ratios, medians = [], []
         for changes in (True, False):
             model = archcost.load("resnet-164", ["depths=[1, 1, 1]", f"widths={widths}"])
             sides = [
-                ours(nets.build(model.graph, model.recipe), dataset, changes),
-                plain(nets.build(model.graph, model.recipe), dataset.train, changes),
+                ours(build(model.graph, model.recipe), dataset, changes),
+                plain(build(model.graph, model.recipe), dataset.train, changes),
             ]
             times = interleaved(sides, rounds=5, calls=1, warmup=1)
             ratios.append(times.ratio(1, 0))

@@ -13,7 +13,7 @@ from sidebyside import interleaved, machine, milliseconds, table
 from twins import NaiveHORNN, Recurrent, copy_hornn
 
 import archcost
-from archcost import nets
+from archcost.nets.net import build, example
 
 TARGETS = {1: 3.0, 20: 1.5}
 POOLINGS = ("none", "fofe", "max", "gated")
@@ -26,11 +26,11 @@ def main() -> None:
     rows = []
     for pooling in POOLINGS:
         model = archcost.load("hornn-3", ["input.steps=35", f"pooling={pooling}"])
-        net = nets.build(model.graph, model.recipe)
+        net = build(model.graph, model.recipe)
         twin = NaiveHORNN(Recurrent(10_000, 400, 3, 10_000, pooling)).eval()
         copy_hornn(net, twin)
         for batch, target in TARGETS.items():
-            x = nets.example(model.graph, batch)
+            x = example(model.graph, batch)
             sides = [lambda net=net, x=x: net(x), lambda twin=twin, x=x: twin(x)]
             with torch.inference_mode():
                 difference = (net(x) - twin(x)).abs().max().item()

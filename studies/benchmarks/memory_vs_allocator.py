@@ -29,7 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from twins import ResNet
 
 import archcost
-from archcost import nets
+from archcost.nets import net
 
 WITHIN = 0.1
 FIGURES = ("inference", "saved", "training")
@@ -165,7 +165,7 @@ class Case(NamedTuple):
 
 def own(name: str, *overrides: str) -> nn.Module:
     """Return one of archcost's networks, with no path dropped."""
-    return nets.build(archcost.load(name, overrides).graph)
+    return net.build(archcost.load(name, overrides).graph)
 
 
 def images(side: int) -> Callable[[int], Tensor]:

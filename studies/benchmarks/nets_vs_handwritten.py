@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from twins import FractalNet, ResNet, copy_by_name, copy_in_order
 
 import archcost
-from archcost import nets
+from archcost.nets.net import build, example
 
 TARGET = 1.03
 HEADS = ("network", "from its graph", "hand-written", "ratio (rounds)", "largest difference", "target: at most 1.03")
@@ -26,9 +26,9 @@ def pairs() -> Iterator[tuple[str, nn.Module, nn.Module, Tensor]]:
     """Yield name, network, twin with the same weights, and input."""
     for name, twin in (("resnet-50", ResNet()), ("fractalnet-20", FractalNet())):
         model = archcost.load(name)
-        net = nets.build(model.graph, model.recipe)
+        net = build(model.graph, model.recipe)
         copy_in_order(net, twin) if isinstance(twin, ResNet) else copy_by_name(net, twin)
-        yield name, net, twin.eval(), nets.example(model.graph)
+        yield name, net, twin.eval(), example(model.graph)
 
 
 def main() -> None:

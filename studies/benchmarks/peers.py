@@ -37,6 +37,7 @@ from twins import ResNet
 
 import archcost
 from archcost import dispatching, passes
+from archcost.nets import call
 
 WITHIN: Final = 0.01
 CHEAPER: Final = 10
@@ -208,7 +209,7 @@ CHAINS: Final = (250, 500, 1000, 2000)
 
 def by_pass(given: Given) -> float:
     """Return the count alone, of a copy without weights: no table of costs."""
-    return dispatching.macs(passes.forward(passes.Call(given.module, given.args, given.kwargs)).calls)
+    return dispatching.macs(passes.forward(call.Call(given.module, given.args, given.kwargs)).calls)
 
 
 def by_first_pass(given: Given) -> float:

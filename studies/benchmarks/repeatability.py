@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
 import archcost
-from archcost import nets, runtimes, targets
+from archcost import runtimes, targets
 from archcost.latency import summarise
 from archcost.measured import Plan
+from archcost.nets.net import build, example
 from archcost.runtimes import Source
 
 NETWORKS = ("resnet-20", "fractalnet-20", "hornn-3")
@@ -81,7 +82,7 @@ def loaded(asked: bool) -> Iterator[None]:
 def rounds_of(name: str, rounds: int, time_s: float) -> dict[str, list[float]]:
     """Return every protocol's number of each round."""
     model = archcost.load(name)
-    net, x = nets.build(model.graph), nets.example(model.graph)
+    net, x = build(model.graph), example(model.graph)
     ways: list[Callable[[], dict[str, float]]] = [
         partial(way, net, x, time_s) for way in (by_archcost, by_autorange, by_loop)
     ]

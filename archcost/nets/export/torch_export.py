@@ -21,9 +21,8 @@ from torch.export import Dim, ExportedProgram
 
 from archcost import scratch
 from archcost.errors import ArchcostError, TargetError, shorten, visible
-from archcost.measured import Plan
-from archcost.passes import Call, found, weights_bytes
-from archcost.runtimes.agreement import fresh
+from archcost.nets.call import Call, tensors_in, weights_bytes
+from archcost.nets.export.agreement import fresh
 
 LARGEST_ONNX_BYTES: Final = 2 * 10**9
 """Weights that one ONNX file can hold: protobuf ends at 2^31 bytes, and the nodes need room."""
@@ -98,13 +97,13 @@ def _opened(value: object, batch: object) -> object:
 
 def inputs(call: Call) -> list[Tensor]:
     """Return the tensors of a call in the order in which its ONNX program takes them: as given, not as declared."""
-    return found((call.args, call.kwargs))
+    return tensors_in((call.args, call.kwargs))
 
 
 def convert(call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, external: bool = False) -> None:
     """Write the ONNX program of a network that has run once, `facts` in it; external: its weights beside the file."""
-    single = len(found((call.args, call.kwargs))) == 1
-    outputs = len(found(call.module(*call.args, **call.kwargs)))
+    single = len(tensors_in((call.args, call.kwargs))) == 1
+    outputs = len(tensors_in(call.module(*call.args, **call.kwargs)))
     converted = torch.onnx.export(
         traced(call, is_open=is_open),
         dynamo=True,
@@ -140,10 +139,3 @@ def _written(call: Call, path: Path) -> None:
     is_large = weights_bytes(call.module) > LARGEST_ONNX_BYTES
     with torch.inference_mode(False), quiet("torch.onnx cannot export"):
         convert(tried, path, {}, is_open=False, external=is_large)
-
-
-def float32_only(runtime: str, plan: Plan) -> str:
-    """Return why a runtime that is tested at float32 alone will not run a plan's dtype, '' where it will."""
-    if plan.dtype == "float32":
-        return ""
-    return f"{runtime} is measured at float32 only, given {plan.dtype}; allowed: the runtimes eager and compile"

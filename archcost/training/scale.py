@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from archcost.layers import BatchNorm
-from archcost.nets import Net
+from archcost.nets.layers import BatchNorm
+from archcost.nets.net import Net
 
 
 @torch.no_grad()

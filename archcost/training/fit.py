@@ -14,20 +14,17 @@ import torch
 
 from archcost.data.splits import Dataset
 from archcost.errors import InputError
-from archcost.fit import diverged
-from archcost.fit.groups import Part, clipped, optimiser, parts
-from archcost.fit.losses import Loss, OfExamples, OfText, begin_readout, divided, is_wide
-from archcost.fit.material import Images, examples, text
-from archcost.fit.precision import chosen
-from archcost.fit.readout import Readout
-from archcost.fit.scale import begin_in_scale
-from archcost.fit.schedules import share
-from archcost.fit.words import Words
-from archcost.fitspec import Fit, Settings
 from archcost.graph.ops import Input
-from archcost.nets import Net
+from archcost.nets.net import Net
 from archcost.targets.cpu import threads as on_threads
-from archcost.targets.exclusive import turn
+from archcost.targets.exclusive import device_key, turn
+from archcost.training.batches import Images, examples, text
+from archcost.training.losses import Loss, OfExamples, OfText, begin_readout, check, divided, is_wide, limit
+from archcost.training.optimiser import Part, clipped, optimiser, parts, share
+from archcost.training.scale import begin_in_scale
+from archcost.training.spec import Fit, Settings
+from archcost.training.speed import chosen
+from archcost.training.vocabulary import Readout, Words
 
 Told: TypeAlias = Callable[[int, int, float], None]
 """Hears after every mini-batch how many of the training are done, of how many, and the loss of this one."""
@@ -103,21 +100,16 @@ def epochs(
         yield Epoch(fitting.done, loss, clock() - begun, rate)
 
 
-def device_key(device: torch.device) -> str:
-    """Return what a device is called where measurements and trainings take turns."""
-    return "cpu" if device.type == "cpu" else f"{device.type}-{device.index or 0}" if device.type == "cuda" else "mps"
-
-
 def _epoch(fitting: Fitting, told: Told) -> tuple[float, float]:
     fitting.net.train()
-    most, key, sum_of_losses = diverged.limit(fitting.net.graph.nodes[-1].shape[0]), device_key(fitting.device), 0.0
+    most, key, sum_of_losses = limit(fitting.net.graph.nodes[-1].shape[0]), device_key(fitting.device), 0.0
     rate = 0.0
     for nth, loss in enumerate(fitting.losses.epoch()):
         step = fitting.done * fitting.losses.count + nth
         with turn(key):
             rate = _rate(fitting, step)
             value = _step(fitting, loss)
-        diverged.check(value, most, f"the loss of mini-batch {nth + 1} of epoch {fitting.done + 1}")
+        check(value, most, f"the loss of mini-batch {nth + 1} of epoch {fitting.done + 1}")
         sum_of_losses += value
         told(step + 1, fitting.total, value)
     fitting.net.eval()
@@ -131,7 +123,7 @@ def _step(fitting: Fitting, loss: Loss) -> float:
     if math.isfinite(value):  # else the weights stay as they were, and the caller refuses it
         scalar.backward()  # type: ignore[no-untyped-call]  # torch's
         length = clipped(fitting.parts, fitting.settings.clip)
-        diverged.check(length, float("inf"), f"the gradient of epoch {fitting.done + 1}")
+        check(length, float("inf"), f"the gradient of epoch {fitting.done + 1}")
         fitting.optimiser.step()
     return value
 

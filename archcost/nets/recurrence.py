@@ -16,8 +16,8 @@ from archcost.errors import InputError
 from archcost.graph.graph import Graph, Node, recurrent
 from archcost.graph.liveness import in_place
 from archcost.graph.ops import Recall, Scale
-from archcost.layers import Call, Dense
-from archcost.steps import Step, Steps, compiled, execute
+from archcost.nets.layers import Call, Dense
+from archcost.nets.steps import Step, Steps, compiled, execute
 
 
 class Recurrence:

@@ -16,7 +16,7 @@ from archcost.graph import codec
 from archcost.models.load import Model, Reference
 
 if TYPE_CHECKING:
-    from archcost.trained import Trained
+    from archcost.nets.weights import Trained
 
 
 def as_json(model: Model) -> str:
@@ -37,8 +37,8 @@ def as_yaml(model: Model) -> str:
 TEXTS: Final[dict[str, Callable[[Model], str]]] = {"json": as_json, "yaml": as_yaml}
 # Functions that save a network with weights, loaded where one is asked for: torch alone costs 2 s of CPU.
 PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
-    "onnx": ("archcost.programs", "save_onnx"),
-    "pt2": ("archcost.programs", "save_pt2"),
+    "onnx": ("archcost.nets.export.programs", "save_onnx"),
+    "pt2": ("archcost.nets.export.programs", "save_pt2"),
 }
 FORMATS: Final = (*TEXTS, *PROGRAMS)
 

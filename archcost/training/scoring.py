@@ -12,13 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from archcost.data.splits import Dataset, Split
-from archcost.evaluating import evaluating
-from archcost.fit.diverged import Diverged
-from archcost.fit.fitting import device_key
-from archcost.fit.losses import divided
-from archcost.fit.material import examples
-from archcost.nets import Net
-from archcost.targets.exclusive import turn
+from archcost.nets.net import Net
+from archcost.nets.restore import evaluating
+from archcost.targets.exclusive import device_key, turn
+from archcost.training.batches import examples
+from archcost.training.losses import Diverged, divided
 
 _BATCH: Final = 256
 _WINDOW: Final = 512  # tokens read at a time: enough for one product of the readout

@@ -8,17 +8,18 @@ only learn late.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import torch
 from torch import nn
 from torch.nn import Parameter
 
-from archcost.fitspec import Settings
 from archcost.graph.graph import recurrent
-from archcost.nets import Net
+from archcost.nets.net import Net
+from archcost.training.spec import Schedule, Settings
 
 _GENTLE: Final = (0.1, 3)  # times the learning rate, and the warm-up
 
@@ -79,3 +80,40 @@ def clipped(parts: Sequence[Part], longest: float | None) -> float:
     if longest is None:
         return 0.0
     return max(float(nn.utils.clip_grad_norm_(part.parameters, longest)) for part in parts)
+
+
+_RISE = 0.25  # of a one-cycle
+_FLAT = 0.3  # of flat-linear
+
+
+def share(schedule: Schedule, step: int, total: int, warmup: int | None = None) -> float:
+    """Return the factor of the learning rate in mini-batch `step` (0 is the first) of `total`; above 0, at most 1.
+
+    `warmup`: over so many mini-batches it rises straight, on top of the schedule; None: a one-cycle rises for a quarter
+    of all, the others begin at once.
+    """
+    if schedule == "one-cycle":
+        rise = round(_RISE * total) if warmup is None else warmup
+        return _risen(step, rise) if step < rise else (total - step) / max(total - rise, 1)
+    return _falling(schedule, step, total) * _risen(step, warmup or 0)
+
+
+def _risen(step: int, warmup: int) -> float:
+    return min(1.0, (step + 1) / warmup) if warmup else 1.0
+
+
+def _falling(schedule: Schedule, step: int, total: int) -> float:
+    done = step / total
+    match schedule:
+        case "constant":
+            return 1.0
+        case "cosine":
+            return (1 + math.cos(math.pi * done)) / 2
+        case "step":
+            return 0.01 if done >= 3 / 4 else 0.1 if done >= 1 / 2 else 1.0
+        case "flat-linear":
+            return min(1.0, (1 - done) / (1 - _FLAT))
+        case "one-cycle":
+            raise ValueError(schedule)  # our own bug: it has its own shape
+        case _:
+            assert_never(schedule)

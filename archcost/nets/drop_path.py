@@ -19,8 +19,8 @@ from archcost.graph.columns import beside, columns, surviving
 from archcost.graph.graph import Graph, Node
 from archcost.graph.liveness import last_uses
 from archcost.graph.ops import Input, Join
-from archcost.layers import Call
-from archcost.steps import Steps, compiled, execute
+from archcost.nets.layers import Call
+from archcost.nets.steps import Steps, compiled, execute
 
 Pattern: TypeAlias = frozenset[tuple[int, int]]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from archcost.copies import mapped
 from archcost.errors import TargetError, shorten, visible
-from archcost.passes import Call, found
+from archcost.nets.call import Call, tensors_in
+from archcost.nets.copies import mapped
 
 
 def reference(call: Call) -> list[Tensor]:
@@ -21,7 +21,7 @@ def reference(call: Call) -> list[Tensor]:
     try:
         with torch.inference_mode(False), torch.no_grad():
             args, kwargs = fresh(call)
-            return found(call.module(*args, **kwargs))
+            return tensors_in(call.module(*args, **kwargs))
     except Exception as error:
         detail = visible(shorten(" ".join(str(error).split()), 400))
         raise TargetError(f"the network failed when it was run: {type(error).__name__}: {detail}") from error

@@ -30,7 +30,7 @@ from archcost.units import data_size
 _MODULE: Final = "a function or class that makes a torch.nn.Module, or such a module"
 _DTYPES: Final[Mapping[str, torch.dtype]] = {name: getattr(torch, name) for name in DTYPES}
 _MOST_LINES: Final = 8  # of a model's own error
-_OURS: Final = str(Path(__file__).parent) + os.sep
+_OURS: Final = str(Path(__file__).parents[1]) + os.sep  # all of archcost
 _TORCH: Final = str(Path(torch.__file__).parent) + os.sep
 _STDLIB: Final = sysconfig.get_path("stdlib") + os.sep
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from archcost.errors import InputError
-from archcost.fit import readout
-from archcost.fit.material import Examples, Text, batches, shuffled
-from archcost.fit.precision import casting
-from archcost.fit.readout import Readout
-from archcost.fit.words import Words
-from archcost.fitspec import Augment
+from archcost.errors import ArchcostError, InputError
 from archcost.graph.graph import Graph
 from archcost.graph.ops import Conv
-from archcost.layers import Dense
-from archcost.nets import Net
+from archcost.nets.layers import Dense
+from archcost.nets.net import Net
+from archcost.training import vocabulary
+from archcost.training.batches import Examples, Text, batches, shuffled
+from archcost.training.spec import Augment
+from archcost.training.speed import casting
+from archcost.training.vocabulary import Readout, Words
 
 Loss: TypeAlias = Callable[[], Tensor]
 _WIDE: Final = 8
@@ -98,7 +98,7 @@ class OfText:
         if self.words is not None:
             positions, offsets, flat = self.words.choose(flat)
             weight, bias = weight.index_select(0, positions), bias.index_select(0, positions) + offsets  # type: ignore[assignment]
-        return readout.loss(states.flatten(0, 1), weight, bias, flat, self.how)
+        return vocabulary.loss(states.flatten(0, 1), weight, bias, flat, self.how)
 
 
 def divided(net: Net) -> tuple[Net, Dense]:
@@ -121,3 +121,25 @@ def begin_readout(head: Dense, targets: Tensor) -> None:
     often = torch.bincount(targets.flatten().cpu(), minlength=len(head.bias)).double() + 1
     with torch.no_grad():
         head.bias.copy_((often / often.sum()).log())
+
+
+_ABOVE: Final = 20.0  # times the loss of guessing; a spike from which training came back was never above 8
+
+
+class Diverged(ArchcostError):  # noqa: N818  # it names what happened to a training
+    """Training was ended, because its loss or gradient is no finite number or the loss has exploded."""
+
+    exit_code: ClassVar[int] = 3
+
+
+def limit(classes: int) -> float:
+    """Return the loss, in nats, above which training of a network with so many classes has exploded."""
+    return _ABOVE * max(1.0, math.log(classes))
+
+
+def check(value: float, most: float, what: str) -> None:
+    """Raise Diverged where a value, named by `what`, is not finite or above `most`."""
+    if not math.isfinite(value):
+        raise Diverged(f"training diverged: {what} is {value}; a smaller lr, or clip, may help")
+    if value > most:
+        raise Diverged(f"training diverged: {what} is {value:.4g}, above {most:.4g}; a smaller lr, or clip, may help")

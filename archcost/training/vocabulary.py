@@ -1,12 +1,15 @@
-"""The loss of a linear readout over many classes: its gradient is made at once, and the scores are not kept.
+"""A readout over many words: the words that it is trained on in a window, and its loss.
 
-Of a readout of 10,000 words, scores, their logarithms and their gradients are each larger than all else in training.
-Here one copy exists at a time; with bfloat16 the three products are in it, the softmax stays in float32.
+The gradient is made at once, and the scores are not kept. Of a readout of 10,000 words, scores, their logarithms and
+their gradients are each larger than all else in training. Here one copy exists at a time; with bfloat16 the three
+products are in it, the softmax stays in float32.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -72,3 +75,44 @@ def _to_gradients(scores: Tensor, targets: Tensor, smoothing: float, count: int)
         scores.sub_(smoothing / (classes * count))
     scores[places, targets] -= (1 - smoothing) / count
     return part
+
+
+class Chosen(NamedTuple):
+    """positions: (M,) words; offsets: (M,), to be added to their scores; targets: as given, as places among them."""
+
+    positions: Tensor
+    offsets: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """frequent: (V,), true for the words that are always there; drawn: how many of the others are in a window."""
+
+    frequent: Tensor
+    drawn: int
+
+    @classmethod
+    def of(cls, targets: Tensor, classes: int, count: int, device: torch.device) -> Self:
+        """Return the words for windows of `count`, half of them the most frequent of `targets`."""
+        often = torch.bincount(targets.flatten().cpu(), minlength=classes)
+        frequent = torch.zeros(classes, dtype=torch.bool)
+        frequent[often.argsort(descending=True, stable=True)[: (count + 1) // 2]] = True
+        return cls(frequent.to(device), max(count // 2, 1))
+
+    def choose(self, targets: Tensor) -> Chosen:
+        """Return the words of a window with these targets, from torch's random numbers.
+
+        m of the R words that neither come nor are frequent stand for all of them: with log(R / m) added to their
+        scores, the mean of the sum of exponentials is that over all words.
+        """
+        there = self.frequent.clone()
+        there[targets] = True
+        others = torch.nonzero(~there).flatten()
+        drawn = others[torch.randperm(len(others))[: self.drawn].to(others.device)]
+        positions = torch.cat([torch.nonzero(there).flatten(), drawn])
+        offsets = torch.zeros(len(positions), device=positions.device)
+        offsets[len(positions) - len(drawn) :] = math.log(max(len(others), 1) / max(len(drawn), 1))
+        places = torch.empty(len(there), dtype=torch.int64, device=there.device)
+        places[positions] = torch.arange(len(positions), device=there.device)
+        return Chosen(positions, offsets, places[targets])

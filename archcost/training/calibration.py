@@ -7,13 +7,12 @@ from typing import Final
 import torch
 
 from archcost.data.splits import Dataset
-from archcost.evaluating import evaluating
-from archcost.fit.fitting import device_key
-from archcost.fit.material import Examples, examples
 from archcost.graph.columns import columns
-from archcost.layers import BatchNorm
-from archcost.nets import Net
-from archcost.targets.exclusive import turn
+from archcost.nets.layers import BatchNorm
+from archcost.nets.net import Net
+from archcost.nets.restore import evaluating
+from archcost.targets.exclusive import device_key, turn
+from archcost.training.batches import Examples, examples
 
 _MOMENTUM: Final = 0.1  # of layers.BatchNorm
 

@@ -1,56 +1,29 @@
-"""Trainings and weights in files: plain tensors, written whole, and read without running anything."""
+"""Weights in files: plain tensors, read without running anything; and a network with those of a trial."""
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import torch
 
-from archcost.errors import InputError, quoted, shorten
+from archcost.errors import InputError, Mistake, quoted, shorten
 from archcost.files import placed
-from archcost.fit.fitting import Fitting
-from archcost.graph import codec
-from archcost.nets import Net
+from archcost.models.load import Model
+from archcost.nets.net import Net, build
 from archcost.streams import checked
 
 Mark: TypeAlias = Mapping[str, str | int]
-"""What weights are those of: the study's identity, the trial's number, the digest of its graph."""
+
 
 _MARK, _WEIGHTS = "archcost", "weights"  # no layer has such a name: theirs have a dot
+
+
 _BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError)
-
-
-def save(fitting: Fitting, path: Path) -> None:
-    """Write a training as it stands between two epochs; raises InputError where that cannot be done."""
-    held = {
-        "training": _identity(fitting),
-        "done": fitting.done,
-        "weights": fitting.net.state_dict(),
-        "optimiser": fitting.optimiser.state_dict(),
-    }
-    with placed(path) as part, checked(part) as file:
-        torch.save(held, file)
-
-
-def restore(fitting: Fitting, path: Path) -> None:
-    """Let a training that was just begun go on where `save` left it, with the same results as without a break.
-
-    Raises InputError where the file cannot be read, is broken, or holds another network, fit or data set's training.
-    """
-    held = _read(path, fitting.device)
-    if held.get("training") != _identity(fitting):
-        raise InputError(f"{quoted(str(path))} holds the training of another network, fit or data set")
-    try:
-        fitting.net.load_state_dict(held["weights"])
-        fitting.optimiser.load_state_dict(held["optimiser"])
-        fitting.done = int(held["done"])
-    except _BROKEN as error:
-        raise _broken(path, error) from error
 
 
 def save_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
@@ -90,13 +63,6 @@ def marked(path: Path, mark: Mark) -> bool:
     return isinstance(held, dict) and mark.items() <= held.items()
 
 
-def _identity(fitting: Fitting) -> str:
-    """Return what tells trainings apart: graph, recipe, fit and data, each to the last digit."""
-    net = fitting.net
-    text = f"{codec.digest(net.graph)} {net.recipe} {fitting.fit.model_dump_json()} {fitting.fingerprint}"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
@@ -118,3 +84,30 @@ def _broken(path: Path, error: Exception) -> InputError:
 def _unfit(path: Path, error: Exception) -> InputError:
     words = shorten(" ".join(str(error).split()), 200)
     return InputError(f"cannot read {quoted(str(path))}: it does not fit this network: {words}")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Weights of `whole`, of which `model` is all, or with `column` (1 = shallowest) that column; words: where from.
+
+    mark: what the file says that it holds, None of one of archcost 0.1.0, which says nothing; kept: the trials whose
+    weights there are.
+    """
+
+    model: Model
+    whole: Model
+    column: int
+    weights: Path
+    words: str
+    mark: Mark | None = None
+    kept: tuple[int, ...] = ()
+
+    def net(self) -> Net:
+        """Return the network with its weights, in evaluation mode; raises InputError where the file does not fit."""
+        if not self.weights.is_file():
+            there = ", ".join(map(str, self.kept)) or "none"
+            message = f"no weights {self.words}: kept are those of trials on the front; allowed: {there}"
+            raise InputError(Mistake(message))
+        net = build(self.whole.graph, self.whole.recipe)
+        load_weights(net, self.weights, self.mark)
+        return (net.column(self.column) if self.column else net).eval()

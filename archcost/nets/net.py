@@ -8,17 +8,17 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from archcost.droppath import DropPath
 from archcost.errors import InputError
 from archcost.graph.columns import columns, only
 from archcost.graph.cost import BYTES, count, peak_bytes
 from archcost.graph.graph import Graph
 from archcost.graph.ops import Input, Recall
 from archcost.graph.recipe import Recipe
-from archcost.initial import initialise
-from archcost.layers import Call, layer
-from archcost.sequence import Recurrence
-from archcost.steps import compiled, execute
+from archcost.nets.drop_path import DropPath
+from archcost.nets.initialisation import initialise
+from archcost.nets.layers import Call, layer
+from archcost.nets.recurrence import Recurrence
+from archcost.nets.steps import compiled, execute
 from archcost.units import data_size
 
 PLAIN: Final = Recipe("he")

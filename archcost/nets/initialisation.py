@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from archcost.graph.graph import Graph, Node, recurrent
 from archcost.graph.ops import Recall, Scale
 from archcost.graph.recipe import Init
-from archcost.layers import BatchNorm, Call, Shift
+from archcost.nets.layers import BatchNorm, Call, Shift
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 from archcost.graph.graph import Node
 from archcost.graph.liveness import in_place, last_uses
 from archcost.graph.ops import Input, Recall
-from archcost.layers import BatchNorm, Call, overwriting
+from archcost.nets.layers import BatchNorm, Call, overwriting
 
 
 class Step(NamedTuple):

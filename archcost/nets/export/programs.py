@@ -17,18 +17,18 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from archcost import copies, factory
 from archcost.errors import InputError, shorten
 from archcost.graph.cost import BYTES, peak_bytes
 from archcost.graph.recipe import Recipe
 from archcost.models.load import Model, Reference
-from archcost.nets import build, example
-from archcost.passes import Call, found, weights_bytes
-from archcost.runtimes.agreement import agree
-from archcost.runtimes.exported import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
+from archcost.nets import copies, factory
+from archcost.nets.call import Call, tensors_in, weights_bytes
+from archcost.nets.export.agreement import agree
+from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
+from archcost.nets.net import build, example
+from archcost.nets.weights import Trained
 from archcost.streams import checked
 from archcost.targets.machine import available_memory_bytes
-from archcost.trained import Trained
 from archcost.units import data_size, grouped
 
 Run: TypeAlias = Callable[[Any], object]
@@ -55,7 +55,7 @@ class Program:
 
     def run(self, call: Call) -> list[Tensor]:
         """Return the tensors the module gives."""
-        return found(self.module(*call.args, **call.kwargs))
+        return tensors_in(self.module(*call.args, **call.kwargs))
 
 
 def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
@@ -161,15 +161,15 @@ def _session(runtime: ModuleType, path: Path) -> Run:
 
 def compared(net: Run, run: Run, calls: Sequence[object], tolerance: float) -> str:
     """Say how far `run` is from `net` at most; raises TargetError beyond `tolerance` of the largest output."""
-    shares = [agree("the file", found(net(x)), found(run(x)), tolerance, hint="; try --seed") for x in calls]
+    shares = [agree("the file", tensors_in(net(x)), tensors_in(run(x)), tolerance, hint="; try --seed") for x in calls]
     return f"differs by {max(shares):.2g} of the largest output at most"
 
 
 def _said(program: Program, check: str) -> tuple[str, ...]:
     shapes = []
-    for tensor in found((program.calls[0].args, program.calls[0].kwargs)):
+    for tensor in tensors_in((program.calls[0].args, program.calls[0].kwargs)):
         shape = ", ".join(["batch" if program.is_open else str(len(tensor)), *map(str, tensor.shape[1:])])
         shapes.append(f"({shape}), {str(tensor.dtype).removeprefix('torch.')}")
-    tried = ", ".join(str(len(found((call.args, call.kwargs))[0])) for call in program.calls)
+    tried = ", ".join(str(len(tensors_in((call.args, call.kwargs))[0])) for call in program.calls)
     given = f"input {'; '.join(shapes)}{'; any batch' if program.is_open else ''}"
     return given, *program.notes, f"{check} (batch {tried})"

@@ -1,0 +1,52 @@
+"""Trainings and weights in files: plain tensors, written whole, and read without running anything."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from archcost.errors import InputError, quoted
+from archcost.files import placed
+from archcost.graph import codec
+from archcost.nets.weights import _BROKEN, _broken, _read
+from archcost.streams import checked
+from archcost.training.fit import Fitting
+
+"""What weights are those of: the study's identity, the trial's number, the digest of its graph."""
+
+
+def save(fitting: Fitting, path: Path) -> None:
+    """Write a training as it stands between two epochs; raises InputError where that cannot be done."""
+    held = {
+        "training": _identity(fitting),
+        "done": fitting.done,
+        "weights": fitting.net.state_dict(),
+        "optimiser": fitting.optimiser.state_dict(),
+    }
+    with placed(path) as part, checked(part) as file:
+        torch.save(held, file)
+
+
+def restore(fitting: Fitting, path: Path) -> None:
+    """Let a training that was just begun go on where `save` left it, with the same results as without a break.
+
+    Raises InputError where the file cannot be read, is broken, or holds another network, fit or data set's training.
+    """
+    held = _read(path, fitting.device)
+    if held.get("training") != _identity(fitting):
+        raise InputError(f"{quoted(str(path))} holds the training of another network, fit or data set")
+    try:
+        fitting.net.load_state_dict(held["weights"])
+        fitting.optimiser.load_state_dict(held["optimiser"])
+        fitting.done = int(held["done"])
+    except _BROKEN as error:
+        raise _broken(path, error) from error
+
+
+def _identity(fitting: Fitting) -> str:
+    """Return what tells trainings apart: graph, recipe, fit and data, each to the last digit."""
+    net = fitting.net
+    text = f"{codec.digest(net.graph)} {net.recipe} {fitting.fit.model_dump_json()} {fitting.fingerprint}"
+    return hashlib.sha256(text.encode()).hexdigest()
