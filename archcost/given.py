@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from archcost import counting
-from archcost.counting import CallAt, Module
+from archcost.counting import module as counting
+from archcost.counting.module import CallAt, Module
 from archcost.errors import ArchcostError, InputError, Mistake
 from archcost.measuring import Request
 from archcost.models.load import Reference

@@ -26,7 +26,7 @@ from archcost.targets.machine import available_memory_bytes
 from archcost.units import data_size, duration, percent
 
 if TYPE_CHECKING:
-    from archcost.counting import Module
+    from archcost.counting.module import Module
     from archcost.graph.graph import Graph
     from archcost.nets.net import Net
 

@@ -26,12 +26,12 @@ from archcost.version import __version__
 if TYPE_CHECKING:
     from torch import nn
 
-    from archcost.counting import Module
-    from archcost.engines import Engines
+    from archcost.counting.module import Module
+    from archcost.counting.witnesses.module import Engines
+    from archcost.counting.witnesses.network import Witness
     from archcost.given import Given
     from archcost.graph.graph import Graph
     from archcost.nets.net import Net
-    from archcost.witness import Witness
 
 SCHEMA: Final = 1
 NOT_STABLE: Final = ": not stable: "
@@ -349,7 +349,7 @@ def _witnessed(
     model: Model, net: Net, accounts: tuple[Account, ...], progress: Progress
 ) -> tuple[Witness, tuple[str, ...], tuple[Account, ...]]:
     """Return what the witnesses count, where they differ, and the accounts with what autograd keeps."""
-    from archcost.witness import differences, trained, witness  # loads torch and fvcore
+    from archcost.counting.witnesses.network import differences, trained, witness  # loads torch and fvcore
 
     with progress(f"counting {len(model.graph.nodes)} nodes with fvcore and torch"):
         seen = witness(model.graph, net)
@@ -364,7 +364,7 @@ def _known(step: Trained) -> Trained:
 
 
 def _of_module(given: Given, request: Request, progress: Progress) -> tuple[Profile, Subject]:
-    from archcost.engines import engines  # loads torch and fvcore
+    from archcost.counting.witnesses.module import engines  # loads torch and fvcore
     from archcost.given import counted as counted_module
 
     with progress(f"counting {given.name}"):

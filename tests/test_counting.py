@@ -20,7 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from twins import ResNet
 
 import archcost
-from archcost import cli, engines
+from archcost import cli
+from archcost.counting.witnesses import module as engines
 from archcost.errors import InputError, TargetError
 from archcost.graph.account import Account
 from archcost.nets.net import build, example

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archcost.handles import einsum_macs, matmul_macs
+from archcost.counting.witnesses.handles import einsum_macs, matmul_macs
 
 
 class Products(TorchDispatchMode):

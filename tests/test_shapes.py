@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.shapes import FORMS, Form, contiguous, form_of, made
+from archcost.counting.shapes import FORMS, Form, contiguous, form_of, made
 
 aten = torch.ops.aten
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from archcost import load
+from archcost.counting.witnesses.network import differences, witness
 from archcost.graph.cost import count, listed
 from archcost.graph.recipe import Recipe
 from archcost.nets.net import build
-from archcost.witness import differences, witness
 
 SMALL = ["resnet-20", "nin-cifar10", "fractalnet-ultra-3", "rir-18-wide", "hornn-3-gated", "hornn-2-gated-embedded"]
 

@@ -36,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from twins import ResNet
 
 import archcost
-from archcost import dispatching, passes
+from archcost.counting import dispatch, passes
 from archcost.nets import call
 
 WITHIN: Final = 0.01
@@ -209,12 +209,12 @@ CHAINS: Final = (250, 500, 1000, 2000)
 
 def by_pass(given: Given) -> float:
     """Return the count alone, of a copy without weights: no table of costs."""
-    return dispatching.macs(passes.forward(call.Call(given.module, given.args, given.kwargs)).calls)
+    return dispatch.macs(passes.forward(call.Call(given.module, given.args, given.kwargs)).calls)
 
 
 def by_first_pass(given: Given) -> float:
     """Return the same as the first count of a process gives it: no kind of call is known yet."""
-    dispatching.remembered.cache_clear()
+    dispatch.remembered.cache_clear()
     return by_pass(given)
 
 

@@ -15,16 +15,16 @@ from typing import Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from archcost import passes, tabulating
-from archcost.dispatching import Calls, Tally, macs
+from archcost.counting import passes
+from archcost.counting.dispatch import Calls, Tally, macs
+from archcost.counting.parameters import Weights, weights_of
+from archcost.counting.passes import Pass, TrainingPass
+from archcost.counting.rows import Placed, by_path, digest, placed
 from archcost.errors import shorten
 from archcost.graph.account import Account, Layer, Trained, Training
 from archcost.graph.cost import BYTES, Cost, listed
 from archcost.nets import copies
 from archcost.nets.call import Call, reason, tensors_in
-from archcost.passes import Pass, TrainingPass
-from archcost.tabulating import Placed
-from archcost.weights import Weights, weights_of
 
 TERMINATED: Final = 143  # the exit of a signal, which is not the module's own
 DTYPES: Final = {name: getattr(torch, name) for name in BYTES}
@@ -82,7 +82,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own
     call = passes.settled(given)
     first = passes.forward(call)
     weights = weights_of(call.module, first.used, given.module)
-    rows = tabulating.placed(call.module, first.calls, weights)
+    rows = placed(call.module, first.calls, weights)
     accounts = _Accounts(call, call_at, first, rows, weights, own)
     calls = sum(tally.calls for tally in first.calls.tallies.values())
     unknown = _unknown(first.calls)
@@ -91,7 +91,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own
         type(call.module).__name__,
         described(call),
         listed(tuple(placed.row for placed in rows)),
-        tabulating.digest(rows),
+        digest(rows),
         weights,
         unknown,
         1 - sum(op.calls for op in unknown) / calls if calls else 1.0,
@@ -181,7 +181,7 @@ class _Accounts:
 
     def _behind(self, calls: Calls, examples: int) -> tuple[int, ...]:
         """Return what each part multiplies backward, in the first of its rows that multiplies forward."""
-        left = tabulating.by_path(calls)
+        left = by_path(calls)
         return tuple(left.pop(path, 0) // examples if row.macs else 0 for path, _, row in self.rows)
 
 

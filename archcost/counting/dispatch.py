@@ -16,9 +16,9 @@ from torch._C import DispatchKey
 from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archcost.lifetimes import Lifetimes
-from archcost.operators import FLEX, LOOKUPS, Rule, elementwise_rule, flex_work, known, macs_rule
-from archcost.shapes import FORMS, Form, Result, form_of, made
+from archcost.counting.lifetimes import Lifetimes
+from archcost.counting.operators import FLEX, LOOKUPS, Rule, elementwise_rule, flex_work, known, macs_rule
+from archcost.counting.shapes import FORMS, Form, Result, form_of, made
 
 # fresh by their schema, but they look at their argument's storage, or at data
 _VIEWS_IN_DISGUISE: Final = frozenset(

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from torch import nn
 
-from archcost.dispatching import Calls, Tally
+from archcost.counting.dispatch import Calls, Tally
+from archcost.counting.parameters import Weights
 from archcost.graph.cost import Row
-from archcost.weights import Weights
 
 UNCALLED: Final = "not called"
 _MOST_GROUPS: Final = 30

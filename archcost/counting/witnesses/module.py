@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from archcost import passes
-from archcost.counting import Module
+from archcost.counting import passes
+from archcost.counting.module import Module
+from archcost.counting.witnesses.fvcore import Trace, trace
 from archcost.nets.call import Call, reason, tensors_in
-from archcost.tracing import Trace, trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, FunctionCtx
 from torch.backends import opt_einsum
 
-from archcost.handles import HANDLES
+from archcost.counting.passes import on_data, quiet
+from archcost.counting.witnesses.handles import HANDLES
 from archcost.nets import copies
 from archcost.nets.call import Call, tensors_in
 from archcost.nets.restore import evaluating
-from archcost.passes import on_data, quiet
 
 # fvcore's names of what carries MACs: its own handles', and behind them those of ours that have no short name
 MAC_NAMES: Final = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "einsum"})

@@ -14,15 +14,15 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archcost import passes
-from archcost.dispatching import macs
+from archcost.counting import passes
+from archcost.counting.dispatch import macs
+from archcost.counting.witnesses.fvcore import import_fvcore
 from archcost.graph.account import Account, Trained
 from archcost.graph.cost import Cost
 from archcost.graph.graph import Graph
 from archcost.nets.call import Call
 from archcost.nets.net import Net, example, on_meta
 from archcost.nets.restore import evaluating
-from archcost.tracing import import_fvcore
 
 # fvcore's names of what carries MACs; its total adds norms (2 or 5 an element) and adaptive pools, kept apart here
 _MACS: Final = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "einsum"})
