@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     from archcost.errors import ArchcostError, InputError, Mistake, TargetError
     from archcost.graph.cost import Cost, count
     from archcost.graph.graph import Graph
-    from archcost.latency import Latency
+    from archcost.latency.summary import Latency
     from archcost.models.load import Model, load
-    from archcost.profiling import Profile, profile
+    from archcost.profiling.profile import profile
+    from archcost.profiling.result import Profile
 
 _HOMES = {
     "ArchcostError": "errors",
     "Cost": "graph.cost",
     "Graph": "graph.graph",
     "InputError": "errors",
-    "Latency": "latency",
+    "Latency": "latency.summary",
     "Mistake": "errors",
     "Model": "models.load",
-    "Profile": "profiling",
+    "Profile": "profiling.result",
     "TargetError": "errors",
     "count": "graph.cost",
     "load": "models.load",
-    "profile": "profiling",
+    "profile": "profiling.profile",
 }
 
 __all__ = [

@@ -9,11 +9,11 @@ from typing import Final
 
 from archcost.data import shared
 from archcost.data.splits import Dataset, as_rows
-from archcost.estimates import median
 from archcost.graph import codec
 from archcost.graph.columns import columns
 from archcost.graph.recipe import Recipe
 from archcost.jobs import Foreseen, Train
+from archcost.latency.statistics import median
 from archcost.nets.net import Net, build
 from archcost.training import fit, scoring
 from archcost.training.spec import Fit

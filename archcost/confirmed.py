@@ -8,9 +8,9 @@ from functools import cache
 import optuna
 from pydantic import TypeAdapter
 
-from archcost.estimates import blocks, median
 from archcost.jobs import Score
-from archcost.measured import Samples
+from archcost.latency.samples import Samples
+from archcost.latency.statistics import blocks, median
 from archcost.membership import Repeated
 from archcost.objectives import QUANTITIES
 from archcost.search.points import PREFIX

@@ -17,7 +17,7 @@ from archcost.errors import visible
 from archcost.front import Candidate
 from archcost.front import Front as Members
 from archcost.jobs import Done, Event, Failed, Job, Measured, Score, Scored
-from archcost.measured import Samples
+from archcost.latency.samples import Samples
 from archcost.search import pareto
 from archcost.setting import Setting
 from archcost.stored import network

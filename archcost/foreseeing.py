@@ -13,7 +13,7 @@ from archcost.data import shared
 from archcost.data.splits import Dataset
 from archcost.errors import TargetError, visible
 from archcost.jobs import Failed, Foresee, Foreseen, Measure, Setup
-from archcost.measured import Plan
+from archcost.latency.samples import Plan
 from archcost.models.load import Model
 from archcost.setting import Setting
 from archcost.units import counted_words, duration

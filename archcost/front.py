@@ -8,8 +8,8 @@ from math import isfinite
 
 from archcost import confirmed
 from archcost.confirmed import Confirmed
-from archcost.latency import Latency, summarise
-from archcost.measured import Samples
+from archcost.latency.samples import Samples
+from archcost.latency.summary import Latency, summarise
 from archcost.membership import Standing, standings
 from archcost.objectives import QUANTITIES
 from archcost.search import pareto

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
-from archcost.measured import Plan, Samples
+from archcost.latency.samples import Plan, Samples
 
 
 @dataclass(frozen=True, slots=True)

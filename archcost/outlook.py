@@ -12,7 +12,7 @@ from typing import Final
 
 from archcost.config.validation import located
 from archcost.errors import InputError, Mistake, Path, shorten, visible
-from archcost.estimates import median
+from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search.domains import Point
 from archcost.setting import Excess, Setting

@@ -6,13 +6,14 @@ import os
 from dataclasses import replace
 from typing import Final
 
-from archcost import children, runtimes, targets
+from archcost import children
 from archcost.config.validation import located
 from archcost.errors import InputError, Mistake, TargetError, visible
 from archcost.jobs import Failed
-from archcost.measured import way
+from archcost.latency import runtimes, targets
+from archcost.latency.runtimes import PROCESSORS_ONLY
+from archcost.latency.samples import way
 from archcost.models.load import Model
-from archcost.runtimes import PROCESSORS_ONLY
 from archcost.setting import Setting
 
 _TIME_S: Final = 0.02

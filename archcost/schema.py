@@ -8,13 +8,13 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from archcost.limits import Limits
 from archcost.models.code import Foreign
 from archcost.models.families.bottleneck import Bottleneck
 from archcost.models.families.fractal import Fractal
 from archcost.models.families.hornn import HORNN
 from archcost.models.families.nin import NiN
 from archcost.models.families.rir import RiR
+from archcost.profiling.budget import Limits
 from archcost.search.rules import Rule
 from archcost.studyspec import Study
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from archcost import runtimes, targets
-from archcost.budget import Budget
 from archcost.config.document import Value
 from archcost.config.validation import located
 from archcost.config.writer import to_yaml
@@ -21,12 +19,14 @@ from archcost.graph.columns import columns, only
 from archcost.graph.cost import BYTES, count, peak_bytes
 from archcost.graph.graph import Graph
 from archcost.jobs import Measure, Setup, Train
-from archcost.measured import Plan
+from archcost.latency import runtimes, targets
+from archcost.latency.samples import Plan
+from archcost.machine import physical_cores
 from archcost.models.load import Model
+from archcost.profiling.budget import Budget
 from archcost.search.ask import Method
 from archcost.search.domains import Draw
 from archcost.studyspec import Confirm, Gives, Study, StudySpec, materialise
-from archcost.targets.machine import physical_cores
 from archcost.trials import Begun, Part
 from archcost.units import data_size, grouped
 from archcost.version import __version__

@@ -15,8 +15,8 @@ import optuna
 from archcost import children, trials
 from archcost.children import Child
 from archcost.errors import InputError, Mistake, quoted, visible
-from archcost.estimates import median
 from archcost.jobs import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
+from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search import halving
 from archcost.search.ask import Asked, ask

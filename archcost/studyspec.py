@@ -18,12 +18,12 @@ from archcost.config.types import Count, Each, Strict, all_wrong, wrong
 from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
 from archcost.data.spec import DataSpec
 from archcost.errors import InputError, Mistake, one_of, shorten, unknown
-from archcost.limits import Limits
 from archcost.models.code import FAMILY
 from archcost.models.families import FAMILIES, families
 from archcost.models.families.parts import Network, OnImages
 from archcost.models.load import Model, expand
 from archcost.objectives import QUANTITIES
+from archcost.profiling.budget import Limits
 from archcost.search import templates
 from archcost.search.rules import kind_of
 from archcost.search.space import Space

@@ -11,7 +11,6 @@ from typing import Final, TypeAlias, assert_never
 
 import torch
 
-from archcost import runtimes, targets
 from archcost.beginning import begun, foreseen, spec_of
 from archcost.data.shared import GoneError, kept
 from archcost.data.splits import Dataset, Split
@@ -34,10 +33,11 @@ from archcost.jobs import (
     Train,
     Trained,
 )
+from archcost.latency import runtimes, targets
+from archcost.latency.lock import held
+from archcost.latency.runtimes import Source
 from archcost.nets import weights
 from archcost.nets.net import Net, build, example
-from archcost.runtimes import Source
-from archcost.targets.exclusive import held
 from archcost.training import calibration, fit, scoring, speed
 from archcost.training.losses import Diverged
 

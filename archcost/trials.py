@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter, ValidationError
 
 from archcost.errors import InputError, Mistake
-from archcost.estimates import median
 from archcost.jobs import Score
-from archcost.measured import Samples
+from archcost.latency.samples import Samples
+from archcost.latency.statistics import median
 from archcost.objectives import QUANTITIES
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX

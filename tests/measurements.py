@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from archcost.measured import Burst, Conditions, Device, Origin, Plan, Samples
+from archcost.latency.samples import Burst, Conditions, Device, Origin, Plan, Samples
 
 DEVICE = Device("AMD EPYC", 2, 8_000_000_000, "Linux 6 x86_64")
 ORIGIN = Origin("cpu", "eager", DEVICE, Conditions((0, 1), "performance", 1.5, 0.25), (("torch", "2.13.0"),))

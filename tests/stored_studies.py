@@ -28,7 +28,7 @@ from archcost.graph.columns import columns, only
 from archcost.graph.cost import count, peak_bytes
 from archcost.graph.graph import Graph
 from archcost.jobs import Score
-from archcost.measured import Conditions, Device, Origin, Plan, Samples
+from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
 from archcost.models.load import Model, expand
 from archcost.stored import SCHEMA, Stored
 from archcost.trials import Begun, Ended, Part, remember

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measurements import STEADY_WARMUP, burst, samples
 
-from archcost.budget import UNITS, Budget, Facts, Memory, Verdict, judge, judge_latency
 from archcost.errors import InputError
-from archcost.estimates import block_range
-from archcost.latency import Latency, summarise
-from archcost.measured import Plan
+from archcost.latency.samples import Plan
+from archcost.latency.statistics import block_range
+from archcost.latency.summary import Latency, summarise
+from archcost.profiling.budget import UNITS, Budget, Facts, Memory, Verdict, judge, judge_latency
 
 FACTS = Facts(
     params=1_000,

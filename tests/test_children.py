@@ -22,7 +22,7 @@ from archcost.data.spec import DataSpec
 from archcost.files import placed
 from archcost.graph import codec
 from archcost.jobs import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
-from archcost.measured import Plan
+from archcost.latency.samples import Plan
 
 FAKE = Setup("fake", "eager", Plan(time_s=0.1))
 

@@ -18,9 +18,11 @@ from pathlib import Path
 import pytest
 from commands import run
 
-from archcost import measuring, profiling, targets
 from archcost.cli.progress import progress
-from archcost.targets import fake
+from archcost.latency import measure as measuring
+from archcost.latency import targets
+from archcost.latency.targets import fake
+from archcost.profiling import profile, subjects
 
 SMALL = "family: fractal\ninput: [3, 8, 8]\nclasses: 4\ncolumns: 2\nwidths: [4, 8]\n"
 COUNT = ("--no-latency", "--no-witness")
@@ -210,9 +212,9 @@ def test_a_count_that_differs_is_exit_1(
     capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a witness counts otherwise, the node is named and the exit code is 1."""
-    real = profiling._witnessed
+    real = profile._witnessed
     wrong = ("block1.conv: 1 MACs counted",)
-    monkeypatch.setattr(profiling, "_witnessed", lambda *given: (real(*given)[0], wrong, given[2]))
+    monkeypatch.setattr(profile, "_witnessed", lambda *given: (real(*given)[0], wrong, given[2]))
     code, out, _ = run(capsys, "profile", small, "--no-latency")
     assert code == 1
     assert "DISAGREE" in out
@@ -237,7 +239,7 @@ def test_our_own_bug_is_exit_70(
     capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unexpected error is told in one line; the traceback only with --debug."""
-    monkeypatch.setattr(measuring, "built", lambda *_: {}["gone"])
+    monkeypatch.setattr(subjects, "built", lambda *_: {}["gone"])
     code, _, err = run(capsys, "profile", small)
     assert (70, True, False) == (code, "internal error: KeyError: 'gone'" in err, "Traceback" in err)
     assert "Traceback" in run(capsys, "profile", small, "--debug")[2]
@@ -249,7 +251,7 @@ def test_interrupted_is_130(capsys: pytest.CaptureFixture[str], small: str, monk
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measuring, "built", interrupted)
+    monkeypatch.setattr(subjects, "built", interrupted)
     code, out, err = run(capsys, "profile", small)
     assert (130, "", "archcost: interrupted") == (code, out, err.strip())
 

@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 from commands import run
 
-from archcost import cli, measuring, runtimes, targets
+from archcost import cli
 from archcost.cli.check import check
 from archcost.cli.compare import compare
 from archcost.errors import TargetError
-from archcost.measured import Plan
-from archcost.targets import fake
+from archcost.latency import measure as measuring
+from archcost.latency import runtimes, samples, targets
+from archcost.latency.samples import Plan
+from archcost.latency.targets import fake
+from archcost.profiling import subjects
 
 SMALL = "family: fractal\ninput: [3, 8, 8]\nclasses: 4\ncolumns: 2\nwidths: [4, 8]\n"
 OTHER = SMALL.replace("[4, 8]", "[8, 8, 8]")
@@ -101,7 +104,7 @@ def test_a_line_per_limit_with_limit_actual_and_share(capsys: pytest.CaptureFixt
 
 def test_counts_alone_are_not_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a limit on latency nothing is built and nothing measured."""
-    monkeypatch.setattr(measuring, "built", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr(subjects, "built", lambda *_: pytest.fail("built"))
     assert checked(capsys)[0] == 0
 
 
@@ -279,7 +282,7 @@ def test_our_own_bug_is_exit_70_and_interrupted_130(
         def broken(*_: object, error: BaseException = error) -> None:
             raise error
 
-        monkeypatch.setattr(measuring, "built", broken)
+        monkeypatch.setattr(subjects, "built", broken)
         assert code == checked(capsys, *FAKE)[0]
         assert code == run(capsys, "compare", "small.yaml", "other.yaml", *FAKE)[0]
 
@@ -319,7 +322,7 @@ def test_a_slower_network_is_called_slower(capsys: pytest.CaptureFixture[str], m
 
     def measure(
         sources: Sequence[runtimes.Source], runtime: runtimes.Runtime, plan: Plan
-    ) -> tuple[targets.Samples, ...]:
+    ) -> tuple[samples.Samples, ...]:
         times = [1e-3 * len(list(source.network.modules())) for source in sources]
         return fake.measure(sources, runtime, plan, scripts=[fake.Script(each, each) for each in times])
 

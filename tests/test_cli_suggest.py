@@ -16,14 +16,15 @@ import pytest
 from commands import run
 
 import archcost
-from archcost import cli, suggesting, targets
+from archcost import cli
 from archcost.cli.suggest import suggest
 from archcost.errors import TargetError
-from archcost.measured import Plan, Samples
+from archcost.latency import targets
+from archcost.latency.runtimes import Runtime, Source
+from archcost.latency.samples import Plan, Samples
+from archcost.latency.targets import Target, fake
 from archcost.models import published
-from archcost.runtimes import Runtime, Source
-from archcost.suggesting import UNKNOWN, suggestions
-from archcost.targets import Target, fake
+from archcost.profiling.suggest import UNKNOWN, counts, suggestions
 
 SMALL = "family: fractal\ninput: [3, 8, 8]\nclasses: 4\ncolumns: 2\nwidths: [4, 8]\n"
 LEAST = "family: hornn\ninput: {steps: 1, features: 1}\nclasses: 1\nhidden: 1\norder: 1\n"
@@ -102,7 +103,7 @@ def test_json_holds_what_python_gives(capsys: pytest.CaptureFixture[str]) -> Non
     assert (len(found), len(found), 4, "float16") == (
         len(value["suggestions"]), value["found"], value["batch"], value["dtype"]
     )  # fmt: skip
-    assert tuple(suggesting.counts(model, batch=4, dtype="float16")) == (
+    assert tuple(counts(model, batch=4, dtype="float16")) == (
         value["params"], value["macs"], value["peak_memory_bytes"]
     )  # fmt: skip
     for i, (row, s) in enumerate(zip(value["suggestions"], found, strict=True), 1):

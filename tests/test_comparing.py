@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from measurements import noisy
 
 import archcost
-from archcost import profiling
-from archcost.comparing import TOTALS, Alone, Quantity, compare, timed
 from archcost.errors import InputError
 from archcost.graph.account import Layer
-from archcost.measured import Failure, Samples, Way
-from archcost.profiling import Profile
+from archcost.latency.samples import Failure, Samples, Way
+from archcost.profiling import result
+from archcost.profiling.compare import TOTALS, Alone, Quantity, compare, timed
+from archcost.profiling.result import Profile
 
 
 def counted(source: str, *overrides: str) -> Profile:
@@ -138,7 +138,7 @@ def test_latencies_are_paired_by_their_run() -> None:
 
 def test_failures_and_uncounted_operators_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """What limits a comparison is told with the network it is about."""
-    monkeypatch.setattr(profiling.Profile, "uncounted", ({"op": "aten::strange", "calls": 2},))
+    monkeypatch.setattr(result.Profile, "uncounted", ({"op": "aten::strange", "calls": 2},))
     failure = Failure(Way("gpu", "eager", 8, "float32", None), "no power")
     found = replace(compare([A, B]), failures=(failure,))
     told = found.warnings

@@ -25,7 +25,7 @@ from archcost.counting.witnesses import module as engines
 from archcost.errors import InputError, TargetError
 from archcost.graph.account import Account
 from archcost.nets.net import build, example
-from archcost.profiling import Profile
+from archcost.profiling.result import Profile
 
 UNCOUNTED = {"custom operator": "awkward::product"}
 REFUSED = {"torch.jit.script"}

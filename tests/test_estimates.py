@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.estimates import (
+from archcost.latency.statistics import (
     block_range,
     blocks,
     change_point,

@@ -23,7 +23,7 @@ from typing import TypeAlias
 import pytest
 
 from archcost.errors import TargetError, quoted
-from archcost.targets.exclusive import folder, held, turn
+from archcost.latency.lock import folder, held, turn
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the processes are stopped by signals, and forked")
 Context: TypeAlias = Callable[[str], AbstractContextManager[None]]  # held or turn
@@ -35,7 +35,7 @@ GRACE_S = 0.15  # what must not happen gets this long to happen; that it did not
 PRELUDE = """
 import os, pathlib, sys, time
 from contextlib import contextmanager
-from archcost.targets.exclusive import held, turn
+from archcost.latency.lock import held, turn
 
 log = os.open(os.environ["LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

@@ -12,7 +12,7 @@ from commands import run
 
 from archcost import foreseeing
 from archcost.jobs import Setup
-from archcost.measured import Plan
+from archcost.latency.samples import Plan
 from archcost.studyspec import Confirm
 
 IMPATIENT = """

@@ -18,7 +18,7 @@ from archcost.cli.studies import status_lines
 from archcost.confirmed import Confirmed
 from archcost.front import Candidate, Front, bounds, candidates, front, restored
 from archcost.jobs import Score
-from archcost.measured import Samples
+from archcost.latency.samples import Samples
 from archcost.stored import described
 from archcost.studyspec import Confirm
 from archcost.trials import Ended, Part

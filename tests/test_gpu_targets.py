@@ -13,14 +13,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archcost import runtimes
 from archcost.errors import InputError, TargetError
-from archcost.measured import Plan
+from archcost.latency import runtimes
+from archcost.latency.runtimes import Prepared, Runtime, Source, copied, onnxruntime, openvino
+from archcost.latency.runtimes import compile as compiled
+from archcost.latency.samples import Plan
+from archcost.latency.targets import cuda, mps
+from archcost.latency.targets.gpu_events import timed_by_events
 from archcost.nets.call import tensors_in
 from archcost.nets.export import agreement
-from archcost.runtimes import Prepared, Runtime, Source, compiled, copied, ort, ov
-from archcost.targets import cuda, mps
-from archcost.targets.events import timed_by_events
 
 PLAN = Plan(time_s=0.05)
 WHY_NO_COMPILER = compiled.why_not()
@@ -335,14 +336,14 @@ def test_metal_is_measured(put: Callable[[Gpu], Gpu]) -> None:
     assert mps.describe().why_not == "torch 2.13.0+cu130 finds no Metal device"
 
 
-@pytest.mark.parametrize("runtime", [ort, ov])
+@pytest.mark.parametrize("runtime", [onnxruntime, openvino])
 def test_runtimes_of_the_processor_refuse_a_gpu(runtime: Any) -> None:
     """What runs on the processor alone says so before it does anything, also where it is not installed."""
     with pytest.raises(TargetError, match="this runtime runs on processors only"):
         runtime.prepare(Source(nn.ReLU(), (torch.ones(1),), device="cuda:0"), PLAN).__enter__()
 
 
-@pytest.mark.parametrize("runtime", [ort, ov])
+@pytest.mark.parametrize("runtime", [onnxruntime, openvino])
 def test_the_first_run_is_timed_with_what_makes_it_possible(runtime: Any) -> None:
     """first_s spans the making of the session and its first run."""
     if reason := runtime.why_not():

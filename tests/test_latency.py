@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measurements import DEVICE, burst, noisy, samples
 
-from archcost.latency import contention, summarise
-from archcost.measured import Plan, Samples
+from archcost.latency.samples import Plan, Samples
+from archcost.latency.summary import contention, summarise
 from archcost.units import parse_duration, typed_duration
 
 DURATIONS = st.lists(st.floats(1e-7, 1e3), min_size=1, max_size=80)

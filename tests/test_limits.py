@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archcost.budget import UNITS, Budget
 from archcost.config import document
 from archcost.errors import InputError
-from archcost.limits import Limits, load_budget, read_budget
+from archcost.profiling.budget import UNITS, Budget, Limits, load_budget, read_budget
 from archcost.schema import committed
 from archcost.units import parse_count, parse_latency, parse_size
 

@@ -11,7 +11,7 @@ import pytest
 from measurements import DEVICE, burst, samples
 
 from archcost.errors import InputError, TargetError, unknown
-from archcost.measured import DTYPES, Plan
+from archcost.latency.samples import DTYPES, Plan
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measurements import noisy, samples
 
-from archcost.measured import Samples
-from archcost.paired import ratio
+from archcost.latency.samples import Samples
+from archcost.latency.summary import ratio
 
 
 def turns(times: float, *, rounds: int, seed: int, noise: float = 0.03) -> tuple[Samples, Samples]:

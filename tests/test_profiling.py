@@ -13,13 +13,15 @@ import pytest
 import torch
 
 import archcost
-from archcost import measuring, runtimes, targets
-from archcost.comparing import compared
 from archcost.errors import InputError, TargetError
-from archcost.measured import Plan
-from archcost.measuring import Request
-from archcost.profiling import profiled
-from archcost.targets import fake
+from archcost.latency import measure as measure_
+from archcost.latency import runtimes, samples, targets
+from archcost.latency.measure import Request
+from archcost.latency.samples import Plan
+from archcost.latency.targets import fake
+from archcost.profiling import subjects
+from archcost.profiling.compare import compared
+from archcost.profiling.profile import profiled
 
 KEYS = [
     *("archcost", "schema", "warnings", "model", "batch", "dtype", "params", "macs", "elementwise", "flops"),
@@ -94,7 +96,7 @@ def test_wrong_requests_are_refused_before_anything_is_built(
     asked: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name or number that cannot be is an InputError that says what is allowed, and nothing is built for it."""
-    monkeypatch.setattr(measuring, "built", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr(subjects, "built", lambda *_: pytest.fail("built"))
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         archcost.profile("resnet-20", **asked)  # type: ignore[arg-type]  # wrong on purpose
 
@@ -127,7 +129,7 @@ def test_a_batch_too_large_for_memory_is_refused() -> None:
 def _failing(name: str) -> targets.Target:
     def measure(
         sources: Sequence[runtimes.Source], runtime: runtimes.Runtime, plan: Plan
-    ) -> tuple[targets.Samples, ...]:
+    ) -> tuple[samples.Samples, ...]:
         if plan.batch == 2:
             raise TargetError("out of order")
         return fake.measure(sources, runtime, plan)
@@ -138,7 +140,7 @@ def _failing(name: str) -> targets.Target:
 def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one combination fails, the others are measured and the failure is told with its reason."""
     broken = _failing("fake")
-    monkeypatch.setattr(measuring.targets, "find", lambda name: broken)
+    monkeypatch.setattr(measure_.targets, "find", lambda name: broken)
     request = Request(targets=("fake",), batches=(1, 2, 3), witness=False, threads=(1,))
     found = profiled(archcost.load("hornn-1"), request)
     assert [1, 3] == [f.batch for f in found.latencies]
@@ -160,7 +162,7 @@ def test_threads_of_a_target_that_was_not_reached_are_not_known(
         raise TargetError("no route to it")
 
     away = targets.Target("far", "", describe, fake.measure)
-    monkeypatch.setattr(measuring.targets, "find", lambda name: away)
+    monkeypatch.setattr(measure_.targets, "find", lambda name: away)
     found = profiled(archcost.load("hornn-1"), Request(targets=("far",), witness=False, threads=asked))
     assert [(told, "no route to it")] == [(failure.way.threads, failure.reason) for failure in found.failures]
 
@@ -185,14 +187,14 @@ def test_who_is_waited_for_is_said(holder: int | None, who: str) -> None:
         told.append(what)
         return nullcontext()
 
-    with measuring._waiting("cpu", progress, holder):
+    with measure_._waiting("cpu", progress, holder):
         assert [f"waiting: {who} measures on cpu"] == told
 
 
 def test_where_all_fails_python_gets_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that could measure nothing raises the target's error."""
     broken = _failing("fake")
-    monkeypatch.setattr(measuring.targets, "find", lambda name: broken)
+    monkeypatch.setattr(measure_.targets, "find", lambda name: broken)
     with pytest.raises(TargetError, match="out of order"):
         archcost.profile("hornn-1", target="fake", batch=2, witness=False)
 
@@ -207,11 +209,11 @@ def test_a_slower_sparse_layer_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 
     def measure(
         sources: Sequence[runtimes.Source], runtime: runtimes.Runtime, plan: Plan
-    ) -> tuple[targets.Samples, ...]:
+    ) -> tuple[samples.Samples, ...]:
         return fake.measure(sources, runtime, plan, scripts=[script(source) for source in sources])
 
     slow = targets.Target("fake", "", fake.describe, measure)
-    monkeypatch.setattr(measuring.targets, "find", lambda name: slow)
+    monkeypatch.setattr(measure_.targets, "find", lambda name: slow)
     path = tmp_path / "cic.yaml"
     path.write_text(
         "family: nin\ninput: [3, 8, 8]\nclasses: 4\nlayers:\n"
@@ -245,7 +247,7 @@ def test_a_stream_is_measured_step_by_step() -> None:
 def test_a_step_carries_the_state() -> None:
     """Steps one after the other give what the whole sequence gives: a step is not a sequence of its own."""
     model = archcost.load("hornn-3", ("input.steps=5",))
-    subject = measuring.of_net(model.graph, measuring.built(model, measuring.silent))
+    subject = subjects.of_net(model.graph, subjects.built(model, measure_.silent))
     assert subject.step is not None
     plan = Plan(batch=2)
     stepping, (_, state) = subject.step.source(plan).network, subject.step.source(plan).args

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from measurements import burst, noisy, samples
 
-from archcost.latency import Latency, summarise
-from archcost.measured import Failure, Plan, Way
-from archcost.reasons import doubts, names, refusals
+from archcost.latency.doubts import doubts, names, refusals
+from archcost.latency.samples import Failure, Plan, Way
+from archcost.latency.summary import Latency, summarise
 
 WAY = Way("cpu", "eager", 1, "float32", 2)
 

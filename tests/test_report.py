@@ -12,10 +12,10 @@ from commands import run
 from stored_studies import Wanted, made
 
 import archcost
-from archcost.budget import Budget
 from archcost.config.document import load
 from archcost.errors import InputError
 from archcost.models.load import expand
+from archcost.profiling.budget import Budget
 from archcost.report import profile
 from archcost.report.blocks import (
     Axis,

@@ -15,10 +15,10 @@ from browser import Browser, browsing
 from stored_studies import Wanted, made
 
 import archcost
-from archcost import comparing
-from archcost.budget import Budget
-from archcost.measuring import Request
+from archcost.latency.measure import Request
 from archcost.models.load import read
+from archcost.profiling import compare
+from archcost.profiling.budget import Budget
 from archcost.report import comparison, profile
 from archcost.report.blocks import Bars, Document, Icicle, Scatter
 from archcost.report.page import charts, page
@@ -46,7 +46,7 @@ def profiled(source: str, limits: Budget | None = None, **options: object) -> Do
 def compared() -> Document:
     """Return the report of three networks beside each other."""
     asked = Request(targets=("fake",), threads=(1,), witness=False)
-    told = comparing.compared([read(name) for name in ("resnet-20", "resnet-56", "resnet-20")], asked).to_dict()
+    told = compare.compared([read(name) for name in ("resnet-20", "resnet-56", "resnet-20")], asked).to_dict()
     found = typed(told)
     assert isinstance(found, Compared)
     return comparison.report(found, told, "archcost compare resnet-20 resnet-56 resnet-20")

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archcost import runtimes, targets
 from archcost.errors import InputError, TargetError, unknown
-from archcost.measured import DTYPES, Plan
-from archcost.runtimes import Source
-from archcost.targets import cuda
+from archcost.latency import runtimes, targets
+from archcost.latency.runtimes import Source
+from archcost.latency.samples import DTYPES, Plan
+from archcost.latency.targets import cuda
 
 EAGER = runtimes.find("eager")
 
@@ -211,7 +211,7 @@ def test_listing_loads_no_torch() -> None:
     may_be = {"cuda": cuda.has_driver(), "mps": platform.system() == "Darwin"}
     names = [name for name in targets.LISTED if not may_be.get(name)]
     code = (
-        f"import sys; from archcost import runtimes, targets; [targets.find(n).describe() for n in {names}];"
+        f"import sys; from archcost.latency import runtimes, targets; [targets.find(n).describe() for n in {names}];"
         " [(r.why_not(), r.versions()) for r in map(runtimes.find, runtimes.RUNTIMES)];"
         " print({'torch', 'numpy', 'onnx', 'onnxscript', 'onnxruntime', 'openvino'} & sys.modules.keys())"
     )

@@ -17,13 +17,13 @@ import torch
 from specs import Tree, model
 from torch import Tensor, nn
 
-from archcost import runtimes
 from archcost.errors import TargetError
-from archcost.measured import DTYPES, Plan
+from archcost.latency import runtimes
+from archcost.latency.runtimes import Prepared, Source
+from archcost.latency.samples import DTYPES, Plan
 from archcost.nets.call import tensors_in
 from archcost.nets.export import agreement, torch_export
 from archcost.nets.net import build, example
-from archcost.runtimes import Prepared, Source
 
 Given = Callable[[str, Source], list[Tensor]]
 
@@ -250,7 +250,7 @@ def test_a_missing_extra_says_what_to_install(
 def test_openvino_is_imported_in_silence(name: str) -> None:
     """Preparing a run neither looks for a host nor loads what would send usage data."""
     code = (
-        "import sys, torch; from archcost import runtimes; from archcost.measured import Plan\n"
+        "import sys, torch; from archcost import runtimes; from archcost.latency.samples import Plan\n"
         "seen = []; sys.addaudithook(lambda event, _: event.startswith('socket.') and seen.append(event))\n"
         f"source = runtimes.Source(torch.nn.ReLU(), (torch.ones(2),)); runtime = runtimes.find('{name}')\n"
         "with runtime.prepare(source, Plan()) as prepared: prepared.call()\n"
@@ -263,8 +263,8 @@ def test_openvino_is_imported_in_silence(name: str) -> None:
 @pytest.mark.parametrize("name", here("onnxruntime"))
 def test_onnx_runtime_uses_the_plans_threads(name: str) -> None:
     """A session gets as many threads as the plan says, one operator after the other."""
+    from archcost.latency.runtimes.onnxruntime import _session
     from archcost.nets.call import Call
-    from archcost.runtimes.ort import _session
 
     with torch_export.onnx_file(Call(nn.ReLU(), (torch.ones(2),))) as path:
         options = _session(path, 3).get_session_options()
@@ -276,8 +276,8 @@ def test_onnx_runtime_uses_the_plans_threads(name: str) -> None:
 @pytest.mark.parametrize("name", here("openvino"))
 def test_openvino_uses_the_plans_threads_and_float32(name: str) -> None:
     """What OpenVINO says of the compiled network is what was asked: threads, float32, no pinning."""
+    from archcost.latency.runtimes.openvino import loaded, settings
     from archcost.nets.call import Call
-    from archcost.runtimes.ov import loaded, settings
 
     with torch_export.onnx_file(Call(nn.ReLU(), (torch.ones(2),))) as path:
         core = loaded().Core()

@@ -13,10 +13,10 @@ import torch
 from commands import run
 from torch import nn
 
-from archcost import runtimes, targets
 from archcost.errors import TargetError
-from archcost.measured import Plan
-from archcost.runtimes import Prepared, Runtime, Source
+from archcost.latency import runtimes, targets
+from archcost.latency.runtimes import Prepared, Runtime, Source
+from archcost.latency.samples import Plan
 
 Install = Callable[[Runtime], None]
 SMALL = ("resnet-20", "--set", "depths=[1, 1, 1]", "--target", "fake", "--no-witness", "--threads", "1")

@@ -6,17 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archcost import runtimes
 from archcost.errors import TargetError
-from archcost.measured import Plan
-from archcost.runtimes import Source, compiled
+from archcost.latency import runtimes
+from archcost.latency.runtimes import Source
+from archcost.latency.runtimes import compile as compiled
+from archcost.latency.samples import Plan
 
 WHY = compiled.why_not()
 needs_compiler = pytest.mark.skipif(bool(WHY), reason=WHY)
 
 
 class Scaled(nn.Module):
-    """One product: the least there is to compile."""
+    """One product: the least there is to compiled."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x, scaled."""

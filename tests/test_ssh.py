@@ -21,14 +21,14 @@ import pytest
 import torch
 from torch import nn
 
-from archcost import load, runtimes, targets
+from archcost import load, machine
 from archcost.cli.measure import answer
 from archcost.errors import InputError, TargetError
-from archcost.measured import Burst, Conditions, Origin, Plan, Samples
-from archcost.nets.net import build, example
-from archcost.runtimes import Source
-from archcost.targets import machine, ssh
-from archcost.targets.wire import (
+from archcost.latency import runtimes, targets
+from archcost.latency.runtimes import Source
+from archcost.latency.samples import Burst, Conditions, Origin, Plan, Samples
+from archcost.latency.targets import device, ssh
+from archcost.latency.targets.wire import (
     AskFacts,
     AskSamples,
     Described,
@@ -39,6 +39,7 @@ from archcost.targets.wire import (
     encode_answer,
     encode_job,
 )
+from archcost.nets.net import build, example
 from archcost.version import __version__
 
 EAGER = runtimes.find("eager")
@@ -161,7 +162,7 @@ def test_facts_come_through(far: Start) -> None:
     """The other machine, here this one, says what it is; the facts have the target's own name."""
     found = far()
     facts = targets.find(found.name).describe()
-    assert (found.name, True, machine.device()) == (facts.target, facts.here, facts.device)
+    assert (found.name, True, device.this_device()) == (facts.target, facts.here, facts.device)
     assert machine.physical_cores() == facts.threads
 
 
@@ -174,13 +175,13 @@ def test_samples_come_back_in_order(far: Start) -> None:
     assert len(one.bursts) == len(other.bursts) > 0
     for samples in (one, other):
         assert (found.name, "eager", PLAN) == (samples.origin.target, samples.origin.runtime, samples.plan)
-        assert machine.device().fingerprint == samples.origin.device.fingerprint
+        assert device.this_device().fingerprint == samples.origin.device.fingerprint
 
 
 def test_networks_keep_their_places(far: Start, tmp_path: Path) -> None:
     """Graphs go in the order of the sources, and the samples that come are theirs in the same order."""
     sent, canned = tmp_path / "job", tmp_path / "answer"
-    origin = Origin("cpu", "eager", machine.device(), Conditions(), ())
+    origin = Origin("cpu", "eager", device.this_device(), Conditions(), ())
     given = [Samples(origin, PLAN, first_s, (), (Burst((1.0,), 1.0),)) for first_s in (3.0, 1.0, 2.0)]
     canned.write_text(encode_answer(Sampled(tuple(given))))
     fake = script(tmp_path / "far" / "archcost", f"head -n 1 > {sent}; cat {canned}")
@@ -306,7 +307,7 @@ FACTS = f"{encode_job(AskFacts('fake'))}\n".encode()
 FAR = [sys.executable, "-m", "archcost", "measure"]
 NEAR = """
 import sys
-from archcost.targets import ssh
+from archcost.latency.targets import ssh
 ssh.run(sys.argv[2:], open(sys.argv[1], "rb").read(), 600.0)
 """
 

@@ -16,13 +16,13 @@ from datasets_small import images
 from torch import nn
 
 import archcost
-from archcost import runtimes
 from archcost.data import shared
 from archcost.errors import InputError, TargetError
-from archcost.measured import Plan
+from archcost.latency import runtimes
+from archcost.latency.runtimes import Source
+from archcost.latency.samples import Plan
 from archcost.nets import weights
 from archcost.nets.net import build
-from archcost.runtimes import Source
 from archcost.streams import checked
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]

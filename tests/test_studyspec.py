@@ -17,8 +17,8 @@ from archcost.config import document
 from archcost.config.document import Value
 from archcost.config.writer import to_yaml
 from archcost.errors import InputError
-from archcost.limits import Limits
 from archcost.models import load
+from archcost.profiling.budget import Limits
 from archcost.schema import committed
 from archcost.studyspec import Gives, StudySpec, load_study, materialise, read_study
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archcost
-from archcost import suggesting
 from archcost.config import document
 from archcost.config.writer import flow, to_yaml
 from archcost.graph.cost import peak_bytes
@@ -19,7 +18,8 @@ from archcost.graph.recipe import Recipe
 from archcost.models import load
 from archcost.models.families.parts import Network
 from archcost.models.load import Model
-from archcost.suggesting import Suggestion, suggestions, untried
+from archcost.profiling import suggest
+from archcost.profiling.suggest import Suggestion, suggestions, untried
 
 
 def again(text: str) -> Model:
@@ -65,9 +65,9 @@ def test_every_suggestion_saves_and_they_are_sorted(family: str) -> None:
     def law(tree: specs.Tree) -> None:
         model = specs.model(tree)
         found = suggestions(model)
-        assert all(s.before == suggesting.counts(model) for s in found)
+        assert all(s.before == suggest.counts(model) for s in found)
         assert all(s.saved.params > 0 or s.saved.macs > 0 for s in found)
-        assert all(s.saved.macs > 0 for s in found if s.change.why != suggesting.EMBEDDED)
+        assert all(s.saved.macs > 0 for s in found if s.change.why != suggest.EMBEDDED)
         keys = [(s.saved.macs, s.saved.params) for s in found]
         assert sorted(keys, reverse=True) == keys
         assert len({s.digest for s in found} | {model.digest}) == len(found) + 1

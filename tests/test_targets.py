@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 from measurements import ORIGIN
 from torch import Tensor, nn
 
-from archcost import runtimes, targets
 from archcost.errors import InputError, TargetError, unknown
-from archcost.latency import half_width, summarise
-from archcost.measured import Origin, Plan, Samples
-from archcost.paired import ratio
-from archcost.runtimes import Call, Prepared, Source
-from archcost.targets import cpu, fake
-from archcost.targets import machine as system
-from archcost.targets.fake import Machine, Script, durations
-from archcost.targets.sampling import SHORT_S, Clock, Instruments, take, timed_by
+from archcost.latency import runtimes, targets
+from archcost.latency.runtimes import Call, Prepared, Source
+from archcost.latency.samples import Origin, Plan, Samples
+from archcost.latency.sampling import SHORT_S, Clock, Instruments, take, timed_by
+from archcost.latency.summary import half_width, ratio, summarise
+from archcost.latency.targets import cpu, device, fake
+from archcost.latency.targets.fake import Machine, Script, durations
+from archcost.machine import available_memory_bytes, physical_cores
 
 EAGER = runtimes.find("eager")
 LINEAR = Source(nn.Linear(4, 4), (torch.ones(1, 4),))
@@ -285,7 +284,7 @@ def test_the_cpu_target_measures(threads: int) -> None:
     (samples,) = cpu.measure([source], EAGER, plan, clock=lambda: next(ticks) / 1000)
     assert (seen, torch.get_num_threads()) == ({threads}, before)
     conditions = samples.origin.conditions
-    assert samples.origin == Origin("cpu", "eager", system.device(), conditions, EAGER.versions())
+    assert samples.origin == Origin("cpu", "eager", device.this_device(), conditions, EAGER.versions())
     assert conditions.affinity is None or set(conditions.affinity) == os.sched_getaffinity(0)
     assert all(burst.calibration_s == pytest.approx(0.001) for burst in samples.bursts)
     assert summarise(samples).median_s == pytest.approx(0.001)
@@ -396,7 +395,7 @@ GROUP = "sys/fs/cgroup"
 )  # fmt: skip
 def test_physical_cores(tmp_path: Path, files: dict[str, str], cpus: set[int], cores: int) -> None:
     """Siblings count once, CPUs that are not ours not at all, and no more than every enclosing quota allows."""
-    assert system.physical_cores(machine(tmp_path, files), cpus) == cores
+    assert physical_cores(machine(tmp_path, files), cpus) == cores
 
 
 MEMINFO = {"proc/meminfo": "MemTotal:       16000 kB\nMemAvailable:    8000 kB\n"}
@@ -423,21 +422,21 @@ MEMINFO = {"proc/meminfo": "MemTotal:       16000 kB\nMemAvailable:    8000 kB\n
 )  # fmt: skip
 def test_available_memory(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
     """The smallest of what the system and every enclosing limit leave; None where nothing is known, never 0 for it."""
-    assert system.available_memory_bytes(machine(tmp_path, files)) == expected
+    assert available_memory_bytes(machine(tmp_path, files)) == expected
 
 
 def test_device_name(tmp_path: Path) -> None:
     """The processor is named as the system names it, and by what Python knows where it does not."""
-    assert system.device_name(tmp_path) != ""
+    assert device.device_name(tmp_path) != ""
     text = "processor\t: 0\nmodel name\t: AMD EPYC 9654 @ 2.4: GHz\nprocessor\t: 1\nmodel name\t: other\n"
-    assert system.device_name(machine(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9654 @ 2.4: GHz"
+    assert device.device_name(machine(tmp_path, {"proc/cpuinfo": text})) == "AMD EPYC 9654 @ 2.4: GHz"
 
 
 def test_waiting_is_summed_over_threads(tmp_path: Path) -> None:
     """The second number of every thread's schedstat, in nanoseconds; None where the system has no such file."""
-    assert system.waited_s(tmp_path) is None
+    assert device.waited_s(tmp_path) is None
     files = {"proc/self/task/7/schedstat": "9 1500000000 3\n", "proc/self/task/8/schedstat": "9 250000000 3\n"}
-    assert system.waited_s(machine(tmp_path, files)) == 1.75
+    assert device.waited_s(machine(tmp_path, files)) == 1.75
 
 
 def test_scripts_are_what_they_say() -> None:

@@ -7,8 +7,8 @@ from commands import run
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from archcost import targets
 from archcost.errors import InputError, Place, quoted
+from archcost.latency import targets
 from archcost.urls import shown
 
 SHOWN = {

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from archcost import load
 from archcost.errors import InputError, TargetError
-from archcost.measured import Burst, Conditions, Device, Origin, Plan, Samples
-from archcost.targets import Facts
-from archcost.targets.wire import (
+from archcost.latency.samples import Burst, Conditions, Device, Origin, Plan, Samples
+from archcost.latency.targets import Facts
+from archcost.latency.targets.wire import (
     LARGEST_BYTES,
     MOST_GRAPHS,
     AskFacts,

@@ -21,9 +21,9 @@ from archcost.units import duration, grouped, percent, scaled
 from archcost.version import __version__
 
 if TYPE_CHECKING:
-    from archcost.budget import Budget, Facts, Verdict
     from archcost.models.load import Model, Reference
-    from archcost.profiling import Profile
+    from archcost.profiling.budget import Budget, Facts, Verdict
+    from archcost.profiling.result import Profile
 
 _WIDTH: Final = 80
 _EXACT: Final = 23  # digits and commas up to which a number is shown in full: two columns of them fit
@@ -56,10 +56,10 @@ def check(
     is measured only where the budget limits it.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
-    from archcost.budget import judge
     from archcost.cli.models import aside, read_any
-    from archcost.measuring import Request
-    from archcost.profiling import profiled
+    from archcost.latency.measure import Request
+    from archcost.profiling.budget import judge
+    from archcost.profiling.profile import profiled
 
     code = (given.pop("inputs"), given.pop("allow_code"))
     asked = Request(**given, witness=False)
@@ -76,7 +76,7 @@ def check(
 
 def _read(network_of: Callable[[], Model | Reference], budget_file: str) -> tuple[Model | Reference, Budget]:
     """Return network and budget; raises InputError with the mistakes of both."""
-    from archcost.limits import load_budget  # loads pydantic
+    from archcost.profiling.budget import load_budget  # loads pydantic
 
     mistakes: list[Mistake] = []
     try:
@@ -94,7 +94,7 @@ def _read(network_of: Callable[[], Model | Reference], budget_file: str) -> tupl
 
 def _facts(found: Profile) -> Facts:
     """Return what a budget is judged by: memory at every batch and dtype asked for, not only the first."""
-    from archcost.budget import Facts, Memory
+    from archcost.profiling.budget import Facts, Memory
 
     return Facts(
         params=found.params,
@@ -132,7 +132,7 @@ def _printed(found: Profile, verdicts: Sequence[Verdict], form: str) -> str:
 
 
 def _as_dict(found: Profile, verdicts: Sequence[Verdict]) -> dict[str, object]:
-    from archcost.profiling import SCHEMA  # loads pydantic
+    from archcost.profiling.result import SCHEMA  # loads pydantic
 
     model = found.model
     return {

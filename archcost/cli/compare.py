@@ -19,10 +19,10 @@ from archcost.sheets import as_csv
 from archcost.units import data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:
-    from archcost.comparing import Against, Comparison, Quantity, Timed
-    from archcost.latency import Latency
+    from archcost.latency.summary import Latency
     from archcost.models.code import Argument
     from archcost.models.load import Model, Reference
+    from archcost.profiling.compare import Against, Comparison, Quantity, Timed
 
 _WIDTH: Final = 80
 _EXACT: Final = 17  # digits and commas up to which a count is shown in full: four columns of them fit
@@ -56,16 +56,16 @@ def compare(models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, h
     for. --json has the layers always.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
-    from archcost import comparing
     from archcost.cli.models import aside
-    from archcost.measuring import Request
+    from archcost.latency.measure import Request
+    from archcost.profiling.compare import compared
 
     form = "json" if given.pop("as_json") else given["form"]
     del given["form"]
     read = _read(models, overrides, given.pop("inputs"), given.pop("allow_code"))
     asked = Request(**given, witness=False)
     with aside(*read):
-        found = comparing.compared(read, asked, progress)
+        found = compared(read, asked, progress)
     click.echo(_printed(found, form, layers), nl=False)
     if html:
         write_page(html, found.to_dict())
@@ -129,8 +129,8 @@ def _table(found: Comparison, layers: bool) -> str:
 
 def _notes(found: Comparison, names: Sequence[str]) -> list[str]:
     """Return what limits the comparison, doubts and failures each once with the networks and ways they are about."""
-    from archcost.profiling import NOT_STABLE
-    from archcost.reasons import doubts, refusals
+    from archcost.latency.doubts import doubts, refusals
+    from archcost.profiling.result import NOT_STABLE
 
     failed = set(map(str, found.failures))
     others = [line for line in found.warnings if NOT_STABLE not in line and line not in failed]

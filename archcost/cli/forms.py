@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from archcost.cli.options import FORMATS
 from archcost.cli.rows import as_markdown, escaped
 from archcost.cli.table import table
-from archcost.describing import doubts, notes, witness_words
 from archcost.graph.account import Layer
-from archcost.latency import Latency, summarise
-from archcost.profiling import Profile
-from archcost.reasons import refusals
+from archcost.latency.doubts import refusals
+from archcost.latency.summary import Latency, summarise
+from archcost.profiling.result import Profile
+from archcost.profiling.wording import doubts, notes, witness_words
 from archcost.sheets import as_csv
 from archcost.units import data_size, duration, grouped
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from archcost.cli.fields import field, paint
 from archcost.cli.rows import aligned
 from archcost.errors import shorten, visible
-from archcost.latency import Latency, summarise
-from archcost.profiling import Profile
-from archcost.reasons import doubts, names
+from archcost.latency.doubts import doubts, names
+from archcost.latency.summary import Latency, summarise
+from archcost.profiling.result import Profile
 from archcost.units import counted_words, duration, percent
 
 

@@ -16,7 +16,7 @@ from archcost.units import counted_words, data_size
 from archcost.version import __version__
 
 if TYPE_CHECKING:
-    from archcost.targets import Facts
+    from archcost.latency.targets import Facts
 
 _BESIDE: Final = 21  # where what is known of a target or runtime begins, behind its name
 
@@ -27,8 +27,8 @@ _BESIDE: Final = 21  # where what is known of a target or runtime begins, behind
 def targets(as_json: bool) -> None:
     """List the devices and runtimes to measure with, and whether they are here."""
     # imported when the command runs, to keep start-up fast
-    from archcost import runtimes
-    from archcost import targets as known
+    from archcost.latency import runtimes
+    from archcost.latency import targets as known
 
     facts = [known.find(name).describe() for name in known.LISTED]
     if as_json:
@@ -62,7 +62,7 @@ def _device(facts: Facts) -> tuple[str, str]:
 
 def _described(facts: Facts) -> dict[str, Any]:
     """Return what is known of a target as JSON holds it; conditions are those of this process."""
-    from archcost.targets import machine
+    from archcost.latency.targets.device import this_conditions
 
     device = facts.device
     return {
@@ -75,13 +75,13 @@ def _described(facts: Facts) -> dict[str, Any]:
         "threads": facts.threads if facts.here else None,
         "cpus": facts.cpus if facts.here else None,
         "memory_bytes": facts.memory_bytes,
-        "conditions": asdict(machine.conditions()) if facts.here else None,
+        "conditions": asdict(this_conditions()) if facts.here else None,
     }
 
 
 def _ways() -> list[dict[str, Any]]:
     """Return what is known of every runtime without loading what it runs with."""
-    from archcost import runtimes
+    from archcost.latency import runtimes
 
     found = [runtimes.find(name) for name in runtimes.RUNTIMES]
     facts = [(each.name, each.why_not(), dict(each.versions())) for each in found]

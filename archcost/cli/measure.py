@@ -17,9 +17,9 @@ from archcost.cli.options import debugged, standard_input
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten
 
 if TYPE_CHECKING:
-    from archcost.measured import Samples
-    from archcost.targets import Facts, Target
-    from archcost.targets.wire import Answer, AskSamples
+    from archcost.latency.samples import Samples
+    from archcost.latency.targets import Facts, Target
+    from archcost.latency.targets.wire import Answer, AskSamples
 
 _LOOK_S = 0.5
 _GRACE_S = 10.0  # for what a terminated process has to tidy up, and for a call of C++ to come back
@@ -35,7 +35,7 @@ def measure(job: str, attached: bool) -> None:  # noqa: ARG001 - it only says th
     The answer, raw samples or why there are none, is one line of JSON on standard output. The exit code is 0 wherever
     there is an answer, also where it says that the job was not understood.
     """
-    from archcost.targets.wire import LARGEST_BYTES, encode_answer  # loads pydantic
+    from archcost.latency.targets.wire import LARGEST_BYTES, encode_answer  # loads pydantic
 
     given = standard_input()
     with _alone_on_stdout() as stream, _wanted(stream.fileno(), reads=False):
@@ -91,7 +91,7 @@ def _goes_on(descriptor: int) -> bool:
 
 def answer(text: bytes) -> Answer:
     """Return the answer to a job's text; an error is an answer as well."""
-    from archcost.targets.wire import AskFacts, Described, Failed, Sampled, decode_job
+    from archcost.latency.targets.wire import AskFacts, Described, Failed, Sampled, decode_job
 
     try:
         job = decode_job(text)
@@ -107,7 +107,7 @@ def answer(text: bytes) -> Answer:
 
 def _here(name: str) -> tuple[Target, Facts]:
     """Return a target of this machine; raises InputError for one that would go on to another."""
-    from archcost import targets
+    from archcost.latency import targets
 
     target = targets.find(name)
     if not target.local:
@@ -119,10 +119,11 @@ def _here(name: str) -> tuple[Target, Facts]:
 
 def _samples(job: AskSamples, target: Target, facts: Facts) -> tuple[Samples, ...]:
     """Return the samples of a job; raises InputError or TargetError where it cannot be done here."""
-    from archcost import runtimes
-    from archcost.measuring import Place, measured, of_net, silent
+    from archcost.latency import runtimes
+    from archcost.latency.measure import Place, measured, silent
+    from archcost.machine import available_memory_bytes
     from archcost.nets.net import build
-    from archcost.targets.machine import available_memory_bytes
+    from archcost.profiling.subjects import of_net
 
     runtimes.check(job.runtime)
     if job.plan.threads > facts.cpus:

@@ -15,7 +15,7 @@ from archcost.errors import InputError, quoted
 from archcost.files import write_whole
 
 if TYPE_CHECKING:
-    from archcost.budget import Budget
+    from archcost.profiling.budget import Budget
     from archcost.report.blocks import Document
 
 _TYPED: Final = "archcost.typed"

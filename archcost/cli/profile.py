@@ -15,7 +15,7 @@ from archcost.cli.progress import progress
 from archcost.errors import TargetError, visible
 
 if TYPE_CHECKING:
-    from archcost.profiling import Profile
+    from archcost.profiling.result import Profile
 
 # what only a measurement needs; batch and dtype change the layers' bytes
 _MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "cold_cache")
@@ -52,8 +52,8 @@ def profile(
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any
-    from archcost.measuring import Request
-    from archcost.profiling import profiled
+    from archcost.latency.measure import Request
+    from archcost.profiling.profile import profiled
 
     form = "json" if as_json else form
     given["latency"] = given["latency"] and _measures(form, html)

@@ -15,8 +15,8 @@ from archcost.cli.progress import progress
 from archcost.errors import InputError, Mistake, TargetError, quoted, visible
 
 if TYPE_CHECKING:
-    from archcost.budget import Budget
-    from archcost.measured import Failure
+    from archcost.latency.samples import Failure
+    from archcost.profiling.budget import Budget
     from archcost.report.blocks import Document
 
 _STUDY: Final = "a study"
@@ -40,7 +40,7 @@ def report(sources: tuple[str, ...], output: str, budget_file: str | None, stora
     SOURCE is a study (its YAML file, its storage's .db file or URL), what 'profile --json' or 'compare --json' printed
     to a file, or a network as 'profile' takes it, which is counted and measured now; several networks are compared.
     """
-    from archcost.limits import load_budget  # loads pydantic
+    from archcost.profiling.budget import load_budget  # loads pydantic
 
     limits = load_budget(budget_file) if budget_file else None
     kinds = {source: _kind(source, storage) for source in sources}
@@ -117,10 +117,10 @@ def _study(source: str, storage: str | None) -> Document:
 
 def _networks(sources: Sequence[str], output: str, limits: Budget | None, given: dict[str, Any]) -> Sequence[Failure]:
     """Count and measure networks as `profile` and `compare` do, and write their page; return what could not be."""
-    from archcost import comparing
     from archcost.cli.models import aside, read_any
-    from archcost.measuring import Request
-    from archcost.profiling import profiled
+    from archcost.latency.measure import Request
+    from archcost.profiling import compare
+    from archcost.profiling.profile import profiled
 
     overrides, inputs, consent = given.pop("overrides"), given.pop("inputs"), given.pop("allow_code")
     read = [read_any(source, overrides, inputs, consent) for source in sources]
@@ -129,7 +129,7 @@ def _networks(sources: Sequence[str], output: str, limits: Budget | None, given:
             found = profiled(read[0], Request(**given, columns=True), progress)
             told, failures = found.to_dict(), found.failures
         else:
-            compared = comparing.compared(read, Request(**given, witness=False), progress)
+            compared = compare.compared(read, Request(**given, witness=False), progress)
             told, failures = compared.to_dict(), compared.failures
     write_document(output, document(told, limits))
     return failures

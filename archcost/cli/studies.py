@@ -22,12 +22,12 @@ from archcost.exploring import Outcome
 from archcost.files import write_whole
 from archcost.findings import front_of, status_of, yaml_of
 from archcost.front import Candidate, Front
+from archcost.machine import physical_cores
 from archcost.objectives import QUANTITIES
 from archcost.setting import Setting, settle
 from archcost.stored import Stored, alike, find, network, worded
 from archcost.studying import EXHAUSTED
 from archcost.studyspec import StudySpec, load_study
-from archcost.targets.machine import physical_cores
 from archcost.units import counted_words, duration, percent, scaled
 
 if TYPE_CHECKING:

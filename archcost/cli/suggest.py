@@ -17,11 +17,11 @@ from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.units import counted_words, data_size, duration, grouped, percent
 
 if TYPE_CHECKING:
-    from archcost.comparing import Timed
-    from archcost.measured import Plan
-    from archcost.measuring import Place, Request, Subject
+    from archcost.latency.measure import Place, Request, Subject
+    from archcost.latency.samples import Plan
     from archcost.models.load import Model
-    from archcost.suggesting import Counts, Suggestion
+    from archcost.profiling.compare import Timed
+    from archcost.profiling.suggest import Counts, Suggestion
 
 _WIDTH = 80
 
@@ -60,8 +60,8 @@ def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import read_model
-    from archcost.measuring import Request
-    from archcost.suggesting import counts, suggestions
+    from archcost.latency.measure import Request
+    from archcost.profiling.suggest import counts, suggestions
 
     chosen, output = given.pop("chosen"), given.pop("output")
     code = given.pop("inputs"), given.pop("allow_code")  # what is left says how to measure
@@ -86,9 +86,9 @@ def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json
 
 def _place(asked: Request) -> tuple[str, Plan, Place | None]:
     """Return where and how to measure: one target, runtime and plan; raises InputError for several."""
-    from archcost import measuring
+    from archcost.latency import measure
 
-    places = measuring.places(asked)
+    places = measure.places(asked)
     plans = places[0].plans(asked, "float32") if places else asked.plans()
     (target, *others), (runtime, *more) = asked.targets, asked.runtimes
     if others or more or len(plans) > 1:
@@ -114,8 +114,9 @@ def _write(report: Report, output: str) -> None:
 
 def _beside(report: Report, runtime: str, place: Place) -> Report:
     """Return the report with each change measured by turns with the original, all in the time of one measurement."""
-    from archcost.comparing import timed
-    from archcost.measuring import built, measured, of_net, silent
+    from archcost.latency.measure import measured, silent
+    from archcost.profiling.compare import timed
+    from archcost.profiling.subjects import built, of_net
 
     pairs: dict[int, Timed] = {}
     failures = []
@@ -132,12 +133,13 @@ def _beside(report: Report, runtime: str, place: Place) -> Report:
 
 def _subject(suggestion: Suggestion) -> Subject:
     """Return how the changed network is measured."""
-    from archcost import measuring
     from archcost.config import document
+    from archcost.latency import measure
     from archcost.models import load
+    from archcost.profiling import subjects
 
     changed = load.expand(document.load(suggestion.yaml, "changed.yaml"))
-    return measuring.of_net(changed.graph, measuring.built(changed, measuring.silent))
+    return subjects.of_net(changed.graph, subjects.built(changed, measure.silent))
 
 
 def _show(report: Report, form: str) -> None:
@@ -198,8 +200,8 @@ def _words(pair: Timed | None) -> str | None:
 
 
 def _as_dict(report: Report) -> dict[str, object]:
-    from archcost.profiling import SCHEMA
-    from archcost.suggesting import UNKNOWN
+    from archcost.profiling.result import SCHEMA
+    from archcost.profiling.suggest import UNKNOWN
     from archcost.version import __version__
 
     model = report.model
@@ -260,14 +262,14 @@ def _shaky(report: Report) -> Iterator[str]:
 
 
 def _left_out(report: Report) -> Iterator[str]:
-    from archcost.suggesting import untried
+    from archcost.profiling.suggest import untried
 
     if left := untried(report.model):
         yield f"{left} stages or layers, those with the fewest MACs, were not changed one by one: there are too many"
 
 
 def _table(report: Report, *, colour: bool) -> Iterator[str]:
-    from archcost.suggesting import UNKNOWN
+    from archcost.profiling.suggest import UNKNOWN
 
     before = report.before
     name = visible(shorten(report.model.name, _WIDTH))

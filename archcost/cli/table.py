@@ -8,12 +8,12 @@ from textwrap import wrap
 
 from archcost.cli.fields import LABEL, WIDTH, field, paint
 from archcost.cli.latencies import latency_lines
-from archcost.describing import input_words, notes, witness_words
 from archcost.errors import shorten, visible
 from archcost.graph.cost import Total
+from archcost.latency.doubts import refusals
 from archcost.models.load import Model
-from archcost.profiling import Profile
-from archcost.reasons import refusals
+from archcost.profiling.result import Profile
+from archcost.profiling.wording import input_words, notes, witness_words
 from archcost.units import data_size, grouped, percent, scaled
 
 _MOST_GROUPS = 30

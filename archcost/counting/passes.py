@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from archcost.collector import collector_off
 from archcost.counting.attention import fused_attention
 from archcost.counting.dispatch import Calls, Counting, elsewhere
 from archcost.counting.lifetimes import Lifetimes
+from archcost.machine import collector_off
 from archcost.nets import copies
 from archcost.nets.call import Call, reason, tensors_in
 from archcost.nets.restore import evaluating, settings, untouched

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 from typing import Final, TypeAlias
 
-from archcost import budget
-from archcost.budget import Budget
 from archcost.errors import shorten
-from archcost.profiling import NOT_STABLE
+from archcost.profiling import budget
+from archcost.profiling.budget import Budget
+from archcost.profiling.result import NOT_STABLE
 from archcost.report.blocks import (
     MOST_ROWS,
     Axis,

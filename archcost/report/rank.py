@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from archcost.estimates import ranks
+from archcost.latency.statistics import ranks
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from archcost.errors import InputError, Mistake, quoted
-from archcost.latency import Latency
-from archcost.measured import Failure, Way
-from archcost.profiling import SCHEMA
+from archcost.latency.samples import Failure, Way
+from archcost.latency.summary import Latency
+from archcost.profiling.result import SCHEMA
 from archcost.units import counted_words, grouped
 from archcost.version import __version__
 

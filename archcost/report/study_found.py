@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from optuna.trial import FrozenTrial
 
-from archcost.budget import UNITS, Budget
 from archcost.errors import InputError, Mistake, quoted
 from archcost.findings import front_of
 from archcost.front import Candidate, Front
-from archcost.measured import Origin
+from archcost.latency.samples import Origin
 from archcost.objectives import QUANTITIES
+from archcost.profiling.budget import UNITS, Budget
 from archcost.report.blocks import Axis, Form
 from archcost.search.domains import Scalar
 from archcost.stored import Stored

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from archcost.estimates import median
 from archcost.front import named
-from archcost.latency import interval_s
-from archcost.measured import Samples
+from archcost.latency.samples import Samples
+from archcost.latency.statistics import median
+from archcost.latency.summary import interval_s
 from archcost.report.blocks import Block, Chart, Scatter, Section, Series, Text
 from archcost.report.rank import spearman
 from archcost.report.study_found import Found, quantity_axis

@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from archcost import budget
-from archcost.budget import Budget, Facts, Memory
 from archcost.front import Candidate
 from archcost.graph.cost import BYTES, count
-from archcost.measured import Origin
+from archcost.latency.samples import Origin
 from archcost.objectives import QUANTITIES
+from archcost.profiling import budget
+from archcost.profiling.budget import Budget, Facts, Memory
 from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Verdict, Verdicts
 from archcost.report.study_found import Found, some
 from archcost.stored import network

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from archcost.estimates import blocks, median
-from archcost.latency import Latency
-from archcost.measured import Way
+from archcost.latency.samples import Way
+from archcost.latency.statistics import blocks, median
+from archcost.latency.summary import Latency
 from archcost.report.blocks import Axis, Bar, Bars, Block, Cell, Chart, Head, Row, Scatter, Series, Table
 from archcost.report.saved import Timed
 from archcost.units import counted_words, duration, grouped, percent

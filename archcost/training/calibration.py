@@ -8,10 +8,10 @@ import torch
 
 from archcost.data.splits import Dataset
 from archcost.graph.columns import columns
+from archcost.latency.lock import device_key, turn
 from archcost.nets.layers import BatchNorm
 from archcost.nets.net import Net
 from archcost.nets.restore import evaluating
-from archcost.targets.exclusive import device_key, turn
 from archcost.training.batches import Examples, examples
 
 _MOMENTUM: Final = 0.1  # of layers.BatchNorm

@@ -15,9 +15,9 @@ import torch
 from archcost.data.splits import Dataset
 from archcost.errors import InputError
 from archcost.graph.ops import Input
+from archcost.latency.lock import device_key, turn
+from archcost.latency.targets.cpu import threads as on_threads
 from archcost.nets.net import Net
-from archcost.targets.cpu import threads as on_threads
-from archcost.targets.exclusive import device_key, turn
 from archcost.training.batches import Images, examples, text
 from archcost.training.losses import Loss, OfExamples, OfText, begin_readout, check, divided, is_wide, limit
 from archcost.training.optimiser import Part, clipped, optimiser, parts, share

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from archcost.data.splits import Dataset, Split
+from archcost.latency.lock import device_key, turn
 from archcost.nets.net import Net
 from archcost.nets.restore import evaluating
-from archcost.targets.exclusive import device_key, turn
 from archcost.training.batches import examples
 from archcost.training.losses import Diverged, divided
 

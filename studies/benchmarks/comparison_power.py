@@ -16,12 +16,11 @@ from sidebyside import machine, milliseconds, table
 from torch import Tensor, nn
 
 import archcost
-from archcost import runtimes, targets
-from archcost.latency import summarise
-from archcost.measured import Plan
+from archcost.latency import runtimes, targets
+from archcost.latency.runtimes import Source
+from archcost.latency.samples import Plan
+from archcost.latency.summary import ratio, summarise
 from archcost.nets.net import build, example
-from archcost.paired import ratio
-from archcost.runtimes import Source
 
 EAGER, CPU = runtimes.find("eager"), targets.find("cpu")
 DURATIONS_S = (0.0001, 0.001, 0.01, 0.1)

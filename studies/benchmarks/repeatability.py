@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
 import archcost
-from archcost import runtimes, targets
-from archcost.latency import summarise
-from archcost.measured import Plan
+from archcost.latency import runtimes, targets
+from archcost.latency.runtimes import Source
+from archcost.latency.samples import Plan
+from archcost.latency.summary import summarise
 from archcost.nets.net import build, example
-from archcost.runtimes import Source
 
 NETWORKS = ("resnet-20", "fractalnet-20", "hornn-3")
 LOAD = "import torch\ntorch.set_num_threads(1)\na = torch.rand(512, 512)\nwhile True: a @ a"

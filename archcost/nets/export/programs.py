@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from archcost.errors import InputError, shorten
 from archcost.graph.cost import BYTES, peak_bytes
 from archcost.graph.recipe import Recipe
+from archcost.machine import available_memory_bytes
 from archcost.models.load import Model, Reference
 from archcost.nets import copies, factory
 from archcost.nets.call import Call, tensors_in, weights_bytes
@@ -28,7 +29,6 @@ from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, convert, input
 from archcost.nets.net import build, example
 from archcost.nets.weights import Trained
 from archcost.streams import checked
-from archcost.targets.machine import available_memory_bytes
 from archcost.units import data_size, grouped
 
 Run: TypeAlias = Callable[[Any], object]

@@ -1,0 +1,175 @@
+"""From a network and a request to raw seconds: everything asked for is checked, built and measured, or says why not."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from archcost.errors import InputError, Mistake, TargetError
+from archcost.latency import runtimes, targets
+from archcost.latency.lock import held
+from archcost.latency.runtimes import Source
+from archcost.latency.samples import Failure, Plan, Samples, Way, way
+from archcost.latency.targets import Facts, Target
+from archcost.machine import available_memory_bytes
+from archcost.units import data_size
+
+if TYPE_CHECKING:
+    pass
+
+Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
+"""Told what begins; the context lasts as long as that does."""
+
+
+def silent(_: str) -> AbstractContextManager[object]:
+    """Show no progress."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to find out about a network: each combination of the tuples is one latency, also where it stands twice.
+
+    No `dtypes`: the network's own, float32 for one of a family; no `threads`: the target's physical cores. columns: of
+    a fractal network, each column alone too, by turns with the whole.
+    """
+
+    targets: tuple[str, ...] = ("cpu",)
+    runtimes: tuple[str, ...] = ("eager",)
+    batches: tuple[int, ...] = (1,)
+    dtypes: tuple[str, ...] = ()
+    threads: tuple[int, ...] = ()
+    precision: float = 0.02
+    time_s: float = 10.0
+    cold_cache: bool = False
+    latency: bool = True
+    witness: bool = True
+    columns: bool = False
+
+    def plans(self, own_dtype: str = "float32", default_threads: int = 1) -> tuple[Plan, ...]:
+        """Return how to measure, one plan for each combination; raises InputError for values that cannot be."""
+        each = itertools.product(self.batches, self.dtypes or (own_dtype,), self.threads or (default_threads,))
+        return tuple(
+            Plan(batch, dtype, n, self.precision, self.time_s, cold_cache=self.cold_cache)
+            for batch, dtype, n in dict.fromkeys(each)
+        )
+
+    def settings(self, own_dtype: str = "float32") -> tuple[tuple[int, str], ...]:
+        """Return every batch and dtype asked for, each pair once."""
+        return tuple(dict.fromkeys((plan.batch, plan.dtype) for plan in self.plans(own_dtype)))
+
+
+class Subject(NamedTuple):
+    """What is measured: the call at a plan's batch, and the bytes it needs there; step: of a sequence, one step."""
+
+    source: Callable[[Plan], Source]
+    needed_bytes: Callable[[Plan], int]
+    own_dtype: str = "float32"
+    step: Subject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A target that was asked for, with what it says of itself, or why it cannot be measured on."""
+
+    target: Target
+    facts: Facts | None
+    why_not: str = ""
+
+    @property
+    def here(self) -> bool:
+        """Whether it was reached and can be measured on."""
+        return self.facts is not None and not self.why_not
+
+    def plans(self, request: Request, own_dtype: str) -> tuple[Plan, ...]:
+        """Return the plans for this target, whose threads are its own where none are asked for."""
+        return request.plans(own_dtype, self.facts.threads if self.facts else 1)
+
+
+def places(request: Request) -> tuple[Place, ...]:
+    """Return the targets that were asked for, none where nothing is measured.
+
+    Raises InputError for a target, a runtime or a value that cannot be, and for more threads than a target has CPUs.
+    """
+    request.plans()
+    for runtime in request.runtimes:
+        runtimes.check(runtime)
+    found = [targets.find(name) for name in dict.fromkeys(request.targets)]
+    if not (request.latency or request.threads):
+        return ()  # nothing is measured: the machine need not be looked at, which takes as long as a count
+    return tuple(_place(target, request) for target in found)
+
+
+def _place(target: Target, request: Request) -> Place:
+    try:
+        facts = target.describe()
+    except TargetError as error:
+        return Place(target, None, str(error))
+    if request.threads and (most := max(request.threads)) > facts.cpus:
+        allowed = f"1 to {facts.cpus}, the CPUs of target '{target.name}'"
+        raise InputError(Mistake(f"given {most}; allowed: {allowed}", ("threads",)))
+    return Place(target, facts, facts.why_not)
+
+
+class Measured(NamedTuple):
+    """The samples of one way to measure, in the order of the subjects, or why there are none."""
+
+    samples: tuple[Samples, ...]
+    failure: Failure | None = None
+
+
+def all_measured(
+    subjects: Sequence[Subject],
+    request: Request,
+    where: Sequence[Place],
+    progress: Progress,
+    *,
+    only: Collection[Way] | None = None,
+) -> tuple[Measured, ...]:
+    """Return what every combination of target, runtime and plan gave; several subjects take turns in each.
+
+    only: the ways that are wanted.
+    """
+    found = []
+    for place, runtime in itertools.product(where, dict.fromkeys(request.runtimes)):
+        for plan in place.plans(request, subjects[0].own_dtype):
+            asked = way(place.target.name, runtime, plan)
+            if only is not None and asked not in only:
+                continue
+            try:
+                found.append(Measured(measured(subjects, place, runtime, plan, progress)))
+            except TargetError as error:
+                known = asked if place.here or request.threads else replace(asked, threads=None)
+                found.append(Measured((), Failure(known, str(error))))
+    return tuple(found)
+
+
+def measured(
+    subjects: Sequence[Subject], place: Place, runtime: str, plan: Plan, progress: Progress
+) -> tuple[Samples, ...]:
+    """Return the raw seconds of subjects that take turns; raises TargetError where they do not fit or cannot run."""
+    target, found = place.target, runtimes.find(runtime)
+    if target.gpu and found.processors_only:  # said first: no GPU would help
+        raise TargetError(runtimes.PROCESSORS_ONLY)
+    if place.facts is None or place.why_not:
+        raise TargetError(place.why_not)
+    what = f"measuring on {way(target.name, runtime, plan)}"
+    # on the processor from now, not from when the target was described: what was built since is in memory
+    free = available_memory_bytes() if place.facts.memory_bytes and target.lock == "cpu" else place.facts.memory_bytes
+    needed = sum(subject.needed_bytes(plan) for subject in subjects)
+    if free is not None and needed > free:
+        raise TargetError(f"needs {data_size(needed)} of memory, {data_size(free)} are free")
+    sources = [subject.source(plan) for subject in subjects]
+    waiting = partial(_waiting, target.name, progress)
+    with held(target.lock, waiting) if target.lock else nullcontext(), progress(what):
+        return target.measure(sources, found, plan)
+
+
+def _waiting(target: str, progress: Progress, holder: int | None) -> AbstractContextManager[object]:
+    who = "another thread" if holder == os.getpid() else f"process {holder}" if holder else "another process"
+    return progress(f"waiting: {who} measures on {target}")

@@ -1,0 +1,136 @@
+"""Runtimes: the ways a network can be run, each prepared from a source into one call without arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from archcost import errors
+from archcost.errors import InputError
+from archcost.latency.samples import Plan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archcost.graph.graph import Graph
+
+Call: TypeAlias = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What shall run: a network and the arguments of one call of it, the batch in them.
+
+    cast: whether weights and inputs are brought to the plan's dtype; a module in its own dtype may hold several; graph:
+    what the network was built from, None for other modules; device: where torch runs it, as torch names it.
+    """
+
+    network: nn.Module
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+    cast: bool = True
+    graph: Graph | None = None
+    device: str = "cpu"
+
+
+class Prepared(NamedTuple):
+    """What is ready to be timed.
+
+    first_s: what the first call, which is over, took with all it had to compile or load; None where it is yet to come.
+    """
+
+    call: Call
+    first_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A way to run a source: `prepare` gives a call that is good inside its context and leaves the source as it was.
+
+    prepare: raises TargetError where this machine, the dtype or the network will not do, or where what runs does not
+    give the eager module's output; versions: of what is installed; why_not: why it cannot run here, '' where it can;
+    these two load nothing of what they speak of. processors_only: whether it runs on no GPU.
+    """
+
+    name: str
+    prepare: Callable[[Source, Plan], AbstractContextManager[Prepared]]
+    versions: Callable[[], tuple[tuple[str, str], ...]]
+    why_not: Callable[[], str]
+    processors_only: bool = False
+
+
+PROCESSORS_ONLY: Final = "this runtime runs on processors only"
+_SET: Final = re.compile(r"^__version__ = '([^']+)'", re.MULTILINE)  # as torch's setup.py writes it
+
+# Places of modules with a RUNTIME, loaded where one is asked for.
+RUNTIMES: Final[dict[str, str]] = {
+    "eager": "archcost.latency.runtimes.eager",
+    "compile": "archcost.latency.runtimes.compile",
+    "onnxruntime": "archcost.latency.runtimes.onnxruntime",
+    "openvino": "archcost.latency.runtimes.openvino",
+}
+
+
+def check(name: str) -> None:
+    """Raise InputError with the known runtimes where `name` is none; nothing is loaded."""
+    if name not in RUNTIMES:
+        raise InputError(errors.unknown("runtime", name, RUNTIMES))
+
+
+def find(name: str) -> Runtime:
+    """Return the runtime of that name; raises InputError with the known ones."""
+    check(name)
+    runtime: Runtime = import_module(RUNTIMES[name]).RUNTIME
+    return runtime
+
+
+def cpu_only(source: Source) -> str:
+    """Return why a runtime that runs on the processor alone cannot run a source, '' where it can."""
+    return "" if source.device == "cpu" else PROCESSORS_ONLY
+
+
+def lacking(packages: tuple[str, ...], extra: str) -> str:
+    """Return what to install where a package is not there, '' where all are; none is loaded."""
+    missing = [name for name in packages if find_spec(name) is None]
+    return f"{', '.join(missing)} not installed: pip install 'archcost[{extra}]'" if missing else ""
+
+
+def installed(*packages: str) -> tuple[tuple[str, str], ...]:
+    """Return the version of each package that is installed, without loading it."""
+    return tuple((name, version(name)) for name in packages if find_spec(name) is not None)
+
+
+def version(package: str) -> str:
+    """Return a package's version, torch's with its build as torch itself says it (2.13.0+cu130), without loading it.
+
+    The index does not take local parts: what it calls 2.13.0 is built for CUDA on Linux, for processors on macOS.
+    """
+    try:
+        known = metadata.version(package)
+    except metadata.PackageNotFoundError:  # onnxruntime may come from another distribution, onnxruntime-gpu
+        given = metadata.packages_distributions().get(package, [])
+        return ", ".join(f"{metadata.version(name)} of {name}" for name in given) or "unknown"
+    return (_build() or known) if package == "torch" else known
+
+
+def _build() -> str:
+    """Return the version that torch's file version.py sets, '' where there is no such file or line."""
+    try:
+        text = Path(str(metadata.distribution("torch").locate_file("torch/version.py"))).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    line = _SET.search(text)
+    return line[1] if line else ""
+
+
+def float32_only(runtime: str, plan: Plan) -> str:
+    """Return why a runtime that is tested at float32 alone will not run a plan's dtype, '' where it will."""
+    if plan.dtype == "float32":
+        return ""
+    return f"{runtime} is measured at float32 only, given {plan.dtype}; allowed: the runtimes eager and compile"

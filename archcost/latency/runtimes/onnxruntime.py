@@ -1,0 +1,102 @@
+"""The onnxruntime runtime: ONNX Runtime's CPU provider runs the network, exported to ONNX at the plan's batch."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from archcost.errors import TargetError
+from archcost.latency.runtimes import Prepared, Runtime, Source, cpu_only, installed, lacking
+from archcost.latency.samples import Plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from archcost.nets.call import Call as Subject
+
+TOLERANCE: Final = 1e-5  # share of the largest output
+_PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
+
+
+@contextmanager
+def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
+    """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
+
+    Raises TargetError where the extra onnx is not installed, for other types than float32, and where the network cannot
+    be exported or computes something else as ONNX.
+    """
+    from archcost.latency.runtimes import float32_only
+    from archcost.latency.runtimes.copied import running
+    from archcost.nets.export.agreement import agree, reference
+    from archcost.nets.export.torch_export import onnx_file, quiet
+
+    if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
+        raise TargetError(reason)
+    with running(source, plan) as call:
+        expected = reference(call)
+        with onnx_file(call) as path:
+            with quiet("ONNX Runtime cannot run"):
+                _loaded()  # not timed: only the first network of a process would pay for it
+                start = clock()
+                session = _session(path, plan.threads)
+                binding = _binding(session, call)
+                session.run_with_iobinding(binding)
+                first_s = clock() - start
+                given = _outputs(binding)
+            agree("what ONNX Runtime runs", expected, given, TOLERANCE)
+
+            def run() -> None:
+                session.run_with_iobinding(binding)
+
+            yield Prepared(run, first_s)
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return the versions of what runs and of what makes the ONNX program that runs."""
+    return installed("onnxruntime", "onnxscript", "onnx", "torch")
+
+
+def why_not() -> str:
+    """Return what to install where ONNX Runtime, or what exports to it, is not there."""
+    return lacking(_PACKAGES, "onnx")
+
+
+RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True)
+
+
+def _loaded() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_module("onnxruntime")
+
+
+def _session(path: Path, threads: int) -> Any:
+    runtime = _loaded()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _binding(session: Any, call: Subject) -> Any:
+    from archcost.nets.export.torch_export import inputs
+
+    value = _loaded().OrtValue
+    binding = session.io_binding()
+    for given, tensor in zip(session.get_inputs(), inputs(call), strict=True):
+        binding.bind_ortvalue_input(given.name, value.ortvalue_from_numpy(tensor.numpy()))
+    for made in session.get_outputs():
+        binding.bind_output(made.name)
+    return binding
+
+
+def _outputs(binding: Any) -> Any:
+    import torch
+
+    return [torch.from_numpy(value) for value in binding.copy_outputs_to_cpu()]

@@ -1,0 +1,114 @@
+"""The openvino runtime: OpenVINO's CPU plugin runs the network, exported to ONNX at the plan's batch.
+
+Not by OpenVINO's own converter from torch: it traces, and would freeze one branch of a network that depends on data.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from archcost.errors import TargetError
+from archcost.latency.runtimes import Prepared, Runtime, Source, cpu_only, installed, lacking
+from archcost.latency.samples import Plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from archcost.nets.call import Call as Subject
+
+TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
+_PACKAGES: Final = ("openvino", "onnx", "onnxscript")
+_TELEMETRY: Final = "openvino_telemetry"
+
+
+@contextmanager
+def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
+    """Yield an inference on plan.threads threads at the latency hint, inputs set before and outputs left unread.
+
+    Raises TargetError where the extra openvino is not installed, for other types than float32, and where the network
+    cannot be exported or computes something else.
+    """
+    from archcost.latency.runtimes import float32_only
+    from archcost.latency.runtimes.copied import running
+    from archcost.nets.export.agreement import agree, reference
+    from archcost.nets.export.torch_export import onnx_file, quiet
+
+    if reason := cpu_only(source) or why_not() or float32_only("openvino", plan):
+        raise TargetError(reason)
+    with running(source, plan) as call:
+        expected = reference(call)
+        with onnx_file(call) as path:
+            with quiet("OpenVINO cannot run"):
+                openvino = loaded()  # not timed: only the first network of a process would pay for it
+                start = clock()
+                request = _request(openvino, path, call, plan.threads)
+                given = _outputs(request)
+                first_s = clock() - start
+            agree("what OpenVINO runs", expected, given, TOLERANCE)
+
+            def run() -> None:
+                request.infer(share_outputs=True)
+
+            yield Prepared(run, first_s)
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return the versions of what runs and of what makes the ONNX program that runs."""
+    return installed("openvino", "onnxscript", "onnx", "torch")
+
+
+def why_not() -> str:
+    """Return what to install where OpenVINO, or what exports to it, is not there."""
+    return lacking(_PACKAGES, "openvino")
+
+
+RUNTIME: Final = Runtime("openvino", prepare, versions, why_not, processors_only=True)
+
+
+def settings(threads: int) -> dict[str, object]:
+    """Return how OpenVINO is to run: float32 throughout, one request at a time, threads where the system puts them.
+
+    Pinned to cores, as it does by itself, its threads would wait there for others while other cores are free.
+    """
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def _request(openvino: Any, path: Path, call: Subject, threads: int) -> Any:
+    from archcost.nets.export.torch_export import inputs
+
+    core = openvino.Core()
+    request = core.compile_model(core.read_model(path), "CPU", settings(threads)).create_infer_request()
+    for place, tensor in enumerate(inputs(call)):
+        request.set_input_tensor(place, openvino.Tensor(tensor.numpy()))  # a copy of its own
+    return request
+
+
+def _outputs(request: Any) -> Any:
+    import torch
+
+    return [torch.from_numpy(value.copy()) for value in request.infer().values()]
+
+
+def loaded() -> Any:
+    """Return the package openvino, imported so that it tells nobody: by itself its import sends usage data to Intel."""
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # so does Python mark what cannot be imported
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return import_module("openvino")
+    finally:
+        del sys.modules[_TELEMETRY]
+        if before is not None:
+            sys.modules[_TELEMETRY] = before

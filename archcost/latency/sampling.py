@@ -1,0 +1,180 @@
+"""The sampling loop: warm up until steady, then take separated bursts of samples, by turns where there are several."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+from archcost.errors import ArchcostError, TargetError, shorten, visible
+from archcost.latency import summary
+from archcost.latency.runtimes import Call, Prepared
+from archcost.latency.samples import Burst, Origin, Plan, Samples
+from archcost.latency.statistics import BLOCKS, median, settled
+from archcost.latency.summary import half_width
+from archcost.machine import collector_off
+
+Clock: TypeAlias = Callable[[], float]  # seconds from any start
+Timer: TypeAlias = Callable[[Call, int], float]  # seconds that so many calls in a row took together
+Meter: TypeAlias = Callable[[], float | None]  # seconds since any start, None: not known
+
+SHORT_S: Final = 20e-6  # calls are timed in rows at least this long: reading the clock costs up to 0.1 us, 0.5% of it
+PAUSE_S: Final = 0.01  # between bursts: thread pools go to sleep, other work gets its turn
+_BURST: Final = 0.01  # share of the plan's time for a burst: eight of them and the warm-up leave most of it unspent
+_TURN: Final = 0.001  # the same for a network that takes turns: a ratio needs many rounds, side by side
+_FEWEST: Final = 3  # samples in a burst, where time allows
+_WARMUP_LEAST: Final = 0.05  # share of the plan's time: clock speeds and thread pools take time, not calls, to come up
+_WARMUP_MOST: Final = 0.3
+_FEWEST_WARMUP: Final = 2  # taken even where one call exceeds the plan's time: the first is not like the others
+_MOST_IN_BURST: Final = 500
+_MOST: Final = 20_000  # samples, and calls in a row: bounds memory, and ends where a clock stands still
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What a device is measured with.
+
+    timer: of the calls; clock: of everything else; pause: sleeps for so many seconds; calibrate: the seconds a fixed
+    kernel takes now; cpu_s: CPU time of the process; waited_s: time its threads waited for a core.
+    """
+
+    timer: Timer
+    clock: Clock
+    pause: Callable[[float], None]
+    calibrate: Meter
+    cpu_s: Meter
+    waited_s: Meter
+
+
+class Side(NamedTuple):
+    """One network that takes turns: its call, how many calls a sample has, how many samples a burst."""
+
+    call: Call
+    loops: int
+    size: int
+    first_s: float
+    warmup_s: tuple[float, ...]
+
+
+def take(prepared: Sequence[Prepared], plan: Plan, origin: Origin, instruments: Instruments) -> tuple[Samples, ...]:
+    """Return the samples of every network; plan.time_s, for each of them, includes the warm-up.
+
+    In a round each takes one burst, in an order drawn with plan.seed. It ends behind a multiple of eight rounds where
+    all is known to plan.precision: one network's latency, or of several every ratio to the first; or where the time is
+    spent. Raises TargetError with the message of an exception that a call raised.
+    """
+    deadline = instruments.clock() + plan.time_s * len(prepared)
+    sides = [_warmed(each, plan, instruments) for each in prepared]
+    left_s = deadline - instruments.clock()
+    share = _BURST if len(sides) == 1 else _TURN
+    sides = [_sized(side, share * plan.time_s, left_s / len(sides)) for side in sides]
+    rounds: list[list[Burst]] = [[] for _ in sides]
+    draw = random.Random(plan.seed)
+    with collector_off():
+        while True:
+            instruments.pause(PAUSE_S)
+            calibration_s = instruments.calibrate()  # one for all of a round: more rounds tell more than more kernels
+            for place in draw.sample(range(len(sides)), len(sides)):
+                rounds[place].append(_burst(sides[place], calibration_s, instruments))
+            done = len(rounds[0]) % BLOCKS == 0 and _known(_samples(sides, rounds, plan, origin), plan.precision)
+            if done or instruments.clock() >= deadline or _full(sides, len(rounds[0])):
+                return _samples(sides, rounds, plan, origin)
+
+
+def _samples(
+    sides: Sequence[Side], rounds: Sequence[Sequence[Burst]], plan: Plan, origin: Origin
+) -> tuple[Samples, ...]:
+    return tuple(
+        Samples(origin, plan, side.first_s, side.warmup_s, tuple(bursts), side.loops)
+        for side, bursts in zip(sides, rounds, strict=True)
+    )
+
+
+def _known(found: Sequence[Samples], precision: float) -> bool:
+    first, *others = found
+    if not others:
+        return half_width(first) <= precision
+    return all(summary.ratio(first, other).half_width <= precision for other in others)
+
+
+def _full(sides: Sequence[Side], rounds: int) -> bool:
+    return max(side.size for side in sides) * rounds >= _MOST
+
+
+def _warmed(prepared: Prepared, plan: Plan, instruments: Instruments) -> Side:
+    start = instruments.clock()
+
+    def elapsed() -> float:
+        return (instruments.clock() - start) / plan.time_s
+
+    warmup: list[float] = []
+    check = _FEWEST_WARMUP
+    while len(warmup) < _MOST:
+        warmup.append(seconds(prepared.call, instruments.timer))
+        if len(warmup) >= _FEWEST_WARMUP and elapsed() >= _WARMUP_MOST:
+            break
+        if len(warmup) >= check:  # asked at every tenth more: it sorts
+            if elapsed() >= _WARMUP_LEAST and settled(warmup):
+                break
+            check = len(warmup) * 11 // 10 + 1
+    loops = _loops(prepared.call, instruments.timer, median(warmup[-5:]))
+    first_s = warmup[0] if prepared.first_s is None else prepared.first_s
+    return Side(prepared.call, loops, 0, first_s, tuple(warmup))
+
+
+def _sized(side: Side, burst_s: float, left_s: float) -> Side:
+    """Return a side with the samples of its bursts: for so long, at least three, but so that eight bursts fit."""
+    sample_s = median(side.warmup_s[-5:]) * side.loops
+    wanted = max(_FEWEST, math.ceil(burst_s / sample_s))
+    fitting = max(1, int(left_s / BLOCKS / sample_s))
+    return side._replace(size=min(wanted, fitting, _MOST_IN_BURST))
+
+
+def _burst(side: Side, calibration_s: float | None, instruments: Instruments) -> Burst:
+    if side.size > 1:
+        seconds(side.call, instruments.timer)  # no sample: it alone pays for the pause and the kernel
+    waited, used, begin = instruments.waited_s(), instruments.cpu_s(), instruments.clock()
+    samples = tuple(seconds(side.call, instruments.timer, side.loops) for _ in range(side.size))
+    wall_s = instruments.clock() - begin
+    used, waited = _since(used, instruments.cpu_s()), _since(waited, instruments.waited_s())
+    return Burst(samples, wall_s, calibration_s, used, waited)
+
+
+def _since(before: float | None, now: float | None) -> float | None:
+    return None if before is None or now is None else max(0.0, now - before)
+
+
+def seconds(call: Call, timer: Timer, loops: int = 1) -> float:
+    """Return the time of one call, the mean of `loops` calls in a row; raises TargetError where the call fails."""
+    try:
+        return timer(call, loops) / loops
+    except ArchcostError:
+        raise
+    except Exception as error:
+        detail = visible(shorten(" ".join(str(error).split()), 400))
+        raise TargetError(f"the network failed when it was run: {type(error).__name__}: {detail}") from error
+
+
+def timed_by(clock: Clock) -> Timer:
+    """Return a timer that reads `clock` before and after the calls: for work that is done when a call returns."""
+
+    def timer(call: Call, loops: int) -> float:
+        start = clock()
+        for _ in range(loops):
+            call()
+        return clock() - start
+
+    return timer
+
+
+def _loops(call: Call, timer: Timer, typical_s: float) -> int:
+    """Return how many calls in a row a sample takes: 1, or the power of two from which a row lasts SHORT_S."""
+    loops = 1
+    while typical_s * loops < SHORT_S:
+        if loops >= _MOST:
+            raise TargetError(f"{loops} calls in a row took less than {SHORT_S} s: the clock stands or is too coarse")
+        loops *= 2
+        typical_s = seconds(call, timer, loops)
+    return loops

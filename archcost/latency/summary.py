@@ -1,0 +1,224 @@
+"""What follows from samples: a latency with its statistics and doubts, or the ratio of networks that took turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+from archcost import units
+from archcost.latency import statistics
+from archcost.latency.samples import Burst, Conditions, Samples, Way
+from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, interval, median
+
+_APART: Final = "; "  # stands between doubts, and in none
+_CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
+_SPARE: Final = 1.8  # times what eight blocks take: the warm-up is up to three tenths, and pauses lie between
+_SLOWED: Final = 0.05  # how much the calibration kernel may slow between blocks before it is named as what disturbed
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One row of `latencies` in the output: the statistics of Samples, None where they are too few for one.
+
+    interval_s: smallest and largest median of the blocks; calibration_s: median time of the fixed kernel next to them;
+    relative: the latency in times of that kernel, which a slower day changes less; machine_speed: the fastest
+    calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
+    which threads waited for a core.
+    """
+
+    target: str
+    runtime: str
+    device: str
+    batch: int
+    dtype: str
+    threads: int
+    warmup: int
+    samples: int
+    median_s: float
+    min_s: float
+    p90_s: float | None
+    p99_s: float | None
+    interval_s: tuple[float, float] | None
+    spread: float
+    stable: bool
+    why: str
+    examples_per_s: float
+    first_s: float
+    blocks: int
+    cold_cache: bool
+    contention: float | None
+    calibration_s: float | None
+    relative: float | None
+    machine_speed: float | None
+    fingerprint: str
+    conditions: Conditions
+    versions: tuple[tuple[str, str], ...]
+
+    @property
+    def way(self) -> Way:
+        """Where and how it was measured."""
+        return Way(self.target, self.runtime, self.batch, self.dtype, self.threads, self.cold_cache)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is against trusting it, one by one."""
+        return tuple(self.why.split(_APART)) if self.why else ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the row as JSON holds it."""
+        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        row["interval_s"] = None if self.interval_s is None else list(self.interval_s)
+        return {**row, "conditions": asdict(self.conditions), "versions": dict(self.versions)}
+
+
+def summarise(samples: Samples) -> Latency:
+    """Return the statistics of `samples`; `why` says in words what is against trusting them, '' where nothing is."""
+    origin, plan, durations = samples.origin, samples.plan, sorted(samples.samples_s)
+    middle, why, several = median(durations), _APART.join(_doubts(samples)), samples.loops > 1
+    return Latency(
+        target=origin.target,
+        runtime=origin.runtime,
+        device=origin.device.name,
+        batch=plan.batch,
+        dtype=plan.dtype,
+        threads=plan.threads,
+        warmup=len(samples.warmup_s),
+        samples=len(durations),
+        median_s=middle,
+        min_s=durations[0],
+        p90_s=None if several else statistics.percentile(durations, 90),  # a mean of several calls hides the slow one
+        p99_s=None if several else statistics.percentile(durations, 99),
+        interval_s=interval_s(samples),
+        spread=statistics.spread(durations),
+        stable=not why,
+        why=why,
+        examples_per_s=plan.batch / middle,
+        first_s=samples.first_s,
+        blocks=len(_blocks(samples)),
+        cold_cache=plan.cold_cache,
+        contention=contention(samples),
+        calibration_s=_middle([burst.calibration_s for burst in samples.bursts]),
+        relative=_middle([_relative(burst) for burst in samples.bursts]),
+        machine_speed=_speed(samples),
+        fingerprint=origin.device.fingerprint,
+        conditions=origin.conditions,
+        versions=origin.versions,
+    )
+
+
+def _blocks(samples: Samples) -> list[list[float]]:
+    return statistics.blocks([burst.samples_s for burst in samples.bursts])
+
+
+def interval_s(samples: Samples) -> tuple[float, float] | None:
+    """Return the smallest and largest median of the blocks, None where there are fewer than six."""
+    return statistics.block_range([burst.samples_s for burst in samples.bursts])
+
+
+def half_width(samples: Samples) -> float:
+    """Return half the length of the interval over the median, infinite where there is no interval."""
+    return statistics.half_width(interval_s(samples), median(samples.samples_s))
+
+
+def contention(samples: Samples) -> float | None:
+    """Return the share of the sampling time for which threads waited for a core; None where nothing is known of it.
+
+    It is the larger of two lower bounds: what the system says threads waited, over all of them, and what CPU time the
+    process lacks of the wall time, in which at least one thread always had something to do.
+    """
+    wall_s = sum(burst.wall_s for burst in samples.bursts)
+    bounds = []
+    if (waited := _total([burst.waited_s for burst in samples.bursts])) is not None:
+        bounds.append(waited / samples.plan.threads / wall_s)
+    if (used := _total([burst.cpu_s for burst in samples.bursts])) is not None:
+        bounds.append(1 - used / wall_s)
+    return min(1.0, max(0.0, *bounds)) if bounds and wall_s > 0 else None
+
+
+def _total(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None
+
+
+def _middle(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _relative(burst: Burst) -> float | None:
+    return None if burst.calibration_s is None else median(burst.samples_s) / burst.calibration_s
+
+
+def _speed(samples: Samples) -> float | None:
+    known = [burst.calibration_s for burst in samples.bursts if burst.calibration_s is not None]
+    return min(known) / median(known) if known else None
+
+
+def _doubts(samples: Samples) -> Iterator[str]:
+    count, asked = len(_blocks(samples)), samples.plan.precision
+    if not statistics.settled(samples.warmup_s):
+        yield f"warm-up did not settle in {len(samples.warmup_s)} calls"
+    if count < FEWEST_BLOCKS:
+        enough = units.typed_duration(_enough_s(samples))
+        yield f"too few blocks: {count}, at least {FEWEST_BLOCKS} needed, for which --time {enough} may do"
+    elif (found := half_width(samples)) > asked:
+        width = math.ceil(found * 1000 - 1e-9) / 1000  # upwards: '2.0%, 2.0% asked' would puzzle
+        yield f"the blocks' medians lie within +-{units.percent(width)}, {units.percent(asked)} asked"
+        yield from _disturbances(samples)
+    if (share := contention(samples)) is not None and share > _CONTENDED:
+        yield f"contention: {units.percent(share)} of the sampling time went by waiting for a core"
+
+
+def _enough_s(samples: Samples) -> float:
+    """Return for how long to measure so that eight blocks as long as these bursts fit."""
+    burst_s = math.fsum(burst.wall_s for burst in samples.bursts) / len(samples.bursts)
+    return max(2 * samples.plan.time_s, _SPARE * BLOCKS * burst_s)
+
+
+def _disturbances(samples: Samples) -> Iterator[str]:
+    """Yield what moved the medians of the blocks apart, as far as it was seen."""
+    medians = [median(block) for block in _blocks(samples)]
+    known = [burst.calibration_s for burst in samples.bursts if burst.calibration_s is not None]
+    if known and (slowed := max(known) / min(known) - 1) > _SLOWED:
+        yield f"the machine itself slowed: its calibration kernel took up to {1 + slowed:.2f} times its best"
+    if (at := statistics.change_point([median(burst.samples_s) for burst in samples.bursts])) is not None:
+        yield f"its level changed after {at} of {len(samples.bursts)} bursts"
+    elif not known:
+        yield f"the slowest block took {units.percent(max(medians) / min(medians) - 1)} more than the fastest"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times the first's latency the other's is: the median over rounds, with a 99% interval.
+
+    In each round both run next to each other, in random order, so that what slows the machine slows both.
+    """
+
+    ratio: float
+    interval: tuple[float, float] | None
+    rounds: int
+
+    @property
+    def differ(self) -> bool | None:
+        """Whether there is a detectable difference: 1 is outside the interval; None where there are too few rounds."""
+        return None if self.interval is None else not self.interval[0] <= 1 <= self.interval[1]
+
+    @property
+    def half_width(self) -> float:
+        """Half the length of the interval over the ratio, infinite where there is none."""
+        return statistics.half_width(self.interval, self.ratio)
+
+
+def ratio(first: Samples, other: Samples) -> Ratio:
+    """Return the ratio of two measurements made by turns: the median of the rounds' ratios of medians.
+
+    The interval supposes rounds that are independent of each other (Thompson 1936, by order statistics).
+    """
+    pairs = zip(first.bursts, other.bursts, strict=True)
+    logs = [math.log(median(b.samples_s) / median(a.samples_s)) for a, b in pairs]
+    bounds = interval(logs)
+    return Ratio(
+        math.exp(median(logs)), None if bounds is None else (math.exp(bounds[0]), math.exp(bounds[1])), len(logs)
+    )

@@ -1,0 +1,221 @@
+"""Profiles side by side: totals, layers of the same name and latencies of each network against the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from archcost.errors import InputError, Mistake
+from archcost.latency import measure
+from archcost.latency.measure import Progress, Request, silent
+from archcost.latency.samples import Failure, Samples
+from archcost.latency.summary import Latency, Ratio, ratio, summarise
+from archcost.models.load import Model, Reference
+from archcost.profiling.profile import counted, measured_as
+from archcost.profiling.result import SCHEMA, Profile, rows
+from archcost.version import __version__
+
+if TYPE_CHECKING:
+    from archcost.profiling.modules import Given
+
+TOTALS: Final = ("params", "macs", "elementwise", "flops", "weights_bytes", "activation_bytes", "peak_memory_bytes")
+"""The totals that are compared: properties of a Profile."""
+
+
+class Quantity(NamedTuple):
+    """One count of two networks; ratio is other / first, None where the first has none."""
+
+    name: str
+    first: int
+    other: int
+
+    @property
+    def difference(self) -> int:
+        """How much more the other has."""
+        return self.other - self.first
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as much the other has."""
+        return self.other / self.first if self.first else None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the quantity as JSON holds it."""
+        return {"first": self.first, "other": self.other, "difference": self.difference, "ratio": self.ratio}
+
+
+class Matched(NamedTuple):
+    """What two networks have under one layer name."""
+
+    name: str
+    params: Quantity
+    macs: Quantity
+
+    @property
+    def same(self) -> bool:
+        """Whether both counts are equal."""
+        return self.params.difference == self.macs.difference == 0
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the layer as JSON holds it."""
+        return {"name": self.name, "params": self.params.to_dict(), "macs": self.macs.to_dict()}
+
+
+class Alone(NamedTuple):
+    """A layer whose name only one of two networks has."""
+
+    name: str
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """The latencies of two networks that took turns in one way of measuring, and their ratio."""
+
+    first: Latency
+    other: Latency
+    paired: Ratio
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long the other takes: the median of the rounds' ratios."""
+        return self.paired.ratio
+
+    @property
+    def differ(self) -> bool | None:
+        """Whether there is a detectable difference; None where there were too few rounds to tell."""
+        return self.paired.differ
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the pair as JSON holds it."""
+        first, other = self.first, self.other
+        bounds, pair = self.paired.interval, (("first", first), ("other", other))
+        return {
+            **{key: getattr(first, key) for key in ("target", "runtime", "device", "batch", "dtype", "threads")},
+            "median_s": {key: latency.median_s for key, latency in pair},
+            "interval_s": {key: latency.interval_s and list(latency.interval_s) for key, latency in pair},
+            "stable": {key: latency.stable for key, latency in pair},
+            "ratio": self.ratio,
+            "ratio_interval": None if bounds is None else list(bounds),
+            "rounds": self.paired.rounds,
+            "differ": self.differ,
+        }
+
+
+def timed(first: Samples, other: Samples) -> Timed:
+    """Return two measurements that were made by turns beside each other."""
+    return Timed(summarise(first), summarise(other), ratio(first, other))
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One network against the first: layers in the first's order, those that only one has in its own."""
+
+    totals: tuple[Quantity, ...]
+    layers: tuple[Matched, ...]
+    only_first: tuple[Alone, ...]
+    only_other: tuple[Alone, ...]
+    latencies: tuple[Timed, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything as JSON holds it."""
+        return {
+            "totals": {quantity.name: quantity.to_dict() for quantity in self.totals},
+            "layers": [layer.to_dict() for layer in self.layers],
+            "only_first": [layer._asdict() for layer in self.only_first],
+            "only_other": [layer._asdict() for layer in self.only_other],
+            "latencies": [timed.to_dict() for timed in self.latencies],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two or more networks: `against[i]` is profile i + 1 against the first; failures: what could not be measured."""
+
+    profiles: tuple[Profile, ...]
+    against: tuple[Against, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What limits the comparison, in words, each line with the network it is about."""
+        each = ((p.model.name, [*p.warnings, *p.differences, *_uncounted(p)]) for p in self.profiles)
+        return (*(f"{name}: {line}" for name, lines in each for line in lines), *map(str, self.failures))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything as JSON holds it (schema 1); `model` and `first` are positions in `models`."""
+        pairs = enumerate(self.against, start=1)
+        return {
+            "archcost": __version__,
+            "schema": SCHEMA,
+            "warnings": list(self.warnings),
+            "models": [_described(found) for found in self.profiles],
+            "comparisons": [{"first": 0, "other": other, **pair.to_dict()} for other, pair in pairs],
+            "failures": [failure.to_dict() for failure in self.failures],
+        }
+
+
+def _uncounted(found: Profile) -> Iterator[str]:
+    if found.uncounted:
+        yield f"MACs are a lower bound, operators without a count: {', '.join(str(o['op']) for o in found.uncounted)}"
+
+
+def _described(found: Profile) -> dict[str, object]:
+    return {
+        "name": found.model.name,
+        "family": found.model.family,
+        "digest": found.model.digest,
+        "batch": found.batch,
+        "dtype": found.dtype,
+        **{name: getattr(found, name) for name in TOTALS},
+        "uncounted": list(found.uncounted),
+        "latencies": rows(found.samples),
+    }
+
+
+def compared(sources: Sequence[Model | Reference | Given], request: Request, progress: Progress = silent) -> Comparison:
+    """Return each network against the first, measured by turns; raises InputError for fewer than two."""
+    where = measure.places(request)
+    each = [counted(source, request, progress) for source in sources]
+    subjects = [subject for _, subject in each if subject]
+    runs = measure.all_measured(subjects, request, where, progress) if request.latency and len(each) > 1 else ()
+    profiles = [measured_as(found, runs, place) for place, (found, _) in enumerate(each)]
+    return replace(compare(profiles), failures=tuple(run.failure for run in runs if run.failure))
+
+
+def compare(profiles: Sequence[Profile]) -> Comparison:
+    """Return each network against the first; their measurements were made by turns, the n-th of one with the others'.
+
+    Raises InputError for fewer than two.
+    """
+    if len(profiles) < 2:
+        raise InputError(Mistake(f"given {len(profiles)} network; allowed: two or more to compare"))
+    first, *others = profiles
+    return Comparison(tuple(profiles), tuple(_against(first, other) for other in others))
+
+
+def _against(first: Profile, other: Profile) -> Against:
+    here, there = _by_name(first), _by_name(other)
+    return Against(
+        totals=tuple(Quantity(name, getattr(first, name), getattr(other, name)) for name in TOTALS),
+        layers=tuple(_matched(layer, there[name]) for name, layer in here.items() if name in there),
+        only_first=tuple(layer for name, layer in here.items() if name not in there),
+        only_other=tuple(layer for name, layer in there.items() if name not in here),
+        latencies=tuple(timed(*pair) for pair in zip(first.samples, other.samples, strict=True)),
+    )
+
+
+def _by_name(found: Profile) -> dict[str, Alone]:
+    """Return the layers by name, those that share one added up, in execution order."""
+    sums: dict[str, Alone] = {}
+    for layer in found.layers:
+        so_far = sums.get(layer.name, Alone(layer.name, 0, 0))
+        sums[layer.name] = Alone(layer.name, so_far.params + layer.params, so_far.macs + layer.macs)
+    return sums
+
+
+def _matched(first: Alone, other: Alone) -> Matched:
+    params = Quantity("params", first.params, other.params)
+    return Matched(first.name, params, Quantity("macs", first.macs, other.macs))

@@ -1,0 +1,196 @@
+"""The main job: a network's exact counts, what the witnesses say of them, and its latencies, as one value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from archcost.errors import InputError, Mistake, TargetError
+from archcost.graph import columns
+from archcost.graph.account import Account, Trained, account
+from archcost.latency import measure
+from archcost.latency.measure import Measured, Place, Progress, Request, Subject, silent
+from archcost.latency.samples import Samples
+from archcost.latency.summary import summarise
+from archcost.models.load import Model, Reference, alone, read
+from archcost.profiling import sparse, subjects
+from archcost.profiling.result import NOT_STABLE, Profile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archcost.counting.witnesses.network import Witness
+    from archcost.nets.net import Net
+    from archcost.profiling.modules import Given
+
+
+def profile(
+    source: str | os.PathLike[str] | Model | nn.Module,
+    inputs: object = None,
+    *,
+    target: str | Iterable[str] = "cpu",
+    runtime: str | Iterable[str] = "eager",
+    batch: int | Iterable[int] = 1,
+    dtype: str | Iterable[str] | None = None,
+    threads: int | Iterable[int] | None = None,
+    precision: float = 0.02,
+    time_s: float = 10.0,
+    cold_cache: bool = False,
+    latency: bool = True,
+    witness: bool = True,
+    allow_code: bool = False,
+) -> Profile:
+    """Return the counts, witnesses and latencies of a network: a YAML file, a shipped name, a Model or a torch module.
+
+    A module needs `inputs`: a tensor, a tuple or list of arguments, or a dict of keyword arguments; counts are then
+    those of that call. `dtype` is the network's own where left out, float32 for one of a family; `threads` are the
+    physical cores this process may use; each of the five may be several, every combination is measured. `allow_code`:
+    whether a file may name code to run. Raises InputError for what cannot be, TargetError where nothing could be
+    measured.
+    """
+    request = Request(
+        targets=_several(target, str),
+        runtimes=_several(runtime, str),
+        batches=_several(batch, int),
+        dtypes=() if dtype is None else _several(dtype, str),
+        threads=() if threads is None else _several(threads, int),
+        precision=precision,
+        time_s=time_s,
+        cold_cache=cold_cache,
+        latency=latency,
+        witness=witness,
+    )
+    found = profiled(_named(source, inputs, request, allow_code), request)
+    if found.failures and not found.samples:
+        raise TargetError("\n".join(map(str, found.failures)))
+    return found
+
+
+def _several(value: object, kind: type) -> tuple:  # type: ignore[type-arg]  # of `kind`, or of what Plan then refuses
+    return (value,) if isinstance(value, kind) or not isinstance(value, Iterable) else tuple(value)
+
+
+def _named(source: object, inputs: object, request: Request, allow_code: bool) -> Model | Reference | Given:
+    if not isinstance(source, str | os.PathLike | Model):
+        from archcost.profiling.modules import given  # loads torch
+
+        return given(source, inputs, request)
+    if inputs is not None:
+        raise InputError(Mistake("inputs go with a torch module; a network's own input follows from its file"))
+    return source if isinstance(source, Model) else read(source, allow_code=allow_code)
+
+
+def profiled(source: Model | Reference | Given, request: Request, progress: Progress = silent) -> Profile:
+    """Return the profile that was asked for; everything named in the request is checked before anything is built."""
+    where = measure.places(request)
+    found, subject = counted(source, request, progress)
+    if not (request.latency and subject):
+        return found
+    parts = _columns(found, progress) if request.columns else ()
+    runs = measure.all_measured((subject, *parts), request, where, progress)
+    found = measured_as(found, runs)
+    if parts:
+        each = range(1, len(parts) + 1)
+        alone = tuple(tuple(run.samples[place] for run in runs if run.samples) for place in each)
+        found = replace(found, alone=alone)
+    if isinstance(found.model, Model):
+        warnings = (*found.warnings, *sparse.slow_layers(found.model, runs, where, progress))
+        found = replace(found, warnings=warnings)
+    return _streamed(found, subject, request, where, progress) if subject.step else found
+
+
+def counted(source: Model | Reference | Given, request: Request, progress: Progress) -> tuple[Profile, Subject | None]:
+    """Return the profile without latencies, and what is measured, None where nothing shall be."""
+    if isinstance(source, Model):
+        return _of_model(source, request, progress)
+    if isinstance(source, Reference):
+        from archcost.profiling.modules import made  # loads torch
+
+        with progress(f"building {source.name}"):
+            source = made(source)
+    return _of_module(source, request, progress)
+
+
+def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Profile:
+    """Return a profile with its network's measurements, which stand at `place` in each run."""
+    samples = tuple(run.samples[place] for run in runs if run.samples)
+    failures = tuple(run.failure for run in runs if run.failure)
+    return replace(found, samples=samples, failures=failures, warnings=(*found.warnings, *_unstable(samples)))
+
+
+def _columns(found: Profile, progress: Progress) -> tuple[Subject, ...]:
+    """Return how each column of a fractal network is measured alone; none of another network."""
+    if not isinstance(found.model, Model) or len(numbers := columns.columns(found.model.graph)) < 2:
+        return ()
+    models = [alone(found.model, number) for number in numbers]
+    return tuple(subjects.of_net(model.graph, subjects.built(model, progress)) for model in models)
+
+
+def _streamed(
+    found: Profile, subject: Subject, request: Request, where: Sequence[Place], progress: Progress
+) -> Profile:
+    """Return the profile with the latency of one step, its state handed on, in every way the whole was measured here.
+
+    To another machine only whole networks travel.
+    """
+    assert subject.step is not None  # the caller looked
+    ways = {samples.way for samples in found.samples}
+    here = [place for place in where if place.target.local]
+    runs = measure.all_measured((subject.step,), request, here, progress, only=ways)
+    steps = tuple(run.samples[0] for run in runs if run.samples)
+    missing = [f"one step was not measured: {run.failure}" for run in runs if run.failure]
+    told = [f"one step: {line}" for line in _unstable(steps)]
+    return replace(found, streaming=steps, warnings=(*found.warnings, *missing, *told))
+
+
+def _of_model(model: Model, request: Request, progress: Progress) -> tuple[Profile, Subject | None]:
+    net = subjects.built(model, progress) if request.latency or request.witness else None
+    accounts = tuple(account(model.graph, batch, dtype) for batch, dtype in request.settings())
+    seen: Witness | None = None
+    wrong: tuple[str, ...] = ()
+    if request.witness and net:
+        seen, wrong, accounts = _witnessed(model, net, accounts, progress)
+    subject = subjects.of_net(model.graph, net) if request.latency and net else None
+    agree = None if seen is None else not wrong
+    return Profile(model, accounts, seen, agree, wrong, (), (), ()), subject
+
+
+def _witnessed(
+    model: Model, net: Net, accounts: tuple[Account, ...], progress: Progress
+) -> tuple[Witness, tuple[str, ...], tuple[Account, ...]]:
+    """Return what the witnesses count, where they differ, and the accounts with what autograd keeps."""
+    from archcost.counting.witnesses.network import differences, trained, witness  # loads torch and fvcore
+
+    with progress(f"counting {len(model.graph.nodes)} nodes with fvcore and torch"):
+        seen = witness(model.graph, net)
+        steps = [trained(model.graph, net, each) for each in accounts]
+    wrong = (*differences(model.cost, seen), *(line for _, line in steps if line))
+    known = tuple(replace(each, train=partial(_known, step)) for each, (step, _) in zip(accounts, steps, strict=True))
+    return seen, wrong, known
+
+
+def _known(step: Trained) -> Trained:
+    return step
+
+
+def _of_module(given: Given, request: Request, progress: Progress) -> tuple[Profile, Subject]:
+    from archcost.counting.witnesses.module import engines  # loads torch and fvcore
+    from archcost.profiling.modules import counted as counted_module
+
+    with progress(f"counting {given.name}"):
+        module, own_dtype = counted_module(given, request)
+    seen = None
+    if request.witness:
+        with progress(f"counting {given.name} with fvcore and torch"):
+            seen = engines(module)
+    notes = (*module.notes, *(seen.notes if seen else ()))
+    agree, wrong = (seen.agree, seen.differences) if seen else (None, ())
+    found = Profile(module, module.accounts, seen, agree, wrong, (), (), notes)
+    return found, subjects.of_module(module, own_dtype)
+
+
+def _unstable(samples: tuple[Samples, ...]) -> list[str]:
+    return [f"{each.way}{NOT_STABLE}{why}" for each in samples if (why := summarise(each).why)]

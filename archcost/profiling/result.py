@@ -1,0 +1,202 @@
+"""A profile as a value, and the forms it is shown and saved in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from archcost.config.writer import to_yaml
+from archcost.graph import columns
+from archcost.graph.account import Account, Layer
+from archcost.graph.cost import count
+from archcost.latency.samples import Failure, Samples
+from archcost.latency.summary import Latency, summarise
+from archcost.models.load import Model
+from archcost.version import __version__
+
+if TYPE_CHECKING:
+    from archcost.counting.module import Module
+    from archcost.counting.witnesses.module import Engines
+    from archcost.counting.witnesses.network import Witness
+    from archcost.graph.graph import Graph
+
+
+SCHEMA: Final = 1
+NOT_STABLE: Final = ": not stable: "
+"""Stands in every warning about a latency that is not to be trusted: the latency's row says the same."""
+
+
+class Column(NamedTuple):
+    """One column of a fractal network, run alone as a network of its own."""
+
+    column: int
+    depth: int
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What was found out about a network.
+
+    `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `agree`: whether
+    all witnesses count the same, None where there are none, or one could not count at all; `differences`: where they
+    count otherwise. `failures`: what could not be measured. `streaming`: of a recurrent network, one
+    step with the state carried, by turns with the whole sequence. `alone`: of a fractal network,
+    the measurements of each column, by turns with the whole, where they were asked for.
+    """
+
+    model: Model | Module
+    accounts: tuple[Account, ...]
+    witness: Witness | Engines | None
+    agree: bool | None
+    differences: tuple[str, ...]
+    samples: tuple[Samples, ...]
+    failures: tuple[Failure, ...]
+    warnings: tuple[str, ...]
+    streaming: tuple[Samples, ...] = ()
+    alone: tuple[tuple[Samples, ...], ...] = ()
+
+    @property
+    def account(self) -> Account:
+        """What the network takes at the first batch and dtype."""
+        return self.accounts[0]
+
+    @property
+    def batch(self) -> int:
+        """The batch of the memory figures."""
+        return self.account.batch
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the memory figures."""
+        return self.account.dtype
+
+    @property
+    def params(self) -> int:
+        """Every parameter, shared ones once."""
+        return self.model.cost.params
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one example, all its steps; of a module's call as it was given."""
+        return self.model.cost.macs
+
+    @property
+    def elementwise(self) -> int:
+        """Elementwise operations of one example."""
+        return self.model.cost.elementwise
+
+    @property
+    def flops(self) -> int:
+        """2 macs + elementwise."""
+        return self.model.cost.flops
+
+    @property
+    def weights_bytes(self) -> int:
+        """Parameters and buffers at the dtype."""
+        return self.account.weights_bytes
+
+    @property
+    def activation_bytes(self) -> int:
+        """All outputs of one pass."""
+        return self.account.activation_bytes
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Weights and the largest live set in execution order."""
+        return self.account.peak_bytes
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The nodes of a network, or a module's operators part by part, in execution order."""
+        return self.account.layers
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of a fractal network, shallowest first; none for others."""
+        if not isinstance(self.model, Model):
+            return ()
+        graph = self.model.graph
+        return tuple(_column(graph, column) for column in columns.columns(graph))
+
+    @property
+    def uncounted(self) -> tuple[dict[str, object], ...]:
+        """Operators without a count: {"op", "calls"}."""
+        if not isinstance(self.model, Model):
+            return tuple(operator._asdict() for operator in self.model.uncounted)
+        unsupported = self.witness.unsupported if self.witness else {}
+        return tuple({"op": op, "calls": calls} for op, calls in unsupported.items())
+
+    @property
+    def coverage(self) -> float:
+        """The share of the operators' calls that have a count; all of a graph's have one."""
+        return 1.0 if isinstance(self.model, Model) else self.model.coverage
+
+    @property
+    def latencies(self) -> tuple[Latency, ...]:
+        """The statistics of every measurement."""
+        return tuple(summarise(samples) for samples in self.samples)
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Why the training step was not counted, where it was not."""
+        return (f"training is not counted: {why}",) if (why := self.account.trained.why) else ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything as JSON holds it (schema 1)."""
+        model = self.model
+        weights = None if isinstance(model, Model) else model.weights.to_dict()
+        return {
+            "archcost": __version__,
+            "schema": SCHEMA,
+            "warnings": [*self.warnings, *self.untrained, *self.differences, *map(str, self.failures)],
+            "model": {
+                "name": model.name,
+                "family": model.family,
+                "input": model.input,
+                "steps": model.steps,
+                "digest": model.digest,
+            },
+            "batch": self.batch,
+            "dtype": self.dtype,
+            "params": self.params,
+            "macs": self.macs,
+            "elementwise": self.elementwise,
+            "flops": self.flops,
+            "weights_bytes": self.weights_bytes,
+            "activation_bytes": self.activation_bytes,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "uncounted": list(self.uncounted),
+            "witnesses": None if self.witness is None else self.witness.to_dict(),
+            "agree": self.agree,
+            "layers": [self._layer(layer) for layer in self.layers],
+            "columns": self._columns(),
+            "latencies": rows(self.samples),
+            "streaming": rows(self.streaming),
+            "failures": [failure.to_dict() for failure in self.failures],
+            "parameters": weights,
+            "coverage": self.coverage,
+            "training": None if self.account.training is None else self.account.training.to_dict(),
+            "memory": [each.memory() for each in self.accounts],
+            "yaml": to_yaml(model.spec) if isinstance(model, Model) else None,
+        }
+
+    def _columns(self) -> list[dict[str, object]]:
+        found = [column._asdict() for column in self.columns]
+        each = zip(found, self.alone, strict=True) if self.alone else ()
+        return [{**row, "latencies": rows(samples)} for row, samples in each] or found
+
+    def _layer(self, layer: Layer) -> dict[str, object]:
+        return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
+
+
+def rows(measurements: tuple[Samples, ...]) -> list[dict[str, object]]:
+    """Return the statistics of measurements, each with its raw samples, as JSON holds them."""
+    return [{**summarise(samples).to_dict(), "raw": samples.to_dict()} for samples in measurements]
+
+
+def _column(graph: Graph, column: int) -> Column:
+    alone = columns.only(graph, [column])
+    cost = count(alone)
+    return Column(column, columns.depth(alone, column), cost.params, cost.macs)

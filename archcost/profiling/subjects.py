@@ -1,0 +1,57 @@
+"""What is measured of a network: how it is called at a plan's batch, and the bytes that it needs there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archcost.errors import InputError, Mistake
+from archcost.graph.cost import BYTES, peak_bytes
+from archcost.graph.recipe import Recipe
+from archcost.latency.measure import Progress, Subject
+from archcost.latency.runtimes import Source
+from archcost.latency.samples import Plan
+from archcost.machine import available_memory_bytes
+from archcost.models.load import Model
+
+if TYPE_CHECKING:
+    from archcost.counting.module import Module
+    from archcost.graph.graph import Graph
+    from archcost.nets.net import Net
+
+
+def of_net(graph: Graph, net: Net) -> Subject:
+    """Return how a built network is measured, and one step of several of a recurrent one, behind a step before."""
+    from archcost.nets.net import Stepping, example  # loads torch
+
+    def step(plan: Plan) -> Source:
+        token = example(graph, plan.batch, seed=plan.seed)[:, :1]
+        return Source(Stepping(net), (token, net.state(plan.batch)))
+
+    whole = Subject(
+        lambda plan: Source(net, (example(graph, plan.batch, seed=plan.seed),), graph=graph),
+        lambda plan: peak_bytes(graph, plan.batch, BYTES[plan.dtype]),
+    )
+    return whole if graph.steps is None else whole._replace(step=whole._replace(source=step))
+
+
+def of_module(module: Module, own_dtype: str) -> Subject:
+    """Return how a counted module is measured: in its own dtype as it is, in another as a copy that is cast."""
+    peaks = {(account.batch, account.dtype): account.peak_bytes for account in module.accounts}
+
+    def source(plan: Plan) -> Source:
+        call = module.call_at(plan.batch)
+        return Source(call.module, call.args, call.kwargs, cast=plan.dtype != own_dtype)
+
+    return Subject(source, lambda plan: peaks[plan.batch, plan.dtype], own_dtype)
+
+
+def built(model: Model, progress: Progress) -> Net:
+    """Return the network with weights but without drop-path: what inference runs."""
+    from archcost.nets.net import build  # loads torch, which counting alone does not need
+
+    with progress(f"building {model.name}"):
+        try:
+            return build(model.graph, Recipe(model.recipe.init), available_bytes=available_memory_bytes())
+        except InputError as error:
+            hint = "its counts alone need no memory: leave out latency and witnesses (--no-latency --no-witness)"
+            raise InputError(*error.mistakes, Mistake(hint)) from None
