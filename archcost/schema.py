@@ -16,7 +16,7 @@ from archcost.models.families.nin import NiN
 from archcost.models.families.rir import RiR
 from archcost.profiling.budget import Limits
 from archcost.search.rules import Rule
-from archcost.studyspec import Study
+from archcost.study.spec import Study
 
 NAMES = ("model", "study", "budget")
 

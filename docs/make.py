@@ -15,7 +15,7 @@ from archcost.models.code import FAMILY, Foreign
 from archcost.models.families import FAMILIES
 from archcost.schema import NAMES, made
 from archcost.search.rules import RULES
-from archcost.studyspec import Study
+from archcost.study.spec import Study
 
 ROOT = Path(__file__).parents[1]
 HEAD = """# model.yaml: every key

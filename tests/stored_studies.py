@@ -17,21 +17,21 @@ import measurements
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from archcost import confirmed, storage, trials
-from archcost.addresses import Address, address
 from archcost.config.document import load
 from archcost.config.writer import to_yaml
-from archcost.confirmed import Confirmed
-from archcost.front import named
 from archcost.graph import codec
 from archcost.graph.columns import columns, only
 from archcost.graph.cost import count, peak_bytes
 from archcost.graph.graph import Graph
-from archcost.jobs import Score
 from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
 from archcost.models.load import Model, expand
-from archcost.stored import SCHEMA, Stored
-from archcost.trials import Begun, Ended, Part, remember
+from archcost.study.records import confirmed, storage, trials
+from archcost.study.records.addresses import Address, address
+from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.front import named
+from archcost.study.records.stored import SCHEMA, Stored
+from archcost.study.records.trials import Begun, Ended, Part, remember
+from archcost.study.workers.messages import Score
 from archcost.version import __version__
 
 HOSTILE = "</script><img src=x onerror=alert(1)><a href='//x.test'>\"&amp;\u2028\u202e'=1+1"

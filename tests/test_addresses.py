@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archcost import urls
-from archcost.addresses import Address, address, shown
 from archcost.errors import InputError
+from archcost.study.records.addresses import Address, address, shown
 
 SECRET = "hunter2secret"
 

@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 
 import archcost
-from archcost import children, trialling
-from archcost.children import ON, STOP, Child
 from archcost.data import load, shared
 from archcost.data.spec import DataSpec
 from archcost.files import placed
 from archcost.graph import codec
-from archcost.jobs import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
 from archcost.latency.samples import Plan
+from archcost.study.workers import processes
+from archcost.study.workers.job import _failed
+from archcost.study.workers.messages import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
+from archcost.study.workers.processes import ON, STOP, Child
 
 FAKE = Setup("fake", "eager", Plan(time_s=0.1))
 
@@ -41,7 +42,7 @@ def told(child: Child, patience_s: float = 120.0) -> Iterator[Event]:
     """Yield what one child tells until it has ended."""
     try:
         while True:
-            for _, event in children.events([child], 1.0, patience_s):
+            for _, event in processes.events([child], 1.0, patience_s):
                 yield event
                 if isinstance(event, Done | Failed):
                     return
@@ -52,7 +53,7 @@ def told(child: Child, patience_s: float = 120.0) -> Iterator[Event]:
 def test_a_job_is_done_from_rung_to_rung(job: Train, tmp_path: Path) -> None:
     """It measures, waits, trains, waits at each rung, and writes its weights."""
     short = replace(job, fit={"epochs": 2, "rungs": [1, 2]}, weights=str(tmp_path / "w.pt"))
-    child = children.start(children.server(), short)
+    child = processes.start(processes.server(), short)
     names = []
     for event in told(child):
         names.append(type(event))
@@ -64,7 +65,7 @@ def test_a_job_is_done_from_rung_to_rung(job: Train, tmp_path: Path) -> None:
 
 def test_a_job_stops_where_it_is_told_to(job: Train) -> None:
     """After the first rung, without another epoch."""
-    child = children.start(children.server(), job)
+    child = processes.start(processes.server(), job)
     names = []
     for event in told(child):
         names.append(type(event))
@@ -83,7 +84,7 @@ def test_a_job_stops_where_it_is_told_to(job: Train) -> None:
 )
 def test_a_child_that_dies_is_told(job: Train, number: int, reason: str) -> None:
     """Whatever kills it while it waits for a reply."""
-    child = children.start(children.server(), job)
+    child = processes.start(processes.server(), job)
     events = told(child)
     assert isinstance(next(events), Measured)
     os.kill(child.process.pid or 0, number)
@@ -94,10 +95,10 @@ def test_a_child_that_dies_is_told(job: Train, number: int, reason: str) -> None
 
 def test_a_child_that_hangs_is_ended(job: Train) -> None:
     """Stopped, it says nothing for longer than its parent has patience; the key that allows more is named."""
-    child = children.start(children.server(), job)
+    child = processes.start(processes.server(), job)
     first: list[tuple[Child, Event]] = []
     while not first:
-        first = list(children.events([child], 1.0, 120.0))
+        first = list(processes.events([child], 1.0, 120.0))
     assert isinstance(first[0][1], Measured)
     os.kill(child.process.pid or 0, signal.SIGSTOP)
     reason = "hung: no progress for 0.5 s, killed; 'search.patience' allows more"
@@ -107,7 +108,7 @@ def test_a_child_that_hangs_is_ended(job: Train) -> None:
 def test_what_cannot_be_measured_is_a_reason() -> None:
     """An unknown target is the user's mistake, a runtime that fails is the target's."""
     graph = dict(codec.encode(archcost.load("resnet-20").graph))
-    (last,) = told(children.start(children.server(), Measure((graph,), replace(FAKE, target="abacus"))))
+    (last,) = told(processes.start(processes.server(), Measure((graph,), replace(FAKE, target="abacus"))))
     assert isinstance(last, Failed)
     assert ("input", True) == (last.kind, "unknown target 'abacus'" in last.reason)
 
@@ -115,10 +116,10 @@ def test_what_cannot_be_measured_is_a_reason() -> None:
 PARENT = """
 import sys, time
 from pathlib import Path
-from archcost import children, jobs
+from archcost.study.workers import messages, processes
 if __name__ == "__main__":
-    child = children.start(children.server(), jobs.decode_job(Path(sys.argv[1]).read_bytes()))
-    next(iter(children.events([child], 60, 60)))
+    child = processes.start(processes.server(), messages.decode_job(Path(sys.argv[1]).read_bytes()))
+    next(iter(processes.events([child], 60, 60)))
     print(child.process.pid, flush=True)
     time.sleep(600)
 """
@@ -126,9 +127,9 @@ if __name__ == "__main__":
 
 def test_children_end_with_their_parent(job: Train, tmp_path: Path) -> None:
     """A parent that is killed leaves nothing running."""
-    from archcost import jobs
+    from archcost.study.workers import messages
 
-    (tmp_path / "job.json").write_bytes(jobs.encode(job))
+    (tmp_path / "job.json").write_bytes(messages.encode(job))
     (tmp_path / "parent.py").write_text(PARENT, "utf-8")
     command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path / "job.json")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
@@ -154,5 +155,5 @@ def test_a_full_disk_is_no_bug_of_a_trial(tmp_path: Path) -> None:
     """What cannot be written for want of space has a kind of its own: the study ends, the trial does not count."""
     with pytest.raises(archcost.InputError) as refused, placed(tmp_path / "0.pt"):
         raise OSError(errno.ENOSPC, "No space left on device")
-    found = trialling._failed(refused.value)
+    found = _failed(refused.value)
     assert ("space", True) == (found.kind, "No space left on device" in found.reason)

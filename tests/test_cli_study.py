@@ -13,9 +13,9 @@ import pytest
 from commands import run
 from stored_studies import Wanted, made
 
-from archcost import trials
-from archcost.stored import Stored
-from archcost.trials import Begun, Ended, remember
+from archcost.study.records import trials
+from archcost.study.records.stored import Stored
+from archcost.study.records.trials import Begun, Ended, remember
 
 ATTACK = "=1+1\x1b[2J\nnext\u202e"
 SHOWN = r"=1+1\x1b[2J\nnext\u202e"

@@ -12,7 +12,7 @@ from archcost import cli
 from archcost.models.families import FAMILIES
 from archcost.schema import NAMES, committed, made
 from archcost.search.rules import RULES
-from archcost.studyspec import Study
+from archcost.study.spec import Study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from planted import RUN, STUDY, again, begun, planted
 
-from archcost.addresses import address
-from archcost.stored import find
+from archcost.study.records.addresses import address
+from archcost.study.records.stored import find
 
-AFTER_A_TRIAL = ("archcost.studying", "_over", "after")
+AFTER_A_TRIAL = ("archcost.study.search_loop", "_over", "after")
 SWEEP = "import glob, tempfile; [os.remove(f) for f in glob.glob(tempfile.gettempdir() + '/archcost-*/data.pt')]"
 
 

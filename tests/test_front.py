@@ -12,16 +12,17 @@ import optuna
 import pytest
 from measurements import samples
 
-from archcost import confirmed, confirming, tables, trials
-from archcost.addresses import address
 from archcost.cli.studies import status_lines
-from archcost.confirmed import Confirmed
-from archcost.front import Candidate, Front, bounds, candidates, front, restored
-from archcost.jobs import Score
 from archcost.latency.samples import Samples
-from archcost.stored import described
-from archcost.studyspec import Confirm
-from archcost.trials import Ended, Part
+from archcost.study import confirm as confirming
+from archcost.study.records import confirmed, tables, trials
+from archcost.study.records.addresses import address
+from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.front import Candidate, Front, bounds, candidates, front, restored
+from archcost.study.records.stored import described
+from archcost.study.records.trials import Ended, Part
+from archcost.study.spec import Confirm
+from archcost.study.workers.messages import Score
 
 OBJECTIVES = (("error", None), ("latency", 0), ("params", None))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from archcost.confirmed import Confirmed
-from archcost.membership import Repeated, standings
+from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.standings import Repeated, standings
 
 SURE, NOISY = False, True
 

@@ -37,7 +37,7 @@ from archcost.report.figures import figure, text
 from archcost.report.page import charts, hashed, page
 from archcost.report.saved import Profiled, read, typed
 from archcost.report.study import study
-from archcost.trials import remember, remembered
+from archcost.study.records.trials import remember, remembered
 
 STUDY = """
 models: [{family: fractal, columns: {int: [1, 2]}, widths: [8]}]

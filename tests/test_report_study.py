@@ -12,15 +12,14 @@ import pytest
 from stored_studies import HOSTILE, Wanted, made
 
 from archcost.errors import InputError
-from archcost.findings import front_of, status_of
-from archcost.objectives import QUANTITIES
 from archcost.report.blocks import Bars, Block, Chart, Document, Lines, Scatter, Series, Table, Verdicts
 from archcost.report.study import study
 from archcost.report.study_found import found
 from archcost.report.study_progress import saved
 from archcost.search import pareto
-from archcost.stored import Stored, find, unnumbered
-from archcost.tables import rows
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records.stored import Stored, find, unnumbered
+from archcost.study.records.tables import front_of, rows, status_of
 
 LIMITS = {"params": 30_000, "latency": 5e-4, "weights": 100_000}
 

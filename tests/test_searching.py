@@ -19,7 +19,7 @@ from archcost.search.domains import Choice, Draw, Pick, Point, Real, Whole
 from archcost.search.pareto import hypervolume
 from archcost.search.points import key, seen
 from archcost.search.samplers import Name
-from archcost.trials import give_up, read
+from archcost.study.records.trials import give_up, read
 
 SAMPLERS: tuple[Name, ...] = ("tpe", "nsga2", "random", "grid")
 

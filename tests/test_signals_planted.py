@@ -12,23 +12,23 @@ from pathlib import Path
 import pytest
 from planted import again, begun, planted
 
-from archcost.addresses import address
-from archcost.stored import find
+from archcost.study.records.addresses import address
+from archcost.study.records.stored import find
 
 STEPS = {
     "asked": ("optuna", "Study.ask", "after"),
-    "begun": ("archcost.trials", "begin", "after"),
-    "about to start": ("archcost.trials", "writes", "after"),
-    "measured": ("archcost.studying", "_measured", "after"),
-    "reached": ("archcost.trials", "reach", "after"),
-    "weights written": ("archcost.studying", "_over", "before"),
+    "begun": ("archcost.study.records.trials", "begin", "after"),
+    "about to start": ("archcost.study.records.trials", "writes", "after"),
+    "measured": ("archcost.study.search_loop", "_measured", "after"),
+    "reached": ("archcost.study.records.trials", "reach", "after"),
+    "weights written": ("archcost.study.search_loop", "_over", "before"),
     "kept": ("optuna.trial", "Trial.set_user_attr", "after"),
     "told": ("optuna", "Study.tell", "after"),
     "not told yet": ("optuna", "Study.tell", "before"),
-    "forgotten": ("archcost.studying", "_forget", "after"),
-    "confirming": ("archcost.confirmed", "keep", "after"),
-    "by turns": ("archcost.confirming", "_turns", "before"),
-    "pruning": ("archcost.exploring", "_prune_weights", "before"),
+    "forgotten": ("archcost.study.search_loop", "_forget", "after"),
+    "confirming": ("archcost.study.records.confirmed", "keep", "after"),
+    "by turns": ("archcost.study.confirm", "_turns", "before"),
+    "pruning": ("archcost.study.run", "_prune_weights", "before"),
 }
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 ALWAYS = {("asked", 1), ("told", 1), ("forgotten", 2), ("confirming", 1)}

@@ -18,10 +18,10 @@ import pytest
 from commands import run
 from written_before import FIRST, copied, killed
 
-from archcost import snapshot, storage, trials
-from archcost.addresses import address
 from archcost.errors import InputError
-from archcost.stored import find
+from archcost.study.records import snapshot, storage, trials
+from archcost.study.records.addresses import address
+from archcost.study.records.stored import find
 
 STUDY = """
 models: [{family: bottleneck, block: basic, depths: [1], widths: [8]}]
@@ -146,8 +146,8 @@ def read_only(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
 WRITES = """
 import sys, time, optuna
 from pathlib import Path
-from archcost import storage, trials
-from archcost.addresses import address
+from archcost.study.records import storage, trials
+from archcost.study.records.addresses import address
 def begin(store):
     study = optuna.create_study(study_name="one", storage=store, directions=["minimize"])
     about = {"schema": 1, "name": "one", "objectives": [["error", None]], "labels": ["error"]}

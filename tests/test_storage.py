@@ -13,16 +13,16 @@ import optuna
 import pytest
 from optuna.storages import RDBStorage
 
-from archcost import snapshot, storage, trials
-from archcost.addresses import Address, address
 from archcost.errors import InputError
-from archcost.stored import find
-from archcost.trials import Ended
+from archcost.study.records import snapshot, storage, trials
+from archcost.study.records.addresses import Address, address
+from archcost.study.records.stored import find
+from archcost.study.records.trials import Ended
 
 MAKE = """
 import sys, optuna, sqlalchemy
-from archcost import storage, trials
-from archcost.addresses import address
+from archcost.study.records import storage, trials
+from archcost.study.records.addresses import address
 from pathlib import Path
 def begin(store):
     study = optuna.create_study(study_name="one", storage=store, directions=["minimize"])

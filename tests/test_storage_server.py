@@ -19,10 +19,10 @@ from commands import run
 from optuna.storages import RDBStorage
 from servers import SECRET, Server, mariadb, postgresql
 
-from archcost import storage, trials
-from archcost.addresses import Address, address
 from archcost.errors import InputError
-from archcost.stored import find
+from archcost.study.records import storage, trials
+from archcost.study.records.addresses import Address, address
+from archcost.study.records.stored import find
 
 STUDY = """
 name: on a server

@@ -18,12 +18,12 @@ from torch import nn
 import archcost
 from archcost.data import shared
 from archcost.errors import InputError, TargetError
+from archcost.files import checked
 from archcost.latency import runtimes
 from archcost.latency.runtimes import Source
 from archcost.latency.samples import Plan
 from archcost.nets import weights
 from archcost.nets.net import build
-from archcost.streams import checked
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")

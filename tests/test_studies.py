@@ -17,9 +17,9 @@ import pytest
 from commands import run
 
 import archcost
-from archcost.addresses import address
 from archcost.nets.weights import Trained
-from archcost.stored import alike, find
+from archcost.study.records.addresses import address
+from archcost.study.records.stored import alike, find
 
 STUDY = """
 models:

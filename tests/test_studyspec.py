@@ -20,7 +20,7 @@ from archcost.errors import InputError
 from archcost.models import load
 from archcost.profiling.budget import Limits
 from archcost.schema import committed
-from archcost.studyspec import Gives, StudySpec, load_study, materialise, read_study
+from archcost.study.spec import Gives, StudySpec, load_study, materialise, read_study
 
 SCHEMA = json.loads(committed("study"))
 IMAGE = Gives([1, 8, 8], 10, "image", {"steps": 8, "features": 8})

@@ -11,10 +11,10 @@ import torch
 from commands import run
 from planted import STUDY, again, begun
 
-from archcost import weights_folder
-from archcost.addresses import Address, address
 from archcost.files import safe_name
-from archcost.stored import find
+from archcost.study.records import weights_folder
+from archcost.study.records.addresses import Address, address
+from archcost.study.records.stored import find
 
 SMALL = ("--trials", "1", "--set", "confirm.members=0", "--workers", "1")
 

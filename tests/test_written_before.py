@@ -11,9 +11,9 @@ import pytest
 from commands import run
 from written_before import FIRST, copied, killed
 
-from archcost import weights_folder
-from archcost.addresses import address
-from archcost.stored import find
+from archcost.study.records import weights_folder
+from archcost.study.records.addresses import address
+from archcost.study.records.stored import find
 
 
 def _json(text: str) -> Any:

@@ -69,7 +69,7 @@ def _export_trial(study: str, storage: str | None, trial: str, to: str, output: 
     from archcost.cli.studies import member, trained
     from archcost.files import write_whole
     from archcost.nets.export import formats
-    from archcost.stored import network
+    from archcost.study.records.stored import network
 
     stored = opened(study, storage)
     if to in _TEXTS:

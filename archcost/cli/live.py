@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.live import Live as Display
 from rich.text import Text
 
-from archcost.addresses import Address
 from archcost.errors import shorten, visible
-from archcost.setting import Setting
-from archcost.stored import Stored, worded
-from archcost.studying import Running, State
+from archcost.study.plan import Setting
+from archcost.study.records.addresses import Address
+from archcost.study.records.stored import Stored, worded
+from archcost.study.search_loop import Running, State
 from archcost.units import counted_words
 
 _EVERY_S: Final = 2.0  # between looks at the storage

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from archcost.addresses import Address, address, is_url
 from archcost.config.validation import located
 from archcost.errors import InputError
-from archcost.stored import Stored, find
-from archcost.studyspec import load_study
-from archcost.trials import remembered
+from archcost.study.records.addresses import Address, address, is_url
+from archcost.study.records.stored import Stored, find
+from archcost.study.records.trials import remembered
+from archcost.study.spec import load_study
 
 
 def opened(file: str, where: str | None) -> Stored:

@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archcost import exploring, foreseeing, outlook, probing, scratch, tables, weights_folder
-from archcost.addresses import Address, address
+from archcost import scratch
 from archcost.cli.live import Live
 from archcost.config.validation import located
 from archcost.data import load, splits
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
-from archcost.exploring import Outcome
 from archcost.files import write_whole
-from archcost.findings import front_of, status_of, yaml_of
-from archcost.front import Candidate, Front
 from archcost.machine import physical_cores
-from archcost.objectives import QUANTITIES
-from archcost.setting import Setting, settle
-from archcost.stored import Stored, alike, find, network, worded
-from archcost.studying import EXHAUSTED
-from archcost.studyspec import StudySpec, load_study
+from archcost.study import forecast, preview, probe, run
+from archcost.study.objectives import QUANTITIES
+from archcost.study.plan import Setting, settle
+from archcost.study.records import tables, weights_folder
+from archcost.study.records.addresses import Address, address
+from archcost.study.records.front import Candidate, Front
+from archcost.study.records.stored import Stored, alike, find, network, worded
+from archcost.study.records.tables import front_of, status_of, yaml_of
+from archcost.study.run import Outcome
+from archcost.study.search_loop import EXHAUSTED
+from archcost.study.spec import StudySpec, load_study
 from archcost.units import counted_words, duration, percent, scaled
 
 if TYPE_CHECKING:
@@ -43,10 +45,10 @@ def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[
     """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
     kept = _address(spec, file, where)
-    exploring.check(kept)
+    run.check(kept)
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
-    probing.probe(setting, outlook.look(setting).typical)  # they refuse what cannot be searched or measured
+    probe.probe(setting, preview.look(setting).typical)  # they refuse what cannot be searched or measured
     return setting, dataset, kept
 
 
@@ -89,7 +91,7 @@ def ran(
         click.echo(line, err=True)
     try:
         with Live(setting, kept, options) as live:
-            outcome = exploring.explore(setting, dataset, kept, options, live.watch, live.say)
+            outcome = run.explore(setting, dataset, kept, options, live.watch, live.say)
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C and a termination
         with suppress(InputError):
             count = sum(each.ended is not None and each.ended.counts for each in find(kept).trials())
@@ -133,16 +135,16 @@ def dry(file: str, overrides: tuple[str, ...], where: str | None, workers: int |
     """
     since_s = time.monotonic()
     spec = load_study(file, overrides)
-    exploring.check(_address(spec, file, where))
+    run.check(_address(spec, file, where))
     dataset = _data(spec, file)
     setting = settle(spec, dataset)
-    found = outlook.look(setting)
-    probing.probe(setting, found.typical)
-    yield from outlook.lines(setting, found)
+    found = preview.look(setting)
+    probe.probe(setting, found.typical)
+    yield from preview.lines(setting, found)
     workers = workers or min(physical_cores(), _WORKERS)
     try:
-        span = foreseeing.foresee(setting, found.typical, dataset, workers, since_s)
-        yield from foreseeing.lines(setting, span, workers)
+        span = forecast.foresee(setting, found.typical, dataset, workers, since_s)
+        yield from forecast.lines(setting, span, workers)
     except TargetError as error:
         yield f"time         not foreseen: {shorten(str(error), _LINE)}"
 

@@ -14,7 +14,7 @@ from archcost.sheets import of_mappings
 from archcost.units import parse_duration
 
 if TYPE_CHECKING:
-    from archcost.stored import Stored
+    from archcost.study.records.stored import Stored
 
 _FORMS = ("table", "json", "csv")
 
@@ -54,7 +54,7 @@ def status(file: str, storage: str | None, as_json: bool) -> None:
     """Say how far a study is: trials by state, why some ended early, its front."""
     from archcost.cli.opening import opened
     from archcost.cli.studies import status_lines
-    from archcost.findings import status_of
+    from archcost.study.records.tables import status_of
 
     stored = opened(file, storage)
     if as_json:
@@ -75,7 +75,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
     """Show the networks that no other one beats in every objective."""
     from archcost.cli.opening import opened
     from archcost.cli.studies import front_lines, front_rows, write_members
-    from archcost.findings import front_of
+    from archcost.study.records.tables import front_of
 
     stored = opened(file, storage)
     if as_json or form == "json":
@@ -112,7 +112,7 @@ def export(file: str, storage: str | None, form: str, output: str | None) -> Non
 
 
 def _table(stored: Stored, form: str) -> str:
-    from archcost import tables
+    from archcost.study.records import tables
 
     what = (stored.trials(), stored.front(), stored.objectives)
     rows = tables.rows(*what)

@@ -12,8 +12,7 @@ import torch
 
 from archcost.data.splits import Dataset, Split
 from archcost.errors import ArchcostError, InputError
-from archcost.files import placed
-from archcost.streams import checked
+from archcost.files import checked, placed
 
 
 class GoneError(ArchcostError):

@@ -12,10 +12,9 @@ from typing import Any, Final, TypeAlias
 import torch
 
 from archcost.errors import InputError, Mistake, quoted, shorten
-from archcost.files import placed
+from archcost.files import checked, placed
 from archcost.models.load import Model
 from archcost.nets.net import Net, build
-from archcost.streams import checked
 
 Mark: TypeAlias = Mapping[str, str | int]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from archcost import tables
 from archcost.report.blocks import Document
 from archcost.report.study_found import found as read
 from archcost.report.study_front import front_section
@@ -12,7 +11,8 @@ from archcost.report.study_parameters import parameters_section
 from archcost.report.study_progress import progress_section
 from archcost.report.study_trials import data, trials_section
 from archcost.report.study_verdict import head, verdict_section
-from archcost.stored import Stored
+from archcost.study.records import tables
+from archcost.study.records.stored import Stored
 
 
 def study(stored: Stored, command: str = "") -> Document:

@@ -10,15 +10,15 @@ from typing import Any, Final
 from optuna.trial import FrozenTrial
 
 from archcost.errors import InputError, Mistake, quoted
-from archcost.findings import front_of
-from archcost.front import Candidate, Front
 from archcost.latency.samples import Origin
-from archcost.objectives import QUANTITIES
 from archcost.profiling.budget import UNITS, Budget
 from archcost.report.blocks import Axis, Form
 from archcost.search.domains import Scalar
-from archcost.stored import Stored
-from archcost.trials import Trial, remembered
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records.front import Candidate, Front
+from archcost.study.records.stored import Stored
+from archcost.study.records.tables import front_of
+from archcost.study.records.trials import Trial, remembered
 from archcost.units import grouped
 
 _FORMS: Final[dict[str, Form]] = {

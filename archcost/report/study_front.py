@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from archcost import tables
-from archcost.front import Candidate, bounds
-from archcost.objectives import QUANTITIES
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule, Scatter, Section, Series, Table
 from archcost.report.study_found import Found, marks, quantity_axis
 from archcost.report.thinned import thinned
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records import tables
+from archcost.study.records.front import Candidate, bounds
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 
 MOST_DRAWN: Final = 1000

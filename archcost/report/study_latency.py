@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from archcost.front import named
 from archcost.latency.samples import Samples
 from archcost.latency.statistics import median
 from archcost.latency.summary import interval_s
@@ -13,6 +12,7 @@ from archcost.report.blocks import Block, Chart, Scatter, Section, Series, Text
 from archcost.report.rank import spearman
 from archcost.report.study_found import Found, quantity_axis
 from archcost.report.thinned import thinned
+from archcost.study.records.front import named
 from archcost.units import counted_words, duration, scaled
 
 MOST_DRAWN: Final = 1000

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from archcost.membership import DRAWS
-from archcost.objectives import QUANTITIES
 from archcost.report.blocks import Lines, Section
 from archcost.report.study_found import Found
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records.standings import DRAWS
 from archcost.units import grouped
 
 _MEANT: Final = {

@@ -10,8 +10,8 @@ from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Scat
 from archcost.report.study_found import Found
 from archcost.report.thinned import thinned
 from archcost.search import pareto
-from archcost.stored import unnumbered
-from archcost.trials import Trial
+from archcost.study.records.stored import unnumbered
+from archcost.study.records.trials import Trial
 from archcost.units import counted_words, duration, grouped
 
 MOST_STEPS: Final = 1000

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from archcost import tables
-from archcost.findings import status_of
-from archcost.objectives import QUANTITIES
 from archcost.report.blocks import MOST_ROWS, Cell, Head, Row, Section, Table
 from archcost.report.study_found import Found, scalar_words
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records import tables
+from archcost.study.records.tables import status_of
 from archcost.units import data_size, duration, scaled
 from archcost.version import __version__
 

@@ -6,15 +6,15 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from archcost.front import Candidate
 from archcost.graph.cost import BYTES, count
 from archcost.latency.samples import Origin
-from archcost.objectives import QUANTITIES
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget, Facts, Memory
 from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Verdict, Verdicts
 from archcost.report.study_found import Found, some
-from archcost.stored import network
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records.front import Candidate
+from archcost.study.records.stored import network
 from archcost.units import counted_words, data_size, duration, grouped, percent
 
 _NAMED: Final = 10

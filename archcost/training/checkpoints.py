@@ -8,10 +8,9 @@ from pathlib import Path
 import torch
 
 from archcost.errors import InputError, quoted
-from archcost.files import placed
+from archcost.files import checked, placed
 from archcost.graph import codec
 from archcost.nets.weights import _BROKEN, _broken, _read
-from archcost.streams import checked
 from archcost.training.fit import Fitting
 
 """What weights are those of: the study's identity, the trial's number, the digest of its graph."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import InputError, shorten
+from archcost.files import checked
 from archcost.graph.cost import BYTES, peak_bytes
 from archcost.graph.recipe import Recipe
 from archcost.machine import available_memory_bytes
@@ -28,7 +29,6 @@ from archcost.nets.export.agreement import agree
 from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.nets.net import build, example
 from archcost.nets.weights import Trained
-from archcost.streams import checked
 from archcost.units import data_size, grouped
 
 Run: TypeAlias = Callable[[Any], object]

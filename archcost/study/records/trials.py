@@ -17,12 +17,12 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter, ValidationError
 
 from archcost.errors import InputError, Mistake
-from archcost.jobs import Score
 from archcost.latency.samples import Samples
 from archcost.latency.statistics import median
-from archcost.objectives import QUANTITIES
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX
+from archcost.study.objectives import QUANTITIES
+from archcost.study.workers.messages import Score
 
 _RUNG: Final = f"{PREFIX}rung:"
 INTERRUPTED: Final = "interrupted; its point was asked for again"

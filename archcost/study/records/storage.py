@@ -24,11 +24,11 @@ from optuna.storages._rdb.models import BaseModel
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
-from archcost import snapshot
-from archcost.addresses import Address
 from archcost.errors import ArchcostError, InputError, Mistake, quoted
-from archcost.signals import held_back
-from archcost.snapshot import PATIENCE_S, TABLES, recognised
+from archcost.study.records import snapshot
+from archcost.study.records.addresses import Address
+from archcost.study.records.snapshot import PATIENCE_S, TABLES, recognised
+from archcost.study.signals import held_back
 
 _FULL: Final = "disk is full"  # as SQLite says it
 _LOCK: Final = "archcost study run"

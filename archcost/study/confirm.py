@@ -10,18 +10,19 @@ from multiprocessing.context import ForkServerContext
 
 import optuna
 
-from archcost import children, confirmed
-from archcost.children import Child
-from archcost.confirmed import Confirmed
 from archcost.errors import visible
-from archcost.front import Candidate
-from archcost.front import Front as Members
-from archcost.jobs import Done, Event, Failed, Job, Measured, Score, Scored
 from archcost.latency.samples import Samples
 from archcost.search import pareto
-from archcost.setting import Setting
-from archcost.stored import network
-from archcost.studying import Options, refuse
+from archcost.study.plan import Setting
+from archcost.study.records import confirmed
+from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.front import Candidate
+from archcost.study.records.front import Front as Members
+from archcost.study.records.stored import network
+from archcost.study.search_loop import Options, refuse
+from archcost.study.workers import processes
+from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Score, Scored
+from archcost.study.workers.processes import Child
 from archcost.units import counted_words
 
 Say = Callable[[str], None]
@@ -51,7 +52,7 @@ def confirm(
     comparable. Where that changes the front, it begins again. A network is confirmed when its seeds are trained; each
     of them looks at the test split once.
     """
-    context = children.server()
+    context = processes.server()
     done: list[str] = []
     beside: dict[str, Candidate] = {}  # of each graph one, all measured together
     while True:
@@ -112,7 +113,7 @@ def _turns(
     for place, way in enumerate(setting.ways):
         models = [network(each) for each in graphs.values()]
         say(f"measuring {counted_words(len(models), 'network')} by turns on {way.target}")
-        samples, why = _measured(children.server(), setting.together(models, way), options)
+        samples, why = _measured(processes.server(), setting.together(models, way), options)
         taken = dict(zip(graphs, samples, strict=False))
         for each in (*front.members, *front.others):
             if each.part.digest in taken and (found := confirmed.confirmed(study, each.name)):
@@ -162,14 +163,14 @@ def _told(context: ForkServerContext, jobs: Sequence[Job], options: Options) -> 
         while (waiting or running) and time.monotonic() < options.deadline:
             while waiting and len(running) < options.workers:
                 place, job = waiting.pop(0)
-                running[place] = children.start(context, job)
+                running[place] = processes.start(context, job)
             places = {id(child): place for place, child in running.items()}
-            for child, event in children.events(list(running.values()), 1.0, options.patience_s):
+            for child, event in processes.events(list(running.values()), 1.0, options.patience_s):
                 place = places[id(child)]
                 if isinstance(event, Done | Failed):
                     running.pop(place).end()
                 else:
-                    child.reply(children.ON)
+                    child.reply(processes.ON)
                 yield place, event
     finally:
         for child in running.values():

@@ -11,14 +11,14 @@ from typing import Final
 
 import optuna
 
-from archcost import storage, trials
-from archcost.addresses import Address
 from archcost.config.document import load
 from archcost.errors import InputError, Mistake, quoted, shorten, visible
-from archcost.front import Candidate, Front, candidates, front
 from archcost.models.load import Model, alone, expand
-from archcost.objectives import QUANTITIES
-from archcost.trials import Held, Recorded, Trial, remembered
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records import storage, trials
+from archcost.study.records.addresses import Address
+from archcost.study.records.front import Candidate, Front, candidates, front
+from archcost.study.records.trials import Held, Recorded, Trial, remembered
 from archcost.version import __version__
 
 SCHEMA: Final = 1

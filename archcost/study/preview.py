@@ -15,8 +15,8 @@ from archcost.errors import InputError, Mistake, Path, shorten, visible
 from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search.domains import Point
-from archcost.setting import Excess, Setting
-from archcost.trials import Part
+from archcost.study.plan import Excess, Setting
+from archcost.study.records.trials import Part
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 
 SAMPLE: Final = 200

@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from archcost import scratch
-from archcost.addresses import Address
 from archcost.errors import InputError, Mistake, quoted
+from archcost.study.records.addresses import Address
 
 Ask: TypeAlias = Callable[[str], Sequence[Any]]
 """Returns the rows of a query."""

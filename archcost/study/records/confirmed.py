@@ -8,13 +8,13 @@ from functools import cache
 import optuna
 from pydantic import TypeAdapter
 
-from archcost.jobs import Score
 from archcost.latency.samples import Samples
 from archcost.latency.statistics import blocks, median
-from archcost.membership import Repeated
-from archcost.objectives import QUANTITIES
 from archcost.search.points import PREFIX
-from archcost.trials import Part, Recorded, counted, remember, remembered
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records.standings import Repeated
+from archcost.study.records.trials import Part, Recorded, counted, remember, remembered
+from archcost.study.workers.messages import Score
 
 
 @dataclass(frozen=True, slots=True)

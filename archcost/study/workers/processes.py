@@ -18,14 +18,14 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Final
 
-from archcost import jobs
-from archcost.jobs import Done, Event, Failed, Job
+from archcost.study.workers import messages
+from archcost.study.workers.messages import Done, Event, Failed, Job
 
 ON: Final = b"on"
 STOP: Final = b"stop"
 """Replies to an event that awaits one."""
 
-_LOADED: Final = ["archcost.trialling"]  # what children have in memory from the start
+_LOADED: Final = ["archcost.study.workers.job"]  # what children have in memory from the start
 _GRACE_S: Final = 2.0
 _KILLED: Final = {
     signal.SIGKILL: "killed by signal 9: the system does so where memory is short, or somebody did",
@@ -67,7 +67,7 @@ class Child:
 def start(context: ForkServerContext, job: Job) -> Child:
     """Start a child on a job."""
     ours, theirs = context.Pipe()
-    process = context.Process(target=_enter, args=(theirs, jobs.encode(job)), daemon=True)
+    process = context.Process(target=_enter, args=(theirs, messages.encode(job)), daemon=True)
     process.start()
     theirs.close()
     return Child(process, ours)
@@ -75,7 +75,7 @@ def start(context: ForkServerContext, job: Job) -> Child:
 
 def _enter(pipe: Connection, text: bytes) -> None:
     """Run a job in the child: its end, and its parent's, end the process."""
-    from archcost import trialling  # noqa: PLC0415  # the child's own: the study's process needs no torch for it
+    from archcost.study.workers.job import run  # noqa: PLC0415  # the child's own: the study's process needs no torch for it
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the study decides what ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -83,11 +83,11 @@ def _enter(pipe: Connection, text: bytes) -> None:
 
     def tell(event: Event) -> None:
         try:
-            pipe.send_bytes(jobs.encode(event))
+            pipe.send_bytes(messages.encode(event))
         except OSError:  # nobody is there any more
             os._exit(1)
 
-    trialling.run(jobs.decode_job(text), tell, replies.next)
+    run(messages.decode_job(text), tell, replies.next)
     pipe.close()
     os._exit(0)  # nothing is left to tidy up, and the thread that reads may not hold the process
 
@@ -151,7 +151,7 @@ def told(job: Job, patience_s: float) -> Iterator[Event]:
 
 def _received(child: Child) -> Event:
     try:
-        return jobs.decode_event(child.pipe.recv_bytes())
+        return messages.decode_event(child.pipe.recv_bytes())
     except (EOFError, OSError):
         child.process.join(_GRACE_S)
         code = child.process.exitcode

@@ -22,11 +22,11 @@ from archcost.models.code import FAMILY
 from archcost.models.families import FAMILIES, families
 from archcost.models.families.parts import Network, OnImages
 from archcost.models.load import Model, expand
-from archcost.objectives import QUANTITIES
 from archcost.profiling.budget import Limits
 from archcost.search import templates
 from archcost.search.rules import kind_of
 from archcost.search.space import Space
+from archcost.study.objectives import QUANTITIES
 from archcost.training.spec import Fit
 from archcost.units import parse_duration, parse_share
 

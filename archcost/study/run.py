@@ -15,15 +15,17 @@ from uuid import uuid4
 import optuna
 from optuna.storages import RDBStorage
 
-from archcost import confirming, scratch, storage, studying, weights_folder
-from archcost.addresses import Address
+from archcost import scratch
 from archcost.errors import InputError, Mistake, quoted
-from archcost.front import Candidate
-from archcost.objectives import QUANTITIES, worst
-from archcost.setting import Setting
-from archcost.stored import SCHEMA, Stored, described, find
-from archcost.studying import Options, Watch
-from archcost.trials import remember, remembered
+from archcost.study import confirm, search_loop
+from archcost.study.objectives import QUANTITIES, worst
+from archcost.study.plan import Setting
+from archcost.study.records import storage, weights_folder
+from archcost.study.records.addresses import Address
+from archcost.study.records.front import Candidate
+from archcost.study.records.stored import SCHEMA, Stored, described, find
+from archcost.study.records.trials import remember, remembered
+from archcost.study.search_loop import Options, Watch
 from archcost.units import counted_words
 from archcost.version import __version__
 
@@ -117,18 +119,18 @@ def explore(
         with _workplace(stored, setting, dataset, run) as options:
             for line in _missing(stored):
                 say(line)
-            if lost := studying.recover(_running(stored)):
+            if lost := search_loop.recover(_running(stored)):
                 say(f"interrupted before: {counted_words(lost, 'trial')}, to be tried again")
             _tested(stored, setting, dataset)
             settle, remains = _reference(stored, setting), storage.remaining(address)
 
-            def watched(state: studying.State) -> None:
+            def watched(state: search_loop.State) -> None:
                 hold.check()
                 remains()
                 settle()
                 watch(state)
 
-            why = studying.search(stored, setting, options, watched)
+            why = search_loop.search(stored, setting, options, watched)
             settle(1)
             hold.check()
             _confirm(stored, setting, options, dataset, say)
@@ -216,7 +218,7 @@ def _confirm(stored: Stored, setting: Setting, options: Options, dataset: Datase
     if not setting.confirm.members or time.monotonic() >= options.deadline or not stored.front().members:
         return
     shared.write_test(dataset, options.folder / "test.pt")
-    confirming.confirm(_running(stored), setting, options, stored.front, say)
+    confirm.confirm(_running(stored), setting, options, stored.front, say)
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from archcost import children, scratch
+from archcost import scratch
 from archcost.data import shared
 from archcost.data.splits import Dataset
 from archcost.errors import TargetError, visible
-from archcost.jobs import Failed, Foresee, Foreseen, Measure, Setup
 from archcost.latency.samples import Plan
 from archcost.models.load import Model
-from archcost.setting import Setting
+from archcost.study.plan import Setting
+from archcost.study.workers import processes
+from archcost.study.workers.messages import Failed, Foresee, Foreseen, Measure, Setup
 from archcost.units import counted_words, duration
 
 _LEAST_S: Final = 120.0  # what is foreseen is told at the end alone: a study's patience may be too short for that
@@ -62,7 +63,7 @@ def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, sinc
 
 def _prepare() -> None:
     """Start a process that does next to nothing: the first one takes longer, as others are prepared with it."""
-    for _ in children.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), _LEAST_S):
+    for _ in processes.told(Measure((), Setup("fake", "eager", Plan(time_s=0.01))), _LEAST_S):
         pass
 
 
@@ -72,7 +73,7 @@ def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float
         shared.write(dataset, folder / "data.pt")
         begun = time.monotonic()
         found, why = None, "it gave no time"
-        for event in children.told(Foresee(setting.job(model, folder, Path(), 1)), max(setting.patience_s, _LEAST_S)):
+        for event in processes.told(Foresee(setting.job(model, folder, Path(), 1)), max(setting.patience_s, _LEAST_S)):
             if isinstance(event, Foreseen):
                 found = event
             elif isinstance(event, Failed):

@@ -6,15 +6,15 @@ import os
 from dataclasses import replace
 from typing import Final
 
-from archcost import children
 from archcost.config.validation import located
 from archcost.errors import InputError, Mistake, TargetError, visible
-from archcost.jobs import Failed
 from archcost.latency import runtimes, targets
 from archcost.latency.runtimes import PROCESSORS_ONLY
 from archcost.latency.samples import way
 from archcost.models.load import Model
-from archcost.setting import Setting
+from archcost.study.plan import Setting
+from archcost.study.workers import processes
+from archcost.study.workers.messages import Failed
 
 _TIME_S: Final = 0.02
 
@@ -60,4 +60,4 @@ def _not_here(setting: Setting, place: int) -> str:
 def _not_measured(setting: Setting, number: int, model: Model) -> str:
     each = setting.ways[number]
     job = setting.together([model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
-    return next((event.reason for event in children.told(job, setting.patience_s) if isinstance(event, Failed)), "")
+    return next((event.reason for event in processes.told(job, setting.patience_s) if isinstance(event, Failed)), "")

@@ -12,19 +12,20 @@ from typing import Final, TypeAlias
 
 import optuna
 
-from archcost import children, trials
-from archcost.children import Child
 from archcost.errors import InputError, Mistake, quoted, visible
-from archcost.jobs import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
 from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search import halving
 from archcost.search.ask import Asked, ask
-from archcost.setting import Setting
-from archcost.signals import held_back
-from archcost.storage import RESUMES
-from archcost.stored import Stored
-from archcost.trials import Ended, Part, achieved
+from archcost.study.plan import Setting
+from archcost.study.records import trials
+from archcost.study.records.storage import RESUMES
+from archcost.study.records.stored import Stored
+from archcost.study.records.trials import Ended, Part, achieved
+from archcost.study.signals import held_back
+from archcost.study.workers import processes
+from archcost.study.workers.messages import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
+from archcost.study.workers.processes import Child
 from archcost.units import duration
 
 _TICK_S: Final = 0.5
@@ -117,7 +118,7 @@ def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> 
     same: nothing can be written, or what the study keeps for its trials is gone.
     """
     assert isinstance(stored.study, optuna.Study)
-    run = _Run(stored, stored.study, setting, options, children.server(), watch)
+    run = _Run(stored, stored.study, setting, options, processes.server(), watch)
     try:
         while (why := _step(run)) == _ON:
             pass
@@ -138,7 +139,7 @@ def _step(run: _Run) -> str:
     why = _wanted(run)
     if why == _OVER or not run.under_way:
         return why
-    told = list(children.events([each.child for each in run.under_way], _TICK_S, run.options.patience_s))
+    told = list(processes.events([each.child for each in run.under_way], _TICK_S, run.options.patience_s))
     for child, event in told:
         with held_back():
             _take(run, next(each for each in run.under_way if each.child is child), event)
@@ -222,7 +223,7 @@ def _started(run: _Run, asked: Asked, model: Model) -> Child:
     job = run.setting.job(model, run.options.folder, weights, run.options.threads)
     mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number, "digest": model.digest}
     try:
-        return children.start(run.context, replace(job, mark=mark))
+        return processes.start(run.context, replace(job, mark=mark))
     except OSError as error:
         why = error.strerror or error
         raise InputError(Mistake(f"no process can be started for a trial: {why}; run again to go on")) from error
@@ -277,7 +278,7 @@ def _measured(run: _Run, trial: Running, event: Measured) -> None:
     if limit is not None and took > limit:
         _lost(run, trial, f"limits: latency {duration(took)}; allowed: {duration(limit)}", counts=False)
         return
-    trial.child.reply(children.ON)
+    trial.child.reply(processes.ON)
 
 
 def _reached(run: _Run, trial: Running, event: Reached) -> None:
@@ -291,7 +292,7 @@ def _reached(run: _Run, trial: Running, event: Reached) -> None:
     trials.reach(trial.asked.trial, event.epoch, values)
     last = event.epoch >= run.setting.rungs[-1]
     if last or halving.goes_on(values, before, run.setting.share):
-        trial.child.reply(children.ON)
+        trial.child.reply(processes.ON)
         return
     words = f"at epoch {event.epoch} not among the best third that had come so far"
     _over(run, trial, words, None)

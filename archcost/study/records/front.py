@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from archcost import confirmed
-from archcost.confirmed import Confirmed
 from archcost.latency.samples import Samples
 from archcost.latency.summary import Latency, summarise
-from archcost.membership import Standing, standings
-from archcost.objectives import QUANTITIES
 from archcost.search import pareto
-from archcost.trials import Part, Recorded, Trial, achieved, counted
+from archcost.study.objectives import QUANTITIES
+from archcost.study.records import confirmed
+from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.standings import Standing, standings
+from archcost.study.records.trials import Part, Recorded, Trial, achieved, counted
 
 Objectives = tuple[tuple[str, int | None], ...]
 

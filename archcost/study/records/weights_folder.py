@@ -9,12 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from archcost.addresses import Address
 from archcost.errors import InputError, Mistake, quoted
 from archcost.files import safe_name, write_whole
-from archcost.snapshot import is_sqlite
-from archcost.stored import Stored
-from archcost.trials import Trial
+from archcost.study.records.addresses import Address
+from archcost.study.records.snapshot import is_sqlite
+from archcost.study.records.stored import Stored
+from archcost.study.records.trials import Trial
 
 _SAYS: Final = "study.json"  # whose the folder is
 _ENDING: Final = ".weights"

@@ -18,7 +18,6 @@ from archcost.graph import codec
 from archcost.graph.columns import columns, only
 from archcost.graph.cost import BYTES, count, peak_bytes
 from archcost.graph.graph import Graph
-from archcost.jobs import Measure, Setup, Train
 from archcost.latency import runtimes, targets
 from archcost.latency.samples import Plan
 from archcost.machine import physical_cores
@@ -26,8 +25,9 @@ from archcost.models.load import Model
 from archcost.profiling.budget import Budget
 from archcost.search.ask import Method
 from archcost.search.domains import Draw
-from archcost.studyspec import Confirm, Gives, Study, StudySpec, materialise
-from archcost.trials import Begun, Part
+from archcost.study.records.trials import Begun, Part
+from archcost.study.spec import Confirm, Gives, Study, StudySpec, materialise
+from archcost.study.workers.messages import Measure, Setup, Train
 from archcost.units import data_size, grouped
 from archcost.version import __version__
 
