@@ -11,9 +11,9 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
+from archcost.cli.schemas import NAMES, made
 from archcost.models.code import FAMILY, Foreign
 from archcost.models.families import FAMILIES
-from archcost.schema import NAMES, made
 from archcost.search.rules import RULES
 from archcost.study.spec import Study
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from commands import run
 
-from archcost.cli.progress import progress
+from archcost.cli.terminal import progress
 from archcost.latency import measure as measuring
 from archcost.latency import targets
 from archcost.latency.targets import fake

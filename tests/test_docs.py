@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from archcost import cli
+from archcost.cli.schemas import NAMES, committed, made
 from archcost.models.families import FAMILIES
-from archcost.schema import NAMES, committed, made
 from archcost.search.rules import RULES
 from archcost.study.spec import Study
 

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from specs import laws
 
+from archcost.cli.schemas import committed
 from archcost.config import document, writer
 from archcost.config.types import LARGEST
 from archcost.errors import InputError
 from archcost.models import code, load
 from archcost.models.code import DTYPES, INTEGERS, Argument, Foreign, names_code, parse_input
 from archcost.models.load import Reference, validate
-from archcost.schema import committed
 
 HEAD = "family: module\nfactory: net:make\n"  # what follows is line 3
 HOSTILE = "family: module\nfactory: os:system\nargs: {command: 'touch {}'}\ninput: [3]\n"

@@ -12,7 +12,7 @@ import optuna
 import pytest
 from measurements import samples
 
-from archcost.cli.studies import status_lines
+from archcost.cli.study.run import status_lines
 from archcost.latency.samples import Samples
 from archcost.study import confirm as confirming
 from archcost.study.records import confirmed, tables, trials

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archcost.cli.schemas import committed
 from archcost.config import document
 from archcost.errors import InputError
 from archcost.profiling.budget import UNITS, Budget, Limits, load_budget, read_budget
-from archcost.schema import committed
 from archcost.units import parse_count, parse_latency, parse_size
 
 ROOT = Path(__file__).parents[1]

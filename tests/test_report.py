@@ -34,9 +34,9 @@ from archcost.report.blocks import (
     Verdicts,
 )
 from archcost.report.figures import figure, text
+from archcost.report.json_input import Profiled, read, typed
 from archcost.report.page import charts, hashed, page
-from archcost.report.saved import Profiled, read, typed
-from archcost.report.study import study
+from archcost.report.study.document import study
 from archcost.study.records.trials import remember, remembered
 
 STUDY = """

@@ -21,9 +21,9 @@ from archcost.profiling import compare
 from archcost.profiling.budget import Budget
 from archcost.report import comparison, profile
 from archcost.report.blocks import Bars, Document, Icicle, Scatter
+from archcost.report.json_input import Compared, Profiled, typed
 from archcost.report.page import charts, page
-from archcost.report.saved import Compared, Profiled, typed
-from archcost.report.study import study
+from archcost.report.study.document import study
 
 FAKE: Final = {"target": "fake", "threads": 1}
 

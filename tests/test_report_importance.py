@@ -10,9 +10,9 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial
 
-from archcost.report.importance import importances
-from archcost.report.rank import spearman
-from archcost.report.thinned import thinned
+from archcost.report.study.facts import thinned
+from archcost.report.study.importance import importances
+from archcost.report.study.latency import spearman
 
 
 def trial(values: Sequence[float], **point: Any) -> FrozenTrial:

@@ -13,9 +13,9 @@ from stored_studies import HOSTILE, Wanted, made
 
 from archcost.errors import InputError
 from archcost.report.blocks import Bars, Block, Chart, Document, Lines, Scatter, Series, Table, Verdicts
-from archcost.report.study import study
-from archcost.report.study_found import found
-from archcost.report.study_progress import saved
+from archcost.report.study.document import study
+from archcost.report.study.facts import found
+from archcost.report.study.progress import saved
 from archcost.search import pareto
 from archcost.study.objectives import QUANTITIES
 from archcost.study.records.stored import Stored, find, unnumbered
@@ -271,13 +271,13 @@ def test_trials_are_listed_with_the_front_first(report: Document, stored: Stored
 
 def test_long_studies_leave_out_what_they_count(monkeypatch: pytest.MonkeyPatch, stored: Stored) -> None:
     """Rows, field and lines are bounded, and what is left out is said; the data are whole."""
-    from archcost.report import study_front, study_latency, study_parallel, study_trials
+    from archcost.report.study import front, latency, parallel, trials
 
     now = stored.front()
-    monkeypatch.setattr(study_front, "MOST_DRAWN", 10)
-    monkeypatch.setattr(study_latency, "MOST_DRAWN", 10)
-    monkeypatch.setattr(study_parallel, "MOST_LINES", 20)
-    monkeypatch.setattr(study_trials, "MOST_ROWS", 20)
+    monkeypatch.setattr(front, "MOST_DRAWN", 10)
+    monkeypatch.setattr(latency, "MOST_DRAWN", 10)
+    monkeypatch.setattr(parallel, "MOST_LINES", 20)
+    monkeypatch.setattr(trials, "MOST_ROWS", 20)
     short = study(stored)
     assert (10, len(now.others) - 10) == (len(series(short, "front")["dominated"].x), chart(short, "front").left_out)
     assert chart(short, "macs-latency").left_out > 0
@@ -350,8 +350,8 @@ def test_a_study_without_a_complete_trial_has_no_report(state: str) -> None:
 def test_a_study_that_says_little_of_itself_has_a_report(stored: Stored) -> None:
     """Without limits, fit or search in what it keeps, the sentences about them are left out."""
     bare = replace(found(stored), about={})
-    from archcost.report.study_method import method_section
-    from archcost.report.study_verdict import verdict_section
+    from archcost.report.study.method import method_section
+    from archcost.report.study.verdict import verdict_section
 
     assert "sets no limits" in str(verdict_section(bare))
     assert "Networks were trained for" not in str(method_section(bare))
@@ -360,6 +360,6 @@ def test_a_study_that_says_little_of_itself_has_a_report(stored: Stored) -> None
 
 def test_a_report_is_gathered_without_torch_plotly_or_pandas() -> None:
     """Reading a study is light."""
-    script = "import sys, archcost.report.study; print([m for m in ('torch', 'plotly', 'pandas') if m in sys.modules])"
+    script = "import sys, archcost.report.study.document as _; print({'torch', 'plotly', 'pandas'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "[]" == done.stdout.strip()
+    assert "set()" == done.stdout.strip()

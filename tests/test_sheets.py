@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from archcost.sheets import as_csv, of_mappings
+from archcost.rows import as_csv, of_mappings
 
 CELLS: dict[str, tuple[object, str]] = {
     "a formula": ("=1+1", "'=1+1"),

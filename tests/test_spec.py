@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from schemas import fits
 from specs import Tree, laws, models
 
+from archcost.cli.schemas import committed
 from archcost.config import document
 from archcost.errors import InputError
 from archcost.models import load, published
 from archcost.models.families import FAMILIES
-from archcost.schema import committed
 
 IMAGES = "input: [3, 8, 8]\nclasses: 2\n"
 REST = {

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from schemas import fits
 from specs import Tree, bottlenecks, fractals, hornns, laws, nins, rirs
 
+from archcost.cli.schemas import committed
 from archcost.config import document
 from archcost.config.document import Value
 from archcost.config.writer import to_yaml
 from archcost.errors import InputError
 from archcost.models import load
 from archcost.profiling.budget import Limits
-from archcost.schema import committed
 from archcost.study.spec import Gives, StudySpec, load_study, materialise, read_study
 
 SCHEMA = json.loads(committed("study"))

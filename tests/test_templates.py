@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from spaces import read, spaces
 from specs import laws
 
+from archcost.cli.schemas import committed
 from archcost.config import document
 from archcost.config.document import MAX_MISTAKES
 from archcost.errors import InputError
-from archcost.schema import committed
 from archcost.search import templates
 from archcost.search.domains import Domain, Point, Scalar, Whole, contains, neighbours
 from archcost.search.rules import RULES, has_rule

@@ -26,7 +26,7 @@ from archcost.cli.lists import completion, example, schema, targets
 from archcost.cli.measure import measure
 from archcost.cli.profile import profile
 from archcost.cli.report import report
-from archcost.cli.study import study
+from archcost.cli.study.group import study
 from archcost.cli.suggest import suggest
 from archcost.errors import ArchcostError, InputError, visible
 from archcost.version import __version__

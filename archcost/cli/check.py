@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
-from archcost.cli.progress import progress
-from archcost.cli.rows import aligned, as_markdown, escaped
+from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
-from archcost.sheets import as_csv
+from archcost.rows import aligned, as_csv, as_markdown, escaped
 from archcost.units import duration, grouped, percent, scaled
 from archcost.version import __version__
 

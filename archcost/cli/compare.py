@@ -12,10 +12,9 @@ import click
 
 from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
 from archcost.cli.pages import Said, a_file, write_page
-from archcost.cli.progress import progress
-from archcost.cli.rows import aligned, as_markdown, escaped
+from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
-from archcost.sheets import as_csv
+from archcost.rows import aligned, as_csv, as_markdown, escaped
 from archcost.units import data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:

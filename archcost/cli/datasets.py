@@ -44,7 +44,7 @@ def datasets(context: click.Context, as_json: bool) -> None:
 @debugged
 def fetch(name: str) -> None:
     """Download a data set into the cache, its files checked by their hashes."""
-    from archcost.cli.progress import progress
+    from archcost.cli.terminal import progress
     from archcost.data.download import fetch as fetched
 
     click.echo(visible(str(fetched(name, progress=progress))))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archcost.cli.options import coded, debugged
-from archcost.cli.progress import progress
+from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, quoted
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
 
 def _export_trial(study: str, storage: str | None, trial: str, to: str, output: str | None, given: Any) -> None:
     """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
-    from archcost.cli.opening import opened
-    from archcost.cli.studies import member, trained
+    from archcost.cli.study.run import member, trained
+    from archcost.cli.study.stored import opened
     from archcost.files import write_whole
     from archcost.nets.export import formats
     from archcost.study.records.stored import network

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from archcost.cli.fields import field, paint
-from archcost.cli.rows import aligned
+from archcost.cli.terminal import field, paint
 from archcost.errors import shorten, visible
 from archcost.latency.doubts import doubts, names
 from archcost.latency.summary import Latency, summarise
 from archcost.profiling.result import Profile
+from archcost.rows import aligned
 from archcost.units import counted_words, duration, percent
 
 

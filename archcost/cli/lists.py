@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from archcost.cli.fields import WIDTH
 from archcost.cli.options import debugged
+from archcost.cli.terminal import WIDTH
 from archcost.errors import InputError, Mistake, unknown, visible
 from archcost.units import counted_words, data_size
 from archcost.version import __version__
@@ -93,7 +93,7 @@ def _ways() -> list[dict[str, Any]]:
 @debugged
 def schema(name: str) -> None:
     """Print the JSON Schema of a file format: model, study or budget."""
-    from archcost import schema as schemas  # loads pydantic
+    from archcost.cli import schemas  # loads pydantic
 
     if name not in schemas.NAMES:
         raise InputError(Mistake(unknown("schema", name, schemas.NAMES)))

@@ -68,7 +68,7 @@ def write_page(path: str, told: dict[str, Any], limits: Budget | None = None) ->
 def document(told: dict[str, Any], limits: Budget | None = None) -> Document:
     """Return the report of what `profile --json` or `compare --json` prints."""
     from archcost.report import comparison, profile
-    from archcost.report.saved import Profiled, typed
+    from archcost.report.json_input import Profiled, typed
 
     told = json.loads(json.dumps(told, allow_nan=False))  # as it is read from a file: the page is the same
     found, command = typed(told), command_line()

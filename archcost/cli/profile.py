@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from archcost.cli.options import coded, debugged, formatted, measured
 from archcost.cli.pages import Said, a_file, write_page
-from archcost.cli.progress import progress
+from archcost.cli.terminal import progress
 from archcost.errors import TargetError, visible
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _option(known: Sequence[click.Parameter], name: str) -> str:
 
 
 def _show(found: Profile, form: str) -> None:
-    from archcost.cli.forms import printed
+    from archcost.cli.formats import printed
 
     text = printed(found, form, colour=sys.stdout.isatty())
     click.echo(text, nl=False)

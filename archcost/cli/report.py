@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from archcost.cli.options import coded, debugged, measured
 from archcost.cli.pages import Said, a_file, command_line, document, write_document
-from archcost.cli.progress import progress
+from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, quoted, visible
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def report(sources: tuple[str, ...], output: str, budget_file: str | None, stora
 
 def _kind(source: str, storage: str | None) -> str:
     """Return what a source is, by its name, of a YAML file by what it holds."""
-    from archcost.cli.opening import is_storage
+    from archcost.cli.study.stored import is_storage
 
     if storage is not None or is_storage(source):
         return _STUDY
@@ -77,7 +77,7 @@ def _kind(source: str, storage: str | None) -> str:
 
 
 def _saved(source: str, limits: Budget | None) -> Document:
-    from archcost.report.saved import read
+    from archcost.report.json_input import read
 
     return document(read(source)[1], limits)
 
@@ -104,8 +104,8 @@ def _refuse_measuring(source: str, kind: str, budget: str | None) -> None:
 
 
 def _study(source: str, storage: str | None) -> Document:
-    from archcost.cli.opening import differing, opened
-    from archcost.report.study import study
+    from archcost.cli.study.stored import differing, opened
+    from archcost.report.study.document import study
 
     stored = opened(source, storage)
     if changed := differing(source, stored):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archcost.cli.options import coded, debugged, formatted, measured
-from archcost.cli.progress import progress
+from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.units import counted_words, data_size, duration, grouped, percent
 
@@ -143,8 +143,7 @@ def _subject(suggestion: Suggestion) -> Subject:
 
 
 def _show(report: Report, form: str) -> None:
-    from archcost.cli.rows import as_markdown
-    from archcost.sheets import as_csv
+    from archcost.rows import as_csv, as_markdown
 
     rows = [_row(report, number) for number in report.shown]
     match form:
@@ -298,7 +297,7 @@ def _table(report: Report, *, colour: bool) -> Iterator[str]:
 
 
 def _changes(report: Report) -> Iterator[str]:
-    from archcost.cli.rows import aligned
+    from archcost.rows import aligned
 
     exact = {number: _saving(suggestion) for number, suggestion in report.shown.items()}
     heads = ("params", "saved", "MACs", "saved")
@@ -326,7 +325,7 @@ def _whys(report: Report) -> Iterator[str]:
 def _latencies(report: Report) -> Iterator[str]:
     if not report.pairs:
         return
-    from archcost.cli.rows import aligned
+    from archcost.rows import aligned
 
     plan = report.plan
     yield ""

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from textwrap import wrap
 
-from archcost.cli.fields import LABEL, WIDTH, field, paint
 from archcost.cli.latencies import latency_lines
+from archcost.cli.terminal import LABEL, WIDTH, field, paint
 from archcost.errors import shorten, visible
 from archcost.graph.cost import Total
 from archcost.latency.doubts import refusals

@@ -1,1 +1,1 @@
-"""HTML made from a profile."""
+"""Pages: facts as typed blocks, then figures, then one HTML file. Nothing here loads torch."""

@@ -31,10 +31,10 @@ from archcost.report.blocks import (
     Verdict,
     Verdicts,
 )  # fmt: skip
+from archcost.report.json_input import Against, Compared, Pair, Quantity, Side
 from archcost.report.profile import METHOD, judged
-from archcost.report.saved import Against, Compared, Pair, Quantity, Side
 from archcost.report.timing import device_lines, latency_blocks, named_ways
-from archcost.sheets import as_csv
+from archcost.rows import as_csv
 from archcost.units import counted_words, data_size, duration, grouped, scaled
 
 _TOTALS: Final = {

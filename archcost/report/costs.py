@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from archcost.report.blocks import MOST_ROWS, Block, Cell, Chart, Head, Icicle, Leaf, Row, Table
-from archcost.report.saved import Layer, Profiled
-from archcost.sheets import as_csv
+from archcost.report.json_input import Layer, Profiled
+from archcost.rows import as_csv
 from archcost.units import data_size, grouped, percent, scaled
 
 _BOXES: Final = 300

@@ -17,7 +17,7 @@ from archcost.profiling.result import NOT_STABLE
 from archcost.profiling.wording import agreement
 from archcost.report.blocks import Block, Card, Cards, Document, Drawing, Lines, Section, Text, Verdict, Verdicts
 from archcost.report.costs import cost_blocks, layers_csv
-from archcost.report.saved import Profiled
+from archcost.report.json_input import Profiled
 from archcost.report.timing import device_lines, latency_blocks, named_ways
 from archcost.report.tradeoffs import column_blocks, recurrent_blocks
 from archcost.units import data_size, duration, grouped, percent, scaled

@@ -10,7 +10,7 @@ from archcost.latency.samples import Way
 from archcost.latency.statistics import blocks, median
 from archcost.latency.summary import Latency
 from archcost.report.blocks import Axis, Bar, Bars, Block, Cell, Chart, Head, Row, Scatter, Series, Table
-from archcost.report.saved import Timed
+from archcost.report.json_input import Timed
 from archcost.units import counted_words, duration, grouped, percent
 
 _DRAWN: Final = 1200

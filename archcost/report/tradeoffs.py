@@ -9,7 +9,7 @@ from archcost.graph.cost import count
 from archcost.models.families.hornn import HORNN
 from archcost.models.load import Model
 from archcost.report.blocks import Axis, Bar, Bars, Block, Cell, Chart, Head, Row, Scatter, Series, Table
-from archcost.report.saved import Column, Profiled
+from archcost.report.json_input import Column, Profiled
 from archcost.units import duration, grouped, percent, scaled
 
 _ORDERS: Final = 6

@@ -18,7 +18,7 @@ from statistics import median
 from sidebyside import machine, table
 
 from archcost.report.page import page
-from archcost.report.study import study
+from archcost.report.study.document import study
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from archcost.latency.samples import Samples
-from archcost.latency.statistics import median
+from archcost.latency.statistics import median, ranks
 from archcost.latency.summary import interval_s
 from archcost.report.blocks import Block, Chart, Scatter, Section, Series, Text
-from archcost.report.rank import spearman
-from archcost.report.study_found import Found, quantity_axis
-from archcost.report.thinned import thinned
+from archcost.report.study.facts import Found, quantity_axis, thinned
 from archcost.study.records.front import named
 from archcost.units import counted_words, duration, scaled
+
+
+def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Return Spearman's rank correlation, Pearson's of the ranks; None where one of them has fewer than two values.
+
+    Equal values share the mean of their ranks (Spearman 1904; Kendall 1948, 3.8).
+    """
+    if len(set(one)) < 2 or len(set(other)) < 2:
+        return None
+    middle = (len(one) + 1) / 2
+    first, second = ([rank - middle for rank in ranks(values)] for values in (one, other))
+    shared = math.fsum(a * b for a, b in zip(first, second, strict=True))
+    return shared / math.sqrt(math.fsum(a * a for a in first) * math.fsum(b * b for b in second))
+
 
 MOST_DRAWN: Final = 1000
 """Networks a chart draws besides the front's."""

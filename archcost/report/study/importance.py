@@ -12,7 +12,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from archcost.report.thinned import thinned
+from archcost.report.study.facts import thinned
 from archcost.units import counted_words, grouped
 
 FEWEST: Final = 10

@@ -20,9 +20,9 @@ from archcost.report.blocks import (
     Table,
     Text,
 )
-from archcost.report.importance import ROUGH, Importance, importances
-from archcost.report.study_found import Found, some
-from archcost.report.study_parallel import parallel
+from archcost.report.study.facts import Found, some
+from archcost.report.study.importance import ROUGH, Importance, importances
+from archcost.report.study.parallel import parallel
 from archcost.units import grouped, percent
 
 MOST_BARS: Final = 20

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from archcost.report.blocks import MOST_ROWS, Cell, Head, Row, Section, Table
-from archcost.report.study_found import Found, scalar_words
+from archcost.report.study.facts import Found, scalar_words
 from archcost.study.objectives import QUANTITIES
 from archcost.study.records import tables
 from archcost.study.records.tables import status_of

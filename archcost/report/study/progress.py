@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Scatter, Section, Series, Table, Text
-from archcost.report.study_found import Found
-from archcost.report.thinned import thinned
+from archcost.report.study.facts import Found, thinned
 from archcost.search import pareto
 from archcost.study.records.stored import unnumbered
 from archcost.study.records.trials import Trial

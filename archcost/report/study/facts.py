@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from optuna.trial import FrozenTrial
 
@@ -158,3 +158,13 @@ def marks(each: Candidate, knee: str | None) -> tuple[str, ...]:
     """Return what is special about a member, in words."""
     words = (("knee", each.name == knee), ("shared weights", each.shared))
     return tuple(word for word, holds in words if holds)
+
+
+T = TypeVar("T")
+
+
+def thinned(values: Sequence[T], most: int) -> tuple[T, ...]:
+    """Return at most so many values, evenly spread over all: always the same ones."""
+    if len(values) <= most:
+        return tuple(values)
+    return tuple(values[place * len(values) // most] for place in range(most))

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule, Scatter, Section, Series, Table
-from archcost.report.study_found import Found, marks, quantity_axis
-from archcost.report.thinned import thinned
+from archcost.report.study.facts import Found, marks, quantity_axis, thinned
 from archcost.study.objectives import QUANTITIES
 from archcost.study.records import tables
 from archcost.study.records.front import Candidate, bounds

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from archcost.report.blocks import Lines, Section
-from archcost.report.study_found import Found
+from archcost.report.study.facts import Found
 from archcost.study.objectives import QUANTITIES
 from archcost.study.records.standings import DRAWS
 from archcost.units import grouped

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from archcost.report.blocks import Document
-from archcost.report.study_found import found as read
-from archcost.report.study_front import front_section
-from archcost.report.study_latency import latency_section
-from archcost.report.study_method import method_section
-from archcost.report.study_parameters import parameters_section
-from archcost.report.study_progress import progress_section
-from archcost.report.study_trials import data, trials_section
-from archcost.report.study_verdict import head, verdict_section
+from archcost.report.study.facts import found as read
+from archcost.report.study.front import front_section
+from archcost.report.study.latency import latency_section
+from archcost.report.study.method import method_section
+from archcost.report.study.parameters import parameters_section
+from archcost.report.study.progress import progress_section
+from archcost.report.study.trials import data, trials_section
+from archcost.report.study.verdict import head, verdict_section
 from archcost.study.records import tables
 from archcost.study.records.stored import Stored
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archcost import scratch
-from archcost.cli.live import Live
+from archcost.cli.study.live import Live
 from archcost.config.validation import located
 from archcost.data import load, splits
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible

@@ -6,14 +6,13 @@ import json
 from collections.abc import Sequence
 
 from archcost.cli.options import FORMATS
-from archcost.cli.rows import as_markdown, escaped
 from archcost.cli.table import table
 from archcost.graph.account import Layer
 from archcost.latency.doubts import refusals
 from archcost.latency.summary import Latency, summarise
 from archcost.profiling.result import Profile
 from archcost.profiling.wording import doubts, notes, witness_words
-from archcost.sheets import as_csv
+from archcost.rows import as_csv, as_markdown, escaped
 from archcost.units import data_size, duration, grouped
 
 

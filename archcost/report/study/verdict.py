@@ -11,7 +11,7 @@ from archcost.latency.samples import Origin
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget, Facts, Memory
 from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Verdict, Verdicts
-from archcost.report.study_found import Found, some
+from archcost.report.study.facts import Found, some
 from archcost.study.objectives import QUANTITIES
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import network

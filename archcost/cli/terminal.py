@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import wrap
+from typing import Final
 
 import click
 
@@ -43,3 +45,19 @@ def _overwrite(what: str, ended: threading.Event) -> None:
         if ended.wait(1):
             break
     click.echo("\r\x1b[K", nl=False, err=True)
+
+
+WIDTH: Final = 80
+LABEL: Final = 14  # where a line's content begins
+
+
+def field(label: str, text: str) -> Iterator[str]:
+    """Yield a labelled text, wrapped behind its label."""
+    lines = wrap(text, WIDTH - LABEL, break_on_hyphens=False) if len(text) > WIDTH - LABEL else [text]
+    for i, line in enumerate(lines):
+        yield f"  {label if i == 0 else '':<{LABEL - 2}}{line}"
+
+
+def paint(text: str, enabled: bool, **style: object) -> str:
+    """Return a text in a terminal's colours, where they are wanted."""
+    return click.style(text, **style) if enabled else text  # type: ignore[arg-type]  # style's own keywords

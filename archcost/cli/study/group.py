@@ -10,7 +10,7 @@ import click
 
 from archcost.cli.options import Read, debugged
 from archcost.errors import InputError, Mistake, visible
-from archcost.sheets import of_mappings
+from archcost.rows import of_mappings
 from archcost.units import parse_duration
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def study() -> None:
 def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> int:
     """Run the study in a file, or go on with it where it was interrupted."""
     # imported when the command runs: they load pydantic, and optuna and torch where a trial runs
-    from archcost.cli.studies import dry, prepared, ran
+    from archcost.cli.study.run import dry, prepared, ran
 
     if dry_run:
         for line in dry(file, overrides, given["storage"], given["workers"]):
@@ -52,8 +52,8 @@ def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> i
 @debugged
 def status(file: str, storage: str | None, as_json: bool) -> None:
     """Say how far a study is: trials by state, why some ended early, its front."""
-    from archcost.cli.opening import opened
-    from archcost.cli.studies import status_lines
+    from archcost.cli.study.run import status_lines
+    from archcost.cli.study.stored import opened
     from archcost.study.records.tables import status_of
 
     stored = opened(file, storage)
@@ -73,8 +73,8 @@ def status(file: str, storage: str | None, as_json: bool) -> None:
 @debugged
 def front(file: str, storage: str | None, form: str, as_json: bool, folder: str | None) -> None:
     """Show the networks that no other one beats in every objective."""
-    from archcost.cli.opening import opened
-    from archcost.cli.studies import front_lines, front_rows, write_members
+    from archcost.cli.study.run import front_lines, front_rows, write_members
+    from archcost.cli.study.stored import opened
     from archcost.study.records.tables import front_of
 
     stored = opened(file, storage)
@@ -101,7 +101,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
 @debugged
 def export(file: str, storage: str | None, form: str, output: str | None) -> None:
     """Print every trial of a study, and every column of a trial, as a table."""
-    from archcost.cli.opening import opened
+    from archcost.cli.study.stored import opened
     from archcost.files import write_whole
 
     text = _table(opened(file, storage), form)

@@ -1,0 +1,138 @@
+"""The rooms of archcost: who may import whom, where there is a door only, and how the imports are found.
+
+This is the one table of rooms. A room or a door is added here alone, with its reason in docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGE: Final = ROOT / "archcost"
+FACE: Final = "__init__"  # archcost/__init__.py: imports anything, but only when it is used
+
+ROOMS: Final[dict[str, tuple[str, ...]]] = {
+    "graph": (),
+    "config": (),
+    "models": ("graph", "config"),
+    "search": ("config",),
+    "data": ("config",),
+    "nets": ("graph", "config", "models"),
+    "counting": ("graph", "nets"),
+    "latency": ("graph", "nets"),
+    "training": ("graph", "config", "data", "nets", "latency"),
+    "profiling": ("graph", "config", "models", "nets", "counting", "latency"),
+    "study": ("graph", "config", "models", "search", "data", "nets", "latency", "training", "profiling"),
+    "report": ("graph", "config", "models", "search", "latency", "profiling", "study"),
+    "cli": ("graph", "config", "models", "search", "data", "nets", "counting", "latency", "training", "profiling",
+            "study", "report"),
+}  # fmt: skip
+"""Which rooms a room may import. The modules at the top of archcost/ may be imported by all, and import each other."""
+
+DOORS: Final[dict[tuple[str, str], frozenset[str]]] = {
+    ("training", "latency"): frozenset({"lock", "targets.cpu"}),
+    ("study", "profiling"): frozenset({"budget"}),
+    ("report", "study"): frozenset({"objectives", "records"}),
+}
+"""Where a room may import a part of another one alone: these modules, and what is inside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """One name a module imports: `module` is archcost's own (`graph.ops`) or else a top-level package."""
+
+    module: str
+    line: int
+    own: bool
+
+
+def sources(package: Path = PACKAGE) -> dict[str, ast.Module]:
+    """Return every module of the package, parsed, under its name without `archcost.`."""
+    found = {}
+    for file in sorted(package.rglob("*.py")):
+        parts = file.relative_to(package).with_suffix("").parts
+        name = ".".join(parts if len(parts) == 1 or parts[-1] != "__init__" else parts[:-1])
+        found[name] = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    return found
+
+
+def imports(name: str, modules: Mapping[str, ast.Module]) -> Iterator[Imported]:
+    """Yield what a module imports, wherever it does: inside functions and `if TYPE_CHECKING` included."""
+    for node in ast.walk(modules[name]):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield _resolved(alias.name, None, node.lineno, modules)
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(name, node, modules)
+            for alias in node.names:
+                yield _resolved(origin, alias.name, node.lineno, modules)
+
+
+def _origin(name: str, node: ast.ImportFrom, modules: Mapping[str, ast.Module]) -> str:
+    if not node.level:
+        return node.module or ""
+    is_package = name == FACE or any(other.startswith(f"{name}.") for other in modules)
+    path = ["archcost", *([] if name == FACE else name.split("."))]
+    path = path[: len(path) - node.level + is_package]
+    return ".".join([*path, *filter(None, [node.module])])
+
+
+def _resolved(origin: str, attribute: str | None, line: int, modules: Mapping[str, ast.Module]) -> Imported:
+    package, _, inside = origin.partition(".")
+    if package != "archcost":
+        return Imported(package, line, own=False)
+    deeper = ".".join(filter(None, [inside, attribute]))
+    return Imported(deeper if deeper in modules else inside or FACE, line, own=True)
+
+
+def room(name: str) -> str:
+    """Return the room of a module, '' for a module at the top."""
+    first = name.partition(".")[0]
+    return first if first in ROOMS else ""
+
+
+def forbidden(modules: Mapping[str, ast.Module]) -> list[str]:
+    """Return every import between rooms that neither the table of rooms nor a door allows."""
+    found = []
+    for name in sorted(set(modules) - {FACE, "__main__"}):
+        here = room(name)
+        for each in imports(name, modules):
+            there = room(each.module)
+            if not each.own or not (there or each.module == FACE) or (here == there and there):
+                continue
+            if each.module == FACE or there not in ROOMS.get(here, ()) or not _through(here, each.module):
+                found.append(f"{name}:{each.line} imports {each.module}")
+    return found
+
+
+def _through(here: str, module: str) -> bool:
+    """Return whether a module is behind an open door, or there is no door in the way."""
+    there, _, inside = module.partition(".")
+    if (doors := DOORS.get((here, there))) is None:
+        return True
+    return any(inside == door or inside.startswith(f"{door}.") for door in doors)
+
+
+def edges(modules: Mapping[str, ast.Module]) -> Counter[tuple[str, str]]:
+    """Return how many imports go from each room into each other one."""
+    pairs = ((room(name), room(each.module)) for name in modules for each in imports(name, modules) if each.own)
+    return Counter((here, there) for here, there in pairs if here and there and here != there)
+
+
+def table(modules: Mapping[str, ast.Module]) -> str:
+    """Return the imports between rooms as a table: a row imports from a column; a dot is allowed and not used."""
+    found, rooms = edges(modules), list(ROOMS)
+    lines = [" " * 10 + "".join(f"{name[:5]:>6}" for name in rooms)]
+    for here in rooms:
+        cells = [str(found[here, there] or "." if there in ROOMS[here] else "") for there in rooms]
+        lines.append(f"{here:<10}" + "".join(f"{cell:>6}" for cell in cells))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(sources()))  # noqa: T201  # `make rooms`
