@@ -10,7 +10,7 @@ BEGUN := .venv/.begun
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-extras faults bench bench-peers fix clean
+.PHONY: help demo test test-extras faults bench bench-peers rooms fix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make faults  signals at every step of a study, by both kinds, each with the run that goes on (10 minutes)"
 	@echo "make bench   run every script in studies/benchmarks"
 	@echo "make bench-peers   the one that compares with other counters, in an environment that has them"
+	@echo "make rooms   who imports whom: the imports between the rooms of archcost/, counted"
 	@echo "make fix     mend what the linter can mend, and format"
 	@echo "make clean   remove .venv and everything made"
 	@echo
@@ -52,11 +53,13 @@ test: $(READY)
 
 test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[onnx,openvino]'
-	@$(BIN)/python -m pytest -q tests/test_exporting.py tests/test_cli_export.py tests/test_runtimes*.py \
-		tests/test_ssh.py tests/test_gpu_targets.py
+	@$(BIN)/python -m pytest -q tests/nets/test_export.py tests/cli/test_export.py tests/cli/test_runtimes.py \
+		tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py \
+		tests/latency/test_ssh.py tests/latency/test_gpu.py
 
 faults: $(READY)
-	@ARCHCOST_FAULTS=1 $(BIN)/python -m pytest -q tests/test_signals_planted.py tests/test_failing_runs.py tests/test_snapshot.py tests/test_damaged.py
+	@ARCHCOST_FAULTS=1 $(BIN)/python -m pytest -q tests/study/test_signals.py tests/study/test_failing_runs.py \
+		tests/study/test_snapshot.py tests/study/test_damaged.py
 
 bench: $(READY)
 	@set -e; for script in $(sort $(wildcard studies/benchmarks/*.py)); do \
@@ -72,6 +75,9 @@ $(PEERS)/.ready: pyproject.toml constraints.txt studies/benchmarks/peers.txt
 
 bench-peers: $(PEERS)/.ready
 	@$(PEERS)/bin/python studies/benchmarks/peers.py
+
+rooms:
+	@python3 tests/support/rooms.py
 
 fix: $(READY)
 	@$(BIN)/python docs/make.py

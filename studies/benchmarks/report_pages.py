@@ -1,8 +1,8 @@
 """Whether reports of studies keep to their sizes, and how soon they are read in a browser.
 
-Targets: at most 2.3 MB for 500 trials and 3 MB for 5,000; text within half a second, charts within two. The studies are
-made up (tests/stored_studies.py): real networks, errors and latencies from a formula. Times in the browser are from the
-start of the navigation to the first text painted and to the last chart drawn, medians of five loads.
+Targets: at most 2.3 MB for 500 trials and 3 MB for 5,000; text within half a second, charts within two. The studies
+are made up (tests/support/stored_studies.py): real networks, errors and latencies from a formula. Times in the browser
+are from the start of the navigation to the first text painted and to the last chart drawn, medians of five loads.
 
     python studies/benchmarks/report_pages.py
 """
@@ -20,7 +20,7 @@ from sidebyside import machine, table
 from archcost.report.page import page
 from archcost.report.study.document import study
 
-sys.path.append(str(Path(__file__).parents[2] / "tests"))
+sys.path.append(str(Path(__file__).parents[2] / "tests" / "support"))
 
 from browser import Browser, browsing
 from stored_studies import Wanted, made

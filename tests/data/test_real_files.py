@@ -14,7 +14,7 @@ from archcost.cli import main
 from archcost.data import cifar, known
 from archcost.data.download import fetch
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)

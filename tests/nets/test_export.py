@@ -178,7 +178,7 @@ def test_the_same_seed_gives_the_same_file(to: str, tmp_path: Path) -> None:
         formats.export(model(SMALL["nin"]), to, path, seed=seed)
     a, b, c = (path.read_bytes() for path in paths)
     assert (True, False) == (a == b, a == c)
-    assert str(Path(formats.__file__).parent).encode() not in a
+    assert str(Path(archcost.__file__).parent).encode() not in a
 
 
 @pytest.mark.parametrize("to", ["pt2", pytest.param("onnx", marks=needs_onnx)])

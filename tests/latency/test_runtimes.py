@@ -215,6 +215,6 @@ def test_listing_loads_no_torch() -> None:
         " [(r.why_not(), r.versions()) for r in map(runtimes.find, runtimes.RUNTIMES)];"
         " print({'torch', 'numpy', 'onnx', 'onnxscript', 'onnxruntime', 'openvino'} & sys.modules.keys())"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
     assert (done.stdout, done.stderr) == ("set()\n", "")

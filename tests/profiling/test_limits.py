@@ -17,7 +17,7 @@ from archcost.errors import InputError
 from archcost.profiling.budget import UNITS, Budget, Limits, load_budget, read_budget
 from archcost.units import parse_count, parse_latency, parse_size
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COUNTS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SIZES = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
     f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", start=1)

@@ -26,7 +26,7 @@ from archcost.training.scale import begin_in_scale
 from archcost.training.spec import USUALLY, Augment, Fit, Settings
 from archcost.training.vocabulary import Readout, Words
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCHEDULES = ("one-cycle", "step", "cosine", "constant", "flat-linear")
 
 

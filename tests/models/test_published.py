@@ -10,7 +10,7 @@ import pytest
 import archcost
 from archcost.models import published
 
-FOLDER = Path(__file__).parents[1] / "archcost" / "models" / "published"
+FOLDER = Path(__file__).parents[2] / "archcost" / "models" / "published"
 with (FOLDER / "published.csv").open(encoding="utf-8", newline="") as table:
     ROWS = list(csv.DictReader(table))
 
