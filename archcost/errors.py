@@ -32,6 +32,20 @@ def shorten(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
+def one_line(words: object, length: int = 400) -> str:
+    """Return what an error says, or other words, as one line of visible characters, cut to `length`."""
+    return visible(shorten(" ".join(str(words).split()), length))
+
+
+def named(error: BaseException) -> str:
+    """Return the type of an error and what it says: 'ValueError: no such layer'; of one without words the type."""
+    try:
+        words = str(error)
+    except Exception:  # the error of someone's module, whose own text may be what fails
+        words = "(its text cannot be shown)"
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
 def quoted(text: str) -> str:
     """Return `text` as messages show it: short, visible, between single quotes, a URL without its password."""
     return f"'{visible(shorten(shown(text)))}'"

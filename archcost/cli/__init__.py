@@ -28,7 +28,7 @@ from archcost.cli.profile import profile
 from archcost.cli.report import report
 from archcost.cli.study.group import study
 from archcost.cli.suggest import suggest
-from archcost.errors import ArchcostError, InputError, visible
+from archcost.errors import ArchcostError, InputError, named, one_line, visible
 from archcost.version import __version__
 
 INTERNAL, INTERRUPTED, TERMINATED = 70, 130, 143
@@ -136,6 +136,6 @@ def _told(error: BaseException, debug: bool) -> int:
             click.echo(f"archcost: cannot read or write: {visible(urls.shown(str(error)))}", err=True)
             return InputError.exit_code
         case _:
-            words = visible(urls.shown(" ".join(f"{type(error).__name__}: {error}".split())))
+            words = one_line(urls.shown(named(error)), 10_000)
             click.echo(f"archcost: internal error: {words} (--debug shows where; please report it)", err=True)
             return INTERNAL

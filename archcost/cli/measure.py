@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from archcost.cli.options import debugged, standard_input
-from archcost.errors import InputError, Mistake, TargetError, quoted, shorten
+from archcost.errors import InputError, Mistake, TargetError, named, one_line, quoted
 
 if TYPE_CHECKING:
     from archcost.latency.samples import Samples
@@ -102,7 +102,7 @@ def answer(text: bytes) -> Answer:
     except TargetError as error:
         return Failed("target", str(error))
     except Exception as error:  # a bug, which the other side tells as one
-        return Failed("bug", f"{type(error).__name__}: {shorten(str(error), 400)}")
+        return Failed("bug", one_line(named(error)))
 
 
 def _here(name: str) -> tuple[Target, Facts]:

@@ -20,11 +20,11 @@ from archcost.counting.dispatch import Calls, Tally, macs
 from archcost.counting.parameters import Weights, weights_of
 from archcost.counting.passes import Pass, TrainingPass
 from archcost.counting.rows import Placed, by_path, digest, placed
-from archcost.errors import shorten
+from archcost.errors import named, one_line, shorten
 from archcost.graph.account import Account, Layer, Trained, Training
 from archcost.graph.cost import BYTES, Cost, listed
 from archcost.nets import copies
-from archcost.nets.call import Call, reason, tensors_in
+from archcost.nets.call import Call, tensors_in
 
 TERMINATED: Final = 143  # the exit of a signal, which is not the module's own
 DTYPES: Final = {name: getattr(torch, name) for name in BYTES}
@@ -159,7 +159,7 @@ class _Accounts:
         except (Exception, SystemExit) as error:  # the module's own: it cannot train, which its count must survive
             if isinstance(error, SystemExit) and error.code == TERMINATED:
                 raise
-            why = reason(error)
+            why = one_line(named(error), 200)
         try:
             return passes.training(passes.settled(self.call_at(2))), 2, ""
         except (Exception, SystemExit):  # as above; the first reason is the one to tell

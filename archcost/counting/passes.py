@@ -19,9 +19,10 @@ from torch import Tensor
 from archcost.counting.attention import fused_attention
 from archcost.counting.dispatch import Calls, Counting, elsewhere
 from archcost.counting.lifetimes import Lifetimes
+from archcost.errors import named, one_line
 from archcost.machine import collector_off
 from archcost.nets import copies
-from archcost.nets.call import Call, reason, tensors_in
+from archcost.nets.call import Call, tensors_in
 from archcost.nets.restore import evaluating, settings, untouched
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
         try:
             return _forward(_on_meta(call, cast), "")
         except Exception as error:  # a copy on meta may fail in any way: the run on data decides
-            because = reason(error)
+            because = one_line(named(error), 200)
         with on_data(call, cast) as ready:
             return _forward(ready, because)
 

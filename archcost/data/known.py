@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from archcost.errors import InputError, Mistake, quoted, visible
+from archcost.errors import InputError, Mistake, one_line, quoted, visible
 
 VARIABLE: Final = "ARCHCOST_DATA"
 
@@ -224,7 +224,7 @@ def unread(path: Path, error: OSError, allowed: str = "a file, its path from the
 
 def broken(path: Path, why: object) -> InputError:
     """Return the error for a file that is not what it should be; `why`: an exception or words."""
-    words = visible(" ".join(str(why).split()))[:200] or type(why).__name__
+    words = one_line(why, 200) or type(why).__name__
     fresh = "a fresh copy"
     if path.parent.name in NAMES and known(path.parent.name).files:
         fresh = f"a fresh copy (remove it, then: archcost datasets fetch {path.parent.name})"

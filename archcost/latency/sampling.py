@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from archcost.errors import ArchcostError, TargetError, shorten, visible
+from archcost.errors import ArchcostError, TargetError, named, one_line
 from archcost.latency import summary
 from archcost.latency.runtimes import Call, Prepared
 from archcost.latency.samples import Burst, Origin, Plan, Samples
@@ -153,8 +153,7 @@ def seconds(call: Call, timer: Timer, loops: int = 1) -> float:
     except ArchcostError:
         raise
     except Exception as error:
-        detail = visible(shorten(" ".join(str(error).split()), 400))
-        raise TargetError(f"the network failed when it was run: {type(error).__name__}: {detail}") from error
+        raise TargetError(f"the network failed when it was run: {one_line(named(error))}") from error
 
 
 def timed_by(clock: Clock) -> Timer:

@@ -1,4 +1,4 @@
-"""A call of a torch module: what is counted and timed, the tensors in it, and why one failed."""
+"""A call of a torch module: what is counted and timed, and the tensors in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields, is_dataclass
 
 from torch import Tensor, nn
 
-from archcost.errors import shorten
 from archcost.nets import copies
 
 
@@ -18,11 +17,6 @@ class Call:
     module: nn.Module
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict)
-
-
-def reason(error: BaseException) -> str:
-    """Return what an exception says, in one line."""
-    return shorten(f"{type(error).__name__}: {' '.join(str(error)[:2000].split())}", 200)
 
 
 def weights_bytes(module: nn.Module) -> int:

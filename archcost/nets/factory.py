@@ -23,7 +23,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from archcost.errors import InputError, Mistake, did_you_mean, one_of, quoted, shorten, visible
+from archcost.errors import InputError, Mistake, did_you_mean, named, one_of, quoted, shorten, visible
 from archcost.models.code import DTYPES, INTEGERS, Argument, Foreign
 from archcost.units import data_size
 
@@ -86,11 +86,7 @@ def arguments(
 
 def own_error(what: str, error: BaseException) -> InputError:
     """Return one error that says `what` failed and, in the lines below, the code's own error and its place there."""
-    try:
-        text = str(error)
-    except Exception:  # its own text may be what fails
-        text = "(its text cannot be shown)"
-    lines = (f"{type(error).__name__}: {text[:5000]}" if text else type(error).__name__).expandtabs(4).splitlines()
+    lines = named(error)[:5000].expandtabs(4).splitlines()
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], "..."]
     place = _place(error)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
-from archcost.errors import InputError, Mistake, quoted, shorten
+from archcost.errors import InputError, Mistake, one_line, quoted
 from archcost.files import checked, placed
 from archcost.models.load import Model
 from archcost.nets.net import Net, build
@@ -81,8 +81,7 @@ def _broken(path: Path, error: Exception) -> InputError:
 
 
 def _unfit(path: Path, error: Exception) -> InputError:
-    words = shorten(" ".join(str(error).split()), 200)
-    return InputError(f"cannot read {quoted(str(path))}: it does not fit this network: {words}")
+    return InputError(f"cannot read {quoted(str(path))}: it does not fit this network: {one_line(error, 200)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from archcost import scratch
 from archcost.cli.study.live import Live
 from archcost.config.validation import located
 from archcost.data import load, splits
-from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
+from archcost.errors import InputError, Mistake, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
 from archcost.machine import physical_cores
 from archcost.study import forecast, preview, probe, run
@@ -146,7 +146,7 @@ def dry(file: str, overrides: tuple[str, ...], where: str | None, workers: int |
         span = forecast.foresee(setting, found.typical, dataset, workers, since_s)
         yield from forecast.lines(setting, span, workers)
     except TargetError as error:
-        yield f"time         not foreseen: {shorten(str(error), _LINE)}"
+        yield f"time         not foreseen: {one_line(error, _LINE)}"
 
 
 def status_lines(stored: Stored) -> Iterator[str]:

@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from archcost.counting import passes
 from archcost.counting.module import Module
 from archcost.counting.witnesses.fvcore import Trace, trace
-from archcost.nets.call import Call, reason, tensors_in
+from archcost.errors import named, one_line
+from archcost.nets.call import Call, tensors_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def _traced(call: Call) -> tuple[Trace | None, str]:
     try:
         return trace(call), ""
     except Exception as error:  # the tracer fails in many ways; the count stands without it
-        return None, reason(error)
+        return None, one_line(named(error), 200)
 
 
 def _flops(call: Call) -> tuple[int | None, str]:
@@ -88,7 +89,7 @@ def _flops(call: Call) -> tuple[int | None, str]:
     try:
         return passes.under(call, _total), ""
     except Exception as error:  # as above
-        return None, reason(error)
+        return None, one_line(named(error), 200)
 
 
 def _total(call: Call) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from archcost.errors import TargetError, shorten, visible
+from archcost.errors import TargetError, named, one_line
 from archcost.latency.runtimes import Source
 from archcost.latency.samples import Plan
 from archcost.nets.call import Call
@@ -69,11 +69,9 @@ def _inputs(
 
 
 def _refusal(what: str, dtype: torch.dtype | None, device: torch.device, error: Exception) -> TargetError:
-    detail = visible(shorten(" ".join(str(error).split()), 400))
     where = "the CPU" if device.type == "cpu" else str(device)
-    return TargetError(
-        f"the {what} cannot be copied to {dtype or 'its own type'} on {where}: {type(error).__name__}: {detail}"
-    )
+    how = dtype or "its own type"
+    return TargetError(f"the {what} cannot be copied to {how} on {where}: {one_line(named(error))}")
 
 
 def _fits(module: nn.Module, dtype: torch.dtype | None, device: torch.device) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from archcost import machine
-from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
+from archcost.errors import InputError, Mistake, TargetError, one_line, quoted
 from archcost.latency.runtimes import Call, Runtime, Source, version
 from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
 from archcost.latency.sampling import Instruments, Timer, take
@@ -57,8 +57,7 @@ def describe(name: str, number: int) -> Facts:
         found = torch.cuda.get_device_properties(number)
         free, _ = torch.cuda.mem_get_info(number)
     except RuntimeError as error:  # no memory is left for a context, or the GPU is in a mode that refuses it
-        detail = visible(shorten(" ".join(str(error).split()), 400))
-        raise TargetError(f"the GPU cuda:{number} cannot be asked what it is: {detail}") from error
+        raise TargetError(f"the GPU cuda:{number} cannot be asked what it is: {one_line(error)}") from error
     parts = (f"CUDA {torch.version.cuda}", driver(), f"compute capability {found.major}.{found.minor}")
     system = ", ".join([*filter(None, parts), this_device().system])
     device = Device(found.name, found.multi_processor_count, found.total_memory, system)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from archcost.errors import TargetError, shorten, visible
+from archcost.errors import TargetError, named, one_line
 from archcost.nets.call import Call, tensors_in
 from archcost.nets.copies import mapped
 
@@ -23,8 +23,7 @@ def reference(call: Call) -> list[Tensor]:
             args, kwargs = fresh(call)
             return tensors_in(call.module(*args, **kwargs))
     except Exception as error:
-        detail = visible(shorten(" ".join(str(error).split()), 400))
-        raise TargetError(f"the network failed when it was run: {type(error).__name__}: {detail}") from error
+        raise TargetError(f"the network failed when it was run: {one_line(named(error))}") from error
 
 
 def fresh(call: Call) -> tuple[tuple[object, ...], dict[str, object]]:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from archcost.errors import InputError, shorten
+from archcost.errors import InputError, one_line
 from archcost.files import checked
 from archcost.graph.cost import BYTES, peak_bytes
 from archcost.graph.recipe import Recipe
@@ -106,7 +106,7 @@ def _runtime() -> ModuleType:
             warnings.simplefilter("ignore")
             return [import_module(name) for name in _PACKAGES][-1]
     except ImportError as error:
-        why = shorten(" ".join(str(error).split()), 120)
+        why = one_line(error, 120)
         raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install 'archcost[onnx]'") from None
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from archcost import scratch
-from archcost.errors import ArchcostError, TargetError, shorten, visible
+from archcost.errors import ArchcostError, TargetError, named, one_line
 from archcost.nets.call import Call, tensors_in, weights_bytes
 from archcost.nets.export.agreement import fresh
 
@@ -50,8 +50,7 @@ def quiet(cannot: str) -> Iterator[None]:
         first = _first(error)
         if isinstance(first, OSError) and first.errno in _FULL:
             raise first from None
-        words = shorten(" ".join(str(first).split()), 300)
-        raise TargetError(f"{cannot} this network: {type(first).__name__}: {visible(words)}") from error
+        raise TargetError(f"{cannot} this network: {one_line(named(first), 300)}") from error
     finally:
         for logger, level in loggers:
             logger.setLevel(level)

@@ -12,7 +12,7 @@ from typing import Final
 import optuna
 
 from archcost.config.document import load
-from archcost.errors import InputError, Mistake, quoted, shorten, visible
+from archcost.errors import InputError, Mistake, named, one_line, quoted, visible
 from archcost.models.load import Model, alone, expand
 from archcost.study.objectives import QUANTITIES
 from archcost.study.records import storage, trials
@@ -101,8 +101,7 @@ def _undamaged(address: Address) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-        words = address.hidden(shorten(what, 300))
+        words = one_line(address.hidden(named(error)), 300)
         raise InputError(Mistake(f"the study in {quoted(str(address))} is damaged: {words}")) from error
 
 

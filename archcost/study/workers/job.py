@@ -15,7 +15,7 @@ import torch
 from archcost.data import shared
 from archcost.data.shared import GoneError, kept
 from archcost.data.splits import Dataset, Split, as_rows
-from archcost.errors import ArchcostError, InputError, TargetError
+from archcost.errors import ArchcostError, InputError, TargetError, named, one_line
 from archcost.graph import codec
 from archcost.graph.columns import columns, only
 from archcost.graph.graph import Graph
@@ -126,7 +126,7 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
 
 
 def _failed(error: Exception) -> Failed:
-    words = " ".join(str(error).split())[:2000]
+    words = one_line(error, 2000)
     if any(isinstance(each, OSError) and each.errno in _FULL for each in _causes(error)):
         return Failed("space", words)
     match error:
@@ -143,7 +143,7 @@ def _failed(error: Exception) -> Failed:
         case RuntimeError() if "allocate memory" in words or "out of memory" in words:
             return Failed("memory", f"out of memory: {words}")
         case _:
-            return Failed("bug", f"{type(error).__name__}: {words}")
+            return Failed("bug", one_line(named(error), 2000))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
