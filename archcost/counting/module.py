@@ -22,12 +22,13 @@ from archcost.counting.passes import Pass, TrainingPass
 from archcost.counting.rows import Placed, by_path, digest, placed
 from archcost.errors import named, one_line, shorten
 from archcost.graph.account import Account, Layer, Trained, Training
-from archcost.graph.cost import BYTES, Cost, listed
+from archcost.graph.cost import Cost, listed
+from archcost.graph.dtypes import BYTES, FLOATING
 from archcost.nets import copies
 from archcost.nets.call import Call, tensors_in
+from archcost.nets.dtypes import TORCH, name_of
 
 TERMINATED: Final = 143  # the exit of a signal, which is not the module's own
-DTYPES: Final = {name: getattr(torch, name) for name in BYTES}
 
 CallAt: TypeAlias = Callable[[int], Call]
 """Gives the call at a batch."""
@@ -67,8 +68,8 @@ def own_dtype(call: Call) -> str:
     """Return the floating type that most of a module's weights are of, or its inputs; float32 where there are none."""
     sizes: dict[str, int] = {}
     for tensor in [*copies.tensors(call.module)] or tensors_in((call.args, call.kwargs)):
-        name = str(tensor.dtype).removeprefix("torch.")
-        if name in BYTES:
+        name = name_of(tensor.dtype)
+        if name in FLOATING:
             sizes[name] = sizes.get(name, 0) + (1 if copies.is_lazy(tensor) else tensor.numel())
     return max(sizes, key=lambda name: sizes[name]) if sizes else "float32"
 
@@ -106,7 +107,7 @@ def described(call: Call) -> object:
     tensors = tensors_in((call.args, call.kwargs))
     if len(tensors) == 1 and tensors[0].is_floating_point() and not tensors[0].is_nested:
         return list(tensors[0].shape)
-    return [{"shape": _shape(t), "dtype": str(t.dtype).removeprefix("torch.")} for t in tensors]
+    return [{"shape": _shape(t), "dtype": name_of(t.dtype)} for t in tensors]
 
 
 def _shape(tensor: Tensor) -> list[int] | str:
@@ -126,7 +127,7 @@ class _Accounts:
 
     def at(self, batch: int, dtype: str) -> Account:
         """Return the account at a batch and dtype; in its own dtype a module runs as it is, to another it is cast."""
-        cast = None if dtype == self.own else DTYPES[dtype]
+        cast = None if dtype == self.own else TORCH[dtype]
         call = self.call if batch == 1 else passes.settled(self.call_at(batch))
         seen = self.first if batch == 1 and cast is None else passes.forward(call, cast)
         weights_bytes = self.weights.cast_bytes(BYTES[dtype], BYTES[self.own])

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from archcost.graph.cost import BYTES, Cost, count, peak_bytes
+from archcost.graph.cost import Cost, count, peak_bytes
+from archcost.graph.dtypes import BYTES
 from archcost.graph.gradients import backward
 from archcost.graph.graph import Graph
 from archcost.graph.ops import Shape

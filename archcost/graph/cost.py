@@ -8,12 +8,12 @@ from functools import cached_property, partial
 from math import prod
 from typing import Final, NamedTuple, TypeVar
 
+from archcost.graph.dtypes import BYTES
 from archcost.graph.graph import Graph, Node
 from archcost.graph.liveness import in_place, last_uses, passes_on
 from archcost.graph.ops import Dropout, Input, Lookup, Recall, Scale, Shape, Work
 
-INDEX_BYTES: Final = 8  # a token is an int64 at every dtype
-BYTES: Final = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
+INDEX_BYTES: Final = BYTES["int64"]  # a token is one at every dtype
 
 K = TypeVar("K")
 

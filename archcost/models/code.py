@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator
 
 from archcost.config.document import Document, Value
 from archcost.config.types import LARGEST, Count, Each, Strict, all_wrong, wrong
 from archcost.errors import Path, Place, one_of, quoted, unknown
+from archcost.graph.dtypes import DTYPES, Dtype
 
 FAMILY: Final = "module"
 COMMAND_LINE: Final = "<command line>"  # the file of what is typed there
 OPTION: Final = "--input"  # the file of inputs that are typed
 FORM: Final = "'package.module:callable', Python names with dots between"
 
-Dtype: TypeAlias = Literal["float32", "float64", "float16", "bfloat16", "int64", "int32", "bool"]
-DTYPES: Final[tuple[str, ...]] = get_args(Dtype)
 INTEGERS: Final[Mapping[str, int]] = {"int64": LARGEST, "int32": 2**31}  # and the most that `below` may be
 
 _DIGITS: Final = re.compile("[0-9]{1,16}")

@@ -12,7 +12,7 @@ import pkgutil
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from math import prod
@@ -24,11 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import InputError, Mistake, did_you_mean, named, one_of, quoted, shorten, visible
-from archcost.models.code import DTYPES, INTEGERS, Argument, Foreign
+from archcost.graph.dtypes import BYTES
+from archcost.models.code import INTEGERS, Argument, Foreign
+from archcost.nets.dtypes import TORCH
 from archcost.units import data_size
 
 _MODULE: Final = "a function or class that makes a torch.nn.Module, or such a module"
-_DTYPES: Final[Mapping[str, torch.dtype]] = {name: getattr(torch, name) for name in DTYPES}
 _MOST_LINES: Final = 8  # of a model's own error
 _OURS: Final = str(Path(__file__).parents[1]) + os.sep  # all of archcost
 _TORCH: Final = str(Path(torch.__file__).parent) + os.sep
@@ -72,7 +73,7 @@ def arguments(
     The values do not depend on the device; on `meta` there are none. Raises InputError for what torch cannot make or
     `available_bytes` cannot hold.
     """
-    needed = sum(batch * prod(a.shape) * _DTYPES[a.dtype].itemsize for a in spec.arguments)
+    needed = sum(batch * prod(a.shape) * BYTES[a.dtype] for a in spec.arguments)
     if available_bytes is not None and needed > available_bytes and device != "meta":
         free = f"this machine has {data_size(available_bytes)} free"
         raise InputError(f"inputs too large to make: {data_size(needed)} at batch {batch}; {free}")
@@ -219,7 +220,7 @@ def _misfits(call: Callable[..., object], spec: Foreign) -> Iterator[Mistake]:
 
 
 def _drawn(argument: Argument, shape: tuple[int, ...], generator: torch.Generator, device: str) -> Tensor:
-    dtype = _DTYPES[argument.dtype]
+    dtype = TORCH[argument.dtype]
     if device == "meta":
         return torch.empty(shape, dtype=dtype, device="meta")
     if argument.dtype in INTEGERS:

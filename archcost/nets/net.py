@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from archcost.errors import InputError
 from archcost.graph.columns import columns, only
-from archcost.graph.cost import BYTES, count, peak_bytes
+from archcost.graph.cost import count, peak_bytes
+from archcost.graph.dtypes import BYTES
 from archcost.graph.graph import Graph
 from archcost.graph.ops import Input, Recall
 from archcost.graph.recipe import Recipe

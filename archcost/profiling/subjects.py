@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archcost.errors import InputError, Mistake
-from archcost.graph.cost import BYTES, peak_bytes
+from archcost.graph.cost import peak_bytes
+from archcost.graph.dtypes import BYTES
 from archcost.graph.recipe import Recipe
 from archcost.latency.measure import Progress, Subject
 from archcost.latency.runtimes import Source

@@ -13,7 +13,8 @@ from archcost.config import document
 from archcost.config.document import Document
 from archcost.config.writer import flow, to_yaml
 from archcost.errors import InputError
-from archcost.graph.cost import BYTES, peak_bytes
+from archcost.graph.cost import peak_bytes
+from archcost.graph.dtypes import BYTES
 from archcost.models import load
 from archcost.models.families.bottleneck import Bottleneck
 from archcost.models.families.fractal import Fractal

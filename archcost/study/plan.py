@@ -16,7 +16,8 @@ from archcost.data.splits import Dataset
 from archcost.errors import InputError
 from archcost.graph import codec
 from archcost.graph.columns import columns, only
-from archcost.graph.cost import BYTES, count, peak_bytes
+from archcost.graph.cost import count, peak_bytes
+from archcost.graph.dtypes import BYTES
 from archcost.graph.graph import Graph
 from archcost.latency import runtimes, targets
 from archcost.latency.samples import Plan

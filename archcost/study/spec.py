@@ -18,6 +18,7 @@ from archcost.config.types import Count, Each, Strict, all_wrong, wrong
 from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
 from archcost.data.spec import DataSpec
 from archcost.errors import InputError, Mistake, one_of, shorten, unknown
+from archcost.graph.dtypes import Floating
 from archcost.models.code import FAMILY
 from archcost.models.families import FAMILIES, families
 from archcost.models.families.parts import Network, OnImages
@@ -86,7 +87,7 @@ class Objective(Strict):
     """Examples in a call."""
     threads: Count | None = None
     """Threads of a call; the physical cores where left out."""
-    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    dtype: Floating = "float32"
     """What it is computed in."""
     precision: Share = 0.02
     """Half-width of the latency's interval at which to stop: `2%` or `0.02`."""

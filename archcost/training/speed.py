@@ -14,6 +14,7 @@ from typing import Final
 import torch
 from torch import nn
 
+from archcost.nets.dtypes import TORCH
 from archcost.training.spec import Precision
 
 _GAIN: Final = 0.8  # of float32's time: less gain does not pay for the digits lost
@@ -24,7 +25,7 @@ def chosen(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the type of products: float32 or bfloat16."""
     if precision == "auto":
         return torch.bfloat16 if gains(device) else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+    return TORCH[precision]
 
 
 def casting(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:

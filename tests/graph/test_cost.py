@@ -18,7 +18,8 @@ from archcost.config import document
 from archcost.errors import InputError
 from archcost.graph.codec import decode, digest, encode
 from archcost.graph.columns import columns, only
-from archcost.graph.cost import BYTES, Cost, Row, Total, count, listed, peak_bytes
+from archcost.graph.cost import Cost, Row, Total, count, listed, peak_bytes
+from archcost.graph.dtypes import BYTES
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import (
     Act,

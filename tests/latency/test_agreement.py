@@ -18,9 +18,10 @@ from specs import Tree, model
 from torch import Tensor, nn
 
 from archcost.errors import TargetError
+from archcost.graph.dtypes import FLOATING
 from archcost.latency import runtimes
 from archcost.latency.runtimes import Prepared, Source
-from archcost.latency.samples import DTYPES, Plan
+from archcost.latency.samples import Plan
 from archcost.nets.call import tensors_in
 from archcost.nets.export import agreement, torch_export
 from archcost.nets.net import build, example
@@ -199,7 +200,7 @@ def test_a_disk_that_takes_nothing_is_a_target_error(
 
 
 @pytest.mark.parametrize("name", EXPORTED)
-@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype != "float32"])
+@pytest.mark.parametrize("dtype", [dtype for dtype in FLOATING if dtype != "float32"])
 def test_exported_networks_run_at_float32_alone(name: str, dtype: str) -> None:
     """Another dtype is refused by name: a float32 latency under it would be a wrong one."""
     with pytest.raises(TargetError, match=f"{name} is measured at float32 only, given {dtype}; allowed: the runtimes"):

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import InputError, TargetError, unknown
+from archcost.graph.dtypes import FLOATING
 from archcost.latency import runtimes, targets
 from archcost.latency.runtimes import Source
-from archcost.latency.samples import DTYPES, Plan
+from archcost.latency.samples import Plan
 from archcost.latency.targets import cuda
 
 EAGER = runtimes.find("eager")
@@ -63,7 +64,7 @@ def facts(module: nn.Module) -> tuple[object, ...]:
     return (flags, tensors, sorted(module.__dict__), getattr(module, "cache", None))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FLOATING)
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_module_is_left_as_it_was(dtype: str, fails: bool) -> None:
     """Training flags, parameters, buffers and attributes are the same after a run, also after one that failed."""
@@ -92,7 +93,7 @@ def test_an_error_inside_the_context_restores_too() -> None:
     assert not torch.is_inference_mode_enabled()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FLOATING)
 def test_what_runs_is_what_the_plan_says(dtype: str) -> None:
     """Forward sees the plan's dtype in inputs and weights, evaluation mode and no autograd; integers stay."""
     seen: list[object] = []

@@ -18,7 +18,8 @@ from specs import laws
 from torch import nn
 
 from archcost.errors import InputError
-from archcost.models.code import DTYPES, Argument, Foreign
+from archcost.graph.dtypes import DTYPES
+from archcost.models.code import Argument, Foreign
 from archcost.nets import factory
 
 NUMBERS = count()

@@ -21,6 +21,7 @@ from archcost.graph.account import Account, Trained
 from archcost.graph.cost import Cost
 from archcost.graph.graph import Graph
 from archcost.nets.call import Call
+from archcost.nets.dtypes import TORCH
 from archcost.nets.net import Net, example, on_meta
 from archcost.nets.restore import evaluating
 
@@ -84,7 +85,7 @@ def trained(graph: Graph, net: Net, account: Account) -> tuple[Trained, str]:
     assert expected is not None  # a graph's account always has one
     unseen = account.trained
     call = Call(net, (example(graph, account.batch),))
-    cast = None if account.dtype == "float32" else getattr(torch, account.dtype)
+    cast = None if account.dtype == "float32" else TORCH[account.dtype]
     try:
         step = passes.training(call, cast)
     except ValueError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +14,8 @@ from archcost.latency.runtimes import Source
 from archcost.latency.samples import Plan
 from archcost.nets.call import Call
 from archcost.nets.copies import mapped
+from archcost.nets.dtypes import TORCH
 from archcost.nets.restore import evaluating, settings, untouched
-
-_DTYPES: Final = {
-    "float64": torch.float64,
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 
 
 @contextmanager
@@ -33,7 +26,7 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
     point is cast where the source says so, integers stay. Raises TargetError where module or inputs cannot be brought
     there.
     """
-    dtype = _DTYPES[plan.dtype] if source.cast else None
+    dtype = TORCH[plan.dtype] if source.cast else None
     device = torch.device(source.device)
     with torch.inference_mode(False):  # that of a network prepared before, with which this one takes turns
         module = _runnable(source.network, dtype, device)

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 
 from archcost.errors import InputError, one_line
 from archcost.files import checked
-from archcost.graph.cost import BYTES, peak_bytes
+from archcost.graph.cost import peak_bytes
+from archcost.graph.dtypes import BYTES
 from archcost.graph.recipe import Recipe
 from archcost.machine import available_memory_bytes
 from archcost.models.load import Model, Reference
 from archcost.nets import copies, factory
 from archcost.nets.call import Call, tensors_in, weights_bytes
+from archcost.nets.dtypes import name_of
 from archcost.nets.export.agreement import agree
 from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.nets.net import build, example
@@ -169,7 +171,7 @@ def _said(program: Program, check: str) -> tuple[str, ...]:
     shapes = []
     for tensor in tensors_in((program.calls[0].args, program.calls[0].kwargs)):
         shape = ", ".join(["batch" if program.is_open else str(len(tensor)), *map(str, tensor.shape[1:])])
-        shapes.append(f"({shape}), {str(tensor.dtype).removeprefix('torch.')}")
+        shapes.append(f"({shape}), {name_of(tensor.dtype)}")
     tried = ", ".join(str(len(tensors_in((call.args, call.kwargs))[0])) for call in program.calls)
     given = f"input {'; '.join(shapes)}{'; any batch' if program.is_open else ''}"
     return given, *program.notes, f"{check} (batch {tried})"

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from archcost.graph.cost import BYTES, count
+from archcost.graph.cost import count
+from archcost.graph.dtypes import BYTES
 from archcost.latency.samples import Origin
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget, Facts, Memory
