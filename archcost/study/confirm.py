@@ -21,8 +21,9 @@ from archcost.study.records.front import Front as Members
 from archcost.study.records.stored import network
 from archcost.study.search_loop import Options, refuse
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Score, Scored
+from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Scored
 from archcost.study.workers.processes import Child
+from archcost.training.score import Score
 from archcost.units import counted_words
 
 Say = Callable[[str], None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -17,33 +16,10 @@ from archcost.nets.net import Net
 from archcost.nets.restore import evaluating
 from archcost.training.batches import examples
 from archcost.training.losses import Diverged, divided
+from archcost.training.score import Score, score
 
 _BATCH: Final = 256
 _WINDOW: Final = 512  # tokens read at a time: enough for one product of the readout
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What a network does on a split: the mean loss in nats over `count` examples or tokens, `wrong` of them missed."""
-
-    loss: float
-    count: int
-    wrong: int
-
-    @property
-    def error(self) -> float:
-        """The share of examples, or next tokens, that are not the most likely one."""
-        return self.wrong / self.count
-
-    @property
-    def perplexity(self) -> float:
-        """e to the power of the loss; infinite from 10^308 on."""
-        return math.exp(self.loss) if self.loss < math.log(1e308) else math.inf
-
-    @property
-    def bpc(self) -> float:
-        """Bits per token, of a text of characters bits per character."""
-        return self.loss / math.log(2)
 
 
 def evaluate(net: Net, split: Split, dataset: Dataset) -> Score:
@@ -52,17 +28,17 @@ def evaluate(net: Net, split: Split, dataset: Dataset) -> Score:
     Of a text every token counts once and the state is carried from the first to the last. The network's modes are
     after it what they were before. Raises Diverged where the loss is not finite.
     """
-    device = next(net.parameters()).device
+    device, text = next(net.parameters()).device, dataset.kind == "text"
     with evaluating(net), torch.inference_mode():
-        found = _text(net, split, device) if dataset.kind == "text" else _examples(net, split, dataset, device)
+        pairs = _text(net, split, device) if text else _examples(net, split, dataset, device)
         loss, count, wrong = 0.0, 0, 0
-        for scores, targets in found:
+        for scores, targets in pairs:
             loss += float(functional.cross_entropy(scores.float(), targets, reduction="sum"))
             wrong += int((scores.argmax(1) != targets).sum())
             count += len(targets)
     if not math.isfinite(loss):
         raise Diverged(f"the network gives no finite loss on {dataset.name}: {loss}")
-    return Score(loss / count, count, wrong)
+    return score(loss, count, wrong, text=text)
 
 
 def _examples(net: Net, split: Split, dataset: Dataset, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:

@@ -22,7 +22,7 @@ from archcost.study.records.front import Candidate, Front, bounds, candidates, f
 from archcost.study.records.stored import described
 from archcost.study.records.trials import Ended, Part
 from archcost.study.spec import Confirm
-from archcost.study.workers.messages import Score
+from archcost.training.score import Score
 
 OBJECTIVES = (("error", None), ("latency", 0), ("params", None))
 

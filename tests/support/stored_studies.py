@@ -31,7 +31,7 @@ from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import named
 from archcost.study.records.stored import SCHEMA, Stored
 from archcost.study.records.trials import Begun, Ended, Part, remember
-from archcost.study.workers.messages import Score
+from archcost.training.score import Score
 from archcost.version import __version__
 
 HOSTILE = "</script><img src=x onerror=alert(1)><a href='//x.test'>\"&amp;\u2028\u202e'=1+1"

@@ -14,7 +14,7 @@ from archcost.search.points import PREFIX
 from archcost.study.objectives import QUANTITIES
 from archcost.study.records.standings import Repeated
 from archcost.study.records.trials import Part, Recorded, counted, remember, remembered
-from archcost.study.workers.messages import Score
+from archcost.training.score import Score
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from archcost.latency.statistics import median
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX
 from archcost.study.objectives import QUANTITIES
-from archcost.study.workers.messages import Score
+from archcost.training.score import Score
 
 _RUNG: Final = f"{PREFIX}rung:"
 INTERRUPTED: Final = "interrupted; its point was asked for again"

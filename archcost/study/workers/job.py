@@ -14,7 +14,7 @@ import torch
 
 from archcost.data import shared
 from archcost.data.shared import GoneError, kept
-from archcost.data.splits import Dataset, Split, as_rows
+from archcost.data.splits import Dataset, as_rows
 from archcost.errors import ArchcostError, InputError, TargetError, named, one_line
 from archcost.graph import codec
 from archcost.graph.columns import columns, only
@@ -36,7 +36,6 @@ from archcost.study.workers.messages import (
     Measure,
     Measured,
     Reached,
-    Score,
     Scored,
     Setup,
     Train,
@@ -196,7 +195,7 @@ def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn
         if epoch.number in spec.stops():
             if job.columns:
                 calibration.recalibrate(net, dataset)
-            tell(Reached(epoch.number, _score(net, dataset.validation, dataset)))
+            tell(Reached(epoch.number, scoring.evaluate(net, dataset.validation, dataset)))
             if not goes_on():
                 return False
     return True
@@ -205,13 +204,7 @@ def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn
 def _scored(net: Net, parts: tuple[int, ...], dataset: Dataset, job: Train, tell: Tell) -> None:
     """Score every column on the validation split, and where there is one, the network on the test split."""
     for column in parts:
-        tell(Scored(column, "validation", _score(net.column(column), dataset.validation, dataset)))
+        tell(Scored(column, "validation", scoring.evaluate(net.column(column), dataset.validation, dataset)))
     if job.test:
-        tell(Scored(0, "validation", _score(net, dataset.validation, dataset)))
-        tell(Scored(0, "test", _score(net, dataset.read_test(), dataset)))
-
-
-def _score(net: Net, split: Split, dataset: Dataset) -> Score:
-    found = scoring.evaluate(net, split, dataset)
-    text = dataset.kind == "text"
-    return Score(found.loss, found.count, found.error, found.perplexity if text else None, found.bpc if text else None)
+        tell(Scored(0, "validation", scoring.evaluate(net, dataset.validation, dataset)))
+        tell(Scored(0, "test", scoring.evaluate(net, dataset.read_test(), dataset)))

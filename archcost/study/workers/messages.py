@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from archcost.latency.samples import Plan, Samples
+from archcost.training.score import Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,6 @@ class Foresee:
 
 
 Job: TypeAlias = Train | Measure | Foresee
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What a network reaches on a split; every number but `loss` (nats) and `count` is None where it has none.
-
-    error: share of wrong answers; perplexity: per token; bpc: bits per character; count: examples or tokens.
-    """
-
-    loss: float
-    count: int
-    error: float | None = None
-    perplexity: float | None = None
-    bpc: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
