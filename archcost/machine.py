@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from archcost.units import data_size
+
 ROOT: Final = Path("/")  # the files of Linux stand under it; tests give another root
 _UNLIMITED: Final = 2**60  # cgroup v1 writes 'no limit' as a number of bytes above this
 
@@ -40,6 +42,13 @@ def available_memory_bytes(root: Path = ROOT) -> int | None:
     system = field(root / "proc/meminfo", "MemAvailable:")
     known = [room for room in [system and system * 1024, *_rooms(root)] if room is not None]
     return max(0, min(known)) if known else None
+
+
+def shortage(needed_bytes: int, free_bytes: int | None) -> str:
+    """Return by how much memory is short, in words; '' if it suffices, or nobody knows how much is free."""
+    if free_bytes is None or needed_bytes <= free_bytes:
+        return ""
+    return f"needs {data_size(needed_bytes)} of memory, {data_size(free_bytes)} are free"
 
 
 def quotas(root: Path) -> Iterator[float]:

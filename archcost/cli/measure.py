@@ -120,7 +120,7 @@ def _here(name: str) -> tuple[Target, Facts]:
 def _samples(job: AskSamples, target: Target, facts: Facts) -> tuple[Samples, ...]:
     """Return the samples of a job; raises InputError or TargetError where it cannot be done here."""
     from archcost.latency import runtimes
-    from archcost.latency.measure import Place, measured, silent
+    from archcost.latency.measure import Place, measured
     from archcost.machine import available_memory_bytes
     from archcost.nets.net import build
     from archcost.profiling.subjects import of_net
@@ -130,4 +130,4 @@ def _samples(job: AskSamples, target: Target, facts: Facts) -> tuple[Samples, ..
         raise InputError(Mistake(f"given {job.plan.threads}; allowed: 1 to {facts.cpus}", ("threads",)))
     nets = [build(graph, available_bytes=available_memory_bytes()) for graph in job.graphs]
     subjects = [of_net(graph, net) for graph, net in zip(job.graphs, nets, strict=True)]
-    return measured(subjects, Place(target, facts, facts.why_not), job.runtime, job.plan, silent)
+    return measured(subjects, Place(target, facts, facts.why_not), job.runtime, job.plan, nullcontext)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,7 @@ def _write(report: Report, output: str) -> None:
 
 def _beside(report: Report, runtime: str, place: Place) -> Report:
     """Return the report with each change measured by turns with the original, all in the time of one measurement."""
-    from archcost.latency.measure import measured, silent
+    from archcost.latency.measure import measured
     from archcost.profiling.compare import timed
     from archcost.profiling.subjects import built, of_net
 
@@ -125,7 +126,7 @@ def _beside(report: Report, runtime: str, place: Place) -> Report:
     for i, (number, suggestion) in enumerate(report.shown.items(), 1):
         with progress(f"measuring {suggestion.change.title}, {i} of {len(report.shown)}"):
             try:
-                pairs[number] = timed(*measured([original, _subject(suggestion)], place, runtime, plan, silent))
+                pairs[number] = timed(*measured([original, _subject(suggestion)], place, runtime, plan, nullcontext))
             except TargetError as error:
                 failures.append(f"change {number}: {error}")
     return replace(report, pairs=pairs, failures=tuple(failures))
@@ -134,12 +135,11 @@ def _beside(report: Report, runtime: str, place: Place) -> Report:
 def _subject(suggestion: Suggestion) -> Subject:
     """Return how the changed network is measured."""
     from archcost.config import document
-    from archcost.latency import measure
     from archcost.models import load
     from archcost.profiling import subjects
 
     changed = load.expand(document.load(suggestion.yaml, "changed.yaml"))
-    return subjects.of_net(changed.graph, subjects.built(changed, measure.silent))
+    return subjects.of_net(changed.graph, subjects.built(changed, nullcontext))
 
 
 def _show(report: Report, form: str) -> None:

@@ -12,18 +12,13 @@ from archcost.data import known
 from archcost.data.known import File, Known
 from archcost.errors import InputError, Mistake, unknown
 
-Progress: TypeAlias = Callable[[str], AbstractContextManager[None]]
-"""Says what begins, and that it has ended."""
+Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
+"""Told what begins; the context lasts as long as that does. The same as latency.measure's: no room has it for both."""
 
 _TIMEOUT_S = 60.0  # without a byte
 
 
-def silent(_: str) -> AbstractContextManager[None]:
-    """Say nothing."""
-    return nullcontext()
-
-
-def fetch(name: str, *, folder: Path | None = None, progress: Progress = silent) -> Path:
+def fetch(name: str, *, folder: Path | None = None, progress: Progress = nullcontext) -> Path:
     """Download a data set into a folder of its name below `folder`, by default the cache, and return that folder.
 
     Files that are there and whole are kept. Raises InputError, which says what to do, for a name that is unknown,
@@ -37,7 +32,7 @@ def fetch(name: str, *, folder: Path | None = None, progress: Progress = silent)
     return download(about, folder or known.cache(), progress)
 
 
-def download(about: Known, folder: Path, progress: Progress = silent) -> Path:
+def download(about: Known, folder: Path, progress: Progress = nullcontext) -> Path:
     """Download the files of a data set that are not there yet; as `fetch`, for any that has files."""
     target = folder / about.name
     for file in about.files:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.latency import runtimes, targets
@@ -16,19 +16,10 @@ from archcost.latency.lock import held
 from archcost.latency.runtimes import Source
 from archcost.latency.samples import Failure, Plan, Samples, Way, way
 from archcost.latency.targets import Facts, Target
-from archcost.machine import available_memory_bytes
-from archcost.units import data_size
-
-if TYPE_CHECKING:
-    pass
+from archcost.machine import available_memory_bytes, shortage
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
-"""Told what begins; the context lasts as long as that does."""
-
-
-def silent(_: str) -> AbstractContextManager[object]:
-    """Show no progress."""
-    return nullcontext()
+"""Told what begins; the context lasts as long as that does. `nullcontext` shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +153,8 @@ def measured(
     # on the processor from now, not from when the target was described: what was built since is in memory
     free = available_memory_bytes() if place.facts.memory_bytes and target.lock == "cpu" else place.facts.memory_bytes
     needed = sum(subject.needed_bytes(plan) for subject in subjects)
-    if free is not None and needed > free:
-        raise TargetError(f"needs {data_size(needed)} of memory, {data_size(free)} are free")
+    if short := shortage(needed, free):
+        raise TargetError(short)
     sources = [subject.source(plan) for subject in subjects]
     waiting = partial(_waiting, target.name, progress)
     with held(target.lock, waiting) if target.lock else nullcontext(), progress(what):

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from archcost.errors import InputError, Mistake, did_you_mean, named, one_of, quoted, shorten, visible
 from archcost.graph.dtypes import BYTES
+from archcost.machine import shortage
 from archcost.models.code import INTEGERS, Argument, Foreign
 from archcost.nets.dtypes import TORCH
-from archcost.units import data_size
 
 _MODULE: Final = "a function or class that makes a torch.nn.Module, or such a module"
 _MOST_LINES: Final = 8  # of a model's own error
@@ -74,9 +74,8 @@ def arguments(
     `available_bytes` cannot hold.
     """
     needed = sum(batch * prod(a.shape) * BYTES[a.dtype] for a in spec.arguments)
-    if available_bytes is not None and needed > available_bytes and device != "meta":
-        free = f"this machine has {data_size(available_bytes)} free"
-        raise InputError(f"inputs too large to make: {data_size(needed)} at batch {batch}; {free}")
+    if device != "meta" and (short := shortage(needed, available_bytes)):
+        raise InputError(f"inputs too large to make: batch {batch} {short}")
     generator = torch.Generator().manual_seed(seed)
     try:
         tensors = [(a.name, _drawn(a, (batch, *a.shape), generator, device)) for a in spec.arguments]

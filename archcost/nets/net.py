@@ -15,6 +15,7 @@ from archcost.graph.dtypes import BYTES
 from archcost.graph.graph import Graph
 from archcost.graph.ops import Input, Recall
 from archcost.graph.recipe import Recipe
+from archcost.machine import shortage
 from archcost.nets.drop_path import DropPath
 from archcost.nets.initialisation import initialise
 from archcost.nets.layers import Call, layer
@@ -139,11 +140,9 @@ def build(graph: Graph, recipe: Recipe = PLAIN, *, seed: int = 0, available_byte
 
     Raises InputError where weights and the largest live set do not fit `available_bytes`.
     """
-    needed = peak_bytes(graph, 1, BYTES["float32"])
-    if available_bytes is not None and needed > available_bytes:
+    if short := shortage(peak_bytes(graph, 1, BYTES["float32"]), available_bytes):
         weights = data_size(count(graph).weights_bytes(BYTES["float32"]))
-        message = f"too large to build: {weights} of weights, {data_size(needed)} to run"
-        raise InputError(f"{message}; this machine has {data_size(available_bytes)} free")
+        raise InputError(f"too large to build: {weights} of weights; {short}")
     # a caller's inference mode would make weights that no later training may use
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         net = Net(graph, recipe).to_empty(device="cpu")

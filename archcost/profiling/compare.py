@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from archcost.errors import InputError, Mistake
 from archcost.latency import measure
-from archcost.latency.measure import Progress, Request, silent
+from archcost.latency.measure import Progress, Request
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, Ratio, ratio, summarise
 from archcost.models.load import Model, Reference
@@ -175,7 +176,9 @@ def _described(found: Profile) -> dict[str, object]:
     }
 
 
-def compared(sources: Sequence[Model | Reference | Given], request: Request, progress: Progress = silent) -> Comparison:
+def compared(
+    sources: Sequence[Model | Reference | Given], request: Request, progress: Progress = nullcontext
+) -> Comparison:
     """Return each network against the first, measured by turns; raises InputError for fewer than two."""
     where = measure.places(request)
     each = [counted(source, request, progress) for source in sources]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from archcost.errors import InputError, Mistake, TargetError
 from archcost.graph import columns
 from archcost.graph.account import Account, Trained, account
 from archcost.latency import measure
-from archcost.latency.measure import Measured, Place, Progress, Request, Subject, silent
+from archcost.latency.measure import Measured, Place, Progress, Request, Subject
 from archcost.latency.samples import Samples
 from archcost.latency.summary import summarise
 from archcost.models.load import Model, Reference, alone, read
@@ -83,7 +84,7 @@ def _named(source: object, inputs: object, request: Request, allow_code: bool) -
     return source if isinstance(source, Model) else read(source, allow_code=allow_code)
 
 
-def profiled(source: Model | Reference | Given, request: Request, progress: Progress = silent) -> Profile:
+def profiled(source: Model | Reference | Given, request: Request, progress: Progress = nullcontext) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
     where = measure.places(request)
     found, subject = counted(source, request, progress)

@@ -78,7 +78,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (f"{HEAD}inputs: [3]", ["3:10: inputs.0: given 3; allowed: a mapping of keys to values"]),
     (f"{HEAD}inputs: [{{dtype: int64}}]", ["3:10: inputs.0.shape: missing; this key is required"]),
     (f"{HEAD}inputs: [{{shape: [-1], dtype: int, below: 3}}]", ["3:19: inputs.0.shape.0: given -1; allowed: at least 0",
-        "3:31: inputs.0.dtype: given 'int' (did you mean 'int64'?); allowed: 'float32', 'float64', 'float16', "]),
+        "3:31: inputs.0.dtype: given 'int' (did you mean 'int64'?); allowed: 'float32', 'bfloat16', 'float16', "]),
     (f"{HEAD}inputs: [{{shape: [], below: 3}}]", [
         "3:29: inputs.0.below: given 3 with float32; allowed: only with 'int64' or 'int32'"]),
     (f"{HEAD}inputs: [{{shape: [], dtype: bool, below: 2}}]", ["3:42: inputs.0.below: given 2 with bool; allowed: "]),
@@ -228,7 +228,7 @@ REFUSED = {
     "٣": "given '٣' in '٣'; allowed: an integer",
     "9" * 40: "given '9999999999999999999999999999999999999999' in ",
     "9007199254740993": "Input should be less than or equal to 9007199254740992",
-    "3:float": "unknown dtype 'float' (did you mean 'float64'?); allowed: 'float32', 'float64', ",
+    "3:float": "unknown dtype 'float' (did you mean 'float64'?); allowed: 'float32', 'bfloat16', ",
     "3:": "unknown dtype ''; allowed: 'float32'",
     "3:int64:x": "given 'x' in '3:int64:x'; allowed: an integer",
     "3:int64:": "given '' in '3:int64:'; allowed: an integer",

@@ -373,7 +373,7 @@ def test_inputs_that_cannot_be_made_are_one_error(shape: tuple[int, ...], device
 def test_inputs_too_large_for_the_memory_are_refused_before_they_are_made() -> None:
     """The bytes are known before: 2 x 3 floats and 2 x 5 integers of 8 bytes are 104 bytes."""
     made = spec("net:make", None, Argument(shape=(3,)), Argument(shape=(5,), dtype="int64"))
-    message = "inputs too large to make: 104 B at batch 2; this machine has 103 B free"
+    message = "inputs too large to make: batch 2 needs 104 B of memory, 103 B are free"
     with pytest.raises(InputError, match=message):
         factory.arguments(made, 2, available_bytes=103)
     assert 2 == len(factory.arguments(made, 2, available_bytes=104)[0])

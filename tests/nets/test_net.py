@@ -312,7 +312,7 @@ def test_too_large_networks_are_refused() -> None:
     model = archcost.load("hornn-3", ["hidden=1000000"])
     with pytest.raises(InputError) as caught:
         build(model.graph, model.recipe, available_bytes=10**9)
-    assert str(caught.value) == "too large to build: 12.1 TB of weights, 12.1 TB to run; this machine has 1.00 GB free"
+    assert str(caught.value) == "too large to build: 12.1 TB of weights; needs 12.1 TB of memory, 1.00 GB are free"
 
 
 def test_memory_that_suffices_is_no_obstacle() -> None:

@@ -247,7 +247,7 @@ def test_a_stream_is_measured_step_by_step() -> None:
 def test_a_step_carries_the_state() -> None:
     """Steps one after the other give what the whole sequence gives: a step is not a sequence of its own."""
     model = archcost.load("hornn-3", ("input.steps=5",))
-    subject = subjects.of_net(model.graph, subjects.built(model, measure_.silent))
+    subject = subjects.of_net(model.graph, subjects.built(model, nullcontext))
     assert subject.step is not None
     plan = Plan(batch=2)
     stepping, (_, state) = subject.step.source(plan).network, subject.step.source(plan).args

@@ -22,7 +22,7 @@ from archcost.files import checked
 from archcost.graph.cost import peak_bytes
 from archcost.graph.dtypes import BYTES
 from archcost.graph.recipe import Recipe
-from archcost.machine import available_memory_bytes
+from archcost.machine import available_memory_bytes, shortage
 from archcost.models.load import Model, Reference
 from archcost.nets import copies, factory
 from archcost.nets.call import Call, tensors_in, weights_bytes
@@ -124,9 +124,8 @@ def _of_model(source: Model | Trained, seed: int, batches: tuple[int, ...]) -> P
     model = source if isinstance(source, Model) else source.model
     size = BYTES["float32"]
     needed = peak_bytes(model.graph, max(batches), size) + 2 * model.cost.weights_bytes(size)
-    free = available_memory_bytes()
-    if free is not None and needed > free:
-        raise InputError(f"too large to export: needs {data_size(needed)}; this machine has {data_size(free)} free")
+    if short := shortage(needed, available_memory_bytes()):
+        raise InputError(f"too large to export: {short}")
     net = build(model.graph, Recipe(model.recipe.init), seed=seed) if isinstance(source, Model) else source.net()
     how = f"untrained, seed {seed}" if isinstance(source, Model) else source.words
     calls = [Call(net, (example(model.graph, b, seed=seed + b),)) for b in batches]
