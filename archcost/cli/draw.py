@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archcost.cli.options import coded, debugged
+from archcost.cli.terminal import put
 
 if TYPE_CHECKING:
     from archcost.models.code import Argument
@@ -28,12 +29,8 @@ def draw(
     """
     # imported when the command runs: reading loads pydantic
     from archcost.cli.models import read_model
-    from archcost.files import write_whole
     from archcost.graph.drawing import svg
 
     found = read_model(model, overrides, inputs, allow_code, command="archcost draw")
     picture = svg.draw(found.graph, found.name)
-    if output is None:
-        click.echo(picture.encode("utf-8"), nl=False)  # whatever the terminal speaks: XML without a word on it is UTF-8
-    else:
-        write_whole(output, picture)
+    put(picture, output)  # in UTF-8: so XML is read that does not say what it is in

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archcost.cli.options import coded, debugged
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, put
 from archcost.errors import InputError, Mistake, quoted
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
         _export_code(found, to, output, **given)
         return
     if output is None:
-        click.echo(formats.TEXTS[to](found).encode("utf-8"), nl=False)
+        put(formats.TEXTS[to](found), None)
         return
     with progress(f"exporting {found.name} to {to}"):
         said = formats.export(found, to, output, **given)
@@ -67,17 +67,12 @@ def _export_trial(study: str, storage: str | None, trial: str, to: str, output: 
     """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
     from archcost.cli.study.run import member, trained
     from archcost.cli.study.stored import opened
-    from archcost.files import write_whole
     from archcost.nets.export import formats
     from archcost.study.records.stored import network
 
     stored = opened(study, storage)
     if to in _TEXTS:
-        text = formats.TEXTS[to](network(member(stored, trial)))
-        if output is None:
-            click.echo(text.encode("utf-8"), nl=False)
-        else:
-            write_whole(output, text)
+        put(formats.TEXTS[to](network(member(stored, trial))), output)
         return
     assert output is not None  # checked by the caller for what is not text
     with progress(f"exporting trial {trial} to {to}"):
@@ -90,18 +85,13 @@ def _export_code(found: Reference, to: str, output: str | None, *, seed: int, ba
     """Write what code makes: as yaml the reference to the code, which does not run; otherwise the module."""
     from archcost.cli.models import aside
     from archcost.config.writer import to_yaml
-    from archcost.files import write_whole
     from archcost.nets.export import formats
 
     if to == "json":
         message = f"--to json needs the graph of a family, and {quoted(found.spec.factory)} is code"
         raise InputError(Mistake(f"{message}; allowed: --to yaml, onnx or pt2"))
     if to == "yaml":
-        text = to_yaml(found.spec)
-        if output is None:
-            click.echo(text.encode("utf-8"), nl=False)
-        else:
-            write_whole(output, text)
+        put(to_yaml(found.spec), output)
         return
     assert output is not None  # checked above for what is not text
     with progress(f"exporting {found.name} to {to}"), aside(found):

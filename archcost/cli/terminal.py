@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from archcost.errors import visible
+from archcost.files import write_whole
 
 _PATIENCE_S = 5  # where standard error is no terminal, what ends sooner is not mentioned
 
@@ -45,6 +46,14 @@ def _overwrite(what: str, ended: threading.Event) -> None:
         if ended.wait(1):
             break
     click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def put(text: str, output: str | None) -> None:
+    """Write a text to a file, whole or not at all; if none is named, to standard output, in UTF-8 on every terminal."""
+    if output is None:
+        click.echo(text.encode("utf-8"), nl=False)
+    else:
+        write_whole(output, text)
 
 
 WIDTH: Final = 80

@@ -16,13 +16,7 @@ from archcost.data.known import NAMES, PLACED, cache, folders, listed
 from archcost.data.spec import IMAGES, SEQUENCES, TEXTS, DataSpec
 from archcost.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that data sets are looked for in."""
-    monkeypatch.setenv("ARCHCOST_DATA", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def mistakes(text: str) -> list[str]:

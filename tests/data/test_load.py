@@ -18,13 +18,7 @@ from hypothesis import strategies as st
 from archcost.data.splits import Split, first, held_out, moments
 from archcost.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that data sets are looked for in."""
-    monkeypatch.setenv("ARCHCOST_DATA", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def bag(split: Split) -> Counter[tuple[bytes, int]]:
