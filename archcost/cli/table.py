@@ -11,7 +11,6 @@ from archcost.cli.terminal import LABEL, WIDTH, field, paint
 from archcost.errors import shorten, visible
 from archcost.graph.cost import Total
 from archcost.latency.doubts import refusals
-from archcost.models.load import Model
 from archcost.profiling.result import Profile
 from archcost.profiling.wording import input_words, notes, witness_words
 from archcost.units import data_size, grouped, percent, scaled
@@ -70,9 +69,8 @@ def _training(found: Profile) -> Iterator[str]:
 
 def _owned(found: Profile) -> Iterator[str]:
     """Yield what is to be told apart among a module's parameters, where there is anything."""
-    if isinstance(found.model, Model):
+    if (weights := found.model.weights) is None:
         return
-    weights = found.model.weights
     kinds = ("frozen", "shared", "tied", "lazy", "unread")
     told = [f"{grouped(getattr(weights, kind))} {kind}" for kind in kinds if getattr(weights, kind)]
     if told:

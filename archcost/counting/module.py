@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final, NamedTuple, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from archcost.counting.dispatch import Calls, Tally, macs
 from archcost.counting.parameters import Weights, weights_of
 from archcost.counting.passes import Pass, TrainingPass
 from archcost.counting.rows import Placed, by_path, digest, placed
+from archcost.counting.witnesses.witness import Uncounted
 from archcost.errors import named, one_line, shorten
 from archcost.graph.account import Account, Layer, Trained, Training
 from archcost.graph.cost import Cost, listed
@@ -32,13 +33,6 @@ TERMINATED: Final = 143  # the exit of a signal, which is not the module's own
 
 CallAt: TypeAlias = Callable[[int], Call]
 """Gives the call at a batch."""
-
-
-class Uncounted(NamedTuple):
-    """An operator without a rule: its multiply-accumulates, if it has any, are in no count."""
-
-    op: str
-    calls: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +54,11 @@ class Module:
     accounts: tuple[Account, ...]
     notes: tuple[str, ...]
     call_at: CallAt
-    family: str = "module"
-    steps: int | None = None
+
+    family: ClassVar[str] = "module"
+    steps: ClassVar[None] = None
+    graph: ClassVar[None] = None  # code has none
+    yaml: ClassVar[None] = None
 
 
 def own_dtype(call: Call) -> str:

@@ -18,6 +18,9 @@ SCHEMA: Final = 1
 LARGEST: Final = 200_000
 """Nodes, and steps back in time, from which a network is refused."""
 
+NODE: Final = ("name", "op", "inputs", "column", "group")
+"""What is said of a node, in the order of a packed one."""
+
 _BY_NAME: Final[dict[str, Callable[..., Op]]] = {op.__name__: op for op in OPS}
 _LEAST: Final = {"padding": 0}  # every other integer of an operator is at least 1
 
@@ -69,6 +72,38 @@ def decode(value: JSON) -> Graph:
         raise InputError(Mistake(str(error), ("nodes",))) from None
 
 
+def pack(graph: Graph) -> dict[str, JSON]:
+    """Return a graph as `encode` does, but short: each operator once, a node as a row of what NODE names.
+
+    The operator of a node is its place among the operators.
+    """
+    operators: dict[Op, int] = {}
+    nodes: list[JSON] = [
+        [node.name, operators.setdefault(node.op, len(operators)), list(node.inputs), node.column, node.group]
+        for node in graph.nodes
+    ]
+    return {"schema": SCHEMA, "steps": graph.steps, "operators": [*map(_encode_op, operators)], "nodes": nodes}
+
+
+def unpack(value: JSON) -> Graph:
+    """Return the graph that `pack` made; raises InputError for anything else, as `decode` does."""
+    top = _mapping(value, ())
+    _only(top, ("schema", "steps", "operators", "nodes"), ())
+    operators, rows = top.get("operators"), top.get("nodes")
+    if not isinstance(operators, list) or not isinstance(rows, list):
+        raise InputError(Mistake("a packed graph has a list of operators and a list of nodes"))
+    nodes: list[JSON] = []
+    for position, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(NODE):
+            raise InputError(Mistake(f"a node is a list of {', '.join(NODE)}", ("nodes", position)))
+        item = dict(zip(NODE, row, strict=True))
+        place = item["op"]
+        if type(place) is not int or not 0 <= place < len(operators):
+            raise InputError(Mistake("a node names an operator by its place", ("nodes", position)))
+        nodes.append({**item, "op": operators[place]})
+    return decode({"schema": top.get("schema"), "steps": top.get("steps"), "nodes": nodes})
+
+
 def _mapping(value: JSON, path: Path) -> dict[str, JSON]:
     if not isinstance(value, dict):
         raise InputError(Mistake(f"expected a mapping, not {type(value).__name__}", path))
@@ -82,7 +117,7 @@ def _only(item: dict[str, JSON], keys: tuple[str, ...], path: Path) -> None:
 
 def _decode_node(value: JSON, before: list[Node], steps: int | None, path: Path) -> Node:
     item = _mapping(value, path)
-    _only(item, ("name", "op", "inputs", "column", "group"), path)
+    _only(item, NODE, path)
     name, group, column, inputs = (item.get(key) for key in ("name", "group", "column", "inputs"))
     if not isinstance(name, str) or not isinstance(group, str) or not (column is None or type(column) is int):
         raise InputError(Mistake("a node has a name and a group (text) and a column (an integer or null)", path))

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from archcost.config import document
 from archcost.config.document import Document, Value
 from archcost.config.validation import conform, located, shown
+from archcost.config.writer import to_yaml
 from archcost.errors import InputError, Mistake, Place, did_you_mean, one_of, quoted
 from archcost.graph import codec
 from archcost.graph.codec import LARGEST
@@ -79,6 +80,10 @@ class Model:
     graph: Graph
     recipe: Recipe
 
+    weights: ClassVar[None] = None  # all trainable, each read by one node: nothing is to be told apart
+    uncounted: ClassVar[tuple[()]] = ()  # every operator of a graph has a count
+    coverage: ClassVar[float] = 1.0
+
     @cached_property
     def cost(self) -> Cost:
         """The exact counts of the network."""
@@ -103,6 +108,11 @@ class Model:
     def steps(self) -> int | None:
         """The length a sequence is counted at, None for an image."""
         return self.graph.steps
+
+    @property
+    def yaml(self) -> str:
+        """The spec as YAML, without the keys that are the defaults."""
+        return to_yaml(self.spec)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, Ratio, ratio, summarise
 from archcost.models.load import Model, Reference
 from archcost.profiling.profile import counted, measured_as
-from archcost.profiling.result import SCHEMA, Profile, rows
+from archcost.profiling.result import SCHEMA, Profile, packed, rows
 from archcost.version import __version__
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ def _described(found: Profile) -> dict[str, object]:
         **{name: getattr(found, name) for name in TOTALS},
         "uncounted": list(found.uncounted),
         "latencies": rows(found.samples),
+        "graph": packed(found.model),
     }
 
 
@@ -182,9 +183,9 @@ def compared(
     """Return each network against the first, measured by turns; raises InputError for fewer than two."""
     where = measure.places(request)
     each = [counted(source, request, progress) for source in sources]
-    subjects = [subject for _, subject in each if subject]
+    subjects = [one.subject for one in each if one.subject]
     runs = measure.all_measured(subjects, request, where, progress) if request.latency and len(each) > 1 else ()
-    profiles = [measured_as(found, runs, place) for place, (found, _) in enumerate(each)]
+    profiles = [measured_as(one.profile, runs, place) for place, one in enumerate(each)]
     return replace(compare(profiles), failures=tuple(run.failure for run in runs if run.failure))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.graph import columns
@@ -23,7 +23,7 @@ from archcost.profiling.result import NOT_STABLE, Profile
 if TYPE_CHECKING:
     from torch import nn
 
-    from archcost.counting.witnesses.network import Witness
+    from archcost.counting.witnesses.witness import Witness
     from archcost.nets.net import Net
     from archcost.profiling.modules import Given
 
@@ -84,27 +84,37 @@ def _named(source: object, inputs: object, request: Request, allow_code: bool) -
     return source if isinstance(source, Model) else read(source, allow_code=allow_code)
 
 
+class Counted(NamedTuple):
+    """A profile without latencies, and what is measured of its network, None if nothing shall be.
+
+    columns: of a fractal network, each column alone, if they were asked for.
+    """
+
+    profile: Profile
+    subject: Subject | None
+    columns: tuple[Subject, ...] = ()
+
+
 def profiled(source: Model | Reference | Given, request: Request, progress: Progress = nullcontext) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
     where = measure.places(request)
-    found, subject = counted(source, request, progress)
+    found, subject, parts = counted(source, request, progress)
     if not (request.latency and subject):
         return found
-    parts = _columns(found, progress) if request.columns else ()
     runs = measure.all_measured((subject, *parts), request, where, progress)
     found = measured_as(found, runs)
     if parts:
         each = range(1, len(parts) + 1)
         alone = tuple(tuple(run.samples[place] for run in runs if run.samples) for place in each)
         found = replace(found, alone=alone)
-    if isinstance(found.model, Model):
-        warnings = (*found.warnings, *sparse.slow_layers(found.model, runs, where, progress))
+    if graph := found.model.graph:
+        warnings = (*found.warnings, *sparse.slow_layers(graph, runs, where, progress))
         found = replace(found, warnings=warnings)
     return _streamed(found, subject, request, where, progress) if subject.step else found
 
 
-def counted(source: Model | Reference | Given, request: Request, progress: Progress) -> tuple[Profile, Subject | None]:
-    """Return the profile without latencies, and what is measured, None where nothing shall be."""
+def counted(source: Model | Reference | Given, request: Request, progress: Progress) -> Counted:
+    """Return the profile without latencies, and what is to be measured; here each kind of source is told apart."""
     if isinstance(source, Model):
         return _of_model(source, request, progress)
     if isinstance(source, Reference):
@@ -122,12 +132,12 @@ def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Pro
     return replace(found, samples=samples, failures=failures, warnings=(*found.warnings, *_unstable(samples)))
 
 
-def _columns(found: Profile, progress: Progress) -> tuple[Subject, ...]:
+def _columns(model: Model, progress: Progress) -> tuple[Subject, ...]:
     """Return how each column of a fractal network is measured alone; none of another network."""
-    if not isinstance(found.model, Model) or len(numbers := columns.columns(found.model.graph)) < 2:
+    if len(numbers := columns.columns(model.graph)) < 2:
         return ()
-    models = [alone(found.model, number) for number in numbers]
-    return tuple(subjects.of_net(model.graph, subjects.built(model, progress)) for model in models)
+    models = [alone(model, number) for number in numbers]
+    return tuple(subjects.of_net(each.graph, subjects.built(each, progress)) for each in models)
 
 
 def _streamed(
@@ -147,38 +157,39 @@ def _streamed(
     return replace(found, streaming=steps, warnings=(*found.warnings, *missing, *told))
 
 
-def _of_model(model: Model, request: Request, progress: Progress) -> tuple[Profile, Subject | None]:
+def _of_model(model: Model, request: Request, progress: Progress) -> Counted:
     net = subjects.built(model, progress) if request.latency or request.witness else None
     accounts = tuple(account(model.graph, batch, dtype) for batch, dtype in request.settings())
     seen: Witness | None = None
-    wrong: tuple[str, ...] = ()
     if request.witness and net:
-        seen, wrong, accounts = _witnessed(model, net, accounts, progress)
-    subject = subjects.of_net(model.graph, net) if request.latency and net else None
-    agree = None if seen is None else not wrong
-    return Profile(model, accounts, seen, agree, wrong, (), (), ()), subject
+        seen, accounts = _witnessed(model, net, accounts, progress)
+    found = Profile(model, accounts, seen)
+    if not (request.latency and net):
+        return Counted(found, None)
+    parts = _columns(model, progress) if request.columns else ()
+    return Counted(found, subjects.of_net(model.graph, net), parts)
 
 
 def _witnessed(
     model: Model, net: Net, accounts: tuple[Account, ...], progress: Progress
-) -> tuple[Witness, tuple[str, ...], tuple[Account, ...]]:
-    """Return what the witnesses count, where they differ, and the accounts with what autograd keeps."""
-    from archcost.counting.witnesses.network import differences, trained, witness  # loads torch and fvcore
+) -> tuple[Witness, tuple[Account, ...]]:
+    """Return what the witnesses count, of a training step too, and the accounts with what autograd keeps."""
+    from archcost.counting.witnesses.network import trained, witness  # loads torch and fvcore
 
     with progress(f"counting {len(model.graph.nodes)} nodes with fvcore and torch"):
-        seen = witness(model.graph, net)
+        seen = witness(model.graph, net, model.cost)
         steps = [trained(model.graph, net, each) for each in accounts]
-    wrong = (*differences(model.cost, seen), *(line for _, line in steps if line))
+    wrong = (*seen.differences, *(line for _, line in steps if line))
     known = tuple(replace(each, train=partial(_known, step)) for each, (step, _) in zip(accounts, steps, strict=True))
-    return seen, wrong, known
+    return replace(seen, differences=wrong), known
 
 
 def _known(step: Trained) -> Trained:
     return step
 
 
-def _of_module(given: Given, request: Request, progress: Progress) -> tuple[Profile, Subject]:
-    from archcost.counting.witnesses.module import engines  # loads torch and fvcore
+def _of_module(given: Given, request: Request, progress: Progress) -> Counted:
+    from archcost.counting.witnesses.module import witness  # loads torch and fvcore
     from archcost.profiling.modules import counted as counted_module
 
     with progress(f"counting {given.name}"):
@@ -186,11 +197,10 @@ def _of_module(given: Given, request: Request, progress: Progress) -> tuple[Prof
     seen = None
     if request.witness:
         with progress(f"counting {given.name} with fvcore and torch"):
-            seen = engines(module)
+            seen = witness(module)
     notes = (*module.notes, *(seen.notes if seen else ()))
-    agree, wrong = (seen.agree, seen.differences) if seen else (None, ())
-    found = Profile(module, module.accounts, seen, agree, wrong, (), (), notes)
-    return found, subjects.of_module(module, own_dtype)
+    found = Profile(module, module.accounts, seen, warnings=notes)
+    return Counted(found, subjects.of_module(module, own_dtype))
 
 
 def _unstable(samples: tuple[Samples, ...]) -> list[str]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from archcost.config.writer import to_yaml
-from archcost.graph import columns
+from archcost.graph import codec, columns
 from archcost.graph.account import Account, Layer
+from archcost.graph.codec import JSON
 from archcost.graph.cost import count
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, summarise
-from archcost.models.load import Model
+from archcost.profiling.network import Network
 from archcost.version import __version__
 
 if TYPE_CHECKING:
-    from archcost.counting.module import Module
-    from archcost.counting.witnesses.module import Engines
-    from archcost.counting.witnesses.network import Witness
+    from archcost.counting.witnesses.witness import Witness
     from archcost.graph.graph import Graph
 
 
@@ -39,21 +37,18 @@ class Column(NamedTuple):
 class Profile:
     """What was found out about a network.
 
-    `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `agree`: whether
-    all witnesses count the same, None where there are none, or one could not count at all; `differences`: where they
-    count otherwise. `failures`: what could not be measured. `streaming`: of a recurrent network, one
+    `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `witness`: None if
+    there were none. `failures`: what could not be measured. `streaming`: of a recurrent network, one
     step with the state carried, by turns with the whole sequence. `alone`: of a fractal network,
     the measurements of each column, by turns with the whole, where they were asked for.
     """
 
-    model: Model | Module
+    model: Network
     accounts: tuple[Account, ...]
-    witness: Witness | Engines | None
-    agree: bool | None
-    differences: tuple[str, ...]
-    samples: tuple[Samples, ...]
-    failures: tuple[Failure, ...]
-    warnings: tuple[str, ...]
+    witness: Witness | None = None
+    samples: tuple[Samples, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
     streaming: tuple[Samples, ...] = ()
     alone: tuple[tuple[Samples, ...], ...] = ()
 
@@ -115,23 +110,29 @@ class Profile:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns of a fractal network, shallowest first; none for others."""
-        if not isinstance(self.model, Model):
-            return ()
         graph = self.model.graph
-        return tuple(_column(graph, column) for column in columns.columns(graph))
+        return tuple(_column(graph, column) for column in columns.columns(graph)) if graph else ()
+
+    @property
+    def agree(self) -> bool | None:
+        """Whether all witnesses count the same, None if there are none, or one could not count at all."""
+        return self.witness.agree if self.witness else None
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Where the witnesses count otherwise, in words."""
+        return self.witness.differences if self.witness else ()
 
     @property
     def uncounted(self) -> tuple[dict[str, object], ...]:
         """Operators without a count: {"op", "calls"}."""
-        if not isinstance(self.model, Model):
-            return tuple(operator._asdict() for operator in self.model.uncounted)
-        unsupported = self.witness.unsupported if self.witness else {}
-        return tuple({"op": op, "calls": calls} for op, calls in unsupported.items())
+        seen = self.witness.uncounted if self.witness else ()
+        return tuple(operator._asdict() for operator in (*self.model.uncounted, *seen))
 
     @property
     def coverage(self) -> float:
         """The share of the operators' calls that have a count; all of a graph's have one."""
-        return 1.0 if isinstance(self.model, Model) else self.model.coverage
+        return self.model.coverage
 
     @property
     def latencies(self) -> tuple[Latency, ...]:
@@ -146,7 +147,6 @@ class Profile:
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it (schema 1)."""
         model = self.model
-        weights = None if isinstance(model, Model) else model.weights.to_dict()
         return {
             "archcost": __version__,
             "schema": SCHEMA,
@@ -157,6 +157,7 @@ class Profile:
                 "input": model.input,
                 "steps": model.steps,
                 "digest": model.digest,
+                "graph": packed(model),
             },
             "batch": self.batch,
             "dtype": self.dtype,
@@ -175,11 +176,11 @@ class Profile:
             "latencies": rows(self.samples),
             "streaming": rows(self.streaming),
             "failures": [failure.to_dict() for failure in self.failures],
-            "parameters": weights,
+            "parameters": None if model.weights is None else model.weights.to_dict(),
             "coverage": self.coverage,
             "training": None if self.account.training is None else self.account.training.to_dict(),
             "memory": [each.memory() for each in self.accounts],
-            "yaml": to_yaml(model.spec) if isinstance(model, Model) else None,
+            "yaml": model.yaml,
         }
 
     def _columns(self) -> list[dict[str, object]]:
@@ -189,6 +190,11 @@ class Profile:
 
     def _layer(self, layer: Layer) -> dict[str, object]:
         return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
+
+
+def packed(network: Network) -> dict[str, JSON] | None:
+    """Return the graph as JSON holds it, so that it is drawn without its YAML; None of what code made."""
+    return None if network.graph is None else codec.pack(network.graph)
 
 
 def rows(measurements: tuple[Samples, ...]) -> list[dict[str, object]]:

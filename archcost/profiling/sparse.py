@@ -14,7 +14,6 @@ from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Conv, Input, Window
 from archcost.latency.measure import Measured, Place, Progress, measured
 from archcost.latency.summary import ratio, summarise
-from archcost.models.load import Model
 from archcost.profiling.subjects import of_net
 from archcost.units import duration, percent
 
@@ -49,7 +48,7 @@ def _alone(shape: tuple[int, ...], *ops: object) -> Graph:
     return b.graph()
 
 
-def slow_layers(model: Model, runs: Sequence[Measured], where: Sequence[Place], progress: Progress) -> Iterator[str]:
+def slow_layers(graph: Graph, runs: Sequence[Measured], where: Sequence[Place], progress: Progress) -> Iterator[str]:
     """Yield a sentence for every sparse layer that takes longer than a dense one: fewer MACs are not always faster.
 
     Both are measured by turns, shortly, in the first way in which the network was measured eagerly.
@@ -61,8 +60,8 @@ def slow_layers(model: Model, runs: Sequence[Measured], where: Sequence[Place], 
     if like is None or place is None:
         return
     plan = replace(like.plan, precision=0.1, time_s=min(0.5, like.plan.time_s / 10))
-    for pair in pairs(model.graph):
-        both = [of_net(graph, build(graph)) for graph in (pair.dense, pair.sparse)]
+    for pair in pairs(graph):
+        both = [of_net(each, build(each)) for each in (pair.dense, pair.sparse)]
         dense, sparse = measured(both, place, like.origin.runtime, plan, progress)
         times = ratio(dense, sparse)
         if times.differ and times.ratio > 1:

@@ -7,7 +7,6 @@ from typing import Any
 
 from archcost.latency import doubts as reasons
 from archcost.latency.summary import summarise
-from archcost.models.load import Model
 from archcost.profiling.result import NOT_STABLE, Profile
 from archcost.units import counted_words
 
@@ -15,11 +14,11 @@ from archcost.units import counted_words
 def input_words(found: Profile) -> str:
     """Return what the network takes and how many parts were counted, in words."""
     model = found.model
-    if isinstance(model, Model):
-        shape = model.graph.nodes[0].shape
+    if graph := model.graph:
+        shape = graph.nodes[0].shape
         size = " x ".join(map(str, shape)) if shape else "a token"
         steps = f" a step, {counted_words(model.steps, 'step')}" if model.steps else ""
-        return f"{size}{steps}, {counted_words(len(model.graph.nodes), 'node')}"
+        return f"{size}{steps}, {counted_words(len(graph.nodes), 'node')}"
     given = model.input if isinstance(model.input, list) else []
     sizes = [g if isinstance(g, int) else _argument(g) for g in given]
     single = all(isinstance(size, int) for size in sizes)
@@ -30,7 +29,7 @@ def input_words(found: Profile) -> str:
 
 def witness_words(found: Profile) -> str:
     """Return in words what the witnesses say where none of them objects."""
-    return agreement(found.witness is not None, found.agree, nodes=isinstance(found.model, Model))
+    return agreement(found.witness is not None, found.agree, nodes=found.model.graph is not None)
 
 
 def agreement(witnessed: bool, agree: bool | None, *, nodes: bool) -> str:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from archcost.errors import InputError, Mistake, quoted
+from archcost.graph.codec import digest, unpack
+from archcost.graph.graph import Graph
 from archcost.latency.samples import Failure, Way
 from archcost.latency.summary import Latency
 from archcost.profiling.result import SCHEMA
@@ -25,12 +27,29 @@ class _Part(BaseModel):
 
 
 class Network(_Part):
-    """What was counted."""
+    """What was counted; packed: its graph as JSON holds it, None if code made it or archcost 0.1.0 wrote it."""
 
     name: str
     family: str
     input: Any = None
     digest: str
+    packed: Any = Field(None, alias="graph")
+
+    def graph(self) -> Graph | None:
+        """Return the graph, None if there is none; raises InputError for what is not the graph that was counted."""
+        if self.packed is None:
+            return None
+        try:
+            graph = unpack(self.packed)
+        except InputError as error:
+            raise InputError(Mistake(f"the graph of {quoted(self.name)}: {error}")) from None
+        self.expect(graph, "graph")
+        return graph
+
+    def expect(self, graph: Graph, what: str) -> None:
+        """Raise InputError if a graph, which is that of `what`, is not the one that was counted."""
+        if digest(graph) != self.digest:
+            raise InputError(Mistake(f"the {what} of {quoted(self.name)} is not the network that was counted"))
 
     @property
     def words(self) -> str:

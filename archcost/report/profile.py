@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcost.config.document import load
-from archcost.errors import InputError, Mistake, quoted
+from archcost.config import document
+from archcost.errors import quoted
 from archcost.graph.drawing.svg import draw
+from archcost.graph.graph import Graph
 from archcost.latency import doubts
 from archcost.latency.summary import Latency
 from archcost.models.families.hornn import HORNN
-from archcost.models.load import Model, expand
+from archcost.models.load import expand, validate
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget
 from archcost.profiling.result import NOT_STABLE
@@ -38,28 +39,41 @@ def report(found: Profiled, told: dict[str, object], command: str, limits: Budge
 
     command: what made it; limits: a budget to judge it by.
     """
-    model = _model(found)
     sections = [
         Section("verdict", "Verdict", tuple(_verdict(found, limits))),
         Section("numbers", "Key numbers", (Cards(tuple(_cards(found))),)),
         Section("costs", "Where the cost sits", tuple(cost_blocks(found))),
-        *_drawn(model),
+        *_drawn(found),
         *_measured(found),
-        *_traded(found, model),
+        *_traded(found),
         Section("trust", "How far to trust it", (Lines(tuple(_doubts(found))),)),
         Section("method", "Method", (Lines(METHOD),)),
     ]
     return Document(found.model.name, "profile", tuple(_head(found, command)), tuple(sections), told, layers_csv(found))
 
 
-def _model(found: Profiled) -> Model | None:
-    """Return the network itself; None where code made it. Raises InputError for another than was counted."""
-    if found.yaml is None:
+def _graph(found: Profiled) -> Graph | None:
+    """Return the network's graph, None if code made it; JSON of archcost 0.1.0 has its YAML alone, which is expanded.
+
+    Raises InputError for another than was counted.
+    """
+    if (graph := found.model.graph()) or found.yaml is None:
+        return graph
+    expanded = expand(_document(found.model.name, found.yaml)).graph
+    found.model.expect(expanded, "YAML")
+    return expanded
+
+
+def _recurrent(found: Profiled) -> HORNN | None:
+    """Return the keys of a recurrent network, None of another one."""
+    if found.yaml is None or found.model.family != "hornn":
         return None
-    model = expand(load(found.yaml, f"the YAML of {quoted(found.model.name)}"))
-    if model.digest != found.model.digest:
-        raise InputError(Mistake(f"the YAML of {quoted(found.model.name)} is not the network that was counted"))
-    return model
+    spec = validate(_document(found.model.name, found.yaml))
+    return spec if isinstance(spec, HORNN) else None
+
+
+def _document(name: str, yaml: str) -> document.Document:
+    return document.load(yaml, f"the YAML of {quoted(name)}")
 
 
 def _head(found: Profiled, command: str) -> Iterator[tuple[str, str]]:
@@ -172,11 +186,11 @@ def latency_card(latency: Latency) -> Card:
     )
 
 
-def _drawn(model: Model | None) -> Iterator[Section]:
-    if model is None:
+def _drawn(found: Profiled) -> Iterator[Section]:
+    if (graph := _graph(found)) is None:
         return
     words = "Boxes run from top to bottom, fractal columns side by side; recurrent edges are dashed."
-    yield Section("graph", "The graph", (Drawing(draw(model.graph, model.name), words),))
+    yield Section("graph", "The graph", (Drawing(draw(graph, found.model.name), words),))
 
 
 def _measured(found: Profiled) -> Iterator[Section]:
@@ -191,11 +205,11 @@ def _measured(found: Profiled) -> Iterator[Section]:
         )
 
 
-def _traded(found: Profiled, model: Model | None) -> Iterator[Section]:
+def _traded(found: Profiled) -> Iterator[Section]:
     if len(found.columns) > 1:
         yield Section("columns", "Columns", tuple(column_blocks(found)))
-    if model is not None and isinstance(model.spec, HORNN):
-        yield Section("recurrence", "Order and length", tuple(recurrent_blocks(model)))
+    if (spec := _recurrent(found)) is not None:
+        yield Section("recurrence", "Order and length", tuple(recurrent_blocks(found, spec)))
 
 
 def _doubts(found: Profiled) -> Iterator[str]:

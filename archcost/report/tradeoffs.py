@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from archcost.errors import InputError, Mistake, quoted
 from archcost.graph.cost import count
 from archcost.models.families.hornn import HORNN
-from archcost.models.load import Model
 from archcost.report.blocks import Axis, Bar, Bars, Block, Cell, Chart, Head, Row, Scatter, Series, Table
 from archcost.report.json_input import Column, Profiled
 from archcost.units import duration, grouped, percent, scaled
@@ -59,21 +59,24 @@ def _column(row: Column, name: str, whole: int) -> Row:
                 Cell(grouped(row.macs), row.macs), Cell(percent(share), share), *timed, *stable))  # fmt: skip
 
 
-def recurrent_blocks(model: Model) -> Iterator[Block]:
-    """Yield the MACs of a recurrent network at other orders and sequence lengths, counted exactly."""
-    spec = model.spec
-    assert isinstance(spec, HORNN)
+def recurrent_blocks(found: Profiled, spec: HORNN) -> Iterator[Block]:
+    """Yield the MACs of a recurrent network at other orders and sequence lengths, counted exactly from its keys.
+
+    Raises InputError if they are those of another network.
+    """
     steps = sorted({*_STEPS, spec.input.steps})
     orders = range(1, max(_ORDERS, spec.order + 2) + 1)
     by_order = [(order, _counted(spec.model_copy(update={"order": order}))) for order in orders]
     by_steps = [(length, _counted(_longer(spec, length))) for length in steps]
+    if dict(by_order)[spec.order] != (found.macs, found.params):
+        raise InputError(Mistake(f"the YAML of {quoted(found.model.name)} is not the network that was counted"))
     yield _line("orders", "Cost against order", "order N", by_order, spec.order)
     yield _line("steps", "Cost against sequence length", "steps T", by_steps, spec.input.steps)
     heads = (Head("changed"), Head("to", numeric=True), Head("MACs", numeric=True), Head("parameters", numeric=True))
     rows = [
         Row((Cell(name), Cell(grouped(at), at), Cell(grouped(macs), macs), Cell(grouped(params), params)))
-        for name, found in (("order", by_order), ("steps", by_steps))
-        for at, (macs, params) in found
+        for name, counted in (("order", by_order), ("steps", by_steps))
+        for at, (macs, params) in counted
     ]
     yield Table("recurrence", "Order and sequence length", heads, tuple(rows))
 

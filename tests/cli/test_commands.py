@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -202,7 +203,7 @@ def test_a_count_that_differs_is_exit_1(
     """Where a witness counts otherwise, the node is named and the exit code is 1."""
     real = profile._witnessed
     wrong = ("block1.conv: 1 MACs counted",)
-    monkeypatch.setattr(profile, "_witnessed", lambda *given: (real(*given)[0], wrong, given[2]))
+    monkeypatch.setattr(profile, "_witnessed", lambda *given: (replace(real(*given)[0], differences=wrong), given[2]))
     code, out, _ = run(capsys, "profile", small, "--no-latency")
     assert code == 1
     assert "DISAGREE" in out

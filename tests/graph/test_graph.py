@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from specs import Tree, fractals, laws, model, models
 
 from archcost.errors import InputError
-from archcost.graph.codec import decode, digest, encode
+from archcost.graph.codec import decode, digest, encode, pack, unpack
 from archcost.graph.columns import beside, columns, depth, only, restrict
 from archcost.graph.cost import count
 from archcost.graph.graph import Builder, Graph, GraphError, Node, derived, readers, recurrent, timed
@@ -310,11 +310,11 @@ def test_restricting_keeps_recalls() -> None:
 @given(models())
 @laws(100)
 def test_codec_round_trip(tree: Tree) -> None:
-    """A graph survives JSON, and so does its digest."""
+    """A graph survives JSON, in full and packed, and so does its digest."""
     graph = model(tree).graph
-    back = decode(json.loads(json.dumps(encode(graph), allow_nan=False)))
-    assert graph == back
-    assert digest(graph) == digest(back)
+    for there, back in ((encode, decode), (pack, unpack)):
+        again = back(json.loads(json.dumps(there(graph), allow_nan=False)))
+        assert (graph, digest(graph)) == (again, digest(again))
 
 
 def renamed(graph: Graph) -> Graph:
@@ -354,6 +354,47 @@ def test_digest_tells_networks_apart() -> None:
 def test_digest_is_stable() -> None:
     """Stored results are keyed by it: a digest that changes without need orphans them all."""
     assert "b22aa07accc057ac39dda530ff41d1e4dc4a8931a1d14dbc6f1792a23b56c7fb" == digest(image(RELU))
+
+
+def packed(**changes: Any) -> Any:
+    """Return a packed graph's JSON with other values for some keys."""
+    return {**json.loads(json.dumps(pack(image(RELU)))), **changes}
+
+
+INPUT = ["x", 0, [], None, ""]
+UNPACKABLE: list[tuple[Any, str]] = [
+    (None, "expected a mapping, not NoneType"),
+    (encode(image(RELU)), "a packed graph has a list of operators and a list of nodes"),
+    (packed(schema=2), "schema: given 2; this version reads 1"),
+    (packed(colour="red"), "colour: unknown key 'colour'"),
+    (packed(operators={}), "a packed graph has a list of operators and a list of nodes"),
+    (packed(nodes=None), "a packed graph has a list of operators and a list of nodes"),
+    (packed(nodes=[INPUT[:-1]]), "nodes.0: a node is a list of name, op, inputs, column, group"),
+    (packed(nodes=[{"name": "x"}]), "nodes.0: a node is a list of name, op, inputs, column, group"),
+    (packed(nodes=[["x", 2, [], None, ""]]), "nodes.0: a node names an operator by its place"),
+    (packed(nodes=[["x", -1, [], None, ""]]), "nodes.0: a node names an operator by its place"),
+    (packed(nodes=[["x", True, [], None, ""]]), "nodes.0: a node names an operator by its place"),
+    (packed(nodes=[INPUT, ["y", 1, [5], None, ""]]), "nodes.1.inputs: inputs are positions of earlier nodes"),
+    (packed(operators=[7, 7]), "nodes.0.op: expected a mapping, not int"),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), UNPACKABLE)
+def test_what_is_no_packed_graph_is_named(value: Any, message: str) -> None:
+    """What is wrong and where, as in a graph in full."""
+    with pytest.raises(InputError) as caught:
+        unpack(value)
+    assert message in str(caught.value)
+
+
+def test_a_packed_graph_holds_each_operator_once() -> None:
+    """Of many equal layers each is one short row."""
+    graph = model({"family": "fractal", "input": [3, 8, 8], "classes": 2, "columns": 4, "widths": [16, 16]}).graph
+    full, short = (len(json.dumps(form(graph), indent=1)) for form in (encode, pack))
+    operators = pack(graph)["operators"]
+    assert isinstance(operators, list)
+    assert len({node.op for node in graph.nodes}) == len(operators)
+    assert short < 0.6 * full
 
 
 SOUND = encode(sequence(*memory(), node("y", Linear(2), (3,), (2,), 5)))

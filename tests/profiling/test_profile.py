@@ -42,7 +42,7 @@ def test_the_json_has_the_keys_that_are_promised() -> None:
     found = archcost.profile("fractalnet-ultra-2", target="fake", threads=1)
     value = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert KEYS == list(value)
-    assert ["name", "family", "input", "steps", "digest"] == list(value["model"])
+    assert ["name", "family", "input", "steps", "digest", "graph"] == list(value["model"])
     assert LATENCY_KEYS == list(value["latencies"][0])
     assert ["column", "depth", "params", "macs"] == list(value["columns"][0])
     assert value["agree"] is True

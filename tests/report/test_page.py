@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from commands import run
 from stored_studies import Wanted, made
+from torch import nn
 
 import archcost
-from archcost.config.document import load
 from archcost.errors import InputError
-from archcost.models.load import expand
+from archcost.graph import codec
+from archcost.graph.drawing.svg import draw
+from archcost.models.families.fractal import Fractal
 from archcost.profiling.budget import Budget
+from archcost.profiling.compare import compare
 from archcost.report import profile
 from archcost.report.blocks import (
     Axis,
@@ -34,7 +38,7 @@ from archcost.report.blocks import (
     Verdicts,
 )
 from archcost.report.figures import figure, text
-from archcost.report.json_input import Profiled, read, typed
+from archcost.report.json_input import Compared, Profiled, read, typed
 from archcost.report.page import charts, hashed, page
 from archcost.report.study.document import study
 from archcost.study.records.trials import remember, remembered
@@ -147,16 +151,61 @@ def test_a_budget_is_a_verdict_in_words() -> None:
     assert "40,813,184 of at most 1,000" in verdicts[1].text
 
 
-def test_the_graph_is_drawn_from_the_json_alone(tmp_path: Path) -> None:
-    """The YAML in the JSON is the network that was counted; of another one, or of broken YAML, no page is made."""
-    whole = told("fractalnet-ultra-2")
-    assert whole["model"]["digest"] == expand(load(whole["yaml"], "x")).digest
-    assert [True] == ["<svg" in one.svg for one in blocks(reported("fractalnet-ultra-2"), Drawing)]
-    other = {**whole, "yaml": told("resnet-20")["yaml"]}
-    found = typed(other)
+def of(whole: dict[str, Any], **changes: Any) -> Document:
+    """Return the report of a document of JSON with other values for some keys; those of its `model` may be named."""
+    inside = {key: changes.pop(key) for key in [*changes] if key in whole["model"]}
+    found = typed({**whole, **changes, "model": {**whole["model"], **inside}})
     assert isinstance(found, Profiled)
-    with pytest.raises(InputError, match="is not the network that was counted"):
-        profile.report(found, other, "")
+    return profile.report(found, whole, "")
+
+
+@pytest.mark.parametrize("name", ["resnet-20", "fractalnet-ultra-2", "nin-cifar10", "rir-18-wide", "hornn-3-gated"])
+def test_a_report_from_json_is_that_of_the_network(name: str) -> None:
+    """The graph in the JSON is drawn as the network's own, with and without the YAML; so is the YAML of 0.1.0."""
+    whole, model = told(name, latency=False), archcost.load(name)
+    assert model.graph == codec.unpack(whole["model"]["graph"])
+    new, old = of(whole), of(whole, graph=None)
+    assert [draw(model.graph, model.name)] == [one.svg for one in blocks(new, Drawing)]
+    assert (new.sections, new.csv, new.head) == (old.sections, old.csv, old.head)
+
+
+def test_the_yaml_is_not_expanded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document that holds its graph is drawn without expanding anything, also if its YAML has gone."""
+    whole = told("fractalnet-ultra-2", latency=False)
+    monkeypatch.setattr(Fractal, "expand", lambda _: pytest.fail("expanded"))
+    assert 1 == len(blocks(of(whole), Drawing)) == len(blocks(of(whole, yaml=None), Drawing))
+    assert [] == blocks(of(whole, yaml=None, graph=None), Drawing)
+
+
+def test_another_network_is_not_drawn() -> None:
+    """Graph and YAML are of the network that was counted, or no page is made."""
+    whole, other = (told(name, latency=False) for name in ("fractalnet-ultra-2", "resnet-20"))
+    for changes in ({"graph": other["model"]["graph"]}, {"graph": None, "yaml": other["yaml"]}):
+        with pytest.raises(InputError, match="is not the network that was counted"):
+            of(whole, **changes)
+    with pytest.raises(InputError, match=r"the YAML of .* is not the network that was counted"):
+        of(told("hornn-3", latency=False), yaml=told("hornn-1", latency=False)["yaml"])
+
+
+@pytest.mark.parametrize("graph", [7, [], {}, {"schema": 1, "steps": None, "operators": [], "nodes": [["x", 0]]}])
+def test_a_graph_that_is_none_is_one_message(graph: Any) -> None:
+    """What is not a packed graph is named as such, with its network."""
+    with pytest.raises(InputError, match="the graph of 'ResNet-20"):
+        of(told("resnet-20", latency=False), graph=graph)
+
+
+def test_networks_beside_each_other_carry_their_graphs() -> None:
+    """`compare --json` holds the graph of each network, and none of what code made."""
+    models = [archcost.load(name) for name in ("resnet-20", "nin-cifar10")]
+    each = [archcost.profile(model, latency=False, witness=False) for model in models]
+    module = archcost.profile(nn.Linear(3, 2), torch.ones(1, 3), latency=False, witness=False)
+    whole = json.loads(json.dumps(compare([*each, module]).to_dict()))
+    assert [*(model.graph for model in models), None] == [
+        row["graph"] and codec.unpack(row["graph"]) for row in whole["models"]
+    ]
+    found = typed(whole)
+    assert isinstance(found, Compared)
+    assert [*(model.graph for model in models), None] == [side.graph() for side in found.models]
 
 
 def test_the_page_of_a_run_is_that_of_its_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -301,9 +350,7 @@ def test_boxes_of_a_modules_parts_lie_in_each_other() -> None:
     """A part's name that begins with its group's is not put below it once more."""
     whole = told("resnet-20", latency=False)
     layers = [{**layer, "name": "enc.layers.0.linear", "group": "enc.layers.0"} for layer in whole["layers"]]
-    found = typed({**whole, "layers": layers, "yaml": None})
-    assert isinstance(found, Profiled)
-    report = profile.report(found, whole, "")
+    report = of(whole, layers=layers, yaml=None)
     labels = [leaf.label for leaf in drawn(report, "modules").leaves]
     assert [whole["model"]["name"], "enc", "layers", "0", "linear"] == labels
 

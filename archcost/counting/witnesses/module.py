@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
@@ -11,58 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from archcost.counting import passes
 from archcost.counting.module import Module
 from archcost.counting.witnesses.fvcore import Trace, trace
+from archcost.counting.witnesses.witness import Engine, Witness
 from archcost.errors import named, one_line
 from archcost.nets.call import Call, tensors_in
 
 
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """What the witnesses of a module counted; `why` one could not, where it could not.
-
-    torch_blind: MACs of ours in operators that torch's counter has no formula for.
-    """
-
-    fvcore: Trace | None
-    fvcore_why: str
-    torch_macs: int | None
-    torch_why: str
-    torch_blind: Mapping[str, int]
-    differences: tuple[str, ...]
-
-    @property
-    def agree(self) -> bool | None:
-        """Whether both count the same; None where fvcore could not count at all, and torch does not object."""
-        return False if self.differences else True if self.fvcore else None
-
-    @property
-    def unsupported(self) -> Mapping[str, int]:
-        """Operators that fvcore has no count for."""
-        return self.fvcore.unsupported if self.fvcore else {}
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the witnesses could not do, in words."""
-        blind = ", ".join(f"{op} ({macs} MACs)" for op, macs in self.torch_blind.items())
-        told = (
-            f"fvcore could not trace this call: {self.fvcore_why}" if self.fvcore_why else "",
-            f"torch's counter could not run: {self.torch_why}" if self.torch_why else "",
-            f"torch's counter has no formula for {blind}" if blind else "",
-        )
-        return tuple(filter(None, told))
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the counts as JSON holds them."""
-        seen = self.fvcore
-        fvcore = {
-            "params": seen.params if seen else None,
-            "macs": seen.macs if seen else None,
-            "unsupported": dict(self.unsupported),
-            "why": self.fvcore_why,
-        }
-        return {"fvcore": fvcore, "torch": {"macs": self.torch_macs, "why": self.torch_why}}
-
-
-def engines(module: Module) -> Engines:
+def witness(module: Module) -> Witness:
     """Return what both witnesses count for a module's call at batch 1; neither leaves anything behind."""
     call = passes.settled(module.call_at(1))
     seen, fvcore_why = _traced(call)
@@ -72,7 +25,9 @@ def engines(module: Module) -> Engines:
     expected = module.cost.macs - sum(blind.values())
     if torch_macs not in (None, expected):
         told.append(f"{expected} MACs counted, torch's counter sees {torch_macs}")
-    return Engines(seen, fvcore_why, torch_macs, torch_why, blind, tuple(told))
+    fvcore = Engine(seen.macs, fvcore_why, seen.unsupported) if seen else Engine(None, fvcore_why)
+    torch_ = Engine(torch_macs, torch_why, blind)
+    return Witness(seen.params if seen else None, fvcore, torch_, tuple(told))
 
 
 def _traced(call: Call) -> tuple[Trace | None, str]:

@@ -6,8 +6,9 @@ Where they do not equal the graph's own counts something is wrong, and the nodes
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import starmap
 from typing import Final
 
 import torch
@@ -17,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from archcost.counting import passes
 from archcost.counting.dispatch import macs
 from archcost.counting.witnesses.fvcore import import_fvcore
+from archcost.counting.witnesses.witness import Engine, Uncounted, Witness
 from archcost.graph.account import Account, Trained
 from archcost.graph.cost import Cost
 from archcost.graph.graph import Graph
@@ -36,44 +38,29 @@ _NO_MACS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """What fvcore and torch counted for one example; `unsupported` names operators that may carry MACs uncounted."""
+def witness(graph: Graph, net: Net, cost: Cost) -> Witness:
+    """Return both witnesses' counts of a network, and where they differ from its cost; `net`, the graph built, stays.
 
-    params: int
-    fvcore_macs: int
-    torch_macs: int
-    unsupported: Mapping[str, int]
-    fvcore_by_node: Mapping[str, int]
-    torch_by_node: Mapping[str, int]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the counts as JSON holds them."""
-        fvcore = {"params": self.params, "macs": self.fvcore_macs, "unsupported": dict(self.unsupported)}
-        return {"fvcore": fvcore, "torch": {"macs": self.torch_macs}}
-
-
-def witness(graph: Graph, net: Net) -> Witness:
-    """Return both witnesses' counts of a network; `net` is the graph built, and is left as it was."""
+    In the differences every node that was counted otherwise is named.
+    """
     params = _fvcore_params(net)
     by_fvcore, unsupported = _fvcore(graph, net)
     by_torch = _torch(graph)
-    return Witness(params, sum(by_fvcore.values()), sum(by_torch.values()), unsupported, by_fvcore, by_torch)
+    told = [f"params: {cost.params} counted, fvcore sees {params}"] if params != cost.params else []
+    told += [*_against(cost, "fvcore", by_fvcore), *_against(cost, "torch", by_torch)]
+    told += [f"{op}: fvcore has no count for it ({times} times)" for op, times in unsupported.items()]
+    fvcore = Engine(sum(by_fvcore.values()), unsupported=unsupported)
+    unknown = tuple(starmap(Uncounted, unsupported.items()))
+    return Witness(params, fvcore, Engine(sum(by_torch.values())), tuple(told), unknown)
 
 
-def differences(cost: Cost, seen: Witness) -> tuple[str, ...]:
-    """Return in words what the witnesses counted otherwise than the graph, node by node; nothing where all agree."""
-    lines = []
-    if seen.params != cost.params:
-        lines.append(f"params: {cost.params} counted, fvcore sees {seen.params}")
+def _against(cost: Cost, who: str, by_node: Mapping[str, int]) -> Iterator[str]:
+    """Yield in words what a witness counted otherwise than the graph, node by node."""
     expected = {row.name: row.macs for row in cost.rows if row.macs}
-    for who, found in (("fvcore", seen.fvcore_by_node), ("torch", seen.torch_by_node)):
-        for name in dict.fromkeys([*expected, *found]):
-            if expected.get(name, 0) != found.get(name, 0):
-                where = name or "outside any node"
-                lines.append(f"{where}: {expected.get(name, 0)} MACs counted, {who} sees {found.get(name, 0)}")
-    lines += [f"{op}: fvcore has no count for it ({times} times)" for op, times in seen.unsupported.items()]
-    return tuple(lines)
+    for name in dict.fromkeys([*expected, *by_node]):
+        if expected.get(name, 0) != by_node.get(name, 0):
+            where = name or "outside any node"
+            yield f"{where}: {expected.get(name, 0)} MACs counted, {who} sees {by_node.get(name, 0)}"
 
 
 def trained(graph: Graph, net: Net, account: Account) -> tuple[Trained, str]:
