@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
+from archcost.cli.options import FORMATS, Reading, coded, debugged, formatted, measured
 from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.rows import aligned, as_csv, as_markdown, escaped
@@ -20,6 +20,7 @@ from archcost.units import duration, grouped, percent, scaled
 from archcost.version import __version__
 
 if TYPE_CHECKING:
+    from archcost.latency.measure import Request
     from archcost.models.load import Model, Reference
     from archcost.profiling.budget import Budget, Facts, Verdict
     from archcost.profiling.result import Profile
@@ -40,15 +41,7 @@ _HEADS: Final = ("limit", "actual", "used")
 @click.option("--strict", is_flag=True, help="Exit 1 also where a limit cannot be judged.")
 @formatted
 @debugged
-def check(
-    model: str,
-    budget_file: str,
-    overrides: tuple[str, ...],
-    strict: bool,
-    form: str,
-    as_json: bool,
-    **given: Any,
-) -> int:
+def check(model: str, budget_file: str, reading: Reading, asked: Request, strict: bool, form: str) -> int:
     """Check that a network keeps to a budget; exit 1 where it does not.
 
     MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable with --input. Latency
@@ -56,18 +49,15 @@ def check(
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any
-    from archcost.latency.measure import Request
     from archcost.profiling.budget import judge
     from archcost.profiling.profile import profiled
 
-    code = (given.pop("inputs"), given.pop("allow_code"))
-    asked = Request(**given, witness=False)
-    network, budget = _read(lambda: read_any(model, overrides, *code), budget_file)
-    asked = replace(asked, latency=asked.latency and budget.latency_s is not None)
+    network, budget = _read(lambda: read_any(model, reading), budget_file)
+    asked = replace(asked, witness=False, latency=asked.latency and budget.latency_s is not None)
     with aside(network):
         found = profiled(network, asked, progress)
     verdicts = judge(budget, _facts(found))
-    click.echo(_printed(found, verdicts, "json" if as_json else form), nl=False)
+    click.echo(_printed(found, verdicts, form), nl=False)
     for line in found.warnings:
         click.echo(f"warning: {visible(line)}", err=True)
     return _code(found, verdicts, strict)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from string import ascii_uppercase
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from archcost.cli.options import FORMATS, coded, debugged, formatted, measured
+from archcost.cli.options import FORMATS, Reading, coded, debugged, formatted, measured
 from archcost.cli.pages import Said, a_file, write_page
 from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
@@ -18,8 +19,8 @@ from archcost.rows import aligned, as_csv, as_markdown, escaped
 from archcost.units import data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:
+    from archcost.latency.measure import Request
     from archcost.latency.summary import Latency
-    from archcost.models.code import Argument
     from archcost.models.load import Model, Reference
     from archcost.profiling.compare import Against, Comparison, Quantity, Timed
 
@@ -48,7 +49,9 @@ _CSV: Final = ("number", "first", "other", "layer", "where", "quantity", "value_
     "--html", type=click.Path(dir_okay=False), callback=a_file, help="Also write a page with the same numbers."
 )
 @debugged
-def compare(models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, html: str | None, **given: Any) -> None:
+def compare(
+    models: tuple[str, ...], reading: Reading, asked: Request, layers: bool, form: str, html: str | None
+) -> None:
     """Compare networks: totals, layers and latency of each against the first.
 
     Each MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable, which --input is
@@ -56,15 +59,11 @@ def compare(models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, h
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside
-    from archcost.latency.measure import Request
     from archcost.profiling.compare import compared
 
-    form = "json" if given.pop("as_json") else given["form"]
-    del given["form"]
-    read = _read(models, overrides, given.pop("inputs"), given.pop("allow_code"))
-    asked = Request(**given, witness=False)
+    read = _read(models, reading)
     with aside(*read):
-        found = compared(read, asked, progress)
+        found = compared(read, replace(asked, witness=False), progress)
     click.echo(_printed(found, form, layers), nl=False)
     if html:
         write_page(html, found.to_dict())
@@ -75,10 +74,8 @@ def compare(models: tuple[str, ...], overrides: tuple[str, ...], layers: bool, h
         raise TargetError("\n".join(visible(str(failure)) for failure in found.failures))
 
 
-def _read(
-    models: tuple[str, ...], overrides: tuple[str, ...], inputs: tuple[Argument, ...], allow_code: bool
-) -> list[Model | Reference]:
-    """Return all networks; raises InputError with the mistakes of all. `inputs` are for the code that is typed."""
+def _read(models: tuple[str, ...], reading: Reading) -> list[Model | Reference]:
+    """Return all networks; raises InputError with the mistakes of all. Inputs are for the code that is typed."""
     from archcost.cli.models import read_any  # loads pydantic
     from archcost.models.load import is_code
 
@@ -91,8 +88,8 @@ def _read(
     mistakes: dict[Mistake, None] = {}  # in order, each once: an override that is wrong is wrong in every network
     for model in models:
         try:
-            given = inputs if is_code(model) or not typed else ()
-            read.append(read_any(model, overrides, given, allow_code))
+            takes = is_code(model) or not typed
+            read.append(read_any(model, reading if takes else replace(reading, inputs=())))
         except InputError as error:
             mistakes |= dict.fromkeys(error.mistakes)
     if mistakes:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from archcost.cli.options import coded, debugged
+from archcost.cli.options import Reading, coded, debugged
 from archcost.cli.terminal import put
-
-if TYPE_CHECKING:
-    from archcost.models.code import Argument
 
 
 @click.command()
@@ -19,9 +14,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The SVG file; standard output where left out.")
 @coded
 @debugged
-def draw(
-    model: str, overrides: tuple[str, ...], output: str | None, inputs: tuple[Argument, ...], allow_code: bool
-) -> None:
+def draw(model: str, output: str | None, reading: Reading) -> None:
     """Draw a network as SVG: fractal columns in lanes, states of earlier steps dashed.
 
     Above 300 nodes every stage is one box with its totals. MODEL is a YAML file, - for standard input, or a network
@@ -31,6 +24,6 @@ def draw(
     from archcost.cli.models import read_model
     from archcost.graph.drawing import svg
 
-    found = read_model(model, overrides, inputs, allow_code, command="archcost draw")
+    found = read_model(model, reading, "archcost draw")
     picture = svg.draw(found.graph, found.name)
     put(picture, output)  # in UTF-8: so XML is read that does not say what it is in

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from archcost.cli.options import coded, debugged
+from archcost.cli.options import Reading, coded, debugged, gathered
 from archcost.cli.terminal import progress, put
 from archcost.errors import InputError, Mistake, quoted
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 _FORMATS = ("json", "yaml", "onnx", "pt2")  # exporting has the same, and loads more than --help needs
 _TEXTS = ("json", "yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The format that is written, and where to; seed: of untrained weights; batch: None for any."""
+
+    to: str
+    output: str | None
+    seed: int
+    batch: int | None
 
 
 @click.command()
@@ -28,7 +39,8 @@ _TEXTS = ("json", "yaml")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch where left out.")
 @coded
 @debugged
-def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], **given: Any) -> None:
+@gathered("wanted", lambda: Wanted)
+def export(model: str, reading: Reading, trial: str | None, storage: str | None, wanted: Wanted) -> None:
     """Write a network as JSON, YAML, ONNX or a torch.export file.
 
     json is the graph, yaml the keys that are not the defaults. onnx (needs the extra: pip install 'archcost[onnx]') and
@@ -42,28 +54,28 @@ def export(model: str, to: str, output: str | None, overrides: tuple[str, ...], 
     from archcost.models.load import Reference
     from archcost.nets.export import formats
 
+    to, output = wanted.to, wanted.output
     if to not in _TEXTS and output is None:
         raise InputError(Mistake(f"--to {to} needs -o FILE: it is not text"))
-    if to in _TEXTS and given["batch"] is not None:
+    if to in _TEXTS and wanted.batch is not None:
         raise InputError(Mistake(f"--batch: {to} holds no batch; allowed: only with onnx and pt2"))
-    trial, storage = given.pop("trial"), given.pop("storage")
     if trial is not None:
-        _export_trial(model, storage, trial, to, output, given)
+        _export_trial(model, storage, trial, wanted)
         return
-    found = read_any(model, overrides, given.pop("inputs"), given.pop("allow_code"))
+    found = read_any(model, reading)
     if isinstance(found, Reference):
-        _export_code(found, to, output, **given)
+        _export_code(found, wanted)
         return
     if output is None:
         put(formats.TEXTS[to](found), None)
         return
     with progress(f"exporting {found.name} to {to}"):
-        said = formats.export(found, to, output, **given)
+        said = formats.export(found, to, output, seed=wanted.seed, batch=wanted.batch)
     for line in said:
         click.echo(line)
 
 
-def _export_trial(study: str, storage: str | None, trial: str, to: str, output: str | None, given: Any) -> None:
+def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted) -> None:
     """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
     from archcost.cli.study.run import member, trained
     from archcost.cli.study.stored import opened
@@ -71,22 +83,24 @@ def _export_trial(study: str, storage: str | None, trial: str, to: str, output: 
     from archcost.study.records.stored import network
 
     stored = opened(study, storage)
+    to, output = wanted.to, wanted.output
     if to in _TEXTS:
         put(formats.TEXTS[to](network(member(stored, trial))), output)
         return
     assert output is not None  # checked by the caller for what is not text
     with progress(f"exporting trial {trial} to {to}"):
-        said = formats.export(trained(stored, trial), to, output, seed=given["seed"], batch=given["batch"])
+        said = formats.export(trained(stored, trial), to, output, seed=wanted.seed, batch=wanted.batch)
     for line in said:
         click.echo(line)
 
 
-def _export_code(found: Reference, to: str, output: str | None, *, seed: int, batch: int | None) -> None:
+def _export_code(found: Reference, wanted: Wanted) -> None:
     """Write what code makes: as yaml the reference to the code, which does not run; otherwise the module."""
     from archcost.cli.models import aside
     from archcost.config.writer import to_yaml
     from archcost.nets.export import formats
 
+    to, output = wanted.to, wanted.output
     if to == "json":
         message = f"--to json needs the graph of a family, and {quoted(found.spec.factory)} is code"
         raise InputError(Mistake(f"{message}; allowed: --to yaml, onnx or pt2"))
@@ -95,6 +109,6 @@ def _export_code(found: Reference, to: str, output: str | None, *, seed: int, ba
         return
     assert output is not None  # checked above for what is not text
     with progress(f"exporting {found.name} to {to}"), aside(found):
-        said = formats.export_module(found, to, output, seed=seed, batch=batch)
+        said = formats.export_module(found, to, output, seed=wanted.seed, batch=wanted.batch)
     for line in said:
         click.echo(line)

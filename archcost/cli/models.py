@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
-from archcost.cli.options import standard_input
+from archcost.cli.options import Reading, standard_input
 from archcost.config import document
 from archcost.errors import InputError, Mistake, one_of, quoted
-from archcost.models.code import Argument
 from archcost.models.families import FAMILIES
 from archcost.models.load import Model, Reference, interpret, is_code, read
 
@@ -27,26 +26,18 @@ def aside(*networks: Model | Reference) -> Iterator[None]:
         yield
 
 
-def read_any(
-    typed: str, overrides: Iterable[str] = (), inputs: Sequence[Argument] = (), allow_code: bool = False
-) -> Model | Reference:
+def read_any(typed: str, reading: Reading) -> Model | Reference:
     """Return the network, or the reference to code; `-` reads standard input, no further than a model may be long."""
+    how = (reading.overrides, reading.inputs, reading.allow_code)
     if typed != "-":
-        return read(typed, overrides, inputs, allow_code)
+        return read(typed, *how)
     text = standard_input().read(document.MAX_BYTES + 1)
-    return interpret(document.read_bytes(text, "<stdin>"), overrides, inputs, allow_code)
+    return interpret(document.read_bytes(text, "<stdin>"), *how)
 
 
-def read_model(
-    typed: str,
-    overrides: Iterable[str] = (),
-    inputs: Sequence[Argument] = (),
-    allow_code: bool = False,
-    *,
-    command: str = "this command",
-) -> Model:
+def read_model(typed: str, reading: Reading, command: str) -> Model:
     """Return the network of a family, which alone has a graph; code is refused and does not run."""
-    found = None if is_code(typed) else read_any(typed, overrides, inputs, allow_code)
+    found = None if is_code(typed) else read_any(typed, reading)
     if isinstance(found, Model):
         return found
     code = found.spec.factory if found else typed

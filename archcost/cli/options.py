@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -12,11 +14,21 @@ from archcost.errors import InputError, Mistake, Place
 from archcost.units import parse_batches, parse_duration, parse_share
 
 if TYPE_CHECKING:
+    from archcost.latency.measure import Request
     from archcost.models.code import Argument
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "csv", "markdown")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a network that is named is read: `key=value` overrides, what code is called with, consent to run a file's."""
+
+    overrides: tuple[str, ...] = ()
+    inputs: tuple[Argument, ...] = ()
+    allow_code: bool = False
 
 
 class Read(click.ParamType[Any]):
@@ -40,10 +52,34 @@ def standard_input() -> IO[bytes]:
     return sys.stdin.buffer
 
 
+def gathered(name: str, kind: Callable[[], type[Any]]) -> Callable[[F], F]:
+    """Return a decorator by which a command gets the options that are fields of a dataclass as one value, `name`.
+
+    `kind` gives the dataclass, which may load much, when the command runs; options that the command lacks keep their
+    defaults.
+    """
+
+    def decorated(command: F) -> F:
+        @wraps(command)
+        def called(**given: Any) -> Any:
+            value = kind()
+            own = {field.name: given.pop(field.name) for field in fields(value) if field.name in given}
+            return command(**given, **{name: value(**own)})
+
+        return cast("F", called)
+
+    return decorated
+
+
 def formatted(command: F) -> F:
-    """Add --format and --json."""
-    command = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")(command)
-    return click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="How to print.")(command)
+    """Add --format and --json; the command gets the one that is meant as `form`."""
+
+    @wraps(command)
+    def called(*, form: str, as_json: bool, **given: Any) -> Any:
+        return command(form="json" if as_json else form, **given)
+
+    json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")(cast("F", called))
+    return click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="How to print.")(json)
 
 
 def debugged(command: F) -> F:
@@ -52,7 +88,10 @@ def debugged(command: F) -> F:
 
 
 def coded(command: F) -> F:
-    """Add what a network that code makes is called with, and the consent to run code that a file names."""
+    """Add what a network that code makes is called with, and the consent to run code that a file names.
+
+    The command gets both, with what --set overrides, as `reading`.
+    """
     consent = click.option("--allow-code", is_flag=True, help="Run the code that a file of 'family: module' names.")
     typed = click.option(
         "--input",
@@ -63,7 +102,7 @@ def coded(command: F) -> F:
         help="What package.module:callable is called with, without the batch: 3,224,224 or ids=128:int64:30000 "
         "(repeatable).",
     )
-    return typed(consent(command))
+    return typed(consent(gathered("reading", lambda: Reading)(command)))
 
 
 def _input(text: str) -> Argument:
@@ -76,8 +115,15 @@ def _flat(_: click.Context, __: click.Parameter, value: tuple[tuple[int, ...], .
     return tuple(dict.fromkeys(batch for each in value for batch in each))
 
 
+def _request() -> type[Request]:
+    from archcost.latency.measure import Request  # no more than a command that counts needs
+
+    return Request
+
+
 def measured(command: F) -> F:
-    """Add what, where and how long to measure."""
+    """Add what, where and how long to measure; the command gets all of it as `asked`, a Request."""
+    command = gathered("asked", _request)(command)
     for option in reversed(
         (
             click.option("--target", "targets", multiple=True, default=["cpu"], help="Where to measure (repeatable)."),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.core import ParameterSource
 
-from archcost.cli.options import coded, debugged, formatted, measured
+from archcost.cli.options import Reading, coded, debugged, formatted, measured
 from archcost.cli.pages import Said, a_file, write_page
 from archcost.cli.terminal import progress
 from archcost.errors import TargetError, visible
 
 if TYPE_CHECKING:
+    from archcost.latency.measure import Request
     from archcost.profiling.result import Profile
 
 # what only a measurement needs; batch and dtype change the layers' bytes
@@ -35,15 +37,7 @@ _MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "c
     "--html", type=click.Path(dir_okay=False), callback=a_file, help="Also write a page with the same numbers."
 )
 @debugged
-def profile(
-    model: str,
-    overrides: tuple[str, ...],
-    form: str,
-    as_json: bool,
-    html: str | None,
-    strict: bool,
-    **given: Any,
-) -> int:
+def profile(model: str, reading: Reading, asked: Request, form: str, html: str | None, strict: bool) -> int:
     """Count a network exactly, check the counts, and measure its latency here.
 
     MODEL is a YAML file, - for standard input, a network that ships ('archcost example' lists them), or
@@ -52,14 +46,12 @@ def profile(
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any
-    from archcost.latency.measure import Request
     from archcost.profiling.profile import profiled
 
-    form = "json" if as_json else form
-    given["latency"] = given["latency"] and _measures(form, html)
-    network = read_any(model, overrides, given.pop("inputs"), given.pop("allow_code"))
+    asked = replace(asked, latency=asked.latency and _measures(form, html))
+    network = read_any(model, reading)
     with aside(network):
-        found = profiled(network, Request(**given), progress)
+        found = profiled(network, asked, progress)
         for account in found.accounts:  # training is counted when it is asked for: a module may print then, too
             _ = account.trained
     _show(found, form)

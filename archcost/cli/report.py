@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.core import ParameterSource
 
-from archcost.cli.options import coded, debugged, measured
+from archcost.cli.options import Reading, coded, debugged, measured
 from archcost.cli.pages import Said, a_file, command_line, document, write_document
 from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, quoted, visible
 
 if TYPE_CHECKING:
+    from archcost.latency.measure import Request
     from archcost.latency.samples import Failure
+    from archcost.models.load import Model, Reference
     from archcost.profiling.budget import Budget
     from archcost.report.blocks import Document
 
@@ -34,13 +37,22 @@ _MODEL: Final = "a network"
 @coded
 @measured
 @debugged
-def report(sources: tuple[str, ...], output: str, budget_file: str | None, storage: str | None, **given: Any) -> None:
+def report(
+    sources: tuple[str, ...],
+    output: str,
+    budget_file: str | None,
+    storage: str | None,
+    reading: Reading,
+    asked: Request,
+) -> None:
     """Write a cost report: one HTML file that needs no network.
 
     SOURCE is a study (its YAML file, its storage's .db file or URL), what 'profile --json' or 'compare --json' printed
     to a file, or a network as 'profile' takes it, which is counted and measured now; several networks are compared.
     """
-    from archcost.profiling.budget import load_budget  # loads pydantic
+    # imported when the command runs: they load pydantic
+    from archcost.cli.models import read_any
+    from archcost.profiling.budget import load_budget
 
     limits = load_budget(budget_file) if budget_file else None
     kinds = {source: _kind(source, storage) for source in sources}
@@ -51,7 +63,8 @@ def report(sources: tuple[str, ...], output: str, budget_file: str | None, stora
     source, kind = sources[0], kinds[sources[0]]
     failures: Sequence[Failure] = ()
     if kind == _MODEL:
-        failures = _networks(sources, output, limits, given)
+        told, failures = _counted([read_any(source, reading) for source in sources], asked)
+        write_document(output, document(told, limits))
     else:
         _refuse_measuring(source, kind, budget_file)
         write_document(output, _study(source, storage) if kind == _STUDY else _saved(source, limits))
@@ -115,21 +128,15 @@ def _study(source: str, storage: str | None) -> Document:
         return study(stored, command_line())
 
 
-def _networks(sources: Sequence[str], output: str, limits: Budget | None, given: dict[str, Any]) -> Sequence[Failure]:
-    """Count and measure networks as `profile` and `compare` do, and write their page; return what could not be."""
-    from archcost.cli.models import aside, read_any
-    from archcost.latency.measure import Request
+def _counted(networks: Sequence[Model | Reference], asked: Request) -> tuple[dict[str, object], Sequence[Failure]]:
+    """Count and measure networks as `profile` and `compare` do; return their JSON, and what could not be measured."""
+    from archcost.cli.models import aside
     from archcost.profiling import compare
     from archcost.profiling.profile import profiled
 
-    overrides, inputs, consent = given.pop("overrides"), given.pop("inputs"), given.pop("allow_code")
-    read = [read_any(source, overrides, inputs, consent) for source in sources]
-    with aside(*read):
-        if len(read) == 1:
-            found = profiled(read[0], Request(**given, columns=True), progress)
-            told, failures = found.to_dict(), found.failures
-        else:
-            compared = compare.compared(read, Request(**given, witness=False), progress)
-            told, failures = compared.to_dict(), compared.failures
-    write_document(output, document(told, limits))
-    return failures
+    with aside(*networks):
+        if len(networks) == 1:
+            found = profiled(networks[0], replace(asked, columns=True), progress)
+            return found.to_dict(), found.failures
+        compared = compare.compared(networks, replace(asked, witness=False), progress)
+        return compared.to_dict(), compared.failures

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from archcost.cli.options import coded, debugged, formatted, measured
+from archcost.cli.options import Reading, coded, debugged, formatted, gathered, measured
 from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.units import counted_words, data_size, duration, grouped, percent
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from archcost.profiling.suggest import Counts, Suggestion
 
 _WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many changes are shown, and which one is written, and where to, if one is."""
+
+    top: int
+    chosen: int | None
+    output: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,8 @@ class Report:
 @measured
 @formatted
 @debugged
-def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json: bool, **given: Any) -> None:
+@gathered("wanted", lambda: Wanted)
+def suggest(model: str, reading: Reading, asked: Request, wanted: Wanted, form: str) -> None:
     """List single changes of a network that save parameters or MACs, as exact counts.
 
     MODEL is a YAML file, - for standard input, or a network that ships ('archcost example' lists them). Each change is
@@ -61,26 +71,23 @@ def suggest(model: str, overrides: tuple[str, ...], top: int, form: str, as_json
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import read_model
-    from archcost.latency.measure import Request
     from archcost.profiling.suggest import counts, suggestions
 
-    chosen, output = given.pop("chosen"), given.pop("output")
-    code = given.pop("inputs"), given.pop("allow_code")  # what is left says how to measure
+    chosen, output = wanted.chosen, wanted.output
     if (chosen is None) != (output is None):
         raise click.UsageError("--apply N and -o FILE go together: the change to write, and where to.")
-    asked = Request(**given, witness=False)
     where, plan, place = _place(asked)
-    original = read_model(model, overrides, *code, command="archcost suggest")
+    original = read_model(model, reading, "archcost suggest")
     with progress(f"counting changes of {original.name}"):
         found = suggestions(original, batch=plan.batch, dtype=plan.dtype)
-    shown = dict(list(enumerate(found, 1))[:top]) if chosen is None else {chosen: _chosen(found, chosen)}
+    shown = dict(list(enumerate(found, 1))[: wanted.top]) if chosen is None else {chosen: _chosen(found, chosen)}
     before = counts(original, batch=plan.batch, dtype=plan.dtype)
     report = Report(original, where, plan, before, shown, len(found), {}, (), output)
     if output is not None:
         _write(report, output)
     elif asked.latency and shown and place:
         report = _beside(report, asked.runtimes[0], place)
-    _show(report, "json" if as_json else form)
+    _show(report, form)
     if report.failures:
         raise TargetError("\n".join(report.failures))
 
