@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from archcost.counting.witnesses.witness import Uncounted
 
 
-class Network(Protocol):
+class Counted(Protocol):
     """A network with its exact counts."""
 
     @property

@@ -84,7 +84,7 @@ def _named(source: object, inputs: object, request: Request, allow_code: bool) -
     return source if isinstance(source, Model) else read(source, allow_code=allow_code)
 
 
-class Counted(NamedTuple):
+class Ready(NamedTuple):
     """A profile without latencies, and what is measured of its network, None if nothing shall be.
 
     columns: of a fractal network, each column alone, if they were asked for.
@@ -113,7 +113,7 @@ def profiled(source: Model | Reference | Given, request: Request, progress: Prog
     return _streamed(found, subject, request, where, progress) if subject.step else found
 
 
-def counted(source: Model | Reference | Given, request: Request, progress: Progress) -> Counted:
+def counted(source: Model | Reference | Given, request: Request, progress: Progress) -> Ready:
     """Return the profile without latencies, and what is to be measured; here each kind of source is told apart."""
     if isinstance(source, Model):
         return _of_model(source, request, progress)
@@ -157,7 +157,7 @@ def _streamed(
     return replace(found, streaming=steps, warnings=(*found.warnings, *missing, *told))
 
 
-def _of_model(model: Model, request: Request, progress: Progress) -> Counted:
+def _of_model(model: Model, request: Request, progress: Progress) -> Ready:
     net = subjects.built(model, progress) if request.latency or request.witness else None
     accounts = tuple(account(model.graph, batch, dtype) for batch, dtype in request.settings())
     seen: Witness | None = None
@@ -165,9 +165,9 @@ def _of_model(model: Model, request: Request, progress: Progress) -> Counted:
         seen, accounts = _witnessed(model, net, accounts, progress)
     found = Profile(model, accounts, seen)
     if not (request.latency and net):
-        return Counted(found, None)
+        return Ready(found, None)
     parts = _columns(model, progress) if request.columns else ()
-    return Counted(found, subjects.of_net(model.graph, net), parts)
+    return Ready(found, subjects.of_net(model.graph, net), parts)
 
 
 def _witnessed(
@@ -188,7 +188,7 @@ def _known(step: Trained) -> Trained:
     return step
 
 
-def _of_module(given: Given, request: Request, progress: Progress) -> Counted:
+def _of_module(given: Given, request: Request, progress: Progress) -> Ready:
     from archcost.counting.witnesses.module import witness  # loads torch and fvcore
     from archcost.profiling.modules import counted as counted_module
 
@@ -200,7 +200,7 @@ def _of_module(given: Given, request: Request, progress: Progress) -> Counted:
             seen = witness(module)
     notes = (*module.notes, *(seen.notes if seen else ()))
     found = Profile(module, module.accounts, seen, warnings=notes)
-    return Counted(found, subjects.of_module(module, own_dtype))
+    return Ready(found, subjects.of_module(module, own_dtype))
 
 
 def _unstable(samples: tuple[Samples, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from archcost.graph.codec import JSON
 from archcost.graph.cost import count
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, summarise
-from archcost.profiling.network import Network
+from archcost.profiling.network import Counted
 from archcost.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Profile:
     the measurements of each column, by turns with the whole, where they were asked for.
     """
 
-    model: Network
+    model: Counted
     accounts: tuple[Account, ...]
     witness: Witness | None = None
     samples: tuple[Samples, ...] = ()
@@ -192,7 +192,7 @@ class Profile:
         return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
 
 
-def packed(network: Network) -> dict[str, JSON] | None:
+def packed(network: Counted) -> dict[str, JSON] | None:
     """Return the graph as JSON holds it, so that it is drawn without its YAML; None of what code made."""
     return None if network.graph is None else codec.pack(network.graph)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 
 import pytest
 import torch
+from rooms import sources
 from torch import nn
 
 import archcost
@@ -14,7 +16,7 @@ from archcost.cli.formats import printed
 from archcost.cli.options import FORMATS
 from archcost.nets.net import build, example
 from archcost.profiling.compare import compare
-from archcost.profiling.network import Network
+from archcost.profiling.network import Counted
 from archcost.profiling.result import Profile
 
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -47,10 +49,27 @@ BOTH: dict[str, Callable[[], Profile]] = {"family": of_family, "module": of_modu
 @pytest.mark.parametrize("kind", BOTH)
 def test_both_have_all_that_the_protocol_asks_for(kind: str) -> None:
     """Each name of the protocol is there, of its type; no more is asked after counting."""
-    asked = {name for name in vars(Network) if not name.startswith("_")}
+    asked = {name for name in vars(Counted) if not name.startswith("_")}
     network = BOTH[kind]().model
     assert asked == TYPES.keys()
     assert [] == [name for name, types in TYPES.items() if not isinstance(getattr(network, name), types)]
+
+
+def test_kinds_are_told_apart_at_the_border_alone() -> None:
+    """Only what reads a source that a user gave asks which kind it is."""
+    kinds = {"Model", "Module", "Reference", "Given", "nn.Module"}
+    asking = {
+        f"{name}.{function.name}"
+        for name, tree in sources().items()
+        if name.startswith(("profiling.", "report.", "cli."))
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "isinstance"
+        if kinds & set(ast.unparse(call.args[1]).split(" | "))
+    }
+    border = {"profiling.profile._named", "profiling.profile.counted", "profiling.modules.given"}
+    assert {*border, "cli.models.aside", "cli.models.read_model", "cli.export.export"} == asking
 
 
 @pytest.mark.parametrize("form", FORMATS)
