@@ -38,7 +38,7 @@ _HEADS: Final = ("limit", "actual", "used")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @coded
 @measured
-@click.option("--strict", is_flag=True, help="Exit 1 also where a limit cannot be judged.")
+@click.option("--strict", is_flag=True, help="Exit 1 also if a limit cannot be judged.")
 @formatted
 @debugged
 def check(model: str, budget_file: str, reading: Reading, asked: Request, strict: bool, form: str) -> int:

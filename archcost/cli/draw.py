@@ -11,7 +11,7 @@ from archcost.cli.terminal import put
 @click.command()
 @click.argument("model")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The SVG file; standard output where left out.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The SVG file; standard output if left out.")
 @coded
 @debugged
 def draw(model: str, output: str | None, reading: Reading) -> None:

@@ -35,8 +35,8 @@ class Wanted:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @click.option("--seed", type=click.IntRange(0, 2**62), default=0, show_default=True, help="Of the untrained weights.")
 @click.option("--trial", help="MODEL is a study: this trial of it, 12, or a column of one, 12/2, with its weights.")
-@click.option("--storage", help="Where the study is stored; beside its file where left out.")
-@click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch where left out.")
+@click.option("--storage", help="Where the study is stored; beside its file if left out.")
+@click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch if left out.")
 @coded
 @debugged
 @gathered("wanted", lambda: Wanted)

@@ -31,7 +31,7 @@ _MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "c
 @click.option(
     "--no-witness", "witness", is_flag=True, flag_value=False, default=True, help="Leave fvcore and torch out."
 )
-@click.option("--strict", is_flag=True, help="Exit 1 also where an operator cannot be counted.")
+@click.option("--strict", is_flag=True, help="Exit 1 also if an operator cannot be counted.")
 @formatted
 @click.option(
     "--html", type=click.Path(dir_okay=False), callback=a_file, help="Also write a page with the same numbers."

@@ -32,7 +32,7 @@ _MODEL: Final = "a network"
 @click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, callback=a_file, metavar="FILE.html",
               help="The page.")  # fmt: skip
 @click.option("--budget", "budget_file", metavar="FILE", help="Limits to judge networks by, as YAML.")
-@click.option("--storage", help="Where the study is stored; beside its file where left out.")
+@click.option("--storage", help="Where the study is stored; beside its file if left out.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of all (repeatable).")
 @coded
 @measured
@@ -122,7 +122,7 @@ def _study(source: str, storage: str | None) -> Document:
 
     stored = opened(source, storage)
     if changed := differing(source, stored):
-        words = f"the page shows the study as it is stored; {quoted(source)} says something else of"
+        words = f"the page shows the study as it is stored; {quoted(source)} says otherwise of"
         click.echo(f"note: {words} {', '.join(map(quoted, changed))}", err=True)
     with stored.undamaged():
         return study(stored, command_line())

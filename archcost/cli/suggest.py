@@ -75,7 +75,7 @@ def suggest(model: str, reading: Reading, asked: Request, wanted: Wanted, form: 
 
     chosen, output = wanted.chosen, wanted.output
     if (chosen is None) != (output is None):
-        raise click.UsageError("--apply N and -o FILE go together: the change to write, and where to.")
+        raise click.UsageError("--apply N and -o FILE go together: the change to write, and its file.")
     where, plan, place = _place(asked)
     original = read_model(model, reading, "archcost suggest")
     with progress(f"counting changes of {original.name}"):

@@ -96,7 +96,7 @@ def override(document: Document, assignment: str) -> Document:
     parts = key.strip().split(".")
     if not equals or not all(parts) or len(parts) > MAX_DEPTH or _REFUSED.search(key):
         allowed = "allowed: key=value, the key up to 64 names with dots between, as in layers.0.widths=[192, 160]"
-        raise InputError(Mistake(f"{quoted(assignment)} is no assignment; {allowed}", place=Place("--set")))
+        raise InputError(Mistake(f"{quoted(assignment)} is not an assignment; {allowed}", place=Place("--set")))
     start = Place(f"--set {shorten(key.strip(), 200)}", 1, 1, _LINE_BREAK.split(text)[0])
     path = _locate(document.tree, parts, Place(start.file))
     new = _read(text, start.file, path)
@@ -115,7 +115,9 @@ def _locate(tree: Value, parts: Sequence[str], place: Place) -> Path:
             index = int(part) if _INDEX.fullmatch(part) else len(tree)
             if index >= len(tree):
                 allowed = f"0 to {len(tree) - 1}" if tree else "none, the list is empty"
-                raise InputError(Mistake(f"{quoted(part)} is no index of this list; allowed: {allowed}", path, place))
+                raise InputError(
+                    Mistake(f"{quoted(part)} is not an index of this list; allowed: {allowed}", path, place)
+                )
             path, tree = (*path, index), tree[index]
         elif isinstance(tree, dict) or tree is None:  # null: a mapping that is not there yet
             path, tree = (*path, part), (tree or {}).get(part)
@@ -253,7 +255,7 @@ class _Builder:  # what the events so far have made; the stack is explicit, so t
         elif plain and key == "<<":
             self.refuse("merge keys (<<) are not allowed; write the keys out", place)
         elif first := self.keys.get(path):
-            self.refuse(f"duplicate key {quoted(key)}; the first stands at {first.line}:{first.column}", place)
+            self.refuse(f"duplicate key {quoted(key)}; the first is at {first.line}:{first.column}", place)
         self.keys.setdefault(path, place)
         self.stack.append((path, None))
 

@@ -41,7 +41,7 @@ def read(path: Path, images: str, labels: str, shape: tuple[int, int, int]) -> t
         from pyarrow.types import is_struct  # noqa: PLC0415  # an extra, known to be there
 
         if not is_struct(file.schema_arrow.field(images).type):
-            raise broken(path, f"{images} is no column of encoded images")
+            raise broken(path, f"{images} is not a column of encoded images")
         pixels = np.empty((file.metadata.num_rows, *shape), np.uint8)
         answers = np.empty(len(pixels), np.int64)
         encoded, start = "", 0

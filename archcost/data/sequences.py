@@ -106,7 +106,7 @@ def _head(path: Path, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]
     wide = start[6:7] != b"\x01"
     length = file.read(4 if wide else 2)
     if start[:6] != b"\x93NUMPY" or not length:
-        raise broken(path, "an array that is none of numpy's")
+        raise broken(path, "an array that is not numpy's")
     head = file.read(min(int.from_bytes(length, "little"), _MOST_HEAD)).decode("latin-1")
     kind, turned, shape = (re.search(pattern, head) for pattern in _HEAD)
     if not (kind and turned and shape):

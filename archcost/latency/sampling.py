@@ -173,7 +173,9 @@ def _loops(call: Call, timer: Timer, typical_s: float) -> int:
     loops = 1
     while typical_s * loops < SHORT_S:
         if loops >= _MOST:
-            raise TargetError(f"{loops} calls in a row took less than {SHORT_S} s: the clock stands or is too coarse")
+            raise TargetError(
+                f"{loops} calls in a row took less than {SHORT_S} s: the clock stands still or is too coarse"
+            )
         loops *= 2
         typical_s = seconds(call, timer, loops)
     return loops

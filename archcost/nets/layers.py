@@ -73,7 +73,7 @@ def layer(op: Op, inputs: Sequence[Shape], *, alone: bool = False) -> Call:
         case Last():
             return _last
         case Input() | Recall():
-            raise TypeError(f"{type(op).__name__} is no layer: it is handed its value")
+            raise TypeError(f"{type(op).__name__} is not a layer: its value is handed to it")
         case _:
             assert_never(op)
 

@@ -24,17 +24,17 @@ from archcost.models.families.rir import RiR
 from archcost.models.load import Model
 
 UNKNOWN: Final = "Counts say nothing of accuracy: train a changed network before you choose it."
-LOW: Final = "Network in Network's low-dimensional embedding: 1x1s to few channels, on which what follows costs less"
+LOW: Final = "Network in Network's low-dimensional embedding: 1x1s to few channels make what follows cheaper"
 GROUPED: Final = "a grouped 3x3 sees the channels of its own group only (ResNeXt, 1611.05431)"
 SHORTER: Final = "fewer blocks: residual blocks refine what is there, each a little"
-PADDED: Final = "option A: zeros instead of a learned shortcut where the shape changes (1512.03385)"
+PADDED: Final = "option A: zeros instead of a learned shortcut if the shape changes (1512.03385)"
 SPARSE: Final = "Convolution in Convolution: an output sees a span of the channels, weights its own (1603.06759)"
 NARROW: Final = "narrower streams: a unit of m channels a stream costs as much as one dense 2m to 2m convolution"
 COLUMNS: Final = "FractalNet: any choice of columns is a network of its own, as drop-path trains them (1605.07648)"
 BLOCKS: Final = "fewer fractal blocks: each holds 2^C - 1 convolutions"
 ORDER: Final = "a lower order: every state that is fed back has a matrix of its own, two with gates"
 UNGATED: Final = "gates have matrices of their own for the token and for every state; other poolings have none"
-EMBEDDED: Final = "one small table and a matrix behind it: fewer parameters, but a lookup has no MACs and a matrix has"
+EMBEDDED: Final = "one small table and a matrix after it: fewer parameters, but a lookup has no MACs and a matrix has"
 HIDDEN: Final = "a smaller state: the feedback's cost grows with its square"
 
 _PLACES: Final = 32  # stages or layers that are changed one by one: of more, those with the most MACs

@@ -299,4 +299,4 @@ def read(file: str) -> tuple[Profiled | Compared, dict[str, Any]]:
 
 
 def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")

@@ -111,7 +111,7 @@ def ask(study: optuna.Study, draw: Draw, method: Method, give_up: GiveUp = _fail
         elif (found := read_point(draw, waited, partial(_drawn, chance))) is not None:
             return Asked(trial, found[0], "enqueued", _written(mine, trial, draw, found[0]))
         else:
-            give_up(mine, trial, "what was enqueued is no point of this study")
+            give_up(mine, trial, "what was enqueued is not a point of this study")
 
 
 @contextmanager

@@ -93,9 +93,9 @@ def _unfit(options: tuple[object, ...]) -> Iterator[tuple[str, tuple[int]]]:
         if has_rule(option):
             yield "a domain inside a choice; allowed: plain values", (place,)
         elif first != place and type(options[first]) is type(option):
-            yield f"stands here twice, as value {first} too; allowed: each value once", (place,)
+            yield f"is the same as value {first}; allowed: each value once", (place,)
         elif first != place:
-            yield f"is text that reads as value {first}, which is none; allowed: one of them", (place,)
+            yield f"is text that reads as value {first}, which is not text; allowed: one of the two", (place,)
 
 
 class OneOf(Strict):

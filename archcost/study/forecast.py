@@ -94,7 +94,7 @@ def lines(setting: Setting, found: Span, workers: int) -> Iterator[str]:
     each = ((found.starting_s, "to start"), (found.training_s, "training"), (found.measuring_s, "measuring"))
     yield f"    {', '.join(f'{_span(seconds)} {words}' for seconds, words in each)}"
     again = counted_words(setting.confirm.members * setting.confirm.seeds, "training")
-    yield f"  confirming with {again}: {_span(found.confirm_s)}, more where members leave the front"
+    yield f"  confirming with {again}: {_span(found.confirm_s)}, more if members leave the front"
     if limit is not None and limit < found.whole_s:
         yield f"  the study's own limit is {_span(limit)}: fewer trials than that"
 

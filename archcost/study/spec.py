@@ -305,7 +305,7 @@ def _rules(study: Study) -> Iterator[Mistake]:
             allowed = one_of(name for name, q in QUANTITIES.items() if not q.learnt or name in learnt)
             yield Mistake(f"{study.data.name} is {kind} data, which has no {name}; allowed: {allowed}", path)
         elif any(map(each.same, before)):
-            yield Mistake("this objective stands here twice", path)
+            yield Mistake("this objective is given twice", path)
         elif name in _SAME and _SAME & set(names[:place]):
             yield Mistake(f"{' and '.join(sorted(_SAME))} order networks alike; allowed: one of them", path)
     if not any(QUANTITIES[name].learnt for name in names):

@@ -175,7 +175,7 @@ def _losses(net: Net, dataset: Dataset, fit: Fit, settings: Settings, device: to
         words = None if fit.sampled is None else Words.of(dataset.train.targets, dataset.classes, fit.sampled, device)
         return OfText(body, head, stream, fit.carry, Readout(dtype, fit.label_smoothing), words)
     if fit.augment is not None and dataset.kind != "image":
-        raise InputError(f"augment changes images, and {dataset.name} is read as something else")
+        raise InputError(f"augment changes images, and {dataset.name} is not read as images")
     changes = fit.changes() if fit.augment is not None else None
     held = examples(dataset, dataset.train, device)
     if isinstance(held, Images):

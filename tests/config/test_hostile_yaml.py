@@ -59,9 +59,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "alias to nothing": (b"a: *b", ":1:4: 'b' is an anchor or alias"),
     "alias as a key": (b"*b : 1", ":1:1: 'b' is an anchor or alias"),
     "merge key": (b"<<: {a: 1}", ":1:1: merge keys (<<) are not allowed"),
-    "duplicate key": (b"a: 1\nb: 2\na: 3", ":3:1: duplicate key 'a'; the first stands at 1:1"),
-    "duplicate in disguise": (b'a: 1\n"\\x61": 3', ":2:1: duplicate key 'a'; the first stands at 1:1"),
-    "duplicate of a number": (b"{1: a, '1': b}", ":1:8: duplicate key '1'; the first stands at 1:2"),
+    "duplicate key": (b"a: 1\nb: 2\na: 3", ":3:1: duplicate key 'a'; the first is at 1:1"),
+    "duplicate in disguise": (b'a: 1\n"\\x61": 3', ":2:1: duplicate key 'a'; the first is at 1:1"),
+    "duplicate of a number": (b"{1: a, '1': b}", ":1:8: duplicate key '1'; the first is at 1:2"),
     "list as a key": (b"? [a]\n: 1", ":1:3: a key must be text, not a list or a mapping"),
     "mapping as a key": (b"{{a: 1}: 2}", ":1:2: a key must be text, not a list or a mapping"),
     "null as a key": (b"~: 1", ":1:1: a key must be text that is not empty"),
@@ -106,7 +106,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "1 MiB of &a [*a, ": (b"&a [*a, " * (MAX_BYTES // 8), ":1:1: 'a' is an anchor or alias"),
     "1 MiB of one quote": (b'"' * MAX_BYTES, ":1:3: expected document start, but found scalar"),
     "1 MiB of values": (b"[" + b"1," * (MAX_BYTES // 2 - 1), ":1:100000: more than 50,000 values are not allowed"),
-    "1 MiB of keys": (b"{" + b"a," * (MAX_BYTES // 2 - 1), ":1:4: duplicate key 'a'; the first stands at 1:2"),
+    "1 MiB of keys": (b"{" + b"a," * (MAX_BYTES // 2 - 1), ":1:4: duplicate key 'a'; the first is at 1:2"),
     "1 MiB of documents": (b"---\n" * (MAX_BYTES // 4), ":2:1: a second document starts here"),
 }
 

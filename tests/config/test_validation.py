@@ -136,7 +136,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     ("features", "order: 1\nclasses: 3\nembedding: 2", [
         "6:12: embedding: given with features; allowed: only with 'input: {steps, vocab}'"]),
     ("features", "order: 1", [
-        "1:1: classes: missing; a network on features needs it, how many classes are told apart"]),
+        "1:1: classes: missing; a network on features needs it, the number of classes"]),
 ]  # fmt: skip
 IDS = [f"{kind}-{lines.splitlines()[-1][:30]}" for kind, lines, _ in MISTAKES]
 
@@ -169,7 +169,7 @@ WHOLE: list[tuple[str, list[str]]] = [
         "1:9: family: unknown family 'botleneck' (did you mean 'bottleneck'?); allowed: 'bottleneck', "]),
     ("family: 5", ["1:9: family: unknown family '5'; allowed: "]),
     ("family: [nin]", ["1:9: family: unknown family 'a list of 1'; allowed: "]),
-    ("family: rir\nfamily: rir", ["2:1: duplicate key 'family'; the first stands at 1:1"]),
+    ("family: rir\nfamily: rir", ["2:1: duplicate key 'family'; the first is at 1:1"]),
     ("family: rir\nclasses: 2\ninput: [3, 8]\ndepths: [1]\nwidths: [2]", ["3:8: input: "]),
     ("family: rir\nclasses: 2\ninput: [3, 8, 8, 8]\ndepths: [1]\nwidths: [2]", [
         "3:8: input: given a list of 4; allowed: "]),
@@ -283,10 +283,10 @@ OVERRIDES = [
     ),
     ("layers.0.pol=max", ["--set layers.0.pol:1:1: layers.0.pol: unknown key 'pol' (did you mean 'pool'?)"]),
     ("stem.pool=max", ["--set stem.pool:1:1: stem: unknown key 'stem'"]),
-    ("layers.3.pool=max", ["--set layers.3.pool: layers: '3' is no index of this list; allowed: 0 to 0"]),
+    ("layers.3.pool=max", ["--set layers.3.pool: layers: '3' is not an index of this list; allowed: 0 to 0"]),
     ("family=fractals", ["--set family:1:1: family: unknown family 'fractals' (did you mean 'fractal'?)"]),
     ("classes=", ["--set classes:1:1: classes: given null; allowed: an integer"]),
-    ("classes", ["--set: 'classes' is no assignment; allowed: key=value"]),
+    ("classes", ["--set: 'classes' is not an assignment; allowed: key=value"]),
     ("classes=[1", ["--set classes:1:3: "]),
 ]
 

@@ -322,7 +322,7 @@ BROKEN_NPZ = {
     "bomb": (with_head("{'descr': '<f8', 'fortran_order': False, 'shape': (20, 5, 3), }", bytes(2**26)), "head says"),
     "code in the head": (with_head("__import__('os').mkdir('unpickled')"), "broken"),
     "deep head": (with_head("(" * 9000), "allowed: numbers"),
-    "no head": (zipped({f"{name}.npy": b"" for name in datafiles.arrays()}), "none of numpy's"),
+    "no head": (zipped({f"{name}.npy": b"" for name in datafiles.arrays()}), "not numpy's"),
     "unknown type": (with_head("{'descr': '<q9', 'fortran_order': False, 'shape': (1,), }"), "broken"),
     "fields": (npz(x_train=np.zeros((20, 5, 3), [("a", "f4")])), "allowed: numbers"),
     "encrypted": (encrypted(npz()), "encrypted"),

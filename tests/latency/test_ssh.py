@@ -278,7 +278,7 @@ STRANGE = {
     "broken": ("""echo "ModuleNotFoundError: No module named 'torch'" >&2; exit 1""",
                "archcost ended with exit code 1: ModuleNotFoundError: No module named 'torch'"),
     "other job": (f"""echo '{OURS} {{"answer": "samples", "samples": []}}}}'""",
-                  "answered something else than these measurements"),
+                  "the answer is not these measurements"),
     "bug": (f"""echo '{OURS} {{"answer": "error", "kind": "bug", "message": "E: x"}}}}'""",
             "internal error there: E: x"),
 }  # fmt: skip

@@ -126,7 +126,7 @@ def test_short_calls_are_timed_in_rows(base_s: float, loops: int) -> None:
 
 def test_a_clock_that_stands_is_an_error() -> None:
     """A clock that never moves ends in an error, not in an endless loop or a latency of 0."""
-    with pytest.raises(TargetError, match="the clock stands or is too coarse"):
+    with pytest.raises(TargetError, match="the clock stands still or is too coarse"):
         take([Prepared(lambda: None)], Plan(), ORIGIN, read(lambda: 1.0))
 
 

@@ -298,7 +298,7 @@ PLACES = {
     "input=[3]": "--input: inputs: given beside 'input'",
     "inputs.0.name=class": None,
     "inputs.0.nam=x": "--set inputs.0.nam:1:1: inputs.0.nam: unknown key 'nam'",
-    "inputs.3.name=x": "--set inputs.3.name: inputs: '3' is no index of this list; allowed: 0 to 1",
+    "inputs.3.name=x": "--set inputs.3.name: inputs: '3' is not an index of this list; allowed: 0 to 1",
 }
 
 

@@ -261,7 +261,7 @@ def test_a_study_is_reported_without_torch(tmp_path: Path) -> None:
         (("none.json",), "'none.json' cannot be read"),
         (("later.json",), "'later.json' is schema 2 of 9.9; allowed: schema 1"),
         (("broken.json",), "'broken.json' is not JSON"),
-        (("nan.json",), "NaN is no number"),
+        (("nan.json",), "NaN is not a number"),
         (("deep.json",), "'deep.json' is not JSON"),
         (("list.json",), "is neither what 'archcost profile --json' nor 'compare --json' prints"),
         (("half.json",), "'half.json' is not as archcost"),

@@ -77,7 +77,7 @@ def test_a_job_stops_where_it_is_told_to(job: Train) -> None:
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
-        (signal.SIGKILL, "killed by signal 9: the system does so where memory is short, or somebody did"),
+        (signal.SIGKILL, "killed by signal 9: by the system if memory ran short, or by somebody"),
         (signal.SIGSEGV, "crashed: segmentation fault (signal 11)"),
         (signal.SIGABRT, "crashed: aborted (signal 6)"),
     ],

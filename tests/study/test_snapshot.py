@@ -73,8 +73,8 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n" * 9, "utf-8"), "is no study's storage"),
     "nothing": (lambda path: path.touch(), "is an empty file"),
     "cut off": (lambda path: path.write_bytes((FIRST / "study.db").read_bytes()[:5000]), "cannot be read"),
-    "a folder": (lambda path: path.mkdir(), "is no regular file; allowed: a study's storage"),
-    "a pipe": (os.mkfifo, "is no regular file; allowed: a study's storage"),
+    "a folder": (lambda path: path.mkdir(), "is not a regular file; allowed: a study's storage"),
+    "a pipe": (os.mkfifo, "is not a regular file; allowed: a study's storage"),
 }
 
 

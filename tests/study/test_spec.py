@@ -161,10 +161,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {**TEXTUAL, "objectives": [{"error": "min"}, {"bpc": "min"}]},
         ["objectives.0.error: ptb is text data, which has no error; allowed: 'perplexity', 'bpc', 'latency'"]),
     "an objective twice": (
-        {"objectives": [{"error": "min"}, {"error": "min"}]}, ["objectives.1.error: this objective stands here twice"]),
+        {"objectives": [{"error": "min"}, {"error": "min"}]}, ["objectives.1.error: this objective is given twice"]),
     "a latency twice": (
         {"objectives": [{"error": "min"}, LATENCY, {**LATENCY, "target": "cpu", "precision": "1%", "time": "9s"}]},
-        ["objectives.2.latency: this objective stands here twice"]),
+        ["objectives.2.latency: this objective is given twice"]),
     "two names of a loss": (
         {**TEXTUAL, "objectives": [{"bpc": "min"}, {"perplexity": "min"}]},
         ["objectives.1.perplexity: bpc and perplexity order networks alike; allowed: one of them"]),

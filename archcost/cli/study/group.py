@@ -30,7 +30,7 @@ def study() -> None:
 @click.option("--trials", type=click.IntRange(1, 10**6), help="Trials in all, those of earlier runs among them.")
 @click.option("--time", "time_s", type=Read("duration", parse_duration), help="Longest time, confirming included.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Trials at once; the physical cores, at most 4.")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
 @click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
 @debugged
 def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> int:
@@ -47,7 +47,7 @@ def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> i
 
 @study.command()
 @click.argument("file", metavar="STUDY")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @debugged
 def status(file: str, storage: str | None, as_json: bool) -> None:
@@ -66,7 +66,7 @@ def status(file: str, storage: str | None, as_json: bool) -> None:
 
 @study.command()
 @click.argument("file", metavar="STUDY")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
 @click.option("--format", "form", type=click.Choice(_FORMS), default="table", help="How to print.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--yaml", "folder", type=click.Path(file_okay=False), help="Also write each member's YAML to a folder.")
@@ -95,9 +95,9 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
 
 @study.command()
 @click.argument("file", metavar="STUDY")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY where left out.")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
 @click.option("--format", "form", type=click.Choice(("csv", "json")), default="csv", help="How to print.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; printed where left out.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; printed if left out.")
 @debugged
 def export(file: str, storage: str | None, form: str, output: str | None) -> None:
     """Print every trial of a study, and every column of a trial, as a table."""

@@ -215,13 +215,13 @@ def _notes(now: Front) -> Iterator[str]:
     if any(each.shared for each in now.members):
         yield "s  a column with shared weights: not yet trained alone"
     if 0 < now.confirmed < len(now.members):
-        yield "u  not confirmed: it stands on one seed, which is optimistic"
+        yield "u  not confirmed: it rests on one seed, which is optimistic"
     if any(each.why for each in now.members):
         yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
     if now.confirmed:
         yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:
-        yield "No member is confirmed: each stands on one seed, and fronts of one seed are optimistic."
+        yield "No member is confirmed: each rests on one seed, and fronts of one seed are optimistic."
 
 
 def _left(stored: Stored, now: Front) -> Iterator[str]:

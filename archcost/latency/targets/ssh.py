@@ -111,7 +111,7 @@ def describe(name: str, address: Address) -> Facts:
         case Described(facts):
             return replace(facts, target=name)
         case _:
-            raise TargetError(f"{address.host}: answered something else than what it is")
+            raise TargetError(f"{address.host}: the answer does not describe it")
 
 
 def measure(
@@ -124,7 +124,7 @@ def measure(
         case Sampled(samples) if [each.plan for each in samples] == [plan] * len(graphs):
             return tuple(replace(each, origin=replace(each.origin, target=name)) for each in samples)
         case _:
-            raise TargetError(f"{address.host}: answered something else than these measurements")
+            raise TargetError(f"{address.host}: the answer is not these measurements")
 
 
 def _graph(source: Source, name: str) -> Graph:

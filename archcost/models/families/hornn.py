@@ -78,7 +78,7 @@ class HORNN(Network):
     @classmethod
     def _outputs(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value is None and isinstance(info.data.get("input"), Features):
-            raise wrong("missing; a network on features needs it, how many classes are told apart")
+            raise wrong("missing; a network on features needs it, the number of classes")
         return value
 
     def size(self) -> int:

@@ -141,7 +141,7 @@ def _table(found: Found) -> Table:
 
 
 def _heads(found: Found) -> Iterator[Head]:
-    yield Head("trial", note="The trial's number; of a column, its own behind a stroke, 1 = shallowest.")
+    yield Head("trial", note="The trial's number; of a column, its own after a slash, 1 = shallowest.")
     yield Head("family")
     for place, label in enumerate(found.stored.labels):
         way = "" if found.title(place) == label else f"{found.title(place)}. "

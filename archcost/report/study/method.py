@@ -30,10 +30,10 @@ def method_section(found: Found) -> Section:
 def _lines(found: Found) -> Iterator[str]:
     for place, (name, _) in enumerate(found.stored.objectives):
         log = "; its logarithm is what is searched and what the hypervolume is made of" if QUANTITIES[name].log else ""
-        yield f"Objective {found.title(place)}: {_MEANT.get(name, name)}, the less the better{log}."
+        yield f"Objective {found.title(place)}: {_MEANT.get(name, name)}, lower is better{log}."
     yield (
-        "A network is on the front where no other one is nowhere worse and somewhere better. The knee is where the "
-        "front bends most, its objectives scaled to the front's range (Das 1999)."
+        "A network is on the front if no other is at least as good in every objective and better in one. The knee is "
+        "where the front bends most, its objectives scaled to the front's range (Das 1999)."
     )
     yield (
         "To confirm a member, it is trained again, alone, with several seeds, measured by turns with the others, and "

@@ -132,7 +132,7 @@ def trust(found: Found) -> Iterator[str]:
     if found.now.knee is None:
         yield "The front has no knee: it has fewer than three different members, or does not bend towards the ideal."
     if shared := [each.name for each in found.now.members if each.shared]:
-        yield f"Columns with shared weights, not yet trained alone, where they may do better: {some(shared)}."
+        yield f"Columns with shared weights, not yet trained alone, which may make them better: {some(shared)}."
     yield from _unsteady(found.now.members)
     devices = {each.device for each in found.origins}
     if len(devices) > 1:
@@ -147,7 +147,7 @@ def trust(found: Found) -> Iterator[str]:
 def _confirmed(members: Sequence[Candidate]) -> Iterator[str]:
     sure = [each for each in members if each.standing]
     if not sure:
-        yield "The front is not confirmed: each member stands on one seed, and fronts of one seed are optimistic."
+        yield "The front is not confirmed: each member rests on one seed, and fronts of one seed are optimistic."
         return
     seeds = sorted({len(each.confirmed.seeds) for each in sure if each.confirmed})
     often = " or ".join(map(str, seeds))
@@ -157,7 +157,7 @@ def _confirmed(members: Sequence[Candidate]) -> Iterator[str]:
         open_ones = some([each.name for each in members if not each.standing])
         yield (
             f"The front is confirmed in part: {len(sure)} of {counted_words(len(members), 'member')} were trained "
-            f"again, alone, with {often} seeds. On a single seed, which is optimistic, stand {open_ones}."
+            f"again, alone, with {often} seeds. On a single seed, which is optimistic, rest {open_ones}."
         )
     if single := [each.name for each in sure if each.confirmed and len(each.confirmed.seeds) == 1]:
         yield f"Trained again with one seed only: {some(single)}."

@@ -118,7 +118,7 @@ def _refuse(file: Path, address: Address) -> None:
     try:
         facts = file.stat()
         if not stat.S_ISREG(facts.st_mode):
-            raise InputError(Mistake(f"{where} is no regular file; allowed: a study's storage"))
+            raise InputError(Mistake(f"{where} is not a regular file; allowed: a study's storage"))
         head = _head(file)
     except FileNotFoundError:
         raise InputError(Mistake(f"no study is stored in {where}; 'archcost study run' makes one")) from None
@@ -127,7 +127,7 @@ def _refuse(file: Path, address: Address) -> None:
     if not head:
         raise InputError(Mistake(f"{where} is an empty file; allowed: a study's storage"))
     if head != _MAGIC:
-        raise InputError(Mistake(f"{where} is no study's storage, but another kind of file"))
+        raise InputError(Mistake(f"{where} is not a study's storage but another kind of file"))
 
 
 def _state(file: Path) -> tuple[tuple[int, int] | None, ...]:

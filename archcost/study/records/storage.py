@@ -297,7 +297,9 @@ def _locked_there(address: Address) -> Iterator[Hold]:
                 name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")
                 held = connection.execute(name, {"name": _LOCK}).scalar()
             case other:
-                yield Hold(f"a {other} database is not locked: whether another process runs this study cannot be told")
+                yield Hold(
+                    f"a {other} database is not locked: archcost cannot tell whether another process runs this study"
+                )
                 return
         if not held:
             raise InputError(Mistake(f"another process runs the study in {quoted(str(address))} now"))

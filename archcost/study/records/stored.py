@@ -131,7 +131,7 @@ def described(study: optuna.Study, address: Address) -> Stored:
     pairs = tuple((str(name), way if way is None else int(way)) for name, way in about["objectives"])
     labels = tuple(map(str, about["labels"]))
     if len(pairs) != len(labels) or not all(name in QUANTITIES for name, _ in pairs):
-        raise ValueError("its objectives are none of archcost's")
+        raise ValueError("its objectives are not archcost's")
     if not isinstance(about.get("same", {}), dict):
         raise TypeError("what it was made of is missing")
     return Stored(study, address, str(about["name"]), pairs, labels)

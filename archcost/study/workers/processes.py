@@ -28,7 +28,7 @@ STOP: Final = b"stop"
 _LOADED: Final = ["archcost.study.workers.job"]  # what children have in memory from the start
 _GRACE_S: Final = 2.0
 _KILLED: Final = {
-    signal.SIGKILL: "killed by signal 9: the system does so where memory is short, or somebody did",
+    signal.SIGKILL: "killed by signal 9: by the system if memory ran short, or by somebody",
     signal.SIGSEGV: "crashed: segmentation fault (signal 11)",
     signal.SIGABRT: "crashed: aborted (signal 6)",
 }
