@@ -130,7 +130,7 @@ class Calls:
 
 
 def elsewhere(calls: Calls, path: str) -> None:
-    """Note that a part ran in another thread, where no operator is seen: what it did has no count."""
+    """Note that a part ran in another thread, if no operator is seen: what it did has no count."""
     tally = calls.tallies.setdefault((path, "another thread"), Tally(known=False))
     tally.calls += 1
 
@@ -301,7 +301,7 @@ def _sizes(values: Sequence[Any]) -> tuple[int, int, tuple[int, ...]]:
 
 
 def _key(values: Sequence[Any], *, needs_tensor: bool = True) -> Any:
-    """Return what calls of equal form share, or None where a tensor holds data, or there is none and one is needed."""
+    """Return what calls of equal form share, or None if a tensor holds data, or there is none and one is needed."""
     parts: list[Any] = []
     hollow = not needs_tensor
     for value in values:

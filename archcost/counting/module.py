@@ -62,7 +62,7 @@ class Module:
 
 
 def own_dtype(call: Call) -> str:
-    """Return the floating type that most of a module's weights are of, or its inputs; float32 where there are none."""
+    """Return the floating type that most of a module's weights are of, or its inputs; float32 if there are none."""
     sizes: dict[str, int] = {}
     for tensor in [*copies.tensors(call.module)] or tensors_in((call.args, call.kwargs)):
         name = name_of(tensor.dtype)
@@ -74,7 +74,7 @@ def own_dtype(call: Call) -> str:
 def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own: str) -> Module:
     """Return what a module costs, with an account for each (batch, dtype); `own`: the dtype in which it is not cast.
 
-    MACs are those of the call at batch 1. Raises what the module itself raises where it cannot take its input.
+    MACs are those of the call at batch 1. Raises what the module itself raises if it cannot take its input.
     """
     given = call_at(1)
     call = passes.settled(given)

@@ -228,7 +228,7 @@ def macs_rule(op: Any) -> Rule | None:
 
 
 def elementwise_rule(op: Any) -> Rule | None:
-    """Return the rule of an operator's elementwise work, None where it has none."""
+    """Return the rule of an operator's elementwise work, None if it has none."""
     rule = ELEMENTWISE.get(op.overloadpacket)
     if rule is None and torch.Tag.pointwise in op.tags and op._schema.name.partition("::")[2] not in MOVES:
         return _per_output(1)

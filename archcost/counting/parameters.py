@@ -108,7 +108,7 @@ def _places(module: nn.Module) -> Iterator[tuple[str, str, Tensor, bool]]:
 
 
 def _memory(tensor: Tensor) -> object | None:
-    """Return what two tensors share that are the same memory; None where there is none to share."""
+    """Return what two tensors share that are the same memory; None if there is none to share."""
     if copies.is_lazy(tensor) or not tensor.numel():
         return None
     storage = tensor.untyped_storage()

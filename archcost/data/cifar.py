@@ -35,7 +35,7 @@ _MOST_BYTES: Final = 2**30  # of all columns, unpacked
 def read(path: Path, images: str, labels: str, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, str]:
     """Return the images, uint8 (N, C, H, W), the labels, int64 (N,), and how the first image is encoded.
 
-    Raises InputError where the file is broken, or pyarrow is not there.
+    Raises InputError if the file is broken, or pyarrow is not there.
     """
     with _opened(path) as file:
         from pyarrow.types import is_struct  # noqa: PLC0415  # an extra, known to be there

@@ -34,7 +34,7 @@ class Known:
     """A data set that has a name.
 
     choices: the files that make it, in each of the forms that are read; files: those that can be downloaded;
-    get: what to do where they cannot.
+    get: what to do if they cannot.
     """
 
     name: str
@@ -142,7 +142,7 @@ def folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
 
 
 def _home(path: str) -> Path:
-    """Return a path with ~ as the folder it stands for; raises InputError where nobody knows it."""
+    """Return a path with ~ as the folder it stands for; raises InputError if nobody knows it."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -150,7 +150,7 @@ def _home(path: str) -> Path:
 
 
 def present(name: str) -> tuple[Path, ...]:
-    """Return the files of a data set, of the first place and form that has them all; nothing where none has."""
+    """Return the files of a data set, of the first place and form that has them all; nothing if none has."""
     for place in (folder / name for folder in folders()):
         for choice in known(name).choices:
             paths = tuple(place / file for file in choice)
@@ -160,7 +160,7 @@ def present(name: str) -> tuple[Path, ...]:
 
 
 def found(name: str) -> tuple[Path, ...]:
-    """Return the files of a data set; raises InputError, which says what to do, where they are not all there."""
+    """Return the files of a data set; raises InputError, which says what to do, if they are not all there."""
     if paths := present(name):
         return paths
     about = known(name)
@@ -204,7 +204,7 @@ def shown(path: Path) -> str:
 
 
 def regular(path: Path, most_bytes: int) -> Path:
-    """Return a path that a user gave; raises InputError where it is no file (a pipe never ends), or too large."""
+    """Return a path that a user gave; raises InputError if it is no file (a pipe never ends), or too large."""
     try:
         is_file, size = path.is_file(), path.stat().st_size
     except OSError as error:

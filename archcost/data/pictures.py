@@ -32,7 +32,7 @@ _REFUSED: Final = (
 def opened(source: Path | IO[bytes], path: Path) -> Iterator[Image.Image]:
     """Yield an image of which only the head is read; `path`: what messages call it.
 
-    Raises InputError where it is too large or not of 8 bits a channel, and inside the context where its body is broken.
+    Raises InputError if it is too large or not of 8 bits a channel, and inside the context where its body is broken.
     """
     try:
         with warnings.catch_warnings():

@@ -21,7 +21,7 @@ class GoneError(ArchcostError):
 
 @contextmanager
 def kept(what: str) -> Iterator[None]:
-    """Raise GoneError where what is done inside fails for the files it is done with."""
+    """Raise GoneError if what is done inside fails for the files it is done with."""
     try:
         yield
     except (OSError, InputError) as error:
@@ -46,7 +46,7 @@ def write_test(dataset: Dataset, path: Path) -> None:
 def read(path: Path, test: Path | None = None) -> Dataset:
     """Return what `write` wrote, mapped; `test`: what `write_test` wrote, which is read when it is asked for.
 
-    Raises GoneError where a file cannot be read.
+    Raises GoneError if a file cannot be read.
     """
     with kept("the data of the run"):
         held = _load(path)

@@ -114,7 +114,7 @@ class Reader(NamedTuple):
 def held_out(split: Split, share: float = SHARE) -> tuple[Split, Split]:
     """Return what is left of a split and what is held out of it: of each class the same share, always the same.
 
-    Of two examples or more at least one is held out; raises InputError where no class has two.
+    Of two examples or more at least one is held out; raises InputError if no class has two.
     """
     labels = split.targets.numpy()
     chance = np.random.default_rng(_SEED)

@@ -98,7 +98,7 @@ def _codes(path: Path, level: str, codes: dict[str, int]) -> np.ndarray:
 def _vocabulary(level: str, train: np.ndarray, codes: dict[str, int]) -> _Vocabulary:
     """Number the tokens of the training part by their codes.
 
-    Where the text marks no unknown words itself, what it has only once is read as unknown: nothing would otherwise
+    If the text marks no unknown words itself, what it has only once is read as unknown: nothing would otherwise
     be learned of the tokens that only validation and test have.
     """
     words = level == "words"

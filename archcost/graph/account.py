@@ -17,7 +17,7 @@ from archcost.graph.ops import Shape
 class Layer(NamedTuple):
     """One node of a network, or one operator of a module's part; counts are of one example, all its runs together.
 
-    Bytes are at the account's batch and dtype. `backward_macs`: what training adds, None where it was not counted.
+    Bytes are at the account's batch and dtype. `backward_macs`: what training adds, None if it was not counted.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Layer(NamedTuple):
     backward_macs: int | None
 
     def intensity(self, batch: int) -> float | None:
-        """Return the operations a byte moved, None where none is: what is low is bound by memory, not arithmetic."""
+        """Return the operations a byte moved, None if none is: what is low is bound by memory, not arithmetic."""
         moved_bytes = self.read_bytes + self.written_bytes
         return (2 * self.macs + self.elementwise) * batch / moved_bytes if moved_bytes else None
 
@@ -44,7 +44,7 @@ class Training:
     """What a training step takes: multiply-accumulates of one example; bytes at the account's batch and dtype.
 
     saved_bytes: what autograd keeps from the forward pass for the backward, weights and inputs apart; peak_bytes:
-    weights, and the most that is alive at once, gradients with it; None where they were not counted.
+    weights, and the most that is alive at once, gradients with it; None if they were not counted.
     """
 
     forward_macs: int
@@ -68,7 +68,7 @@ class Training:
 
 
 class Trained(NamedTuple):
-    """What is known of a training step: None and why where there is none; `behind`: backward MACs of each layer."""
+    """What is known of a training step: None and why if there is none; `behind`: backward MACs of each layer."""
 
     step: Training | None
     why: str = ""
@@ -98,7 +98,7 @@ class Account:
 
     @property
     def training(self) -> Training | None:
-        """The training step, None where it was not counted."""
+        """The training step, None if it was not counted."""
         return self.trained.step
 
     @cached_property

@@ -17,7 +17,7 @@ def surviving(nodes: Sequence[Node], cut: Cut) -> dict[int, tuple[int, ...]]:
     """Return the positions that still run, in order, with the inputs they read.
 
     A join reads what is left of its inputs and vanishes where one is left (the mean of one value is the value);
-    what has lost an input, or is read by nothing any more, goes too. Raises GraphError where the output is lost.
+    what has lost an input, or is read by nothing any more, goes too. Raises GraphError if the output is lost.
     """
     stands: dict[int, int] = {}  # position -> the position that makes its value; absent: lost
     inputs: dict[int, tuple[int, ...]] = {}

@@ -3,7 +3,7 @@
 A product Y = X W, matrix product or convolution, has two gradients, dW = X^T dY and dX = dY W^T (Rumelhart, Hinton and
 Williams 1986). Each pairs the same elements as the forward pass and so takes its MACs: of a convolution dX is the
 transposed convolution (1603.07285, section 4), and groups, strides and padding change nothing in that. dX is needed
-only where a parameter stands above X. A recurrent network is unrolled (Werbos 1990); torch's autograd then leaves out
+only if a parameter stands above X. A recurrent network is unrolled (Werbos 1990); torch's autograd then leaves out
 what would be a gradient of the zero state before the sequence, and what belongs to steps the loss does not see.
 """
 
@@ -54,7 +54,7 @@ def backward(graph: Graph) -> tuple[Backward, ...]:
     """Return what the gradients of every node cost, in the graph's order.
 
     A node on the recurrent cycle runs step by step: its weight gradient is computed at every step the loss sees (that
-    its input is the zero state does not matter), its input gradient only where that input is, in any part, more than
+    its input is the zero state does not matter), its input gradient only if that input is, in any part, more than
     the zero state: a concatenation needs a gradient as a whole. A node beside the cycle runs once over all steps, and
     its gradients too, where only some steps need one or only the last is read: torch fills the others with zeros.
     """

@@ -54,7 +54,7 @@ class Graph:
     """A network: its nodes in execution order; the first is the input, the last the output.
 
     `steps` is the length a sequence is counted at, None for an image; a module takes its length from its input.
-    `works`, what one run of each node costs, follows from the nodes. Raises GraphError where they are no network.
+    `works`, what one run of each node costs, follows from the nodes. Raises GraphError if they are no network.
     """
 
     nodes: tuple[Node, ...]
@@ -93,7 +93,7 @@ def timed(graph: Graph) -> tuple[bool, ...]:
 def derived(bare: Node, before: Sequence[Node], steps: int | None) -> tuple[Node, Work]:
     """Return a node with shape and runs as they follow from its inputs among the nodes `before` it, and its work.
 
-    Raises ShapeError where the operator cannot take them.
+    Raises ShapeError if the operator cannot take them.
     """
     inputs = [before[i] for i in bare.inputs]
     made = work(bare.op, tuple([node.shape for node in inputs]))

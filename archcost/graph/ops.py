@@ -2,7 +2,7 @@
 
 `work(*inputs)` is what one run for one example costs: output shape, parameters, buffers, multiply-accumulates and
 elementwise operations. Elementwise, per output element: bias 1; norm 2; activation 1; join of n: n - 1, +1 for a
-mean; pool of k x k: k^2 - 1, +1 for an average; scale 1, 0 where folded into weights; anything that only moves: 0.
+mean; pool of k x k: k^2 - 1, +1 for an average; scale 1, 0 if folded into weights; anything that only moves: 0.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class Objective:
 class Learnt:
     """What is predicted of points, and what is looked for now.
 
-    gives: whether a point gives any values, None where all have so far; ways: (k, m), the directions in which the
+    gives: whether a point gives any values, None if all have so far; ways: (k, m), the directions in which the
     front shall be pushed out, from where it is `held`, (k,); numbers: (d, m), the draws that all points share.
     """
 

@@ -151,7 +151,7 @@ def _chosen(asked: _Question) -> tuple[Point, Origin]:
 
 
 def _sampled(asked: _Question, begun: Sequence[Seen], known: set[Key]) -> Point | None:
-    """Return a new point that Optuna's sampler proposes, or one next to it; None where it finds none."""
+    """Return a new point that Optuna's sampler proposes, or one next to it; None if it finds none."""
     alone = all(each.state is not TrialState.RUNNING for each in begun)
     by = sampler(asked.method.sampler, asked.chance.getrandbits(32), asked.method.trials, alone=alone)
     for _ in range(_TIMES):

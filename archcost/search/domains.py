@@ -35,7 +35,7 @@ class Whole:
         return self.low + (self.size - 1) * self.step
 
     def grid(self) -> tuple[int, ...]:
-        """Return every value; raises OverflowError where there are more than a range holds."""
+        """Return every value; raises OverflowError if there are more than a range holds."""
         return tuple(range(self.low, self.high + 1, self.step))
 
     def neighbours(self, value: Scalar) -> tuple[int, ...]:
@@ -126,7 +126,7 @@ Point: TypeAlias = dict[str, Scalar]
 
 
 def active(draw: Draw, known: Point, missing: Callable[[str, Domain], Scalar]) -> tuple[Point, dict[str, Domain]]:
-    """Return the parameters that a point has and their domains: known values, and `missing`'s where there is none.
+    """Return the parameters that a point has and their domains: known values, and `missing`'s if there is none.
 
     A known value that is not in the domain, as after a change of an earlier parameter, is missing too.
     """

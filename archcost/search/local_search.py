@@ -58,7 +58,7 @@ def promising(draw: Draw, seen: Sequence[Seen], known: Collection[Key], chance: 
 
 
 def apart(draw: Draw, begun: Sequence[Seen], known: Collection[Key], chance: random.Random) -> Point | None:
-    """Return the least like what has begun of some random points, None where all of those are known.
+    """Return the least like what has begun of some random points, None if all of those are known.
 
     A greedy design by the sum of covariances (Sch\u00f6lkopf's kernel herding in its simplest form).
     """

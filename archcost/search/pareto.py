@@ -60,7 +60,7 @@ def crowding(points: Sequence[Values]) -> tuple[float, ...]:
 
 
 def hypervolume(points: Sequence[Values], reference: Values) -> float:
-    """Return the volume of what the points dominate below a reference point, exactly; 0 where they dominate none.
+    """Return the volume of what the points dominate below a reference point, exactly; 0 if they dominate none.
 
     Two objectives are swept; of more, each point adds what it alone dominates of those before it (While, Bradstreet
     and Barone 2012, WFG).
@@ -90,7 +90,7 @@ def contributions(points: Sequence[Values], reference: Values) -> tuple[float, .
 
 
 def knee(points: Sequence[Values]) -> int | None:
-    """Return the place of the point where the front bends most, None where it does not bend towards the ideal.
+    """Return the place of the point where the front bends most, None if it does not bend towards the ideal.
 
     Objectives are scaled to the front's range; the knee lies furthest below the plane through the ends, where the
     scaled objectives sum to 1 (after Das 1999). Of a single objective, or of fewer than three points, there is none.

@@ -51,7 +51,7 @@ _TIMES: Final = 100
 class Seen:
     """A trial that has a point: its domains, its state and what it gave, minimised.
 
-    values: empty where it is not complete, breaks a constraint or gave what is not finite.
+    values: empty if it is not complete, breaks a constraint or gave what is not finite.
     """
 
     point: Point
@@ -108,7 +108,7 @@ def _alike(domain: Choice) -> bool:
 def read_point(
     draw: Draw, params: Mapping[str, Any], missing: Callable[[str, Domain], Scalar] | None = None
 ) -> tuple[Point, dict[str, Domain]] | None:
-    """Return a trial's point and its domains, None where it is not (or no longer) one that `draw` picks.
+    """Return a trial's point and its domains, None if it is not (or no longer) one that `draw` picks.
 
     missing: gives the parameters that a trial lacks; without it, such a trial has no point.
     """
@@ -149,7 +149,7 @@ def _good(trial: FrozenTrial) -> bool:
 
 
 def untried(draw: Draw, known: Collection[Key], chance: random.Random, *, grid: bool = False) -> Point | None:
-    """Return a point at random that is not known, None where all are; grid: five values stand for a float's domain."""
+    """Return a point at random that is not known, None if all are; grid: five values stand for a float's domain."""
     for _ in range(_TIMES):
         point = _on_grid(draw, chance) if grid else sample(draw, chance)
         if key(point) not in known:

@@ -16,7 +16,7 @@ from archcost.config.document import Value
 from archcost.search.domains import Choice, Domain, Pick, Point, Scalar, points, sample, values_of
 
 MODEL: Final = "model"
-"""The parameter that chooses between templates, where there are several."""
+"""The parameter that chooses between templates, if there are several."""
 
 
 @final
@@ -94,7 +94,7 @@ class Space:
         return place, _drawn(self.templates[place], str(place), pick)
 
     def size(self) -> float:
-        """Return the exact number of points, an integer of any length; infinite where a domain has no end of values."""
+        """Return the exact number of points, an integer of any length; infinite if a domain has no end of values."""
         return _total(_size(part) for part in self.templates)
 
     def grid(self) -> Iterator[Point]:

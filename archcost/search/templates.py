@@ -31,7 +31,7 @@ class _Walk:  # a document on its way to a space, and what was wrong so far
         self.mistakes.append(located(self.source, Mistake(message, path)))
 
     def rule(self, tree: dict[str, Value], path: Path, model: type[R]) -> R | None:
-        """Return the rule a mapping is, None where it is wrong."""
+        """Return the rule a mapping is, None if it is wrong."""
         lists = [(key, each) for key, each in tree.items() if isinstance(each, list)]
         inner: list[Path] = [
             (),
@@ -150,7 +150,7 @@ def _scaled(walk: _Walk, tree: dict[str, Value], path: Path) -> Part:
 def _ruled(
     walk: _Walk, tree: dict[str, Value], path: Path, good: Callable[[object], bool], allowed: str
 ) -> Fixed | Drawn | None:
-    """Return a value or a domain of which every value is good, None where it is wrong."""
+    """Return a value or a domain of which every value is good, None if it is wrong."""
     before, given = len(walk.mistakes), tree[str(path[-1])]
     part = _part(walk, given, path)
     if len(walk.mistakes) > before:

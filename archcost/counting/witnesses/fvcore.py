@@ -79,7 +79,7 @@ class _Flat(nn.Module):
 
 
 def trace(call: Call) -> Trace:
-    """Return fvcore's count of a call in evaluation mode; raises whatever the tracer does where it cannot trace it."""
+    """Return fvcore's count of a call in evaluation mode; raises whatever the tracer does if it cannot trace it."""
     analysis_of, parameter_count = import_fvcore()
     with (
         on_data(call) as ready,

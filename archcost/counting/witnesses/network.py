@@ -1,6 +1,6 @@
 """Independent counts of a built network: fvcore traces a real pass, torch counts one on tensors without memory.
 
-Where they do not equal the graph's own counts something is wrong, and the nodes that differ are named.
+If they do not equal the graph's own counts something is wrong, and the nodes that differ are named.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """An edge that goes back up; `delays` are those of a recall, none where two collapsed groups feed each other."""
+    """An edge that goes back up; `delays` are those of a recall, none if two collapsed groups feed each other."""
 
     source: int
     target: int

@@ -107,7 +107,7 @@ def _latest(rows: Sequence[int], out: Sequence[Sequence[int]], bands: Sequence[B
 
 
 def _by_column(scheme: Scheme, rows: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
-    """Return lanes by column; None where two boxes would stand in one place, as no fractal network has them."""
+    """Return lanes by column; None if two boxes would stand in one place, as no fractal network has them."""
     order = {c: lane for lane, c in enumerate(sorted({b.column for b in scheme.boxes if b.column is not None}))}
     spans: list[tuple[int, int]] = []
     for box, reads in zip(scheme.boxes, scheme.inputs, strict=True):

@@ -120,7 +120,7 @@ def _boxes(scheme: Scheme, placed: Lanes, grid: Grid) -> tuple[Placed, ...]:
 
 def _edge(link: Link, boxes: Sequence[Placed], grid: Grid) -> Edge:
     source, target = boxes[link[0]], boxes[link[1]]
-    row = bisect_left(grid.rows, source.bottom, key=itemgetter(1))  # where the source ends, also where it moved down
+    row = bisect_left(grid.rows, source.bottom, key=itemgetter(1))  # where the source ends, also if it moved down
     to = bisect_right(grid.rows, target.y, key=itemgetter(0)) - 1
     leaves, below = grid.rows[row][1], grid.rows[row + 1][0]
     before, arrives = grid.rows[to - 1][1], grid.rows[to][0]
