@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from rooms import DOORS, FACE, PACKAGE, ROOMS, ROOT, forbidden, imports, room, sources, table
+from rooms import DOORS, FACE, PACKAGE, ROOMS, ROOT, forbidden, imports, privates, room, sources, table
 
 import archcost as package
 
@@ -142,6 +142,11 @@ def test_the_table_of_imports_names_every_room() -> None:
     """`make rooms` prints a row and a column for each."""
     head, *rows = table(archcost()).splitlines()
     assert ([name[:5] for name in ROOMS], [*ROOMS]) == (head.split(), [row.split()[0] for row in rows])
+
+
+def test_privates_stay_at_home() -> None:
+    """What begins with an underscore is used by its own module alone."""
+    assert privates(archcost()) == []
 
 
 def test_no_cycle() -> None:
@@ -275,6 +280,22 @@ def test_what_is_forbidden_is_seen(case: str) -> None:
     """A check that finds nothing may be blind: this one finds each way an import can be written."""
     texts, expected = PLANTED[case]
     assert forbidden({name: ast.parse(text) for name, text in texts.items()}) == expected
+
+
+def test_planted_uses_of_privates_are_seen() -> None:
+    """Imported from a room beside, from above, inside a function, or as an attribute; what is public is not."""
+    texts = {
+        "__init__": "from archcost.version import __version__",
+        "graph.ops": "_WORDS = 1",
+        "nets.net": "from archcost.graph.ops import _WORDS as words, Conv",
+        "nets.steps": "from archcost.graph import ops\ndef f(self):\n    return ops._WORDS, ops.Conv, self._words",
+        "version": "def f():\n    from .graph.ops import _WORDS",
+    }
+    assert privates({name: ast.parse(text) for name, text in texts.items()}) == [
+        "nets.net:1 imports graph.ops._WORDS",
+        "nets.steps:3 uses ops._WORDS",
+        "version:2 imports graph.ops._WORDS",
+    ]
 
 
 def test_planted_offences_are_seen(tmp_path: Path) -> None:
