@@ -1,4 +1,4 @@
-"""A strict YAML border: text becomes a tree of plain values, and every key and value keeps its place."""
+"""Strictly read YAML: a tree of plain values, with the place of every key and value."""
 
 from __future__ import annotations
 

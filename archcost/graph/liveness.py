@@ -1,4 +1,4 @@
-"""Schedules: in which order nodes run, when their values die, who may write over its input."""
+"""Schedules: in which order nodes run, when values die, which may be written over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A network that code makes, as text names it: `family: module` of a file, or package.module:callable and its inputs.
+"""A network that code makes, as text names it, and the inputs it is called with.
+
+Text is `family: module` of a file, or a typed package.module:callable.
 
 Nothing here imports what is named.
 """

@@ -1,8 +1,9 @@
-"""Drop-path (FractalNet, 1605.07648, section 3.1): which joins lose inputs in a mini-batch, and what then still runs.
+"""Drop-path (FractalNet, 1605.07648): which paths a mini-batch drops, and what still runs.
 
-Local: every input of a join is dropped with a probability, at least one survives, the join takes the mean of the
-survivors. Global: one column for the whole network. What is dropped is not computed. The network is planned block by
-block (wherever a single value is alive), so that few plans exist and all are kept: 21 for a block of three columns.
+Section 3.1 of the paper. Local: every input of a join is dropped with a probability, at least one survives, the join
+takes the mean of the survivors. Global: one column for the whole network. What is dropped is not computed. The network
+is planned block by block (wherever a single value is alive), so that few plans exist and all are kept: 21 for a block
+of three columns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A graph as a torch module, compiled once: forward looks nothing up and lets every value go at its last use."""
+"""A graph as a torch module, compiled once.
+
+Forward looks nothing up and lets every value go at its last use.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How a recurrent graph runs: only what lies on the cycle is stepped, all before and after it runs once over (B, T).
+"""A recurrent graph at run time: only what lies on the cycle is stepped.
+
+All before and after it runs once over (B, T).
 
 The states that are fed back are kept newest first; a recall of several is one concatenation and its matrix product
 one call per step. Factors in front of a product are folded into its weight, once a call.

@@ -1,4 +1,4 @@
-"""A graph compiled to a flat tuple of steps: what to call, on which values, and which values die afterwards."""
+"""A graph compiled to steps: what to call, on which values, and which values die after it."""
 
 from __future__ import annotations
 

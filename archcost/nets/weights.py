@@ -1,4 +1,7 @@
-"""Weights in files: plain tensors, read without running anything; and a network with those of a trial."""
+"""Weights in files, read without running anything, and a network with those of a trial.
+
+The files hold plain tensors.
+"""
 
 from __future__ import annotations
 

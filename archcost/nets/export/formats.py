@@ -1,4 +1,4 @@
-"""A network handed to other tools: as JSON or YAML text, or with weights as an ONNX or torch.export file."""
+"""The export formats: a network as JSON or YAML, or with weights as ONNX or torch.export."""
 
 from __future__ import annotations
 
