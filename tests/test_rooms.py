@@ -35,11 +35,14 @@ NOUNS = frozenset("sampling scoring wording timing halving speed published share
 PARTICIPLE = re.compile(r"[a-z]{3,}(ing|ed)")
 # rooms whose __init__ holds names: in nets they are loaded when asked for, in cli they are the commands
 FACES = frozenset({"nets", "cli"})
+# rooms whose files say what they hold in a line of the tree
+ONE_LINE = frozenset({"graph", "config", "models", "nets", "search", "data"})
 MANY_ARGUMENTS = frozenset({("profiling.profile", "profile")})  # the public call takes all options
 
 MAX_ENTRIES = {"": 24, "cli": 24}
 MAX_ENTRIES_OF_A_FOLDER = 18
 MAX_FILE_LINES = 400
+MAX_FIRST_LINE = 90
 MAX_FUNCTION_LINES = 40  # the docstring not counted
 MAX_ARGUMENTS = 6
 
@@ -174,6 +177,13 @@ def test_a_room_says_what_it_holds() -> None:
     silent = [name for name in ROOMS if not ast.get_docstring(archcost()[name])]
     more = [name for name in ROOMS.keys() - FACES if len(archcost()[name].body) > 1]
     assert (silent, more) == ([], [])
+
+
+def test_a_file_says_what_it_holds() -> None:
+    """The first line of its docstring is one line of the tree in ARCHITECTURE.md: at most 90 characters."""
+    first = {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in archcost().items()}
+    short = {name: line for name, line in first.items() if room(name) in ONE_LINE}
+    assert {name: line for name, line in short.items() if not 0 < len(line) <= MAX_FIRST_LINE} == {}
 
 
 def test_no_public_name_is_a_module() -> None:
