@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from rooms import DOORS, FACE, PACKAGE, ROOMS, ROOT, forbidden, imports, room, sources, table
+from rooms import DOORS, FACE, PACKAGE, ROOMS, ROOT, forbidden, imports, privates, room, sources, table
 
 import archcost as package
 
@@ -35,11 +35,14 @@ NOUNS = frozenset("sampling scoring wording timing halving speed published share
 PARTICIPLE = re.compile(r"[a-z]{3,}(ing|ed)")
 # rooms whose __init__ holds names: in nets they are loaded when asked for, in cli they are the commands
 FACES = frozenset({"nets", "cli"})
+# rooms whose files say what they hold in a line of the tree
+ONE_LINE = frozenset({"graph", "config", "models", "nets", "search", "data"})
 MANY_ARGUMENTS = frozenset({("profiling.profile", "profile")})  # the public call takes all options
 
 MAX_ENTRIES = {"": 24, "cli": 24}
 MAX_ENTRIES_OF_A_FOLDER = 18
 MAX_FILE_LINES = 400
+MAX_FIRST_LINE = 90
 MAX_FUNCTION_LINES = 40  # the docstring not counted
 MAX_ARGUMENTS = 6
 
@@ -144,6 +147,11 @@ def test_the_table_of_imports_names_every_room() -> None:
     assert ([name[:5] for name in ROOMS], [*ROOMS]) == (head.split(), [row.split()[0] for row in rows])
 
 
+def test_privates_stay_at_home() -> None:
+    """What begins with an underscore is used by its own module alone."""
+    assert privates(archcost()) == []
+
+
 def test_no_cycle() -> None:
     """No module imports itself by a detour, not even inside a function."""
     assert cycle(archcost()) == []
@@ -169,6 +177,13 @@ def test_a_room_says_what_it_holds() -> None:
     silent = [name for name in ROOMS if not ast.get_docstring(archcost()[name])]
     more = [name for name in ROOMS.keys() - FACES if len(archcost()[name].body) > 1]
     assert (silent, more) == ([], [])
+
+
+def test_a_file_says_what_it_holds() -> None:
+    """The first line of its docstring is one line of the tree in ARCHITECTURE.md: at most 90 characters."""
+    first = {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in archcost().items()}
+    short = {name: line for name, line in first.items() if room(name) in ONE_LINE}
+    assert {name: line for name, line in short.items() if not 0 < len(line) <= MAX_FIRST_LINE} == {}
 
 
 def test_no_public_name_is_a_module() -> None:
@@ -275,6 +290,22 @@ def test_what_is_forbidden_is_seen(case: str) -> None:
     """A check that finds nothing may be blind: this one finds each way an import can be written."""
     texts, expected = PLANTED[case]
     assert forbidden({name: ast.parse(text) for name, text in texts.items()}) == expected
+
+
+def test_planted_uses_of_privates_are_seen() -> None:
+    """Imported from a room beside, from above, inside a function, or as an attribute; what is public is not."""
+    texts = {
+        "__init__": "from archcost.version import __version__",
+        "graph.ops": "_WORDS = 1",
+        "nets.net": "from archcost.graph.ops import _WORDS as words, Conv",
+        "nets.steps": "from archcost.graph import ops\ndef f(self):\n    return ops._WORDS, ops.Conv, self._words",
+        "version": "def f():\n    from .graph.ops import _WORDS",
+    }
+    assert privates({name: ast.parse(text) for name, text in texts.items()}) == [
+        "nets.net:1 imports graph.ops._WORDS",
+        "nets.steps:3 uses ops._WORDS",
+        "version:2 imports graph.ops._WORDS",
+    ]
 
 
 def test_planted_offences_are_seen(tmp_path: Path) -> None:

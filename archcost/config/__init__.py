@@ -1,1 +1,4 @@
-"""Strict YAML: text with places becomes typed values, and back. Nothing here knows a network."""
+"""Strict YAML: text with places becomes typed values, and back.
+
+Nothing here knows a network.
+"""

@@ -1,4 +1,4 @@
-"""A strict YAML border: text becomes a tree of plain values, and every key and value keeps its place."""
+"""Strictly read YAML: a tree of plain values, with the place of every key and value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, final
 
@@ -102,10 +102,29 @@ def override(document: Document, assignment: str) -> Document:
     new = _read(text, start.file, path)
     prefixes = [path[:end] for end in range(1, len(path) + 1)]
     made = {prefix: start for prefix in prefixes if prefix == path or prefix not in document.values}
-    values = {old: place for old, place in document.values.items() if old[: len(path)] != path}
-    keys = {old: place for old, place in document.keys.items() if old[: len(path)] != path}
+    values, keys = (_outside(places, path) for places in (document.values, document.keys))
     tree = _replaced(document.tree, path, new.tree)
     return Document(document.file, tree, values | made | new.values, keys | made | new.keys)
+
+
+def replace(document: Document, key: str, value: Value, place: Place, *, instead_of: str) -> Document:
+    """Return the document of a mapping with `key` set to `value`, all of it at one place, and `instead_of` gone."""
+    assert isinstance(document.tree, dict)  # our own bug: only a mapping has keys
+    tree = {old: kept for old, kept in document.tree.items() if old not in (key, instead_of)} | {key: value}
+    values, keys = (_outside(_outside(places, (key,)), (instead_of,)) for places in (document.values, document.keys))
+    new = dict.fromkeys(_paths(value, (key,)), place)
+    return Document(document.file, tree, values | new, keys | new)
+
+
+def _outside(places: Mapping[Path, Place], path: Path) -> dict[Path, Place]:
+    return {other: place for other, place in places.items() if other[: len(path)] != path}
+
+
+def _paths(value: Value, path: Path) -> Iterator[Path]:
+    yield path
+    items = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
+    for key, below in items:
+        yield from _paths(below, (*path, key))
 
 
 def _locate(tree: Value, parts: Sequence[str], place: Place) -> Path:

@@ -1,4 +1,7 @@
-"""From a tree of plain values to a family's frozen spec: all mistakes at once, each with its place."""
+"""Validation: a tree of plain values becomes a frozen spec, or all mistakes at once.
+
+Each mistake has its place.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a spec back to the YAML it is read from: what differs from the defaults, in the order people write it."""
+"""A spec as YAML again: what differs from the defaults, in the order people write it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""Data sets by name: found where they are kept, checked, and read into memory. No network is known here."""
+"""Data sets by name: found where they are kept, checked, and read into memory.
+
+No network is known here.
+"""

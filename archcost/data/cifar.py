@@ -1,4 +1,7 @@
-"""cifar10 and cifar100: the binary archives, read without unpacking them, or Hugging Face's parquet files."""
+"""cifar10 and cifar100: the binary archives, or Hugging Face's parquet files.
+
+Archives are read without being unpacked.
+"""
 
 from __future__ import annotations
 

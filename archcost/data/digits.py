@@ -1,4 +1,7 @@
-"""digits: 1,797 handwritten digits of 8 x 8 pixels, in the package (UCI optdigits, its test part; CC BY 4.0)."""
+"""digits: 1,797 handwritten digits of 8 x 8 pixels, in the package.
+
+UCI optdigits, its test part; CC BY 4.0.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Downloading a data set: into the cache, each file checked by its hash before it is there."""
+"""Downloads of data sets: into the cache, each file checked by its hash.
+
+A file is in the cache only once its hash is right.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A folder of images: train/CLASS/*.png, valid/ and test/ the same; one size, one number of channels."""
+"""Folders of images: train/CLASS/*.png, valid/ and test/ the same.
+
+All have one size and one number of channels.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data sets that are known by name: what each is, where it is looked for, and how to get it."""
+"""The data sets known by name: what each is, where it is looked for, how to get it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A study's data set, read by the reader of its name; the last two are kept."""
+"""A study's data set, read by the reader of its name.
+
+The last two are kept.
+"""
 
 from __future__ import annotations
 

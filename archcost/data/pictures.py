@@ -1,4 +1,4 @@
-"""Opening an encoded image: its size and kind are known and checked before it is unpacked."""
+"""Encoded images, their size and kind checked before they are unpacked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sequences of vectors from a numpy file: x_train (N, T, F), y_train (N,), of valid and test the same."""
+"""Sequences of vectors from a numpy file.
+
+x_train (N, T, F), y_train (N,), of valid and test the same.
+"""
 
 from __future__ import annotations
 

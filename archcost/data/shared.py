@@ -1,4 +1,7 @@
-"""A data set as a file that child processes map into memory: read once, decoded once, shared by all of them."""
+"""A data set as a file that child processes map into memory.
+
+It is read and decoded once, and shared by all of them.
+"""
 
 from __future__ import annotations
 

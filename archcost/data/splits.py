@@ -1,4 +1,7 @@
-"""A data set in memory: its splits, what it gives to a network, and the fingerprint that results are kept under."""
+"""A data set in memory: its splits, its input, and its fingerprint.
+
+Results are kept under the fingerprint.
+"""
 
 from __future__ import annotations
 

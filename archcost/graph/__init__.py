@@ -1,1 +1,4 @@
-"""A network as a value: its graph, and all that follows from a graph alone. The standard library is enough here."""
+"""A network as a value, and all that follows from its graph alone.
+
+The standard library is enough here.
+"""

@@ -1,4 +1,4 @@
-"""What a network takes at one batch and dtype, in bytes and layer by layer: the part of a profile that is not time."""
+"""The time-free part of a profile: bytes and layers at one batch and dtype."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A graph as JSON and back, and its digest: what crosses to another machine and what keys a stored result."""
+"""A graph as JSON and back, and its digest.
+
+The JSON crosses to another machine, the digest keys a stored result.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a network that are networks: a graph without some inputs of its joins, and the columns of a fractal one."""
+"""Parts of a network: a graph without some inputs of its joins, single columns."""
 
 from __future__ import annotations
 

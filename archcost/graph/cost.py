@@ -1,4 +1,4 @@
-"""What a network costs: exact integers per node, with totals by group, column and operator, from its graph alone."""
+"""The exact cost of a network: integers per node, totals by group, column and operator."""
 
 from __future__ import annotations
 

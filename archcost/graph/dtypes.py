@@ -1,4 +1,4 @@
-"""The types of a tensor's values, by the names torch gives them, and the bytes one value takes."""
+"""The dtypes of tensors by the names torch gives them, with the bytes one value takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What training a network multiplies: forward and backward pass of one example, exact integers from its graph alone.
+"""The MACs of a training step: forward and backward pass, from the graph alone.
+
+Exact integers, of one example.
 
 A product Y = X W, matrix product or convolution, has two gradients, dW = X^T dY and dX = dY W^T (Rumelhart, Hinton and
 Williams 1986). Each pairs the same elements as the forward pass and so takes its MACs: of a convolution dX is the

@@ -1,4 +1,4 @@
-"""A network as a value: nodes in execution order, checked at birth, and the Builder that makes them.
+"""The graph: nodes in execution order, checked at birth, and the Builder that makes them.
 
 Every other thing about a network (module, counts, drawing, columns, JSON, cache key) is derived from its Graph.
 """

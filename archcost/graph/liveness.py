@@ -1,13 +1,48 @@
-"""When a value is last used, and which nodes may write into their input: what a run and a memory count share."""
+"""Schedules: in which order nodes run, when values die, which may be written over."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
 
+from archcost.graph.columns import Cut, surviving
 from archcost.graph.graph import Node
 from archcost.graph.ops import Act, Conv, Dropout, Join, Linear, Norm
 
 _UNSAVED = (Conv, Linear, Norm)  # autograd keeps none of these operators' outputs, so the output may be overwritten
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a network, or a part of one, runs. Everything in it is a position in `nodes`."""
+
+    nodes: tuple[Node, ...]
+    reads: Mapping[int, tuple[int, ...]]
+    """What runs, in execution order, and the values it reads."""
+    dies: Mapping[int, tuple[int, ...]]
+    """The values that nothing reads any more once a position has run."""
+    overwrites: frozenset[int]
+    """What may write its output over its first input, also while training."""
+
+    def part(self, positions: Collection[int]) -> Schedule:
+        """Return the schedule of some positions, for whoever runs the others apart.
+
+        The others may read any value, so that none dies, and none that they make is written over.
+        """
+        reads = {i: inputs for i, inputs in self.reads.items() if i in positions}
+        overwrites = frozenset(i for i in self.overwrites & reads.keys() if reads[i][0] in reads)
+        return Schedule(self.nodes, reads, dict.fromkeys(reads, ()), overwrites)
+
+
+def scheduled(nodes: tuple[Node, ...], cut: Cut = ()) -> Schedule:
+    """Return how a network runs, or what is left of it without the inputs of joins in `cut`.
+
+    Raises GraphError if without those nothing reaches the output.
+    """
+    reads = surviving(nodes, cut) if cut else {position: node.inputs for position, node in enumerate(nodes)}
+    return Schedule(nodes, reads, last_uses(reads), in_place(nodes, reads))
 
 
 def last_uses(reads: dict[int, tuple[int, ...]]) -> dict[int, tuple[int, ...]]:

@@ -1,4 +1,6 @@
-"""The closed set of operators; each knows its own arithmetic on shapes (batch left out), none knows torch.
+"""The closed set of operators, each with its own arithmetic on shapes.
+
+Shapes leave out the batch, and no operator knows torch.
 
 `work(*inputs)` is what one run for one example costs: output shape, parameters, buffers, multiply-accumulates and
 elementwise operations. Elementwise, per output element: bias 1; norm 2; activation 1; join of n: n - 1, +1 for a

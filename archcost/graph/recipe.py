@@ -1,4 +1,7 @@
-"""What training a network needs and its cost does not: how weights begin, and how often paths are dropped."""
+"""The recipe of a training: how weights begin, and how often paths are dropped.
+
+Training a network needs it, its cost does not.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""What a user names becomes a Model, or a Reference to code that is not run here. No torch."""
+"""From what a user names to a Model, or to a Reference to code that is not run.
+
+No torch here.
+"""

@@ -1,4 +1,6 @@
-"""A network that code makes, as text names it: `family: module` of a file, or package.module:callable and its inputs.
+"""A network that code makes, as text names it, and the inputs it is called with.
+
+Text is `family: module` of a file, or a typed package.module:callable.
 
 Nothing here imports what is named.
 """
@@ -11,7 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator
 
-from archcost.config.document import Document, Value
+from archcost.config.document import Document, Value, replace
 from archcost.config.types import LARGEST, Count, Each, Strict, all_wrong, wrong
 from archcost.errors import Path, Place, one_of, quoted, unknown
 from archcost.graph.dtypes import DTYPES, Dtype
@@ -161,13 +163,4 @@ def typed(text: str, inputs: Sequence[Argument] = ()) -> Document:
 def with_inputs(document: Document, inputs: Sequence[Argument]) -> Document:
     """Return the document of a module with these inputs, and no others; a mistake in them has the place `--input`."""
     listed: list[Value] = [argument.model_dump(mode="json", exclude_defaults=True) for argument in inputs]
-    assert isinstance(document.tree, dict)  # what is no mapping is no module
-    tree = {key: value for key, value in document.tree.items() if key not in ("input", "inputs")}
-    below = [("inputs", i, key) for i, argument in enumerate(listed) if isinstance(argument, dict) for key in argument]
-    paths: list[Path] = [("inputs",), *(("inputs", i) for i in range(len(listed))), *below]
-    new = dict.fromkeys(paths, Place(OPTION))
-    values, keys = (
-        {path: place for path, place in places.items() if path[:1] not in (("input",), ("inputs",))}
-        for places in (document.values, document.keys)
-    )
-    return Document(document.file, tree | {"inputs": listed}, values | new, keys | new)
+    return replace(document, "inputs", listed, Place(OPTION), instead_of="input")

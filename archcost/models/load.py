@@ -1,4 +1,6 @@
-"""From what a user names to a Model, validated, expanded, counted, or to a Reference: code that makes one, not run.
+"""From a file, a shipped name or code to a Model, or to a Reference to code not yet run.
+
+A Model is validated, expanded and counted.
 
 A user names a file, standard input, a shipped network or code (package.module:callable).
 """

@@ -1,4 +1,7 @@
-"""Torch modules: built from a graph, or made by your own code and run safely. Names are loaded when asked for."""
+"""Torch modules: built from a graph, or made by your own code and run safely.
+
+Names are loaded when asked for.
+"""
 
 from __future__ import annotations
 

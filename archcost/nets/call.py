@@ -1,4 +1,4 @@
-"""A call of a torch module: what is counted and timed, and the tensors in it."""
+"""A call of a torch module: its arguments, and the tensors in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 
 from torch import Tensor, nn
 
+from archcost.errors import shorten
 from archcost.nets import copies
 
 
@@ -17,6 +18,11 @@ class Call:
     module: nn.Module
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict)
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception says, in one line."""
+    return shorten(f"{type(error).__name__}: {' '.join(str(error)[:2000].split())}", 200)
 
 
 def weights_bytes(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""Copies of a module that can be run without touching the original: with data, or on meta tensors, which hold none.
+"""Copies of a module that run without touching the original, with data or on meta tensors.
 
 A copy is deep, as copy.deepcopy would make it, but an ordinary module is copied attribute by attribute: six times
 faster, which is most of what counting on meta takes. torch.compile'd modules are unwrapped, scripted ones refused.

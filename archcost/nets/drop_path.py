@@ -1,8 +1,9 @@
-"""Drop-path (FractalNet, 1605.07648, section 3.1): which joins lose inputs in a mini-batch, and what then still runs.
+"""Drop-path (FractalNet, 1605.07648): which paths a mini-batch drops, and what still runs.
 
-Local: every input of a join is dropped with a probability, at least one survives, the join takes the mean of the
-survivors. Global: one column for the whole network. What is dropped is not computed. The network is planned block by
-block (wherever a single value is alive), so that few plans exist and all are kept: 21 for a block of three columns.
+Section 3.1 of the paper. Local: every input of a join is dropped with a probability, at least one survives, the join
+takes the mean of the survivors. Global: one column for the whole network. What is dropped is not computed. The network
+is planned block by block (wherever a single value is alive), so that few plans exist and all are kept: 21 for a block
+of three columns.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from archcost.graph.columns import beside, columns, surviving
+from archcost.graph.columns import beside, columns
 from archcost.graph.graph import Graph, Node
-from archcost.graph.liveness import last_uses
+from archcost.graph.liveness import Schedule, scheduled
 from archcost.graph.ops import Input, Join
+from archcost.graph.recipe import Recipe
 from archcost.nets.layers import Call
 from archcost.nets.steps import Steps, compiled, execute
 
@@ -41,21 +43,20 @@ class Block:
         if dropped not in self.plans:
             if len(self.plans) >= _MOST_PLANS:
                 self.plans.clear()
-            self.plans[dropped] = compiled(self.nodes, surviving(self.nodes, dropped), calls)
+            self.plans[dropped] = compiled(scheduled(self.nodes, dropped), calls)
         return self.plans[dropped]
 
 
-def blocks(graph: Graph) -> tuple[Block, ...]:
-    """Return the network's blocks in order."""
-    starts = [0, *_single_values(graph)]
-    return tuple(_block(graph.nodes, a, b) for a, b in pairwise(starts))
+def blocks(schedule: Schedule) -> tuple[Block, ...]:
+    """Return a network's blocks in order."""
+    starts = [0, *_single_values(schedule)]
+    return tuple(_block(schedule.nodes, a, b) for a, b in pairwise(starts))
 
 
-def _single_values(graph: Graph) -> Iterator[int]:
+def _single_values(schedule: Schedule) -> Iterator[int]:
     """Yield the positions after which only their own value is alive, the output's among them."""
-    dies = last_uses({position: node.inputs for position, node in enumerate(graph.nodes)})
     alive = 0
-    for position, dead in dies.items():
+    for position, dead in schedule.dies.items():
         alive += 1 - len(dead)
         if alive == 1 and position:
             yield position
@@ -89,13 +90,13 @@ def drawn(block: Block, rate: float) -> Pattern:
 class DropPath:
     """Runs a fractal network with paths left out; made once per network."""
 
-    def __init__(self, graph: Graph, calls: Mapping[str, Call], local: float, whole: float) -> None:
-        self.local, self.whole = local, whole
+    def __init__(self, graph: Graph, schedule: Schedule, calls: Mapping[str, Call], recipe: Recipe) -> None:
+        self.local, self.whole = recipe.drop_local, recipe.drop_global
         self._calls = calls
-        self._blocks = blocks(graph)
+        self._blocks = blocks(schedule)
         self._length = len(graph.nodes)
         self._columns = [
-            compiled(graph.nodes, surviving(graph.nodes, beside(graph.nodes, [c])), calls, alone=whole > 0)
+            compiled(scheduled(graph.nodes, beside(graph.nodes, [c])), calls, alone=self.whole > 0)
             for c in columns(graph)
         ]
 

@@ -1,4 +1,6 @@
-"""Runs the code that makes a module, and makes what the module is called with; whatever goes wrong in it is one error.
+"""A module from the user's code, and the tensors it is called with.
+
+Whatever goes wrong in that code is one error.
 
 Who calls this has the user's consent: the code named can do whatever the user can.
 """

@@ -1,4 +1,4 @@
-"""How the weights of a network begin: the papers' initialisations, by recipe."""
+"""First weights of a network: the papers' initialisations, by recipe."""
 
 from __future__ import annotations
 

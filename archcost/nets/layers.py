@@ -1,4 +1,7 @@
-"""One torch layer or function for every operator: the only place where an operator meets torch."""
+"""One torch layer or function for every operator.
+
+Operators meet torch here and nowhere else.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A graph as a torch module, compiled once: forward looks nothing up and lets every value go at its last use."""
+"""A graph as a torch module, compiled once.
+
+Forward looks nothing up and lets every value go at its last use.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from archcost.graph.columns import columns, only
 from archcost.graph.cost import count, peak_bytes
 from archcost.graph.dtypes import BYTES
 from archcost.graph.graph import Graph
+from archcost.graph.liveness import scheduled
 from archcost.graph.ops import Input, Recall
 from archcost.graph.recipe import Recipe
 from archcost.machine import shortage
@@ -30,10 +34,13 @@ class Net(nn.Module):
     """A network that runs its graph.
 
     Images: (B, C, H, W) -> (B, K). Sequences: (B, T) tokens or (B, T, F) -> (B, T, K) or (B, K), any T. `recipe` says
-    how weights begin and which paths are dropped while training. `layers`, another Net's, shares its weights by name.
+    how weights begin and which paths are dropped while training. `layers`, another Net's, shares its weights by name;
+    `alone`: their batch norms use the statistics of columns that run alone.
     """
 
-    def __init__(self, graph: Graph, recipe: Recipe = PLAIN, *, layers: Mapping[str, Call] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, recipe: Recipe = PLAIN, *, layers: Mapping[str, Call] | None = None, alone: bool = False
+    ) -> None:
         super().__init__()
         self.graph, self.recipe = graph, recipe
         self._keeps_alone = _trains_alone(graph, recipe)
@@ -42,17 +49,13 @@ class Net(nn.Module):
         else:
             self.calls = {node.name: layers[node.name] for node in graph.nodes if node.name in layers}
         self.layers = _tree(self.calls)
-        self._compile(alone=False)
-
-    def _compile(self, *, alone: bool) -> None:
-        graph, recipe = self.graph, self.recipe
-        self.alone = alone  # which statistics its norms use
+        self.alone = alone
+        schedule = scheduled(graph.nodes)
         recurs = any(isinstance(node.op, Recall) for node in graph.nodes)
-        reads = {position: node.inputs for position, node in enumerate(graph.nodes)}
-        self._recurrence = Recurrence(graph, self.calls) if recurs else None
-        self._steps = () if recurs else compiled(graph.nodes, reads, self.calls, alone=alone)
+        self._recurrence = Recurrence(graph, schedule, self.calls) if recurs else None
+        self._steps = () if recurs else compiled(schedule, self.calls, alone=alone)
         drops = (recipe.drop_local > 0 or recipe.drop_global > 0) and len(columns(graph)) > 1
-        self._drops = DropPath(graph, self.calls, recipe.drop_local, recipe.drop_global) if drops else None
+        self._drops = DropPath(graph, schedule, self.calls, recipe) if drops else None
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, H, W) -> (B, K); (B, T) or (B, T, F) -> (B, T, K), or (B, K) for a readout at the last step."""
@@ -83,9 +86,9 @@ class Net(nn.Module):
 
         `alone`: with the batch-norm statistics of columns that run alone, where this network keeps them.
         """
-        part = Net(graph, Recipe(self.recipe.init), layers=self.calls)
+        alone = alone and self._keeps_alone
+        part = Net(graph, Recipe(self.recipe.init), layers=self.calls, alone=alone)
         part._keeps_alone = self._keeps_alone
-        part._compile(alone=alone and self._keeps_alone)
         return part.train(self.training)
 
     def column(self, column: int) -> Net:

@@ -1,4 +1,6 @@
-"""How a recurrent graph runs: only what lies on the cycle is stepped, all before and after it runs once over (B, T).
+"""A recurrent graph at run time: only what lies on the cycle is stepped.
+
+All before and after it runs once over (B, T).
 
 The states that are fed back are kept newest first; a recall of several is one concatenation and its matrix product
 one call per step. Factors in front of a product are folded into its weight, once a call.
@@ -6,24 +8,24 @@ one call per step. Factors in front of a product are folded into its weight, onc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from archcost.errors import InputError
-from archcost.graph.graph import Graph, Node, recurrent
-from archcost.graph.liveness import in_place
+from archcost.graph.graph import Graph, recurrent
+from archcost.graph.liveness import Schedule
 from archcost.graph.ops import Recall, Scale
 from archcost.nets.layers import Call, Dense
-from archcost.nets.steps import Step, Steps, compiled, execute
+from archcost.nets.steps import Step, compiled, execute
 
 
 class Recurrence:
     """A compiled recurrent graph: the steps before, on and after the cycle."""
 
-    def __init__(self, graph: Graph, calls: Mapping[str, Call]) -> None:
+    def __init__(self, graph: Graph, schedule: Schedule, calls: Mapping[str, Call]) -> None:
         nodes = graph.nodes
         cycle = recurrent(graph)
         recalls = {i: node.op for i, node in enumerate(nodes) if isinstance(node.op, Recall)}
@@ -32,33 +34,15 @@ class Recurrence:
         self.depth = max(max(op.delays) for op in recalls.values())
         self.length = len(nodes)
         later = _fed_by(graph, cycle)
-        before = {i: node.inputs for i, node in enumerate(nodes) if i not in cycle and i not in later}
-        # decided for the whole graph: what one part reads, another may not write over
-        overwrites = in_place(nodes, {i: node.inputs for i, node in enumerate(nodes)})
-        self.before = _keeping(compiled(nodes, before, calls, overwrites=overwrites))
-        after = {i: nodes[i].inputs for i in sorted(later)}
-        self.after = _keeping(compiled(nodes, after, calls, overwrites=overwrites - self._outside(nodes, after)))
         self.recalls = [(i, tuple(d - 1 for d in op.delays)) for i, op in recalls.items()]
         self.folded = {i: nodes[i].inputs[0] for i in sorted(cycle) if _is_folded(nodes[i].op)}
         self.factors = {i: calls[nodes[i].name] for i in self.folded}
-        self.stepped = self._stepped(nodes, cycle, calls, overwrites)
+        self.before = compiled(schedule.part(schedule.reads.keys() - cycle - later), calls)
+        self.stepped = compiled(schedule.part(cycle - self.folded.keys()), calls)  # a folded scale is passed by
+        self.after = compiled(schedule.part(later), calls)
         inputs = {i for step in self.stepped for i in step.inputs}
         self.driving = sorted(inputs - cycle)
         self.collected = sorted({i for n in later for i in nodes[n].inputs if i in cycle} | {len(nodes) - 1} & cycle)
-
-    @staticmethod
-    def _outside(nodes: Sequence[Node], part: Collection[int]) -> frozenset[int]:
-        """Return the positions of a part whose first input another part makes, and may still need."""
-        return frozenset(i for i in part if nodes[i].inputs and nodes[i].inputs[0] not in part)
-
-    def _stepped(
-        self, nodes: Sequence[Node], cycle: frozenset[int], calls: Mapping[str, Call], overwrites: frozenset[int]
-    ) -> Steps:
-        """Return the cycle's steps; a folded scale is passed by."""
-        reads = {i: nodes[i].inputs for i in sorted(cycle)}
-        steps = compiled(nodes, reads, calls, overwrites=overwrites - self._outside(nodes, cycle))
-        kept = [step for step in steps if step.output not in self.folded]
-        return tuple(Step(call, inputs, place, ()) for call, inputs, place, _ in kept)
 
     def __call__(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """x: (B, T) tokens or (B, T, F); state: (B, N, H) newest first -> output, state behind the last step."""
@@ -122,8 +106,3 @@ def _fed_by(graph: Graph, cycle: frozenset[int]) -> frozenset[int]:
         if i not in cycle and any(j in cycle or j in fed for j in node.inputs):
             fed.add(i)
     return frozenset(fed)
-
-
-def _keeping(steps: Steps) -> Steps:
-    """Return steps that let nothing go: what they make may be read on the cycle or behind it."""
-    return tuple(Step(call, inputs, place, ()) for call, inputs, place, _ in steps)

@@ -1,4 +1,4 @@
-"""A module, and torch's settings, as they were: whatever a call did to them is undone, also after an error."""
+"""A module and torch's settings as they were before a call, also after an error."""
 
 from __future__ import annotations
 

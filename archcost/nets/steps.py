@@ -1,14 +1,13 @@
-"""A graph compiled to a flat tuple of steps: what to call, on which values, and which values die afterwards."""
+"""A graph compiled to steps: what to call, on which values, and which values die after it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from torch import Tensor
 
-from archcost.graph.graph import Node
-from archcost.graph.liveness import in_place, last_uses
+from archcost.graph.liveness import Schedule
 from archcost.graph.ops import Input, Recall
 from archcost.nets.layers import BatchNorm, Call, overwriting
 
@@ -25,30 +24,20 @@ class Step(NamedTuple):
 Steps: TypeAlias = tuple[Step, ...]
 
 
-def compiled(
-    nodes: Sequence[Node],
-    reads: dict[int, tuple[int, ...]],
-    calls: Mapping[str, Call],
-    *,
-    alone: bool = False,
-    overwrites: Collection[int] | None = None,
-) -> Steps:
-    """Return the steps of the positions in `reads`, in their order; `calls` holds each node's layer by name.
+def compiled(schedule: Schedule, calls: Mapping[str, Call], *, alone: bool = False) -> Steps:
+    """Return the steps of a schedule, in its order; `calls` holds each node's layer by name.
 
-    `alone`: batch norms use and update the statistics of columns that run alone. `overwrites`: the positions that write
-    over their first input; where left out, those that may when nothing but `reads` is read.
+    `alone`: batch norms use and update the statistics of columns that run alone.
     """
-    overwrites = in_place(nodes, reads) if overwrites is None else overwrites
-    dies = last_uses(reads)
     steps = []
-    for position, inputs in reads.items():
-        node = nodes[position]
+    for position, inputs in schedule.reads.items():
+        node = schedule.nodes[position]
         if isinstance(node.op, Input | Recall):
             continue
-        call = overwriting(node.op) if position in overwrites else calls[node.name]
+        call = overwriting(node.op) if position in schedule.overwrites else calls[node.name]
         if alone and isinstance(call, BatchNorm):
             call = call.alone
-        steps.append(Step(call, inputs, position, dies[position]))
+        steps.append(Step(call, inputs, position, schedule.dies[position]))
     return tuple(steps)
 
 

@@ -1,10 +1,14 @@
-"""Weights in files: plain tensors, read without running anything; and a network with those of a trial."""
+"""Weights in files, read without running anything, and a network with those of a trial.
+
+The files hold plain tensors.
+"""
 
 from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -17,11 +21,9 @@ from archcost.models.load import Model
 from archcost.nets.net import Net, build
 
 Mark: TypeAlias = Mapping[str, str | int]
-
+"""What weights are those of: the study's identity, the trial's number, the digest of its graph."""
 
 _MARK, _WEIGHTS = "archcost", "weights"  # no layer has such a name: theirs have a dot
-
-
 _BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError)
 
 
@@ -41,7 +43,7 @@ def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
     mark: what they shall be the weights of; None: whatever they are. Statistics of columns that run alone are left out
     where this network has none, as one has that is not to train.
     """
-    held = _read(path, next(net.parameters()).device)
+    held = read_tensors(path, next(net.parameters()).device)
     if mark is not None and held.get(_MARK) != dict(mark):
         raise InputError(f"{quoted(str(path))} holds the weights of another network or study")
     held = held[_WEIGHTS] if isinstance(held.get(_WEIGHTS), dict) else held
@@ -56,28 +58,31 @@ def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
 def marked(path: Path, mark: Mark) -> bool:
     """Return whether a file says all that is in a mark; False where it cannot be read."""
     try:
-        held = _read(path, torch.device("cpu")).get(_MARK)
+        held = read_tensors(path, torch.device("cpu")).get(_MARK)
     except InputError:
         return False
     return isinstance(held, dict) and mark.items() <= held.items()
 
 
-def _read(path: Path, device: torch.device) -> dict[str, Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what a damaged file seems to be
-            held = torch.load(path, map_location=device, weights_only=True)
-    except _BROKEN as error:
-        raise _broken(path, error) from error
+def read_tensors(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return what a file of weights, or of a training, holds by name; raises InputError if it cannot be read."""
+    with readable(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what a damaged file seems to be
+        held = torch.load(path, map_location=device, weights_only=True)
     if not isinstance(held, dict):
         raise InputError(f"{quoted(str(path))} holds no training and no weights")
     return held
 
 
-def _broken(path: Path, error: Exception) -> InputError:
-    # torch's own words are of its insides, and advise to read without care
-    words = error.strerror or str(error) if isinstance(error, OSError) else "it is damaged, or no file of weights"
-    return InputError(f"cannot read {quoted(str(path))}: {words}")
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """While it is entered, whatever a file raises that is damaged or holds something else is an InputError."""
+    try:
+        yield
+    except _BROKEN as error:
+        # torch's own words are of its insides, and advise to read without care
+        words = error.strerror or str(error) if isinstance(error, OSError) else "it is damaged, or no file of weights"
+        raise InputError(f"cannot read {quoted(str(path))}: {words}") from error
 
 
 def _unfit(path: Path, error: Exception) -> InputError:

@@ -1,1 +1,1 @@
-"""Which point is next: domains and spaces, what is known of points, and the search by Optuna's ask and tell."""
+"""The next point of a study: domains, spaces, and a model of what trials have shown."""

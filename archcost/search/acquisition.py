@@ -1,4 +1,4 @@
-"""What is learnt from a study's trials, and how promising that makes a point that nobody has tried."""
+"""What a study's trials teach, and how promising that makes an untried point."""
 
 from __future__ import annotations
 

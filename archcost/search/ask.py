@@ -1,4 +1,7 @@
-"""The next point of a study, by Optuna's ask and tell: nothing is kept between two calls but what the storage holds."""
+"""The next point of a study, by Optuna's ask and tell.
+
+Nothing is kept between two calls but what the storage holds.
+"""
 
 from __future__ import annotations
 

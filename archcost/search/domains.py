@@ -1,4 +1,4 @@
-"""Domains: the sets of values that stand in a study's templates, and the neighbours and numbers of values they have."""
+"""Domains: the sets of values in a study's templates, with their sizes and neighbours."""
 
 from __future__ import annotations
 

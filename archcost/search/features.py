@@ -1,4 +1,7 @@
-"""Points as numbers: features whose squared distance is how far apart two points are, parameter by parameter."""
+"""Points as vectors, whose squared distance is how far apart two points are.
+
+Each parameter adds its part.
+"""
 
 from __future__ import annotations
 

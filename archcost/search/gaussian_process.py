@@ -1,4 +1,7 @@
-"""A Gaussian process over points with ordered, unordered and missing parameters, fitted in milliseconds."""
+"""A Gaussian process over points with ordered, unordered and missing parameters.
+
+Fitted in milliseconds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Stopping successive halving for several objectives: who goes on at a rung is decided at once, without waiting."""
+"""Successive halving for several objectives: who goes on at a rung, decided at once.
+
+No trial waits for another.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local search: points next to the front and far from it, ranked by what they are expected to add to it."""
+"""Local search: points near the front and far from it, ranked by their expected gain."""
 
 from __future__ import annotations
 

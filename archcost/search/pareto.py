@@ -1,4 +1,7 @@
-"""Pareto dominance: ranks, fronts, crowding, hypervolumes and the knee of points whose objectives are all minimised."""
+"""Pareto dominance: ranks, fronts, crowding, hypervolumes, knees.
+
+All objectives are minimised.
+"""
 
 from __future__ import annotations
 

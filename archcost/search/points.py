@@ -1,4 +1,4 @@
-"""Points as an Optuna storage holds them: a domain's distribution, and the trials that have a point of a study."""
+"""Points in an Optuna storage: distributions of domains, and trials with their points."""
 
 from __future__ import annotations
 

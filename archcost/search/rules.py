@@ -1,4 +1,7 @@
-"""The rules that stand in templates, as study.yaml writes them; each is told by the key of its name."""
+"""The rules that templates may hold, as study.yaml writes them.
+
+Each is told by the key of its name.
+"""
 
 from __future__ import annotations
 

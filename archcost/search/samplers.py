@@ -1,4 +1,4 @@
-"""Points that Optuna's samplers propose for a trial, before anything of them is written."""
+"""Points that Optuna's samplers propose for a trial, before any is written."""
 
 from __future__ import annotations
 

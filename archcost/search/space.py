@@ -1,4 +1,4 @@
-"""The space of a study: templates in which domains stand, the points they have, and the plain trees points are.
+"""The space of a study: its templates, its points, and the plain trees they stand for.
 
 A parameter is called as the key path of its domain, the place of the template first: `0.widths.by`. Dots inside keys
 are written `\\.`, so that two domains never have one name.

@@ -1,4 +1,7 @@
-"""Templates: trees of plain values in which domains stand, found by their shape; all mistakes at once, each placed."""
+"""Templates: trees of plain values with domains in them.
+
+Domains are found by their shape; all mistakes are reported at once, each with its place.
+"""
 
 from __future__ import annotations
 

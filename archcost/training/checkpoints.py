@@ -10,10 +10,8 @@ import torch
 from archcost.errors import InputError, quoted
 from archcost.files import checked, placed
 from archcost.graph import codec
-from archcost.nets.weights import _BROKEN, _broken, _read
+from archcost.nets.weights import read_tensors, readable
 from archcost.training.fit import Fitting
-
-"""What weights are those of: the study's identity, the trial's number, the digest of its graph."""
 
 
 def save(fitting: Fitting, path: Path) -> None:
@@ -33,15 +31,13 @@ def restore(fitting: Fitting, path: Path) -> None:
 
     Raises InputError where the file cannot be read, is broken, or holds another network, fit or data set's training.
     """
-    held = _read(path, fitting.device)
+    held = read_tensors(path, fitting.device)
     if held.get("training") != _identity(fitting):
         raise InputError(f"{quoted(str(path))} holds the training of another network, fit or data set")
-    try:
+    with readable(path):
         fitting.net.load_state_dict(held["weights"])
         fitting.optimiser.load_state_dict(held["optimiser"])
         fitting.done = int(held["done"])
-    except _BROKEN as error:
-        raise _broken(path, error) from error
 
 
 def _identity(fitting: Fitting) -> str:

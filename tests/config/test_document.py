@@ -23,6 +23,7 @@ from archcost.config.document import (
     override,
     read_bytes,
     read_file,
+    replace,
 )
 from archcost.errors import InputError, Path, Place
 
@@ -328,6 +329,31 @@ def test_any_value_can_be_set_anywhere(tree: Value, data: st.DataObject) -> None
     new = override(old, f"{key}={json.dumps(value)}")
     assert same(value) == same(at(new.tree, path))
     assert same(old.tree) == same(override(new, f"{key}={json.dumps(at(old.tree, path))}").tree)
+
+
+@given(trees(st.text(max_size=12)))
+def test_what_is_replaced_has_one_place(value: Value) -> None:
+    """A key set to a value has one place, with all in it; the other keys keep theirs, and the document is as it was."""
+    old = load(MODEL, "m.yaml")
+    before, place = copy.deepcopy(old), Place("--input")
+    new = replace(old, "layers", value, place, instead_of="input")
+    assert before == old
+    assert {"family": "nin", "layers": value, "name": "x"} == new.tree
+    paths = [path for path in new.values if path[:1] == ("layers",)]
+    assert {place} == {new.place(path, key=key) for path in paths for key in (False, True)}
+    others = [path for path in before.values if path[:1] not in (("layers",), ("input",))]
+    assert [before.place(path) for path in others] == [new.place(path) for path in others]
+    assert [*others, ("layers",)] == [path for path in new.values if len(path) < 2]
+    assert same(at(override(new, "layers=1").tree, ("layers",))) == same(1)
+
+
+def test_a_replaced_value_forgets_what_was_below() -> None:
+    """No path of the old value has a place, nor of the key that is gone; a new key is added at the end."""
+    new = replace(load(MODEL, "m.yaml"), "inputs", [{"shape": [3]}], Place("--input"), instead_of="layers")
+    added: list[Path] = [("inputs",), ("inputs", 0), ("inputs", 0, "shape"), ("inputs", 0, "shape", 0)]
+    assert added == [path for path in new.values if path[:1] == ("inputs",)]
+    assert ["family", "input", "name", "inputs"] == [*new.tree]  # type: ignore[misc]  # it is a mapping
+    assert "layers" not in {path[0] for path in (*new.values, *new.keys) if path}
 
 
 def test_a_file_is_read(tmp_path: File) -> None:

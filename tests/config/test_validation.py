@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import begin, told
 from schemas import fits
 from specs import Tree, laws, models
 
@@ -141,53 +142,10 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
 IDS = [f"{kind}-{lines.splitlines()[-1][:30]}" for kind, lines, _ in MISTAKES]
 
 
-def told(text: str, *overrides: str) -> list[str]:
-    """Return what is said of a text, one line for each mistake, without the source line below."""
-    with pytest.raises(InputError) as caught:
-        load.expand(document.load(text, "m.yaml"), overrides)
-    assert 2 == caught.value.exit_code
-    return [str(mistake).splitlines()[0] for mistake in caught.value.mistakes]
-
-
-def begin(expected: list[str], actual: list[str]) -> None:
-    """Assert that there are as many lines as expected, and each begins as expected."""
-    assert expected == [line[: len(start)] for start, line in zip(expected, actual, strict=False)]
-    assert len(expected) == len(actual), actual
-
-
 @pytest.mark.parametrize(("kind", "lines", "expected"), MISTAKES, ids=IDS)
 def test_mistakes(kind: str, lines: str, expected: list[str]) -> None:
     """Each mistake names file, line, column and key, all of them at once, in the order of the text."""
     begin([f"m.yaml:{line}" for line in expected], told(REST[kind] + lines))
-
-
-WHOLE: list[tuple[str, list[str]]] = [
-    ("[1, 2]", ["1:1: given a list of 2; allowed: a mapping of keys to values"]),
-    ("hello", ["1:1: given 'hello'; allowed: a mapping of keys to values"]),
-    ("classes: 2", ["1:1: family: missing; allowed: 'bottleneck', 'nin', 'rir', 'fractal' or 'hornn'"]),
-    ("family: botleneck", [
-        "1:9: family: unknown family 'botleneck' (did you mean 'bottleneck'?); allowed: 'bottleneck', "]),
-    ("family: 5", ["1:9: family: unknown family '5'; allowed: "]),
-    ("family: [nin]", ["1:9: family: unknown family 'a list of 1'; allowed: "]),
-    ("family: rir\nfamily: rir", ["2:1: duplicate key 'family'; the first is at 1:1"]),
-    ("family: rir\nclasses: 2\ninput: [3, 8]\ndepths: [1]\nwidths: [2]", ["3:8: input: "]),
-    ("family: rir\nclasses: 2\ninput: [3, 8, 8, 8]\ndepths: [1]\nwidths: [2]", [
-        "3:8: input: given a list of 4; allowed: "]),
-    ("family: rir\nclasses: 2\ninput: [3, 8.0, x]\ndepths: [1]\nwidths: [2]", [
-        "3:12: input.1: given 8.0; allowed: an integer", "3:17: input.2: given 'x'; allowed: an integer"]),
-    ("family: rir\nclasses: -1\ninput: {steps: 3}\ndepths: [1]\nwidths: [2]", [
-        "2:10: classes: given -1; allowed: at least 1", "3:8: input: given a mapping; allowed: a list"]),
-    ("family: hornn\ninput: [3, 8, 8]\nhidden: 1\norder: 1", [
-        "2:8: input: given a list of 3; allowed: a mapping of keys to values"]),
-    ("family: hornn\ninput: {steps: 0, vocab: x}\nhidden: 1\norder: 1", [
-        "2:16: input.steps: given 0; allowed: at least 1", "2:26: input.vocab: given 'x'; allowed: an integer"]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "expected"), WHOLE, ids=[text.replace("\n", " ")[:40] for text, _ in WHOLE])
-def test_mistakes_of_the_whole(text: str, expected: list[str]) -> None:
-    """What is no network at all, or has an input of another kind, is told the same way."""
-    begin([f"m.yaml:{line}" for line in expected], told(text))
 
 
 def test_source_line_and_caret() -> None:
@@ -251,57 +209,6 @@ def test_two_columns_are_told_at_once() -> None:
 def test_reduction_without_end() -> None:
     """A reduction that would make more channels than any integer here may be is refused at its key."""
     begin(["m.yaml:6:12: reduction: "], told(f"{REST['bottleneck']}{TWO}reduction: 1e-300"))
-
-
-# ---- overrides
-
-SMALL = f"{REST['nin']}layers: [{{kernel: 3, widths: [4, 2]}}]"
-
-
-def test_overrides() -> None:
-    """`key=value` replaces what the file says, in order, lists and mappings by their dotted path."""
-    sets = ["classes=5", "layers.0.widths=[7, 7]", "layers.0.widths.1=5", "layers.0.pool=max", "name=other"]
-    model = load.expand(document.load(SMALL, "m.yaml"), sets)
-    assert ("other", (5,), "Pool") == (model.name, model.graph.nodes[-1].shape, model.cost.rows[-2].op)
-    assert (3, 7, 5) == tuple(node.shape[0] for node in model.graph.nodes[:5:2])
-
-
-def test_overrides_of_a_file(tmp_path: Any) -> None:
-    """They work on a file, whose stem names the network, and on a shipped network."""
-    file = tmp_path / "small.yaml"
-    file.write_text(SMALL)
-    changed = load.load(file, ["layers=[{kernel: 1, widths: [2]}]"])
-    assert ("small", "nin", 3 * 2 + 2) == (changed.name, changed.family, changed.cost.params)
-    assert 20 * 4_480_000 == load.load("hornn-3", ["input.steps=20"]).cost.macs
-
-
-OVERRIDES = [
-    ("classes=two", ["--set classes:1:1: classes: given 'two'; allowed: an integer"]),
-    (
-        "layers.0.widths=[4, 3]",
-        ["--set layers.0.widths:1:5: layers.0.widths.1: given 3; allowed: 2, the number of classes"],
-    ),
-    ("layers.0.pol=max", ["--set layers.0.pol:1:1: layers.0.pol: unknown key 'pol' (did you mean 'pool'?)"]),
-    ("stem.pool=max", ["--set stem.pool:1:1: stem: unknown key 'stem'"]),
-    ("layers.3.pool=max", ["--set layers.3.pool: layers: '3' is not an index of this list; allowed: 0 to 0"]),
-    ("family=fractals", ["--set family:1:1: family: unknown family 'fractals' (did you mean 'fractal'?)"]),
-    ("classes=", ["--set classes:1:1: classes: given null; allowed: an integer"]),
-    ("classes", ["--set: 'classes' is not an assignment; allowed: key=value"]),
-    ("classes=[1", ["--set classes:1:3: "]),
-]
-
-
-@pytest.mark.parametrize(("override", "expected"), OVERRIDES, ids=[override for override, _ in OVERRIDES])
-def test_mistakes_in_overrides(override: str, expected: list[str]) -> None:
-    """A mistake in an override points into the override, not into the file."""
-    begin(expected, told(SMALL, override))
-
-
-def test_mistakes_of_file_and_override() -> None:
-    """A mistake of the file and one of the override are told together."""
-    lines = told(SMALL.replace("kernel: 3", "kernel: 2"), "span=0")
-    assert {"m.yaml:4:19: layers.0.kernel: given 2; allowed: an odd number",
-            "--set span:1:1: span: given 0; allowed: at least 1"} == set(lines)  # fmt: skip
 
 
 ANYTHING = st.sampled_from([None, True, -1, 0, 1, 2.5, 2**53, "", "x", "max", [], [0], [1, 2], {}, {"a": 1}])

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import begin, told
 from specs import laws
 
 from archcost.cli.schemas import committed
 from archcost.config import document, writer
 from archcost.config.types import LARGEST
-from archcost.errors import InputError
 from archcost.graph.dtypes import DTYPES
 from archcost.models import code, load
 from archcost.models.code import INTEGERS, Argument, Foreign, names_code, parse_input
 from archcost.models.load import Reference, validate
 
 HEAD = "family: module\nfactory: net:make\n"  # what follows is line 3
-HOSTILE = "family: module\nfactory: os:system\nargs: {command: 'touch {}'}\ninput: [3]\n"
 
 CODE = {
     "net:make": True,
@@ -105,22 +101,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
 ]  # fmt: skip
 
 
-def told(text: str, *overrides: str) -> list[str]:
-    """Return what is said of a text, one line for each mistake, without the source line below."""
-    with pytest.raises(InputError) as caught:
-        load.interpret(document.load(text, "m.yaml"), overrides, allow_code=True)
-    assert 2 == caught.value.exit_code
-    return [str(mistake).splitlines()[0] for mistake in caught.value.mistakes]
-
-
 @pytest.mark.parametrize(("text", "expected"), MISTAKES, ids=[text[-40:].replace("\n", " ") for text, _ in MISTAKES])
 def test_mistakes(text: str, expected: list[str]) -> None:
     """Each mistake names file, line, column and key, all of them at once, in the order of the text."""
-    lines = told(text)
-    assert [f"m.yaml:{start}" for start in expected] == [
-        line[: len(start) + 7] for start, line in zip(expected, lines, strict=False)
-    ]
-    assert len(expected) == len(lines), lines
+    begin([f"m.yaml:{start}" for start in expected], told(text))
 
 
 def spec(text: str, *overrides: str) -> Foreign:
@@ -264,132 +248,6 @@ def test_any_text_is_an_input_or_a_value_error(text: str) -> None:
     """Nothing that is typed ends otherwise."""
     with suppress(ValueError):
         assert isinstance(parse_input(text), Argument)
-
-
-# ---- what is typed
-
-IMAGE = (Argument(shape=(3, 8, 8)),)
-
-
-def test_typed_code_is_a_reference_with_its_inputs() -> None:
-    """Naming code on the command line is consent; its name is the callable's, `--set` reaches its arguments."""
-    found = load.read("pkg.net:make", ["args.depth=50", "inputs.0.shape.0=1"], IMAGE)
-    assert isinstance(found, Reference)
-    assert ("make", "pkg.net:make", {"depth": 50}) == (found.name, found.spec.factory, found.spec.args)
-    assert (Argument(shape=(1, 8, 8)),) == found.spec.arguments
-    assert "other" == load.read("pkg.net:make", ["name=other"], IMAGE).name
-
-
-def test_inputs_may_come_by_set() -> None:
-    """`--set input=...` and `--set inputs=...` are as good as --input; without any the message says what to type."""
-    for assignment in ("input=[3, 8, 8]", "inputs=[{shape: [3, 8, 8]}]"):
-        found = load.read("net:make", [assignment])
-        assert isinstance(found, Reference)
-        assert IMAGE == found.spec.arguments
-    message = "'net:make' is code, and needs what it is called with; allowed: one --input or more, as in --input 3,2"
-    with pytest.raises(InputError, match=f"^{message}"):
-        load.read("net:make")
-
-
-PLACES = {
-    "family=nin": "<command line>: factory: unknown key 'factory'",
-    "name=''": "--set name:1:1: name: given ''",
-    "args.a-b=3": "--set args.a-b:1:1: args.a-b: given 'a-b'; allowed: a Python name",
-    "input=[3]": "--input: inputs: given beside 'input'",
-    "inputs.0.name=class": None,
-    "inputs.0.nam=x": "--set inputs.0.nam:1:1: inputs.0.nam: unknown key 'nam'",
-    "inputs.3.name=x": "--set inputs.3.name: inputs: '3' is not an index of this list; allowed: 0 to 1",
-}
-
-
-@pytest.mark.parametrize(("assignment", "expected"), PLACES.items(), ids=PLACES)
-def test_places_of_what_is_typed(assignment: str, expected: str | None) -> None:
-    """A mistake in what is typed names the command line, --input or the --set that made it."""
-    two = (*IMAGE, Argument(shape=(), name="mask"))
-    try:
-        load.read("net:make", [assignment], two)
-        lines = [None]
-    except InputError as error:
-        lines = [str(mistake).splitlines()[0] for mistake in error.mistakes]
-    assert any((line or "").startswith(expected) if expected else line is None for line in lines), lines
-
-
-def test_names_given_twice_are_told_at_the_option() -> None:
-    """Two --input with one name are refused."""
-    with pytest.raises(InputError, match=r"--input: inputs\.1\.name: given 'a' again; allowed: once"):
-        load.read("net:make", inputs=[Argument(shape=(), name="a")] * 2)
-
-
-def test_a_file_named_like_code_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a file of the name is there, it is what is read; a Path is never code."""
-    monkeypatch.chdir(tmp_path)
-    assert load.is_code("net:make")
-    assert not load.is_code(Path("net:make"))
-    Path("net:make").write_text("family: nin\ninput: [3, 8, 8]\nclasses: 2\nlayers: [{kernel: 3, widths: [2]}]")
-    assert not load.is_code("net:make")
-    assert "net" in load.load("net:make").name
-
-
-# ---- --input beside a file
-
-
-def test_inputs_replace_those_of_a_file() -> None:
-    """--input takes the place of `input` and of `inputs`; --set still reaches it."""
-    for given_there in ("input: [3]", "inputs: [{shape: [5], dtype: int64}, {shape: [6]}]"):
-        source = document.load(f"{HEAD}{given_there}\nargs: {{a: 1}}", "m.yaml")
-        found = load.interpret(source, ["inputs.0.name=x"], IMAGE, allow_code=True)
-        assert isinstance(found, Reference)
-        assert (Argument(shape=(3, 8, 8), name="x"),) == found.spec.arguments
-        assert ("m", {"a": 1}) == (found.name, found.spec.args)
-
-
-@pytest.mark.parametrize("source", ["resnet-20", "hornn-3"])
-def test_inputs_beside_a_family_are_refused(source: str) -> None:
-    """A family's input is a key of its own."""
-    with pytest.raises(InputError, match=r"--input: goes with code; allowed here: --set input=\.\.\., which changes"):
-        load.read(source, inputs=IMAGE)
-
-
-# ---- consent
-
-
-def test_code_of_a_file_needs_consent(tmp_path: Path) -> None:
-    """Without consent the file is refused at its factory; nothing has run either way."""
-    witness = tmp_path / "ran"
-    file = tmp_path / "net.yaml"
-    file.write_text(HOSTILE.replace("{}", str(witness)))
-    with pytest.raises(InputError) as caught:
-        load.read(file)
-    message = "'os:system' is code; code named in a file runs only with --allow-code (Python: allow_code=True)"
-    assert f"{file}:2:1: factory: {message}\n    factory: os:system\n    ^" == str(caught.value)
-    assert isinstance(load.read(file, allow_code=True), Reference)
-    with pytest.raises(InputError, match=r"--set factory:1:1: factory: 'os:popen' is code; code named in a file"):
-        load.read(file, ["factory=os:popen"])
-    assert not witness.exists()
-
-
-@pytest.mark.parametrize("source", ["file", "os:system"])
-def test_load_runs_no_code(source: str, tmp_path: Path) -> None:
-    """`load` returns networks with a graph; code it points to `profile`, consent or not."""
-    file = tmp_path / "net.yaml"
-    file.write_text(HOSTILE.replace("{}", str(tmp_path / "ran")))
-    message = r"'os:system' is code, which has no graph to load; archcost\.profile\(\.\.\., allow_code=True\)"
-    with pytest.raises(InputError, match=message):
-        load.load(file if source == "file" else source)
-    assert [file] == list(tmp_path.iterdir())
-
-
-def test_reading_code_imports_nothing_of_it(tmp_path: Path) -> None:
-    """With consent too, reading imports neither the named module nor torch."""
-    (tmp_path / "net.py").write_text("open('ran', 'w')")
-    script = (
-        "import sys; from archcost.models import code, load;"
-        "found = load.read('net:make', ['args.a=1'], [code.parse_input('3,8,8')]);"
-        "print(found.name, 'torch' in sys.modules, 'net' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, cwd=tmp_path, timeout=60, check=False)
-    assert (b"make False False\n", b"") == (done.stdout, done.stderr)
-    assert ["net.py"] == [each.name for each in tmp_path.iterdir()]
 
 
 # ---- the JSON Schema

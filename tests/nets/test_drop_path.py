@@ -20,6 +20,7 @@ from torch import Tensor
 
 from archcost.graph.columns import columns, only, restrict, surviving
 from archcost.graph.graph import Graph
+from archcost.graph.liveness import scheduled
 from archcost.graph.ops import Conv
 from archcost.nets.drop_path import Block, Pattern, blocks, drawn
 from archcost.nets.layers import BatchNorm
@@ -37,7 +38,7 @@ def built(widths: list[int], *, columns: int = 3, **keys: Any) -> tuple[Graph, N
 
 def joining(graph: Graph) -> list[Block]:
     """Return the blocks in which columns meet."""
-    return [block for block in blocks(graph) if block.joins]
+    return [block for block in blocks(scheduled(graph.nodes)) if block.joins]
 
 
 def patterns(block: Block) -> list[Pattern]:
@@ -125,7 +126,7 @@ def test_every_join_keeps_at_least_one(tree: Tree, rate: float, seed: int) -> No
     """Whatever the rate, no join loses all its inputs, and something reaches the output."""
     graph = specs.model(tree).graph
     torch.manual_seed(seed)
-    for block in blocks(graph):
+    for block in blocks(scheduled(graph.nodes)):
         pattern = drawn(block, rate)
         lost = Counter(join for join, _ in pattern)
         assert all(lost[join] < count for join, count in block.joins)

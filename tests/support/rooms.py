@@ -44,11 +44,15 @@ DOORS: Final[dict[tuple[str, str], frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One name a module imports: `module` is archcost's own (`graph.ops`) or else a top-level package."""
+    """One name a module imports: `module` is archcost's own (`graph.ops`) or else a top-level package.
+
+    `name` is what is taken of archcost's module, empty if it is the module itself.
+    """
 
     module: str
     line: int
     own: bool
+    name: str = ""
 
 
 def sources(package: Path = PACKAGE) -> dict[str, ast.Module]:
@@ -87,7 +91,9 @@ def _resolved(origin: str, attribute: str | None, line: int, modules: Mapping[st
     if package != "archcost":
         return Imported(package, line, own=False)
     deeper = ".".join(filter(None, [inside, attribute]))
-    return Imported(deeper if deeper in modules else inside or FACE, line, own=True)
+    if deeper in modules:
+        return Imported(deeper, line, own=True)
+    return Imported(inside or FACE, line, own=True, name=attribute or "")
 
 
 def room(name: str) -> str:
@@ -116,6 +122,23 @@ def _through(here: str, module: str) -> bool:
     if (doors := DOORS.get((here, there))) is None:
         return True
     return any(inside == door or inside.startswith(f"{door}.") for door in doors)
+
+
+def privates(modules: Mapping[str, ast.Module]) -> list[str]:
+    """Return every use of a private name of another module: imported, or as an attribute of the module."""
+    found = []
+    for name, tree in sorted(modules.items()):
+        own = [each for each in imports(name, modules) if each.own]
+        found += [f"{name}:{each.line} imports {each.module}.{each.name}" for each in own if _is_private(each.name)]
+        others = {each.module.rpartition(".")[2] for each in own if not each.name}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and _is_private(node.attr) and ast.unparse(node.value) in others:
+                found.append(f"{name}:{node.lineno} uses {ast.unparse(node)}")
+    return found
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 def edges(modules: Mapping[str, ast.Module]) -> Counter[tuple[str, str]]:

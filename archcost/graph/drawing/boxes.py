@@ -1,4 +1,7 @@
-"""What a drawing shows: nodes as boxes, a chain such as conv-norm-relu in one, above 300 nodes a whole group in one."""
+"""The boxes of a drawing: single nodes, chains such as conv-norm-relu, or whole groups.
+
+Above 300 nodes a whole group is one box.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grid of a drawing in pixels: how wide its lanes and how high its rows are, and where passing edges run."""
+"""The grid of a drawing in pixels: widths of lanes, heights of rows, paths of edges."""
 
 from __future__ import annotations
 

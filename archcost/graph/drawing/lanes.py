@@ -1,4 +1,6 @@
-"""Where boxes stand before anything is measured: their rows from top to bottom, their lanes from left to right.
+"""The rows and lanes of a drawing's boxes, before anything is measured.
+
+Rows go from top to bottom, lanes from left to right.
 
 A row is the longest way from the input. Lanes: columns of a fractal network as they are numbered; elsewhere the
 longest chain is the first lane, and what leaves it and comes back stands beside it, like a branch of a history.

@@ -1,4 +1,7 @@
-"""A drawing measured out in pixels: boxes, edges, frames; nothing here knows what SVG looks like."""
+"""The layout of a drawing in pixels: boxes, edges and frames.
+
+Nothing here knows what SVG looks like.
+"""
 
 from __future__ import annotations
 

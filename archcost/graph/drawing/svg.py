@@ -1,4 +1,4 @@
-"""A network as an SVG picture: one text without script or outside reference, readable in light and dark."""
+"""A drawing as SVG text, without script or outside reference, for light and dark pages."""
 
 from __future__ import annotations
 

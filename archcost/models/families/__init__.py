@@ -1,4 +1,7 @@
-"""The table of families: the five that ship, and those that installed packages add as entry points."""
+"""The table of families: the five that ship, and those of installed packages.
+
+Packages add theirs as entry points.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Family bottleneck: staged residual networks (He 2015, 1512.03385; He 2016, 1603.05027; 1605.07146; 1611.05431).
+"""Family bottleneck: staged residual networks.
+
+He 2015 (1512.03385), He 2016 (1603.05027), Wide ResNet (1605.07146), ResNeXt (1611.05431).
 
 A bottleneck squeezes the channels with a 1x1 convolution, convolves 3x3 in that low dimension and expands again.
 """

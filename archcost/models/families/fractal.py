@@ -1,4 +1,6 @@
-"""Family fractal: FractalNet (1605.07648), f_1(z) = conv(z), f_{C+1}(z) = [f_C(f_C(z))] join [conv(z)].
+"""Family fractal: FractalNet (1605.07648).
+
+f_1(z) = conv(z), f_{C+1}(z) = [f_C(f_C(z))] join [conv(z)].
 
 Column c (1 = shallowest) holds 2^(c-1) convolutions of a block of 2^C - 1; adjacent joins are one wider join, so a
 block has 2^(C-2) of them. Any choice of columns is a network of its own.

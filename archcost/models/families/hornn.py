@@ -1,4 +1,6 @@
-"""Family hornn: Higher Order RNN (1605.00064), h_t = f(W_in x_t + pool_n(W_hn h_{t-n}) + b), n = 1 .. N.
+"""Family hornn: higher order recurrent networks (1605.00064).
+
+h_t = f(W_in x_t + pool_n(W_hn h_{t-n}) + b), n = 1 .. N.
 
 Pooling: sum; elementwise maximum; FOFE, sum_n alpha^n W_hn h_{t-n}; gates, sum_n r_n * (W_hn h_{t-n}) with
 r_n = sigmoid(W^g_1n x_t + W^g_2n h_{t-n} + b_n). States before the sequence are zero; N = 1 is a plain RNN.

@@ -1,4 +1,4 @@
-"""Family nin: Network in Network (1312.4400); with `sparse`, Convolution in Convolution (1603.06759).
+"""Family nin: Network in Network (1312.4400), and Convolution in Convolution (1603.06759).
 
 A layer is a spatial convolution and 1x1 convolutions behind it, a small dense network at every position. A sparse
 place sees only `span` channels, other ones for every output: unshared across channels, shared across space.

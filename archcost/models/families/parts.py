@@ -1,4 +1,4 @@
-"""What the families share: their base class, and the few chains of nodes that all of them are made of."""
+"""Parts that families share: their base class and common chains of nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published networks that ship: their files, one folder a family, and what they are called."""
+"""The published networks that ship: their files, one folder a family, and their names."""
 
 from __future__ import annotations
 

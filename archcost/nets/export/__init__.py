@@ -1,1 +1,1 @@
-"""Files of networks: YAML, JSON and drawings, and the programs that ONNX Runtime and torch.export run."""
+"""Networks as files: YAML, JSON, ONNX and torch.export."""

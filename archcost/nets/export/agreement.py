@@ -1,4 +1,4 @@
-"""Whether two ways of running a network give the same outputs, and how far apart they are."""
+"""Agreement of two ways of running a network: the same outputs, or how far apart."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""A network handed to other tools: as JSON or YAML text, or with weights as an ONNX or torch.export file."""
+"""The export formats: a network as JSON or YAML, or with weights as ONNX or torch.export."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,11 +34,8 @@ def as_yaml(model: Model) -> str:
 
 
 TEXTS: Final[dict[str, Callable[[Model], str]]] = {"json": as_json, "yaml": as_yaml}
-# Functions that save a network with weights, loaded where one is asked for: torch alone costs 2 s of CPU.
-PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
-    "onnx": ("archcost.nets.export.programs", "save_onnx"),
-    "pt2": ("archcost.nets.export.programs", "save_pt2"),
-}
+PROGRAMS: Final = ("onnx", "pt2")
+"""Files that hold weights."""
 FORMATS: Final = (*TEXTS, *PROGRAMS)
 
 
@@ -75,8 +71,8 @@ def export_module(
 def _saved(
     source: Model | Reference | Trained, to: str, path: str | os.PathLike[str], seed: int, batch: int | None
 ) -> tuple[str, ...]:
-    place, name = PROGRAMS[to]
-    save: Callable[[Model | Reference | Trained, Path, int, int | None], tuple[str, ...]]
-    save = getattr(import_module(place), name)
+    from archcost.nets.export.programs import save_onnx, save_pt2  # noqa: PLC0415  # loads torch
+
+    save = save_onnx if to == "onnx" else save_pt2
     with placed(Path(path)) as part:
         return save(source, part, seed, batch)

@@ -1,4 +1,4 @@
-"""A network with weights as a file that other programs run: torch.export's and ONNX, each read back and compared.
+"""Files of a network with weights: ONNX and torch.export, each read back and compared.
 
 The weights are those a network begins with, or that code gives it. A recurrent network is unrolled over the steps it is
 counted at; the batch stays open unless one is asked for.

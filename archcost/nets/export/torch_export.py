@@ -1,4 +1,6 @@
-"""A call as a program outside Python: traced by torch.export, converted to ONNX, its inputs in the program's order.
+"""A call as a traced program, by torch.export, and converted to ONNX.
+
+The program takes its inputs in an order of its own.
 
 What depends on data cannot be traced: torch.export refuses it, where a converter of its own would freeze one branch.
 """
