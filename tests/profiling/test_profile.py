@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ import torch
 
 import archcost
 from archcost.errors import InputError, TargetError
-from archcost.latency import measure as measure_
 from archcost.latency import runtimes, samples, targets
 from archcost.latency.measure import Request
 from archcost.latency.samples import Plan
@@ -140,7 +138,7 @@ def _failing(name: str) -> targets.Target:
 def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one combination fails, the others are measured and the failure is told with its reason."""
     broken = _failing("fake")
-    monkeypatch.setattr(measure_.targets, "find", lambda name: broken)
+    monkeypatch.setattr(targets, "find", lambda name: broken)
     request = Request(targets=("fake",), batches=(1, 2, 3), witness=False, threads=(1,))
     found = profiled(archcost.load("hornn-1"), request)
     assert [1, 3] == [f.batch for f in found.latencies]
@@ -162,7 +160,7 @@ def test_threads_of_a_target_that_was_not_reached_are_not_known(
         raise TargetError("no route to it")
 
     away = targets.Target("far", "", describe, fake.measure)
-    monkeypatch.setattr(measure_.targets, "find", lambda name: away)
+    monkeypatch.setattr(targets, "find", lambda name: away)
     found = profiled(archcost.load("hornn-1"), Request(targets=("far",), witness=False, threads=asked))
     assert [(told, "no route to it")] == [(failure.way.threads, failure.reason) for failure in found.failures]
 
@@ -176,25 +174,10 @@ def test_what_no_gpu_would_help_is_said_first(runtime: str, monkeypatch: pytest.
     assert ["this runtime runs on processors only"] * 2 == [failure.reason for failure in failures]
 
 
-@pytest.mark.parametrize(
-    ("holder", "who"), [(None, "another process"), (17, "process 17"), (os.getpid(), "another thread")]
-)
-def test_who_is_waited_for_is_said(holder: int | None, who: str) -> None:
-    """The line says which process has the device, where that is known."""
-    told: list[str] = []
-
-    def progress(what: str) -> AbstractContextManager[None]:
-        told.append(what)
-        return nullcontext()
-
-    with measure_._waiting("cpu", progress, holder):
-        assert [f"waiting: {who} measures on cpu"] == told
-
-
 def test_where_all_fails_python_gets_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that could measure nothing raises the target's error."""
     broken = _failing("fake")
-    monkeypatch.setattr(measure_.targets, "find", lambda name: broken)
+    monkeypatch.setattr(targets, "find", lambda name: broken)
     with pytest.raises(TargetError, match="out of order"):
         archcost.profile("hornn-1", target="fake", batch=2, witness=False)
 
@@ -213,7 +196,7 @@ def test_a_slower_sparse_layer_is_said(tmp_path: Path, monkeypatch: pytest.Monke
         return fake.measure(sources, runtime, plan, scripts=[script(source) for source in sources])
 
     slow = targets.Target("fake", "", fake.describe, measure)
-    monkeypatch.setattr(measure_.targets, "find", lambda name: slow)
+    monkeypatch.setattr(targets, "find", lambda name: slow)
     path = tmp_path / "cic.yaml"
     path.write_text(
         "family: nin\ninput: [3, 8, 8]\nclasses: 4\nlayers:\n"
