@@ -1,16 +1,23 @@
-"""Writes what is derived from the specs and committed: the JSON Schemas and the references of all keys.
+"""Writes what is derived and committed: the JSON Schemas, the references of keys and commands, the tree of files.
 
-Run by `make fix`; tests compare the committed files with what this would write.
+Run by `make fix`; a test compares the committed files with what this would write. In a page that is partly written by
+hand, what is derived is between `<!-- PART -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
 
+import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from inspect import cleandoc
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
+import click
+
+from archcost.cli import cli
 from archcost.cli.schemas import NAMES, made
 from archcost.models.code import FAMILY, Foreign
 from archcost.models.families import FAMILIES
@@ -18,28 +25,141 @@ from archcost.search.rules import RULES
 from archcost.study.spec import Study
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "archcost"
+WIDTH = 120
 HEAD = """# model.yaml: every key
 
-One network in a file, flat, told apart by `family`; `archcost example NAME` prints one to start from. Read as YAML 1.2
-without tags, anchors, merge keys or duplicate keys; at most 1 MiB, 64 levels, 50,000 values, integers up to 2^53.
-A network of more than 200,000 nodes is refused before it is built. `--set stem.channels=32` overrides a key on the
-command line. For editors: `archcost schema model > model.schema.json`, and
-`# yaml-language-server: $schema=model.schema.json` as the file's first line.
+A file holds one network. It is flat, and `family` says of which family the network is; `archcost example NAME` prints a
+file to start from. It is read as YAML 1.2 without tags, anchors, merge keys or duplicate keys, at most 1 MiB, 64 levels
+and 50,000 values, integers up to 2^53. A network of more than 200,000 nodes is refused before it is built.
+`--set stem.channels=32` overrides a key on the command line. For completion in an editor, run
+`archcost schema model > model.schema.json` and begin the file with
+`# yaml-language-server: $schema=model.schema.json`.
 
-Made from the specs by `docs/make.py`: change a key's docstring, then run `make fix`.
+This page is written by `docs/make.py`: to change it, change the docstring of a key and run `make fix`.
 """
 
-STUDIES = ROOT / "docs" / "studies.md"
-PARTS = ("rules", "keys")  # of STUDIES: what stands between <!-- rules --> and <!-- end --> is made, the rest written
+
+def pages() -> dict[Path, str]:
+    """Return every committed file that is derived, wholly or in parts, with its text as it should be."""
+    schemas = {PACKAGE / "config" / "schemas" / f"{name}.json": made(name) for name in NAMES}
+    parts = {
+        ROOT / "docs" / "studies.md": {"rules": _rules(), "keys": _keys()},
+        ROOT / "docs" / "commands.md": {"commands": commands(cli, "archcost")},
+        ROOT / "ARCHITECTURE.md": {"tree": tree(PACKAGE)},
+    }
+    filled = {page: with_parts(page.read_text("utf-8"), lines) for page, lines in parts.items()}
+    return {**schemas, ROOT / "docs" / "model.md": reference(), **filled}
 
 
-def studies(page: str) -> str:
-    """Return the page on studies with its tables made anew, and the rest as it is."""
-    for part, table in zip(PARTS, (_rules(), _keys()), strict=True):
+def with_parts(page: str, parts: Mapping[str, Iterable[str]]) -> str:
+    """Return a page with its derived parts made anew and the rest as it is; raises ValueError if one has no marker."""
+    for part, lines in parts.items():
         before, begin, rest = page.partition(f"<!-- {part} -->\n")
         _, end, after = rest.partition("<!-- end -->\n")
-        page = "".join([before, begin, *table, end, after])
+        if not end:
+            raise ValueError(f"no <!-- {part} --> with an <!-- end --> in the page")
+        page = "".join([before, begin, *lines, end, after])
     return page
+
+
+def tree(package: Path) -> Iterator[str]:
+    """Yield the files of a package as a folder shows them, each with the first line of its docstring."""
+    yield "```\n"
+    entries = [*_entries(package, 0)]
+    column = max(len(name) for name, _ in entries) + 2
+    for name, line in entries:
+        yield f"{name:<{column}}{_cut(line, WIDTH - column)}".rstrip() + "\n"
+    yield "```\n"
+
+
+def _entries(folder: Path, depth: int) -> Iterator[tuple[str, str]]:
+    """Yield the entries of a folder, its files before its folders; what has no docstring of its own is not listed."""
+    inside = sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name))
+    yield "  " * depth + f"{folder.name}/", _first_line(folder / "__init__.py")
+    for path in inside:
+        if path.suffix == ".py" and path.name != "__init__.py":
+            yield "  " * (depth + 1) + path.name, _first_line(path)
+        elif (path / "__init__.py").is_file():
+            yield from _entries(path, depth + 1)
+
+
+def _first_line(module: Path) -> str:
+    return (ast.get_docstring(ast.parse(module.read_text("utf-8"))) or "").partition("\n")[0]
+
+
+def _cut(line: str, width: int) -> str:
+    """Return a line, or what there is room for: it up to a colon or semicolon, or else whole words."""
+    if len(line) <= width:
+        return line
+    ends = [place for place in range(width // 2, width) if line[place] in ";:" and line[place + 1] == " "]
+    whole = [line[:end] for end in ends if line.count("(", 0, end) == line.count(")", 0, end)]
+    return whole[-1] if whole else line[: width - 3].rpartition(" ")[0] + " ..."
+
+
+class _Listing(click.HelpFormatter):
+    """Keeps which commands a group's help lists, under which headings, instead of writing it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sections: dict[str, list[str]] = {}
+        self._heading = ""
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        self._heading = name
+        yield
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], *_: object, **__: object) -> None:
+        self.sections.setdefault(self._heading, []).extend(name.strip() for name, _ in rows)
+
+
+def commands(group: click.Group, path: str, depth: int = 2) -> Iterator[str]:
+    """Yield every command of a group, under the headings of its help; last those that the help does not list."""
+    context = click.Context(group, info_name=path)
+    listing = _Listing()
+    group.format_commands(context, listing)
+    listed = {name for names in listing.sections.values() for name in names}
+    hidden = [name for name in group.list_commands(context) if name not in listed]
+    for title, names in {**listing.sections, "Not listed by the help": hidden}.items():
+        if names and depth == 2:
+            yield f"\n## {title}\n"
+        for name in names:
+            if (command := group.get_command(context, name)) is not None:
+                yield from _command(command, f"{path} {name}")
+
+
+def _command(command: click.Command, path: str) -> Iterator[str]:
+    """Yield a command's usage, help and options, and below it those of its own commands."""
+    context = click.Context(command, info_name=path)
+    yield f"\n### {path}\n\n```\n{' '.join([path, *command.collect_usage_pieces(context)])}\n```\n"
+    for paragraph in cleandoc(command.help or "").split("\n\n"):
+        yield "\n" + fill(" ".join(paragraph.split()), WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
+    if rows := [_option(each, context) for each in command.params if isinstance(each, click.Option)]:
+        yield "\n| option | default | meaning |\n|---|---|---|\n"
+        yield from rows
+    if isinstance(command, click.Group):
+        yield from commands(command, path, depth=3)
+
+
+def _option(option: click.Option, context: click.Context) -> str:
+    names, _ = option.get_help_record(context) or (", ".join(option.opts), "")
+    known = option.to_info_dict()
+    default = "required" if option.required else _typed(known["default"], known["is_flag"])
+    bounds = option.get_help_extra(context).get("range", "")
+    meaning = " ".join(filter(None, [option.help, f"({bounds})" if bounds else ""]))
+    return _row(f"`{names}`", default, meaning)
+
+
+def _typed(default: object, is_flag: bool) -> str:
+    """Return an option's default as it would be typed, nothing if it has none."""
+    if is_flag or default is None or default in ((), []) or callable(default):
+        return ""
+    return ", ".join(f"`{each}`" for each in (default if isinstance(default, (list, tuple)) else [default]))
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |\n"
 
 
 def _rules() -> Iterator[str]:
@@ -82,8 +202,7 @@ def _table(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterato
     required = schema.get("required", [])
     for key, value in schema["properties"].items():
         default = "required" if key in required else _default(value.get("default"))
-        meaning = value.get("description", "").replace("|", "\\|").replace("\n", " ")
-        yield f"| `{key}` | {_type(value, definitions)} | {default} | {meaning} |\n"
+        yield _row(f"`{key}`", _type(value, definitions), default, value.get("description", ""))
 
 
 def _default(value: object) -> str:
@@ -129,7 +248,5 @@ def _scalar(value: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    for schema in NAMES:
-        (ROOT / "archcost" / "config" / "schemas" / f"{schema}.json").write_text(made(schema), encoding="utf-8")
-    (ROOT / "docs" / "model.md").write_text(reference(), encoding="utf-8")
-    STUDIES.write_text(studies(STUDIES.read_text("utf-8")), encoding="utf-8")
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")
