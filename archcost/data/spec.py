@@ -25,15 +25,15 @@ class DataSpec(Strict):
     name: str
     """digits, fashion-mnist, mnist, cifar10, cifar100, ptb, or your own: images, text, sequences."""
     path: Annotated[Annotated[str, Field(min_length=1, max_length=4096)] | None, Field(validate_default=True)] = None
-    """Of images (a folder with train/CLASS/*.png), text (a file) or sequences (.npz), from the study's folder."""
+    """From the study's folder: images (a folder with train/CLASS/*.png), a text (a file) or sequences (.npz)."""
     read_as: Annotated[Literal["image", "rows"], Field(alias="as")] = "image"
-    """Of images: rows reads one as H steps of W*C features."""
+    """For images: rows reads an image as H steps of W*C features."""
     steps: Count = 35
-    """Of a text: the length of a training window."""
+    """For a text: the length of a training window."""
     level: Literal["words", "characters"] = "words"
-    """Of a text: what a token is."""
+    """For a text: what a token is."""
     examples: Count | None = None
-    """Train on so many examples only (tokens of a text), drawn with a fixed seed; all where left out."""
+    """Train on this many examples (tokens of a text) only, drawn with a fixed seed. Default: all."""
 
     @field_validator("name")
     @classmethod

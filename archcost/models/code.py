@@ -59,13 +59,13 @@ class Argument(Strict):
     """One tensor that the module is called with, its values drawn from a seed."""
 
     shape: Annotated[tuple[Size, ...], Field(strict=False)]
-    """Sizes without the batch, which is put in front; [] for one value an example."""
+    """Sizes without the batch, which comes first; [] if an example is one value."""
     dtype: Dtype = "float32"
-    """Floating point is drawn from the normal distribution, `int64` and `int32` as `below` says, `bool` evenly."""
+    """Floating point is normally distributed, `int64` and `int32` are drawn as `below` says, `bool` evenly."""
     below: Count | None = None
-    """Integers are drawn evenly from 0 .. below-1: a vocabulary's size; 2 where left out. For integers only."""
+    """Integers are drawn evenly from 0 .. below-1: the size of a vocabulary, for integers only. Default: 2."""
     name: Identifier | None = None
-    """The parameter of `forward` it is passed as; by position, in the order of the list, where left out."""
+    """The parameter of `forward` that gets it. Default: by position, in the order of the list."""
 
     @field_validator("below")
     @classmethod
@@ -86,7 +86,7 @@ class Argument(Strict):
 
 
 class Foreign(Strict):
-    """A torch module that code makes: a function or class that is imported and called, or a module that is there.
+    """A torch module that code makes: a function or class that is imported and called, or a module that exists.
 
     Code named in a file runs only with `--allow-code` (Python: `allow_code=True`): it can do whatever you can. What is
     typed on the command line, `archcost profile package.module:callable --input 3,224,224`, needs no such consent.
@@ -96,17 +96,17 @@ class Foreign(Strict):
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]})
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """What tables and reports call the network; the file's name without its ending where left out."""
+    """What tables and reports call the network. Default: the file's name without its extension."""
     family: Literal["module"]
     """This family."""
     factory: Code
-    """package.module:callable, found as Python finds it or in the current folder; it returns a torch.nn.Module."""
+    """package.module:callable, as Python finds it or in the current folder. It returns a torch.nn.Module."""
     args: dict[Identifier, JsonValue] = Field({})
     """Keyword arguments of the call: numbers, text, lists, mappings."""
     input: Each[Count] | None = None
     """[C, H, W] or any other sizes of the one float32 tensor the module takes, without the batch."""
     inputs: Annotated[Each[Argument] | None, Field(validate_default=True)] = None
-    """In place of `input`: a list of tensors, each with shape, dtype, ..."""
+    """Instead of `input`: a list of tensors, each with its shape, dtype, ..."""
 
     @field_validator("inputs")
     @classmethod

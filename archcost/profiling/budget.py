@@ -224,7 +224,7 @@ class Limits(Strict):
     model_config = ConfigDict(json_schema_extra=_without_null)
 
     params: Count = None
-    """Trainable scalars: `1500000`, `1.5M` (k, M, G, T: 10^3 to 10^12)."""
+    """Parameters: `1500000`, `1.5M` (k, M, G, T: 10^3 to 10^12)."""
     macs: Count = None
     """Multiply-accumulates of one example: `50M`."""
     memory: Size = None

@@ -36,7 +36,7 @@ def _rising(ends: tuple[N, ...]) -> tuple[N, ...]:
 
 
 class WholeRange(Strict):
-    """An integer between two, both included."""
+    """An integer between two others, both included."""
 
     ends: Annotated[Pair[int], AfterValidator(_rising), Field(alias="int")]
     """The lowest and the highest."""
@@ -57,7 +57,7 @@ class WholeRange(Strict):
 
 
 class RealRange(Strict):
-    """A number between two, both included."""
+    """A number between two others, both included."""
 
     ends: Annotated[Pair[_Number], AfterValidator(_rising), Field(alias="float")]
     """The lowest and the highest."""
@@ -102,7 +102,7 @@ def _unfit(options: tuple[object, ...]) -> Iterator[tuple[str, tuple[int]]]:
 
 
 class OneOf(Strict):
-    """One of the values given."""
+    """One of several values."""
 
     options: Annotated[
         tuple[object, ...],
@@ -113,21 +113,21 @@ class OneOf(Strict):
 
 
 class Repeat(Strict):
-    """A list of one draw repeated, or with `each` of a draw for each place."""
+    """A list that repeats one draw; with `each`, every place of it has a draw of its own."""
 
     repeat: object
-    """A value, or a rule: what stands at every place of the list."""
+    """The value at every place of the list, or a rule for it."""
     times: Annotated[object, WithJsonSchema(_TIMES)]
     """How many places: an integer, or a domain of integers."""
     each: bool = False
-    """Draw for each place anew."""
+    """Whether each place has a draw of its own."""
 
 
 class Scale(Strict):
-    """A list of numbers times one factor; integers are rounded to integers, those above 0 to at least 1."""
+    """A list of numbers, all multiplied by one factor. Integers stay integers; those above 0 stay at least 1."""
 
     scale: Annotated[object, WithJsonSchema(_NUMBERS)]
-    """The numbers, or a choice of lists of numbers; integers stay integers where all of a list are."""
+    """The numbers, or a choice of lists of numbers. They stay integers if all numbers of a list are."""
     by: Annotated[object, WithJsonSchema(_FACTOR)]
     """The factor: a number above 0, or a domain of such numbers."""
 

@@ -63,36 +63,36 @@ Minimised: TypeAlias = Literal["min"]
 
 
 class Objective(Strict):
-    """One quantity to minimise; the keys of a way to measure go with latency only."""
+    """One quantity to minimise. The keys from `target` on are for a latency only."""
 
     error: Minimised | None = None
-    """Share of wrong answers on the validation split."""
+    """The share of wrong answers on the validation split."""
     perplexity: Minimised | None = None
-    """Of every token of a text's validation split."""
+    """Perplexity of a text's validation split, all its tokens."""
     bpc: Minimised | None = None
     """Bits per character (or token) of a text's validation split."""
     latency: Minimised | None = None
     """The median time of a call, measured on `target`."""
     params: Minimised | None = None
-    """Trainable scalars."""
+    """Parameters."""
     macs: Minimised | None = None
     """Multiply-accumulates of one example."""
     memory: Minimised | None = None
     """Weights and the largest set of values alive at once, in bytes."""
     target: str = "cpu"
-    """Where a latency is measured."""
+    """The device that measures a latency."""
     runtime: str = "eager"
-    """What runs it there."""
+    """The runtime that runs the network there."""
     batch: Count = 1
     """Examples in a call."""
     threads: Count | None = None
-    """Threads of a call; the physical cores where left out."""
+    """Threads of a call. Default: the physical cores."""
     dtype: Floating = "float32"
-    """What it is computed in."""
+    """The data type of the network."""
     precision: Share = 0.02
-    """Half-width of the latency's interval at which to stop: `2%` or `0.02`."""
+    """A measurement stops when half its interval is this share of the latency: `2%` or `0.02`."""
     time: Seconds = 2.0
-    """Longest time for one measurement: `2s`, or a number of seconds."""
+    """The longest time for one measurement: `2s`, or a number of seconds."""
 
     @model_validator(mode="after")
     def _one(self) -> Objective:
@@ -120,37 +120,37 @@ class Search(Strict):
     sampler: Literal["tpe", "nsga2", "random", "grid"] = "tpe"
     """What proposes points."""
     trials: Annotated[int, Field(ge=1, le=10**6)] = 40
-    """Trials in all: a study that goes on counts those it has."""
+    """Trials in all, those of earlier runs included."""
     time: Seconds | None = None
-    """Longest time of one run, confirming included: `10m`."""
+    """The longest time of one run, confirming included: `10m`."""
     seed: Natural = 0
-    """Of everything random in the search."""
+    """Seed of everything that is random in the search."""
     patience: Seconds = 600.0
-    """Silence after which a trial is taken to hang: `10m`; training speaks every 5 s, measuring only at its end."""
+    """A trial that is silent for so long is taken to hang: `10m`. Training reports every 5 s, measuring at its end."""
 
 
 class Confirm(Strict):
     """How the front is trained and measured again at the end."""
 
     seeds: Annotated[int, Field(ge=1, le=100)] = 3
-    """How often each member is trained anew."""
+    """How often each member is trained again, each time with another seed."""
     members: Annotated[int, Field(ge=0, le=1000)] = 8
-    """How many members, 0: none."""
+    """At most this many members are confirmed; 0: none."""
 
 
 class Study(Strict):
     """A whole study.yaml."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """What tables and reports call it; the file's name without its ending, or its folder's where that is 'study'."""
+    """What tables and reports call it. Default: the file's name without extension; if that is 'study', its folder's."""
     models: Each[dict[str, object]]
-    """Templates: networks in which rules stand for values; `input` and `classes` come from the data."""
+    """Templates: networks with rules in place of values. `input` and `classes` come from the data."""
     data: DataSpec
     """What networks are trained on."""
     objectives: Annotated[Each[Objective], Field(max_length=4)]
     """One to four quantities to minimise."""
     limits: Limits | None = None
-    """What a network may cost at most; checked before any training."""
+    """What a network may cost at most. Checked before anything is trained."""
     fit: Fit = Field(default_factory=Fit)
     """How networks are trained."""
     search: Search = Field(default_factory=Search)
@@ -250,7 +250,7 @@ def _called(file: str) -> str:
 
 
 def _families(source: Document, study: Study | None) -> Iterator[Mistake]:
-    """Yield the templates whose family is none, does not take the data (`study`: where the rest of it is right), or has
+    """Yield the templates whose family is unknown, does not take the data (`study`: if the rest of it is right), or has
     other keys than theirs.
     """
     known = families()

@@ -1,4 +1,4 @@
-"""The `fit` part of study.yaml: how networks are trained, and what is chosen by family where a key is left out."""
+"""The `fit` part of study.yaml: how networks are trained, and what the family chooses if a key is left out."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Natural: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class Augment(Strict):
-    """How training images are changed, each anew in every mini-batch."""
+    """How training images are changed; each image is changed anew in every mini-batch."""
 
     flip: bool = False
-    """Mirror every other image, left for right."""
+    """Mirror every other image, left to right."""
     translate: Natural = 0
-    """Move each image by up to this many pixels along both sides; what comes in is the mean colour."""
+    """Move each image by up to this many pixels in both directions; what moves in has the mean colour."""
     cutout: Natural = 0
-    """Side of a square at a random place that is set to the mean colour."""
+    """The side of a square, at a random place, that is set to the mean colour."""
 
 
 USUAL: Final = Augment(flip=True, translate=4, cutout=8)
@@ -41,30 +41,30 @@ class Fit(Strict):
     """How every network of a study is trained."""
 
     epochs: Count = 10
-    """How often the training split is gone through."""
+    """How often training goes through the training split."""
     batch: Count | None = None
-    """Examples in a mini-batch; of a text, how many places of it are read side by side: 20."""
+    """Examples in a mini-batch. For a text: how many places of it are read side by side, 20 by default."""
     optimiser: Optimiser | None = None
     """sgd (with Nesterov's momentum) or adamw."""
     lr: Positive | None = None
     """The highest learning rate."""
     momentum: Rate = 0.9
-    """Of sgd; adamw's are .9 and .999."""
+    """Momentum of sgd; adamw has .9 and .999."""
     weight_decay: Annotated[float, Field(ge=0)] | None = None
-    """Of matrices and kernels; norms and biases never decay."""
+    """Weight decay of matrices and kernels. Norms and biases never decay."""
     schedule: Schedule | None = None
     """The learning rate over all epochs: one-cycle (up for a quarter, then down, both straight), cosine, constant, step
     (a tenth from 1/2 on, a hundredth from 3/4 on), flat-linear (flat for .3, then straight down)."""
     warmup: Natural | None = None
-    """Mini-batches over which the learning rate first rises; a one-cycle rises for a quarter of all where left out."""
+    """Mini-batches during which the learning rate rises. Default: a one-cycle rises for a quarter of all."""
     precision: Precision = "auto"
-    """What convolutions and matrix products are computed in; auto: bfloat16 where this device gains by it."""
+    """The data type of convolutions and matrix products. auto: bfloat16 if this device is faster with it."""
     seed: Natural = 0
-    """Of the weights, the order of the examples and all that is random in training."""
+    """Seed of the weights, the order of the examples and everything else that is random in training."""
     rungs: Annotated[Each[Count] | None, Field(validate_default=True)] = None
-    """The epochs after which a network is evaluated and may be given up; the last one is `epochs`."""
+    """After these epochs a network is evaluated and may be given up. The last one is `epochs`."""
     label_smoothing: Rate = 0.0
-    """Share of the target that is spread over all classes."""
+    """The share of the target that is spread over all classes."""
     augment: (
         Annotated[
             Annotated[Each[Change], Tag("<list>")] | Annotated[Augment, Tag("<mapping>")],
@@ -72,14 +72,14 @@ class Fit(Strict):
         ]
         | None
     ) = None
-    """Changes of training images: a list of flip, translate (by 4) and cutout (of 8), or a mapping with sizes."""
+    """Changes to training images: a list of flip, translate (by 4) and cutout (of 8), or a mapping with sizes."""
     clip: Positive | None = None
-    """Longest gradient; of a recurrent network for what stands before, on and behind its cycle separately."""
+    """The longest gradient. For a recurrent network the parts before, on and after its cycle are clipped separately."""
     sampled: Count | None = None
-    """Of a text: train the readout on so many words in each window, all where left out. Half are the most frequent
-    ones, half drawn from the others, beside the words that come in the window; what is evaluated is always all."""
+    """For a text: train the readout on this many words in each window. Default: all. Half are the most frequent ones,
+    half are drawn from the others; the words of the window come on top. Evaluation is always on all words."""
     carry: bool = True
-    """Read a text on from the state the window before ended in; gradients stop there in any case."""
+    """Whether a window of a text begins in the state in which the one before ended. Gradients stop there anyway."""
 
     @field_validator("rungs")
     @classmethod

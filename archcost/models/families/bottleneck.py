@@ -22,7 +22,7 @@ Ratio = Annotated[float, Field(gt=0)]
 
 
 class Bottleneck(OnImages):
-    """A residual network in stages; `widths` are the channels a stage hands on."""
+    """A residual network in stages; `widths` are the output channels of each stage."""
 
     grows_with: ClassVar[str] = "depths"
 
@@ -37,21 +37,21 @@ class Bottleneck(OnImages):
     depths: Each[Count]
     """Blocks per stage."""
     widths: Each[Count]
-    """Outer channels per stage: what the stage hands on."""
+    """Outer channels per stage: those of its output."""
     reduction: Annotated[
         Annotated[Ratio, Tag("<one>")] | Annotated[Each[Ratio], Tag("<each>")], Discriminator(one_or_each)
     ] = 4.0
-    """Outer / inner channels of a bottleneck, one number or one per stage; inner is a multiple of groups."""
+    """Outer / inner channels of a bottleneck: one number, or one per stage. Inner becomes a multiple of groups."""
     groups: Count = 1
     """Groups of the 3x3 convolution."""
     strides: Each[Count] | None = None
-    """Stride per stage; 1, then 2."""
+    """Stride per stage. Default: 1, then 2."""
     stride_on: Literal["spatial", "reduce"] = "spatial"
     """Which convolution of a bottleneck strides: the 3x3 ('v1.5') or the first 1x1 (2015)."""
     shortcut: Literal["projection", "conv", "pad", "none"] | None = None
-    """Where the shape changes: 1x1 conv + BN (post's default), 1x1 conv (pre's), option A; none: nowhere a shortcut."""
+    """If the shape changes: 1x1 conv + BN (default of post), 1x1 conv (of pre), option A; none: no shortcut at all."""
     dropout: Rate = 0.0
-    """Inside the block, before the last convolution."""
+    """Rate of dropout inside the block, before its last convolution."""
 
     @field_validator("widths", "strides")
     @classmethod

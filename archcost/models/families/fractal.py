@@ -23,7 +23,7 @@ _MANY = 64  # columns from which a block is too large to write down its size
 
 
 class DropPath(Strict):
-    """How often paths are left out while training."""
+    """How often training drops paths."""
 
     local: Rate = 0.0
     """Chance that a join drops an input; at least one survives."""
@@ -41,21 +41,21 @@ class Fractal(OnImages):
     columns: Count
     """C: a block holds 2^C - 1 convolutions."""
     widths: Each[Count]
-    """Channels per block; as many blocks as values."""
+    """Channels per block; there are as many blocks as values."""
     kernel: Kernel = 3
     """Side of every convolution, odd."""
     join: Literal["mean", "sum", "max"] = "mean"
-    """How columns that meet are combined."""
+    """How the columns that meet in a join are combined."""
     stem: Stem | None = None
-    """A convolution with BN and ReLU before the first block; none where left out."""
+    """A convolution with BN and ReLU before the first block. Default: none."""
     drop_path: DropPath | None = None
-    """{local: chance, global: share}; off where left out."""
+    """{local: chance, global: share}. Default: off."""
     dropout: Annotated[
         Annotated[Rate, Tag("<one>")] | Annotated[Each[Rate], Tag("<each>")], Discriminator(one_or_each)
     ] = 0.0
-    """After a block's last join: one number or one per block."""
+    """Rate of dropout after a block's last join: one number, or one per block."""
     use_columns: Each[Count] | None = None
-    """Run only these columns (1 = shallowest); all where left out."""
+    """Run only these columns (1 = shallowest). Default: all."""
 
     @field_validator("dropout")
     @classmethod

@@ -23,7 +23,7 @@ class Tokens(Strict):
     """A sequence of integer tokens."""
 
     steps: Count
-    """T, the length that is counted; the network runs on any."""
+    """T, the length that is counted; the network runs on any length."""
     vocab: Count
     """V: tokens are 0 .. V-1."""
 
@@ -32,9 +32,9 @@ class Features(Strict):
     """A sequence of vectors."""
 
     steps: Count
-    """T, the length that is counted; the network runs on any."""
+    """T, the length that is counted; the network runs on any length."""
     features: Count
-    """F, the values of a step."""
+    """F, the values of each step."""
 
 
 def _kind(value: object) -> str:
@@ -51,23 +51,23 @@ class HORNN(Network):
     input: Annotated[Annotated[Tokens, Tag("<tokens>")] | Annotated[Features, Tag("<features>")], Discriminator(_kind)]
     """{steps, vocab} or {steps, features}."""
     classes: Annotated[Count | None, Field(validate_default=True)] = None
-    """Outputs of the readout; the vocabulary where left out, required with features."""
+    """Outputs of the readout. Default: the size of the vocabulary; required with features."""
     hidden: Count
     """H, the values of a state."""
     order: Count
     """N, how many earlier states are fed back."""
     pooling: Literal["none", "max", "fofe", "gated"] = "none"
-    """How the fed-back terms are combined; none: their sum."""
+    """How the terms of earlier states are combined; none: as their sum."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.6
     """Forgetting factor of fofe."""
     embedding: Count | None = None
-    """E, values of an embedded token; left out: the input matrix acts on the one-hot token."""
+    """E, values of an embedded token. Default: the input matrix acts on the one-hot token."""
     activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
-    """f, what makes the state of the sum."""
+    """f, the function that turns the sum into the new state."""
     readout: Literal["every", "last"] | None = None
-    """Outputs at every step or the last; every for tokens, last for features."""
+    """Whether there are outputs at every step or at the last only. Default: every for tokens, last for features."""
     dropout: Rate = 0.0
-    """On the readout's input."""
+    """Rate of dropout on the readout's input."""
 
     @field_validator("embedding")
     @classmethod

@@ -31,11 +31,11 @@ class Layer(Strict):
     pool: Literal["max", "avg", "none"] = "none"
     """A 3 x 3 pool with stride 2, ceil mode, no padding."""
     dropout: Rate = 0.0
-    """Behind the pool."""
+    """Rate of dropout after the pool."""
     sparse: Pattern | None = None
     """1 for every width that is a convolution across channels (CiC), one entry per width."""
     span: Count | None = None
-    """Channels one unshared kernel sees."""
+    """Channels that one unshared kernel sees."""
     window: Kernel | None = None
     """Spatial side of the sparse 1x1s, odd: 1 is CiC-1D, 3 and more CiC-3D."""
 
@@ -53,13 +53,13 @@ class NiN(OnImages):
     family: Literal["nin"]
     """This family."""
     sparse: Pattern | None = None
-    """Every layer's `sparse` that has none of its own; all 0."""
+    """For every layer without a `sparse` of its own. Default: all 0."""
     span: Count | None = None
-    """Every layer's `span` that has none of its own."""
+    """For every layer without a `span` of its own."""
     window: Kernel = 1
-    """Every layer's `window` that has none of its own."""
+    """For every layer without a `window` of its own."""
     layers: Annotated[tuple[Layer, ...], Field(strict=False, min_length=1)]
-    """The layers; the last one's last width is the number of classes."""
+    """The layers. The last width of the last one is the number of classes."""
 
     @field_validator("layers")
     @classmethod

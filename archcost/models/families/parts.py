@@ -20,7 +20,7 @@ class Network(Strict, ABC):
     """The key that makes a network too large."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """What tables and reports call the network; the file's name without its ending where left out."""
+    """What tables and reports call the network. Default: the file's name without its extension."""
 
     @abstractmethod
     def size(self) -> int:
@@ -37,20 +37,20 @@ class OnImages(Network):
     input: Image
     """[C, H, W]: channels, height, width."""
     classes: Count
-    """How many classes are told apart."""
+    """How many classes the network distinguishes."""
 
 
 class Stem(Strict):
-    """What stands before the first stage or block."""
+    """What comes before the first stage or block."""
 
     channels: Count | None = None
-    """Channels it hands on: 16, or for rir twice the first width."""
+    """Channels of its output. Default: 16; for rir, twice the first width."""
     kernel: Kernel = 3
     """Side of its convolution, odd."""
     stride: Count = 1
     """Stride of its convolution."""
     pool: Literal["none", "max"] = "none"
-    """max: a 3 x 3 max pool with stride 2 and padding 1 behind it."""
+    """max: a 3 x 3 max pool with stride 2 and padding 1 after the convolution."""
 
 
 RELU = Act("relu")

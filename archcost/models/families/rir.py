@@ -18,7 +18,7 @@ from archcost.models.families.parts import OnImages, Stem, norm_relu, same, stem
 
 
 class RiR(OnImages):
-    """Stages of blocks of two units each; `widths` are the channels of one stream."""
+    """Stages of blocks, two units in each block; `widths` are the channels of one stream."""
 
     grows_with: ClassVar[str] = "depths"
 
@@ -29,15 +29,15 @@ class RiR(OnImages):
     widths: Each[Count]
     """Channels per stream per stage."""
     stem: Stem = Stem()
-    """conv-BN-ReLU; its channels are both streams', 2 * widths[0] where left out."""
+    """conv-BN-ReLU. Its channels are those of both streams; default 2 * widths[0]."""
     strides: Each[Count] | None = None
-    """Stride per stage; 1, then 2."""
+    """Stride per stage. Default: 1, then 2."""
     stride_unit: Literal["first", "second"] = "first"
     """Which unit of a stage's first block strides."""
     shortcut: Literal["projection", "pad"] = "projection"
-    """Where the shape changes: 1x1 convolution without bias or norm, or option A."""
+    """If the shape changes: a 1x1 convolution without bias or norm, or option A."""
     outer_shortcut: bool = False
-    """Also add the block's input, residual stream, before its second unit's activation."""
+    """Also add the residual stream of the block's input before the activation of its second unit."""
     head: Literal["conv", "linear"] = "conv"
     """conv: 1x1 convolution to the classes, BN, average; linear: average, dense layer with bias."""
 
