@@ -25,9 +25,8 @@ from archcost.study.spec import Study, load_study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = sorted(
-    page for part in ("", "docs", "reports", "studies/*") for page in ROOT.glob(f"{part}/*.md".lstrip("/"))
-)
+FOLDERS = ("", "docs/", "reports/", "studies/*/", "archcost/models/published/")
+DOCUMENTS = sorted(page for folder in FOLDERS for page in ROOT.glob(f"{folder}*.md"))
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 MAKE = runpy.run_path(str(ROOT / "docs" / "make.py"))
 
