@@ -1,6 +1,6 @@
 """The rules that templates may hold, as study.yaml writes them.
 
-Each is told by the key of its name.
+Each is recognised by the key of its name.
 """
 
 from __future__ import annotations
