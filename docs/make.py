@@ -36,6 +36,17 @@ and 50,000 values, integers up to 2^53. A network of more than 200,000 nodes is 
 `archcost schema model > model.schema.json` and begin the file with
 `# yaml-language-server: $schema=model.schema.json`.
 
+All mistakes are reported at once, each with its file, line and column:
+
+```
+mine.yaml:4:13: depths.1: given 'x'; allowed: an integer
+    depths: [3, x, 3]
+                ^
+mine.yaml:5:1: width: unknown key 'width' (did you mean 'widths'?); allowed: 'block', 'classes', ...
+    width: [16, 32, 64]
+    ^
+```
+
 This page is written by `docs/make.py`: to change it, change the docstring of a key and run `make fix`.
 """
 
