@@ -7,7 +7,6 @@ import re
 import runpy
 import shlex
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -184,10 +183,15 @@ def test_the_networks_of_the_readme_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
 def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are executed as they are written, on a shipped network and with little time to measure."""
+    """They are executed as they are written, on a shipped network, with one thread and little time to measure."""
+    profile = archcost.profile
+
+    def briefly(*given: object, **options: object) -> object:
+        return profile(*given, **{**options, "threads": 1, "time_s": 0.1})  # type: ignore[arg-type]
+
     (tmp_path / "mine.yaml").write_text(CliRunner().invoke(cli.cli, ["example", "resnet-20"]).output)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(archcost, "profile", partial(archcost.profile, time_s=0.1), raising=False)
+    monkeypatch.setattr(archcost, "profile", briefly, raising=False)
     made: dict[str, object] = {}
     for body in blocks(text(page), "python"):
         exec(compile(body, page, "exec"), made)  # noqa: S102  # our own document
