@@ -22,7 +22,7 @@ class Sectioned(click.Group):
         for each in commands:
             self.add_command(each)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own
         """Write the sections, their texts in one column."""
         width = max(len(each.name or "") for commands in self._sections.values() for each in commands)
         for title, commands in self._sections.items():

@@ -123,5 +123,7 @@ def _text(stored: Stored, form: str) -> str:
 study.section("Commands", run, status, front, table)
 # its first name; hidden, as `archcost export` does something else
 study.add_command(
-    click.Command("export", callback=table.callback, params=table.params, help="The same as 'study table'.", hidden=True)
+    click.Command(
+        "export", callback=table.callback, params=table.params, help="The same as 'study table'.", hidden=True
+    )
 )
