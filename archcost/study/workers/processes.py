@@ -25,7 +25,7 @@ ON: Final = b"on"
 STOP: Final = b"stop"
 """Replies to an event that awaits one."""
 
-_LOADED: Final = ["archcost.study.workers.job"]  # what children have in memory from the start
+_LOADED: Final = ["archcost.study.workers.job", "torch._dynamo"]  # by all children; the second by an optimiser of torch
 _GRACE_S: Final = 2.0
 _KILLED: Final = {
     signal.SIGKILL: "killed by signal 9: by the system if memory ran short, or by somebody",
