@@ -10,21 +10,27 @@ BEGUN := .venv/.begun
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-extras faults bench bench-peers rooms fix clean
+.PHONY: help demo test test-extras test-gpu faults bench bench-peers rooms fix clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    profile a published network, as a table and as reports/demo.html"
-	@echo "make test    lint, types and tests: what CI runs"
-	@echo "make test-extras   the tests that need the extras onnx and openvino (which this installs), sshd or a GPU"
-	@echo "make faults  signals at every step of a study, by both kinds, each with the run that goes on (10 minutes)"
-	@echo "make bench   run every script in studies/benchmarks"
-	@echo "make bench-peers   the one that compares with other counters, in an environment that has them"
-	@echo "make rooms   who imports whom: the imports between the rooms of archcost/, counted"
-	@echo "make fix     mend what the linter can mend, and format"
-	@echo "make clean   remove .venv and everything made"
+	@echo "make demo          profile a published network: a table and reports/demo.html"
+	@echo "make test          lint, types and tests: what CI runs"
+	@echo "make test-extras   the tests of the extras onnx and openvino (which this"
+	@echo "                   installs), and those that need sshd"
+	@echo "make test-gpu      the tests that need a GPU: targets, latencies, a training"
+	@echo "                   step; without a GPU it says so"
+	@echo "make faults        signals at every step of a study, by both kinds, each with"
+	@echo "                   the run that goes on (10 minutes)"
+	@echo "make bench         run every script in studies/benchmarks"
+	@echo "make bench-peers   the one that compares with other counters, in an"
+	@echo "                   environment that has them"
+	@echo "make rooms         who imports whom between the rooms of archcost/"
+	@echo "make fix           mend what the linter can mend, and format"
+	@echo "make clean         remove .venv and everything made"
 	@echo
-	@echo "PYTHON=python3.12 make ... chooses the interpreter (3.11 or later) that .venv is made from"
+	@echo "PYTHON=python3.12 make ... chooses the interpreter (3.11 or later) that .venv"
+	@echo "is made from."
 
 # .begun stands while pip works: where it is found again, that run was interrupted and .venv is made anew.
 $(READY): pyproject.toml constraints.txt
@@ -57,6 +63,11 @@ test-extras: $(READY)
 		tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py \
 		tests/latency/test_ssh.py tests/latency/test_gpu.py
 
+test-gpu: $(READY)
+	@why=$$($(BIN)/python -c 'from archcost.latency.targets import cuda; print(cuda.why_not(0))') || exit 1; \
+	if [ -n "$$why" ]; then echo "Nothing tested, there is no GPU here: $$why"; else \
+		$(BIN)/python -m pytest -q -m gpu; fi
+
 faults: $(READY)
 	@ARCHCOST_FAULTS=1 $(BIN)/python -m pytest -q tests/study/test_signals.py tests/study/test_failing_runs.py \
 		tests/study/test_snapshot.py tests/study/test_damaged.py
@@ -77,7 +88,7 @@ bench-peers: $(PEERS)/.ready
 	@$(PEERS)/bin/python studies/benchmarks/peers.py
 
 rooms:
-	@python3 tests/support/rooms.py
+	@$(PYTHON) tests/support/rooms.py
 
 fix: $(READY)
 	@$(BIN)/python docs/make.py

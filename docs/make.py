@@ -127,7 +127,7 @@ class _Listing(click.HelpFormatter):
 
 def commands(group: click.Group, path: str, depth: int = 2) -> Iterator[str]:
     """Yield every command of a group, under the headings of its help; last those that the help does not list."""
-    context = click.Context(group, info_name=path)
+    context = _context(group, path)
     listing = _Listing()
     group.format_commands(context, listing)
     listed = {name for names in listing.sections.values() for name in names}
@@ -142,7 +142,7 @@ def commands(group: click.Group, path: str, depth: int = 2) -> Iterator[str]:
 
 def _command(command: click.Command, path: str) -> Iterator[str]:
     """Yield a command's usage, help and options, and below it those of its own commands."""
-    context = click.Context(command, info_name=path)
+    context = _context(command, path)
     yield f"\n### {path}\n\n```\n{' '.join([path, *command.collect_usage_pieces(context)])}\n```\n"
     for paragraph in cleandoc(command.help or "").split("\n\n"):
         yield "\n" + fill(" ".join(paragraph.split()), WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
@@ -151,6 +151,11 @@ def _command(command: click.Command, path: str) -> Iterator[str]:
         yield from rows
     if isinstance(command, click.Group):
         yield from commands(command, path, depth=3)
+
+
+def _context(command: click.Command, path: str) -> click.Context:
+    """Return a context with the names of the help option that the command line gives: click keeps the first ones."""
+    return click.Context(command, info_name=path, help_option_names=["-h", "--help"])
 
 
 def _option(option: click.Option, context: click.Context) -> str:

@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from archcost.latency.targets import cuda
+
 # no deadline: the machine may be busy; derandomised: a run that was green stays green until the code changes
 settings.register_profile("archcost", deadline=None, derandomize=True)
 settings.load_profile("archcost")
@@ -19,3 +21,9 @@ def _heeded() -> None:
     """Let what a test starts hear of Ctrl-C, as it does not in a shell's background or after a command ended here."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked `gpu` where there is none, and say why; `make test-gpu` runs it alone."""
+    if item.get_closest_marker("gpu") and (why := cuda.why_not(0)):
+        pytest.skip(why)

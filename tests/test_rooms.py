@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from rooms import DOORS, FACE, PACKAGE, ROOMS, ROOT, forbidden, imports, privates, room, sources, table
+from rooms import DOORS, FACE, LEGEND, PACKAGE, ROOMS, ROOT, forbidden, imports, privates, room, sources, table
 
 import archcost as package
 
@@ -142,9 +142,32 @@ def test_the_table_of_rooms_has_no_circle() -> None:
 
 
 def test_the_table_of_imports_names_every_room() -> None:
-    """`make rooms` prints a row and a column for each."""
-    head, *rows = table(archcost()).splitlines()
-    assert ([name[:5] for name in ROOMS], [*ROOMS]) == (head.split(), [row.split()[0] for row in rows])
+    """`make rooms` prints a row and a column for each in 80 columns, a column's heading ending where its numbers do."""
+    first, second, *rows = table(archcost()).partition("\n\n")[0].splitlines()
+    assert ([*ROOMS], [*ROOMS]) == (
+        [row.split()[0] for row in rows],
+        sorted(f"{first} {second}".split(), key=[*ROOMS].index),
+    )
+    ends = [end.end() for head in (first, second) for end in re.finditer(r"\S+", head)]
+    numbers = {end.end() for row in rows for end in re.finditer(r"\s\d+|\s\.", row)}
+    assert (sorted(ends)[0], True) == (min(numbers), numbers <= {*ends})
+    assert [line for line in table(archcost()).splitlines() if len(line) > 80] == []
+
+
+def test_the_table_of_imports_tells_three_kinds_apart() -> None:
+    """A number is what is imported, a dot what may be, an asterisk what is behind a door; the legend follows."""
+    texts = {"nets.net": "from archcost.graph.ops import Conv, Pad", "graph.ops": "", "training.fit": ""}
+    lines = table({name: ast.parse(text) for name, text in texts.items()}).splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line}
+    assert (["2", ".", "."], [".", ".", ".", ".", ".*"]) == (rows["nets"], rows["training"])
+    assert table({}).endswith("\n".join(LEGEND))
+
+
+def test_the_table_of_imports_needs_nothing_installed() -> None:
+    """`make rooms` works on a fresh clone: a Python without packages prints it."""
+    done = subprocess.run([sys.executable, "-I", "-S", ROOT / "tests" / "support" / "rooms.py"], capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert done.stdout.rstrip("\n") == table(archcost())
 
 
 def test_privates_stay_at_home() -> None:

@@ -26,6 +26,7 @@ from archcost.cli.lists import completion, example, schema, targets
 from archcost.cli.measure import measure
 from archcost.cli.profile import profile
 from archcost.cli.report import report
+from archcost.cli.sections import Sectioned
 from archcost.cli.study.group import study
 from archcost.cli.suggest import suggest
 from archcost.errors import ArchcostError, InputError, named, one_line, visible
@@ -34,29 +35,16 @@ from archcost.version import __version__
 INTERNAL, INTERRUPTED, TERMINATED = 70, 130, 143
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(__version__, prog_name="archcost")
 def cli() -> None:
     """What a network costs, where the cost sits, and what it takes on this device."""
 
 
-for _command in (
-    profile,
-    compare,
-    check,
-    suggest,
-    draw,
-    export,
-    report,
-    study,
-    example,
-    schema,
-    targets,
-    datasets,
-    measure,
-    completion,
-):
-    cli.add_command(_command)
+cli.section("A network", profile, compare, check, suggest, draw, export)
+cli.section("A study", study, report)
+cli.section("Files and this machine", example, schema, targets, datasets, completion)
+cli.add_command(measure)  # hidden: only archcost itself calls it, over ssh
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -25,7 +25,7 @@ _LOOK_S = 0.5
 _GRACE_S = 10.0  # for what a terminated process has to tidy up, and for a call of C++ to come back
 
 
-@click.command()
+@click.command(hidden=True)
 @click.argument("job", type=click.Choice(["-"]), metavar="-")
 @click.option("--attached", is_flag=True, help="End when standard input closes: nobody waits any more.")
 @debugged

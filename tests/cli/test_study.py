@@ -51,7 +51,7 @@ def _acting(text: str) -> set[str]:
     return {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} - {"\n"}
 
 
-@pytest.mark.parametrize("command", [("front", "--format", "csv"), ("export",)])
+@pytest.mark.parametrize("command", [("front", "--format", "csv"), ("table",)])
 def test_tables_for_spreadsheets_act_on_nothing(capsys: pytest.CaptureFixture[str], hostile: str, command: str) -> None:
     """Every trial is one line, and nothing in it a formula or an escape character; numbers stay numbers."""
     code, out, err = run(capsys, "study", command[0], hostile, *command[1:])
@@ -66,7 +66,7 @@ def test_tables_for_spreadsheets_act_on_nothing(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(
     "command",
-    [("status",), ("status", "--json"), ("front",), ("front", "--json"), ("export", "--format", "json")],
+    [("status",), ("status", "--json"), ("front",), ("front", "--json"), ("table", "--format", "json")],
 )
 def test_nothing_printed_acts_on_a_terminal(
     capsys: pytest.CaptureFixture[str], hostile: str, command: tuple[str, ...]
@@ -82,5 +82,15 @@ def test_a_file_that_is_written_is_what_is_printed(
 ) -> None:
     """`-o` changes where, not what."""
     path = tmp_path / "trials.csv"
-    assert 0 == run(capsys, "study", "export", hostile, "-o", str(path))[0]
-    assert run(capsys, "study", "export", hostile)[1] == path.read_text("utf-8")
+    assert 0 == run(capsys, "study", "table", hostile, "-o", str(path))[0]
+    assert run(capsys, "study", "table", hostile)[1] == path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "json")])
+def test_the_first_name_of_the_table_stays(
+    capsys: pytest.CaptureFixture[str], hostile: str, options: tuple[str, ...]
+) -> None:
+    """`study export` prints what `study table` prints."""
+    first = run(capsys, "study", "export", hostile, *options)
+    assert first == run(capsys, "study", "table", hostile, *options)
+    assert (0, True) == (first[0], len(first[1].splitlines()) > 20)

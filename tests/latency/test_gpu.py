@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -25,9 +26,7 @@ from archcost.nets.export import agreement
 
 PLAN = Plan(time_s=0.05)
 WHY_NO_COMPILER = compiled.why_not()
-WHY_NO_GPU = cuda.why_not(0)
 needs_compiler = pytest.mark.skipif(bool(WHY_NO_COMPILER), reason=WHY_NO_COMPILER)
-needs_gpu = pytest.mark.skipif(bool(WHY_NO_GPU), reason=WHY_NO_GPU)
 
 
 class Gpu:
@@ -475,7 +474,7 @@ def test_only_the_outermost_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(resets) == 3
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("is_cold", [False, True])
 def test_on_a_real_gpu(is_cold: bool) -> None:
     """A product is measured by events, and the larger of two takes longer."""
@@ -486,9 +485,26 @@ def test_on_a_real_gpu(is_cold: bool) -> None:
     assert all(burst.calibration_s for burst in large.bursts)
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_compiled_on_a_real_gpu() -> None:
     """What is compiled for the GPU agrees with the eager network, and its first call is timed to its end."""
     source = Source(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (torch.ones(1, 3, 32, 32),))
     (samples,) = cuda.target("cuda").measure([source], runtimes.find("compile"), Plan(time_s=1.0))
     assert samples.first_s > max(samples.samples_s)
+
+
+@pytest.mark.gpu
+def test_a_latency_is_what_events_say() -> None:
+    """The median of a product is that of events which torch records around the same product, within a half of it."""
+    source = Source(nn.Linear(4096, 4096, bias=False), (torch.ones(4096, 4096),))
+    (samples,) = cuda.target("cuda").measure([source], runtimes.find("eager"), Plan(time_s=1.0))
+    weight, x = torch.rand(4096, 4096, device="cuda"), torch.ones(4096, 4096, device="cuda")
+    times_s = []
+    for _ in range(25):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        x @ weight.T
+        end.record()
+        end.synchronize()
+        times_s.append(begin.elapsed_time(end) / 1000)
+    assert statistics.median(samples.samples_s) == pytest.approx(statistics.median(times_s), rel=0.5)

@@ -27,7 +27,7 @@ def test_what_is_gone_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """In the middle of a study: exit code 2 with the reason, what failed for it does not count, and it goes on."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    begun(tmp_path, STUDY.replace("trials: 3", "trials: 6"))
+    begun(tmp_path)
     ended = planted(tmp_path, AFTER_A_TRIAL, 1, gone, (*RUN[:3], "--workers", "1"))
     assert (2, True) == (ended.returncode, words in ended.stderr), ended.stderr
     if (tmp_path / "study.db").exists():
@@ -37,7 +37,7 @@ def test_what_is_gone_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         rest = again(tmp_path)
         assert 0 == rest.returncode, rest.stderr
         counted = find(address("study.db", tmp_path)).trials()
-        assert 6 == sum(each.ended is not None and each.ended.counts for each in counted)
+        assert 3 == sum(each.ended is not None and each.ended.counts for each in counted)
 
 
 def test_a_study_all_of_whose_trials_failed_is_none(tmp_path: Path) -> None:

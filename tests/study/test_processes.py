@@ -20,7 +20,7 @@ from archcost.data.spec import DataSpec
 from archcost.files import placed
 from archcost.graph import codec
 from archcost.latency.samples import Plan
-from archcost.study.workers import processes
+from archcost.study.workers import messages, processes
 from archcost.study.workers.job import _failed
 from archcost.study.workers.messages import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
 from archcost.study.workers.processes import ON, STOP, Child
@@ -72,6 +72,28 @@ def test_a_job_stops_where_it_is_told_to(job: Train) -> None:
         if isinstance(event, Measured | Reached):
             child.reply(ON if isinstance(event, Measured) else STOP)
     assert [Measured, Trained, Reached, Done] == names
+
+
+TRAINED = """
+import sys
+from importlib import import_module
+from pathlib import Path
+from archcost.study.workers import messages, processes
+for name in processes.LOADED:
+    import_module(name)
+before = set(sys.modules)
+job = messages.decode_job(Path(sys.argv[1]).read_bytes())
+import_module(processes.LOADED[0]).run(job, lambda _: None, lambda: True)
+print(len(set(sys.modules) - before))
+"""
+
+
+def test_a_child_finds_in_memory_what_a_training_needs(job: Train, tmp_path: Path) -> None:
+    """It loads few modules of its own: what an optimiser of torch loads is some 800, and takes a second."""
+    (tmp_path / "job.json").write_bytes(messages.encode(replace(job, fit={"epochs": 1, "rungs": [1]})))
+    command = [sys.executable, "-c", TRAINED, str(tmp_path / "job.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 50
 
 
 @pytest.mark.parametrize(
@@ -127,8 +149,6 @@ if __name__ == "__main__":
 
 def test_children_end_with_their_parent(job: Train, tmp_path: Path) -> None:
     """A parent that is killed leaves nothing running."""
-    from archcost.study.workers import messages
-
     (tmp_path / "job.json").write_bytes(messages.encode(job))
     (tmp_path / "parent.py").write_text(PARENT, "utf-8")
     command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path / "job.json")]

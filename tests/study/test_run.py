@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from commands import run
+from planted import again
 
 import archcost
 from archcost.nets.weights import Trained
@@ -48,7 +49,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The same study, run to its end once."""
     path = tmp_path_factory.mktemp("done") / "study.yaml"
     path.write_text(STUDY, "utf-8")
-    ended = subprocess.run([*ARCHCOST, "study", "run", str(path)], capture_output=True, text=True, check=False)
+    ended = again(path.parent, ("study", "run", str(path)))
     assert 0 == ended.returncode, ended.stderr
     return str(path)
 

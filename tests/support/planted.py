@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+
+import pytest
+
+from archcost import cli
 
 _SCRIPT = """
 import importlib, os, shutil, sys
@@ -58,9 +64,12 @@ def planted(
 
 
 def again(folder: Path, command: Sequence[str] = RUN) -> subprocess.CompletedProcess[str]:
-    """Run a command with nothing planted."""
-    typed = [sys.executable, "-m", "archcost", *command]
-    return subprocess.run(typed, cwd=folder, capture_output=True, text=True, check=False)
+    """Run a command with nothing planted: in this process, which has loaded what a study needs already."""
+    out, err = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        cli.main(command)
+    assert isinstance(end.value.code, int)
+    return subprocess.CompletedProcess(command, end.value.code, out.getvalue(), err.getvalue())
 
 
 def _heeded() -> None:

@@ -147,14 +147,30 @@ def edges(modules: Mapping[str, ast.Module]) -> Counter[tuple[str, str]]:
     return Counter((here, there) for here, there in pairs if here and there and here != there)
 
 
+_LABEL: Final = 10  # columns of the name of a row
+_CELL: Final = 5  # of a number; a heading takes two of them, on one of two lines
+LEGEND: Final = (
+    "A row imports from a column; the number is how many names. Blank: not allowed.",
+    ".  allowed, not used     *  from a few modules of that room alone (DOORS)",
+)
+
+
 def table(modules: Mapping[str, ast.Module]) -> str:
-    """Return the imports between rooms as a table: a row imports from a column; a dot is allowed and not used."""
+    """Return the imports between rooms as a table in 80 columns, with what its signs mean below."""
     found, rooms = edges(modules), list(ROOMS)
-    lines = [" " * 10 + "".join(f"{name[:5]:>6}" for name in rooms)]
+    lines = [" " * (_LABEL - _CELL), " " * _LABEL]
+    for number, name in enumerate(rooms):
+        lines[number % 2] += f"{name:>{2 * _CELL - 1}} "
     for here in rooms:
-        cells = [str(found[here, there] or "." if there in ROOMS[here] else "") for there in rooms]
-        lines.append(f"{here:<10}" + "".join(f"{cell:>6}" for cell in cells))
-    return "\n".join(lines)
+        cells = (_cell(found[here, there], here, there) for there in rooms)
+        lines.append(f"{here:<{_LABEL}}" + "".join(f"{cell:>{_CELL}}" for cell in cells))
+    return "\n".join(line.rstrip() for line in (*lines, "", *LEGEND))
+
+
+def _cell(count: int, here: str, there: str) -> str:
+    if there not in ROOMS[here]:
+        return f"{count or ''} "
+    return f"{count or '.'}{'*' if (here, there) in DOORS else ' '}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""archcost study run, status, front, export: a search for the networks that cost least for what they reach."""
+"""archcost study run, status, front, table: a search for the networks that cost least for what they reach."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archcost.cli.options import Read, debugged
+from archcost.cli.sections import Sectioned
 from archcost.errors import InputError, Mistake, visible
 from archcost.rows import of_mappings
 from archcost.units import parse_duration
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _FORMS = ("table", "json", "csv")
 
 
-@click.group()
+@click.group(cls=Sectioned)
 def study() -> None:
     """Search width, depth and columns for the best accuracy at every cost."""
 
@@ -99,21 +100,30 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
 @click.option("--format", "form", type=click.Choice(("csv", "json")), default="csv", help="How to print.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; printed if left out.")
 @debugged
-def export(file: str, storage: str | None, form: str, output: str | None) -> None:
+def table(file: str, storage: str | None, form: str, output: str | None) -> None:
     """Print every trial of a study, and every column of a trial, as a table."""
     from archcost.cli.study.stored import opened
     from archcost.files import write_whole
 
-    text = _table(opened(file, storage), form)
+    text = _text(opened(file, storage), form)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_whole(output, text)
 
 
-def _table(stored: Stored, form: str) -> str:
+def _text(stored: Stored, form: str) -> str:
     from archcost.study.records import tables
 
     what = (stored.trials(), stored.front(), stored.objectives)
     rows = tables.rows(*what)
     return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)
+
+
+study.section("Commands", run, status, front, table)
+# its first name; hidden, as `archcost export` does something else
+study.add_command(
+    click.Command(
+        "export", callback=table.callback, params=table.params, help="The same as 'study table'.", hidden=True
+    )
+)

@@ -217,7 +217,7 @@ def _notes(now: Front) -> Iterator[str]:
     if 0 < now.confirmed < len(now.members):
         yield "u  not confirmed: it rests on one seed, which is optimistic"
     if any(each.why for each in now.members):
-        yield "~  a latency was not stable; 'study front --json' and 'study export' say more"
+        yield "~  a latency was not stable; 'study front --json' and 'study table' say more"
     if now.confirmed:
         yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:

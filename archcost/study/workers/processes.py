@@ -25,7 +25,9 @@ ON: Final = b"on"
 STOP: Final = b"stop"
 """Replies to an event that awaits one."""
 
-_LOADED: Final = ["archcost.study.workers.job"]  # what children have in memory from the start
+LOADED: Final = ("archcost.study.workers.job", "torch._dynamo")
+"""What children have in memory from the start; each would take a second to load the second, which optimisers need."""
+
 _GRACE_S: Final = 2.0
 _KILLED: Final = {
     signal.SIGKILL: "killed by signal 9: by the system if memory ran short, or by somebody",
@@ -37,7 +39,7 @@ _KILLED: Final = {
 def server() -> ForkServerContext:
     """Return the context that children are forked from."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_LOADED)
+    context.set_forkserver_preload(list(LOADED))
     return context
 
 
