@@ -1,4 +1,4 @@
-"""archcost: what a network costs, where the cost sits, and what it takes on the target device.
+"""archcost: what a network costs, where, and how long it takes on the target device.
 
 `load` reads, checks and counts a network; `profile` adds witnesses and latencies. Importing archcost loads neither
 torch nor pydantic: what needs them is loaded with the first name that does.

@@ -1,4 +1,4 @@
-"""Errors a user can act on: what was given, where it stands and what is allowed; each kind has one exit code."""
+"""Errors a user can act on: what was given, where it is, and what is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine this process runs on: what it is, what it is set to and how much of it is ours, as the system says."""
+"""The machine this process runs on: its cores, its memory, and what of them is ours."""
 
 from __future__ import annotations
 

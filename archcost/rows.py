@@ -1,4 +1,4 @@
-"""Rows as CSV: a cell that a spreadsheet would run is marked as text, what a terminal would act on is an escape."""
+"""Rows as CSV, as Markdown and in aligned columns: safe for spreadsheets and terminals."""
 
 from __future__ import annotations
 

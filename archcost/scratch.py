@@ -1,4 +1,4 @@
-"""Folders for temporary files, whose names say who made them: what a killed process left is removed by the next one.
+"""Folders for temporary files with an owner: what a killed process left is removed.
 
 A name is archcost-PID-START-BOOT-SPACE-MACHINE-XXXXXXXX: the process, when it began, and digests of the boot, of the
 namespaces that numbers of processes and times are good in, and of the machine; UNKNOWN where the system does not say.

@@ -1,4 +1,4 @@
-"""Scaling and printing of numbers: data holds base units (seconds, bytes, scalars), only this file scales them."""
+"""Scaling and printing of numbers: data holds base units, only this file scales them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""URLs as they may be seen: without a password, wherever in a text; rather too much is hidden than too little."""
+"""URLs as they may be seen: without a password, wherever in a text."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The version of archcost, as text: read here by the package, its build and all that names it."""
+"""The version of archcost, as text."""
 
 __version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""The command line: what is typed becomes a call, what comes back is printed; errors become one message and a code.
+"""The command line: what is typed becomes a call, and every error a message and a code.
 
 Exit codes: 0 done; 1 a check did not hold; 2 the input was wrong or refused; 3 the target or runtime failed; 70 our own
 bug; 130 interrupted, 143 terminated. Only click is imported here: a command loads what it needs when it runs.

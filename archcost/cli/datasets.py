@@ -1,4 +1,4 @@
-"""archcost datasets: which data sets there are, where they are looked for, and how to get them."""
+"""archcost datasets: which data sets there are, where they are, and how to get them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The latencies of a profile as lines for people: one in full, several as a table with every doubt below it."""
+"""The latencies of a profile as lines: one in full, several as a table with its doubts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the MODEL that is typed to a Model or a Reference: a file, standard input, a shipped network or code."""
+"""From the MODEL that is typed to a Model or a Reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that write a page share: what made it, in words, and the page of a document of JSON."""
+"""What the commands that write a page share: the page's document, and what made it."""
 
 from __future__ import annotations
 

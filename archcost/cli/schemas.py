@@ -1,4 +1,4 @@
-"""The JSON Schemas of model.yaml, study.yaml and budget.yaml, made from their specs; what ships is committed."""
+"""The JSON Schemas of model.yaml, study.yaml and budget.yaml, made from their specs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""archcost suggest: single changes of a network that save, counted exactly and measured beside the original."""
+"""archcost suggest: single changes of a network that save, counted and measured."""
 
 from __future__ import annotations
 

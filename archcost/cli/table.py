@@ -1,4 +1,4 @@
-"""A profile as a table for people: at most 80 columns, the numbers that matter first, exact ones in full."""
+"""A profile as a table of at most 80 columns, the numbers that matter first."""
 
 from __future__ import annotations
 

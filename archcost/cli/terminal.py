@@ -1,4 +1,4 @@
-"""What is going on, on standard error: one line that a terminal overwrites; elsewhere one line where it takes long."""
+"""Lines for a terminal: labelled fields, colours, and what is going on, on standard error."""
 
 from __future__ import annotations
 

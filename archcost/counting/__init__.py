@@ -1,1 +1,1 @@
-"""What a torch module costs, operator by operator, seen while it runs; and the witnesses that check every count."""
+"""What a torch module costs, operator by operator; and the witnesses of every count."""

@@ -1,4 +1,4 @@
-"""Counting as torch dispatches: every operator of a call passes here, below autograd, with the module it runs in.
+"""Counting as torch dispatches: every operator of a call, with the module it runs in.
 
 On meta tensors an operator's result is made from an equal earlier call's: torch's own shape functions are slow.
 """

@@ -1,4 +1,4 @@
-"""How many bytes are alive as a call runs: every storage from the operator that makes it to the last who holds it.
+"""How many bytes are alive as a call runs, from the birth of each storage to its death.
 
 Values live as long on meta tensors as on real ones, since Python and autograd hold them alike; only what a kernel takes
 for itself while it runs is not seen.

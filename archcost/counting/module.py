@@ -1,4 +1,4 @@
-"""What any torch module costs for a call of it: counted below autograd, operator by operator.
+"""What any torch module costs for a call of it, counted below autograd.
 
 What could not be counted is said.
 

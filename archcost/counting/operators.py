@@ -1,4 +1,4 @@
-"""What torch's own operators cost: a rule for each that multiplies matrices, by the shapes of its arguments.
+"""What torch's operators cost: a rule for each that multiplies matrices, by its shapes.
 
 These are the operators that reach the dispatcher, below autograd, modules and composite functions: einsum, matmul,
 linear layers and recurrent cells have become mm, addmm and bmm there. What no table here knows is reported as

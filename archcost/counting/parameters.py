@@ -1,4 +1,4 @@
-"""What a module owns: parameters and buffers, told apart by whether they are trained, shared, tied, lazy or ever read.
+"""What a module owns: parameters (trained, shared, tied, lazy, unread) and buffers.
 
 A parameter is counted once: where it stands in several parts (shared), and where several parameters are the same memory
 (tied). Frozen ones count too, and are shown apart.

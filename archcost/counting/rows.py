@@ -1,4 +1,4 @@
-"""From what a pass saw to the rows of a cost table: an operator in a part of the module each, in execution order."""
+"""From what a pass saw to the rows of a cost table, in execution order."""
 
 from __future__ import annotations
 

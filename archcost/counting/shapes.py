@@ -1,4 +1,4 @@
-"""Results on meta without asking torch: its own shape functions are Python and take up to 4 ms a call.
+"""Results on meta without asking torch, whose shape functions take up to 4 ms a call.
 
 Each function here gives (shape, strides, type) of what an operator would return, or None if the call is not one of
 the plain ones it knows; torch is asked then. tests/counting/test_shapes.py compares every one with torch's.

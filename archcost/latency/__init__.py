@@ -1,1 +1,1 @@
-"""Raw seconds on a target, by a runtime, and all that follows from them: statistics, doubts, ratios."""
+"""Raw seconds on a target, by a runtime, and what follows: statistics, doubts, ratios."""

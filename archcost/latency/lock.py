@@ -1,4 +1,4 @@
-"""A device belongs to one measurement at a time: measurers queue, trainers pause between mini-batches meanwhile.
+"""One measurement at a time on a device: measurers queue, trainers pause meanwhile.
 
 A measurer locks `cpu.lock`, makes `cpu.held` with its process's number in it, then waits for each file `cpu.turn-*`
 that is locked. A trainer locks a `cpu.turn-*` of its own, then looks for `cpu.held`. Both write before they read, so at

@@ -1,4 +1,4 @@
-"""From a network and a request to raw seconds: everything asked for is checked, built and measured, or says why not."""
+"""From a network and a request to raw seconds, or to why there are none."""
 
 from __future__ import annotations
 

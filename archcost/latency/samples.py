@@ -1,4 +1,4 @@
-"""Measurements: how they are made, where, and the raw seconds they gave; statistics are derived, never stored."""
+"""Measurements: how they are made, where, and the raw seconds that they gave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sampling loop: warm up until steady, then take separated bursts of samples, by turns where there are several."""
+"""The sampling loop: warm up until steady, then bursts of samples, by turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from durations in the order they were taken: middles, percentiles, intervals and changes."""
+"""What follows from durations in order: middles, percentiles, intervals and changes."""
 
 from __future__ import annotations
 

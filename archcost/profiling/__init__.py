@@ -1,1 +1,1 @@
-"""One network's profile: counts, witnesses and latencies; compared with others, held to a budget, made smaller."""
+"""A network's profile: counts, witnesses, latencies; compared, held to a budget, reduced."""

@@ -1,4 +1,4 @@
-"""Budgets: what a network may cost, and a verdict on each limit: hard on counts, statistical on time."""
+"""Budgets: what a network may cost, as YAML, and a verdict on each limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Profiles side by side: totals, layers of the same name and latencies of each network against the first."""
+"""Profiles side by side: totals, layers and latencies of each against the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a user gives, a torch module with inputs or code that makes one, to a module that is counted."""
+"""From what a user gives, a torch module or code that makes one, to a counted module."""
 
 from __future__ import annotations
 

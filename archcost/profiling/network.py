@@ -1,4 +1,4 @@
-"""What profiling asks of a network that was counted: a family's Model and a torch Module, through one protocol."""
+"""What profiling asks of a counted network, a family's or a module, as one protocol."""
 
 from __future__ import annotations
 

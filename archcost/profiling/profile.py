@@ -1,4 +1,4 @@
-"""The main job: a network's exact counts, what the witnesses say of them, and its latencies, as one value."""
+"""The main job: exact counts, what the witnesses say of them, and latencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sparse layers of a network (Convolution in Convolution) beside dense ones of the same shape, as small graphs.
+"""Sparse layers (Convolution in Convolution) timed beside dense ones of the same shape.
 
 Fewer multiplications are not always less time: the gather costs too, so both can be measured.
 """

@@ -1,4 +1,4 @@
-"""What is measured of a network: how it is called at a plan's batch, and the bytes that it needs there."""
+"""What is measured of a network: its call at a plan's batch, and the bytes it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a family's network could save: single changes of its spec, each valid and counted exactly.
+"""What a network could save: single changes of its spec, each valid and counted exactly.
 
 Counts say nothing of accuracy: which change a network can bear, only training tells.
 """

@@ -1,4 +1,4 @@
-"""What a report holds, typed: sections of cards, texts, tables and charts. Neither HTML nor plotly is known here.
+"""What a report holds, typed: sections of cards, texts, tables and charts.
 
 Every text is as it came from outside, untouched: the page and the figures escape what they show, each once.
 """

@@ -1,4 +1,4 @@
-"""The report of networks beside each other: totals, latencies by turns and layers of each against the first."""
+"""The report of several networks: totals, latencies and layers against the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a network's cost sits: boxes in boxes by its modules' names, and the same numbers as tables."""
+"""Where a network's cost is: boxes in boxes by its modules' names, and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts drawn: each typed chart becomes a plotly figure as JSON holds it, its texts escaped.
+"""Charts drawn: each typed chart as plotly's JSON, its texts escaped.
 
 plotly reads labels as HTML: a name with a link in it would become one, so every text is escaped here, once. Text and
 grid take the page's colours by its style sheet; marks have colours that stand out 3 to 1 on white and on black.

@@ -1,4 +1,4 @@
-"""Profiles and comparisons as JSON holds them (schema 1), typed: a report says the same of a run and of its file."""
+"""Profiles and comparisons as JSON holds them (schema 1), typed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report on its page: one HTML file that makes no request, whole without scripts but for its charts.
+"""A report as one HTML file that makes no request.
 
 All texts are escaped here, once. The page's policy lets two scripts run, each by its hash: the page's own, and
 plotly's, which lies compressed in the page and comes from the installed package. The same document gives the same

@@ -1,4 +1,4 @@
-"""The report of one network: what it costs, where, what it takes on a device, and how far to trust all of it."""
+"""The report of one network: its cost, its latency, and how far to trust both."""
 
 from __future__ import annotations
 

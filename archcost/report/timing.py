@@ -1,4 +1,4 @@
-"""Latencies in a report: every measurement's samples and blocks side by side, their statistics as a table."""
+"""Latencies in a report: samples and blocks side by side, and their statistics."""
 
 from __future__ import annotations
 

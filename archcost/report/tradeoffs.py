@@ -1,4 +1,4 @@
-"""What a family's own dimension buys: a fractal network's columns, each alone; a recurrent one's order and length."""
+"""What a family's own dimension buys: a fractal's columns, a HORNN's order and length."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A study: a search that trains. Its plan, what it would take, the search itself, and the confirmation of its front."""
+"""A study: a search that trains. Its plan, its preview, its run, and its front confirmed."""

@@ -1,4 +1,4 @@
-"""Confirming a front: its members are trained alone with several seeds, measured by turns, and tested once."""
+"""Confirming a front: members are trained alone with several seeds, and tested once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a study would take: a typical network is trained for a moment in a child, and the rest is multiplication."""
+"""How long a study would take, from a moment of training a typical network."""
 
 from __future__ import annotations
 

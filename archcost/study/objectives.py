@@ -1,4 +1,4 @@
-"""What a study can minimise: the quantities, their units, how they are kept in a storage and how they are shown."""
+"""What a study can minimise: quantities, their units, and how they are kept and shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study would search, before anything runs: the size of its space and what the networks in it cost."""
+"""What a study would search: the size of its space, and what its networks cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a study can be measured at all: every way is tried once, in a child process, before anything is trained."""
+"""Whether a study can be measured at all: every way is tried once, in a child process."""
 
 from __future__ import annotations
 

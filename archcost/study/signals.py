@@ -1,4 +1,4 @@
-"""Signals that wait: what must be done whole is not interrupted in its middle, and what came meanwhile comes after."""
+"""Signals that wait until what must be done whole is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""study.yaml: what is searched, on which data, for what, within which limits; mistakes have places."""
+"""study.yaml: what is searched, on which data, for what, within which limits."""
 
 from __future__ import annotations
 

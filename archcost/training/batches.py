@@ -1,4 +1,4 @@
-"""A training split on the device, and the mini-batches of an epoch: examples in a new order, or windows of a text."""
+"""A training split on the device, and its mini-batches: examples, or windows of a text."""
 
 from __future__ import annotations
 

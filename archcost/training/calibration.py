@@ -1,4 +1,4 @@
-"""Batch-norm statistics of a network as it now is: of a sub-network, or after weights have changed."""
+"""Batch-norm statistics of a network, or a column of it, as it now is."""
 
 from __future__ import annotations
 

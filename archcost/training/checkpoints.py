@@ -1,4 +1,4 @@
-"""Trainings and weights in files: plain tensors, written whole, and read without running anything."""
+"""A training in a file: plain tensors, read without running anything."""
 
 from __future__ import annotations
 

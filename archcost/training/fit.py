@@ -1,4 +1,4 @@
-"""Training a network: seeded, an epoch at a time, each mini-batch in its turn with measurements of the device."""
+"""Training a network: seeded, an epoch at a time, by turns with measurements."""
 
 from __future__ import annotations
 

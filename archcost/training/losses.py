@@ -1,4 +1,4 @@
-"""What a training minimises, a mini-batch at a time: each is a call that runs the network and gives a scalar."""
+"""What a training minimises: a call that runs the network and gives a scalar."""
 
 from __future__ import annotations
 

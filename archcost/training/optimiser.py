@@ -1,4 +1,4 @@
-"""The parameters of a network as an optimiser and a clip see them: which decay, and which learn more slowly.
+"""The optimiser, its schedule, and which parameters decay, are clipped or learn slowly.
 
 A recurrent network's gradients differ by orders of magnitude between tables, recurrent matrices and readout. What
 stands before, on and behind its cycle is clipped apart. On a language model's cycle the rate is a tenth, and its

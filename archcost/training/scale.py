@@ -1,4 +1,4 @@
-"""Networks without norms begin with outputs of one scale, or what they are fed fades before it reaches the end."""
+"""A first scale for networks without norms, whose outputs would fade."""
 
 from __future__ import annotations
 

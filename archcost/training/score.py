@@ -1,4 +1,4 @@
-"""How good a network is on a split, as a value: what is kept of it, shown and sent, without torch."""
+"""How good a network is on a split, as a value without torch."""
 
 from __future__ import annotations
 

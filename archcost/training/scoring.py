@@ -1,4 +1,4 @@
-"""How good a network is on a split: its error on examples, its perplexity over all tokens of a text."""
+"""How good a network is on a split: its error, or its perplexity on a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `fit` part of study.yaml: how networks are trained, and what the family chooses if a key is left out."""
+"""The `fit` part of study.yaml: how networks are trained, and the families' defaults."""
 
 from __future__ import annotations
 

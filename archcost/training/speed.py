@@ -1,4 +1,4 @@
-"""What makes training fast on a device: bfloat16 if a trial of it pays, and memory that is kept for the next step."""
+"""What makes training fast: bfloat16 if a trial of it pays, memory kept for reuse."""
 
 from __future__ import annotations
 

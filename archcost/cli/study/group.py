@@ -1,4 +1,4 @@
-"""archcost study run, status, front, table: a search for the networks that cost least for what they reach."""
+"""archcost study run, status, front, table: a search for accurate networks that cost little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live view of a study on standard error: states, what runs, the front so far, time left; plain lines elsewhere."""
+"""The live view of a study: states, what runs, the front so far, and the time left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the study commands do: a file becomes a study that runs, a storage becomes lines, rows and documents."""
+"""What the study commands do: a study runs, a storage becomes lines, rows and documents."""
 
 from __future__ import annotations
 

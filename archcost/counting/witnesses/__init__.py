@@ -1,1 +1,1 @@
-"""Counts made by others, fvcore and torch, which must equal archcost's own: of a graph's network, of any module."""
+"""Counts made by others, fvcore and torch, which must equal archcost's own."""

@@ -1,4 +1,4 @@
-"""fvcore's count of a call, with handles for what it misses: the second engine, which traces a run on real tensors.
+"""fvcore's count of a call, traced on real tensors, with handles for what it misses.
 
 It sees operators above autograd, as torch.jit records them; the first engine (passes) sees them below. They fail on
 different models.

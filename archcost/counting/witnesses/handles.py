@@ -1,4 +1,4 @@
-"""Handles for fvcore's tracer: counts of the operators it skips or gets wrong (0.1.5.post20221221, torch 2.13).
+"""Handles for fvcore's tracer: counts of the operators that it skips or gets wrong.
 
 fvcore counts one multiply-add as one. Skipped: fused attention, `padding="same"`, recurrent layers and cells, baddbmm,
 bilinear, matrix-vector products. Wrong: a batched right operand of matmul (1/batch), einsum beyond two forms. A handle

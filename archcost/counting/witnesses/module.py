@@ -1,4 +1,4 @@
-"""Two engines check the count of a module's call: fvcore above autograd, torch's FlopCounterMode below it."""
+"""The witnesses of a module's call: fvcore above autograd, torch's counter below it."""
 
 from __future__ import annotations
 

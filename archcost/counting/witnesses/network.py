@@ -1,4 +1,4 @@
-"""Independent counts of a built network: fvcore traces a real pass, torch counts one on tensors without memory.
+"""The witnesses of a network from a graph: fvcore traces a real pass, torch counts on meta.
 
 If they do not equal the graph's own counts something is wrong, and the nodes that differ are named.
 """

@@ -1,4 +1,4 @@
-"""What two independent engines counted of a network, of a graph that was built or of any module, and where they differ.
+"""What two independent counters found, and the differences from archcost's own count.
 
 fvcore traces a run on real tensors, torch's FlopCounterMode counts below autograd.
 """

@@ -1,4 +1,4 @@
-"""Runtimes: the ways a network can be run, each prepared from a source into one call without arguments."""
+"""Runtimes: the ways to run a network, each prepared into one call without arguments."""
 
 from __future__ import annotations
 

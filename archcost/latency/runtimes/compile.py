@@ -1,4 +1,4 @@
-"""The compile runtime: torch.compile makes one graph of the whole module, and inductor machine code of that."""
+"""The compile runtime: one graph of the whole module, and inductor's machine code of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source's own copy: module and inputs at a plan's dtype on its device, in evaluation mode, ready to be called."""
+"""A source's own copy: module and inputs at a plan's dtype, on its device, ready to run."""
 
 from __future__ import annotations
 

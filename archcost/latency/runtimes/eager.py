@@ -1,4 +1,4 @@
-"""The eager runtime: torch runs a copy of the module, operator by operator, as Python calls them."""
+"""The eager runtime: torch runs a copy of the module, operator by operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The onnxruntime runtime: ONNX Runtime's CPU provider runs the network, exported to ONNX at the plan's batch."""
+"""The onnxruntime runtime: ONNX Runtime's CPU provider runs the exported network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The openvino runtime: OpenVINO's CPU plugin runs the network, exported to ONNX at the plan's batch.
+"""The openvino runtime: OpenVINO's CPU plugin runs the network, exported to ONNX.
 
 Not by OpenVINO's own converter from torch: it traces, and would freeze one branch of a network that depends on data.
 """

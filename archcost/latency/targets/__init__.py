@@ -1,4 +1,4 @@
-"""Targets: the machines a network can be measured on, each giving raw seconds for a source, a runtime and a plan."""
+"""Targets: the machines to measure on, each giving raw seconds of networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cpu target: the processor this process runs on, all CPUs it may use, or those that `cpu:0-1,3` names."""
+"""The cpu target: the processor of this process, all its CPUs or those of `cpu:0-1,3`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measurement says of this machine: which it is, what it is set to, and how long threads waited for a core."""
+"""This machine as a measurement describes it: what it is, its settings, its waiting time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fake target: scripted, seeded durations on a clock of its own; it measures nothing and repeats exactly."""
+"""The fake target: scripted, seeded durations on a clock of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timing work that a device does after the call has returned: by events in its own queue, never by the host's clock."""
+"""Timing what a GPU does after the call has returned, by events in its own queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ssh target: another machine's processor, through the system's ssh; graphs go there, raw samples come back."""
+"""The ssh target: another machine's processor; graphs go there, raw samples come back."""
 
 from __future__ import annotations
 

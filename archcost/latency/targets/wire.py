@@ -1,4 +1,4 @@
-"""What crosses to another machine, as JSON: a job there and its answer back, each with the version that wrote it."""
+"""What crosses to another machine as JSON: a job there, and its answer back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's report, gathered from its storage as typed blocks: nothing is run, drawn or escaped here."""
+"""A study's report, gathered from its storage as typed blocks."""
 
 from __future__ import annotations
 

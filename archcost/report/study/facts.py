@@ -1,4 +1,4 @@
-"""What a study's report is gathered from, read once: trials, front, what the study is about; and how it is worded."""
+"""What a study's report is gathered from, read once: trials, front, objectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's front as a chart and as a table: members with intervals, the field they dominate, limits."""
+"""A study's front as a chart and as a table: members, intervals, limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parameters decide whether a trial is among the best in an objective: PED-ANOVA, each judged where it is."""
+"""Which parameters decide whether a trial is among the best: PED-ANOVA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parallel coordinates over two plain axes: a place for each parameter and objective, a line for each network."""
+"""Parallel coordinates: an axis a parameter or objective, a line a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study's parameters do: their importance for each objective, and trials drawn across all of them."""
+"""What a study's parameters do: their importance, and the trials drawn across them."""
 
 from __future__ import annotations
 

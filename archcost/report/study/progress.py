@@ -1,4 +1,4 @@
-"""How a study went: hypervolume over its trials, how trials ended and why, what pruning saved."""
+"""How a study went: hypervolume, how trials ended and why, what pruning saved."""
 
 from __future__ import annotations
 

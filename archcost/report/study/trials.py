@@ -1,4 +1,4 @@
-"""Every trial of a study and every column of one: as a table to read, as rows for other tools, as CSV."""
+"""Every trial and column of a study: as a table, as rows for other tools, as CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study's report begins with: where it comes from, whether its limits are kept, what is against trusting it."""
+"""What a study's report begins with: its limits, and what is against trusting it."""
 
 from __future__ import annotations
 

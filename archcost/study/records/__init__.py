@@ -1,1 +1,1 @@
-"""What a study keeps: its storage, trials, front and weights. Read here without torch, so that a report may."""
+"""What a study keeps: storage, trials, front, weights; read without torch, for reports."""

@@ -1,4 +1,4 @@
-"""Where a study is stored: the file of an SQLite storage, or the URL of a database, and how people are shown it."""
+"""Where a study is stored: a file or the URL of a database, shown without a password."""
 
 from __future__ import annotations
 

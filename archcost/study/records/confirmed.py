@@ -1,4 +1,4 @@
-"""What is learned of a front's members after their trials: scores of several seeds, the test split, new samples."""
+"""What is learned of a front's members after their trials: seeds, test split, samples."""
 
 from __future__ import annotations
 

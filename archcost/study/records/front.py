@@ -1,4 +1,4 @@
-"""The Pareto front of a study: its members with what is sure of them, the field they dominate, knee and hypervolume."""
+"""The Pareto front of a study: members, what they dominate, knee and hypervolume."""
 
 from __future__ import annotations
 

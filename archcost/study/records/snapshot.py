@@ -1,4 +1,4 @@
-"""An SQLite storage as it is at one moment, read so that nothing changes: neither it nor what is beside it.
+"""An SQLite storage as it is at one moment, read so that nothing changes.
 
 SQLite makes files of its own beside a database that writes ahead, and empties the log of one that a killed process
 left. So nothing is opened that way: what is complete in the one file is read as it is, a log with content together

@@ -1,4 +1,4 @@
-"""How sure it is that a network belongs to a front: what was trained and measured again, drawn many times over."""
+"""How sure it is that a network belongs to a front, by drawing many times."""
 
 from __future__ import annotations
 

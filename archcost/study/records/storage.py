@@ -1,4 +1,4 @@
-"""Where a study is kept while it runs: an Optuna storage, made once and whole, used by one run at a time.
+"""Where a study is kept while it runs: an Optuna storage, made whole, used by one run.
 
 SQLite is used with a write-ahead log: readers and one writer do not wait for each other, and a process that is killed,
 or a disk that is full, loses at most the trial it was about to tell.

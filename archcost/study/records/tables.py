@@ -1,4 +1,4 @@
-"""Tables of a study for other tools: a row for each trial and for each column that a trial gave."""
+"""Tables of a study for other tools: a row for each trial and for each of its columns."""
 
 from __future__ import annotations
 

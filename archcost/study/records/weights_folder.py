@@ -1,4 +1,4 @@
-"""The folder in which a study keeps what its trials have trained: which one it is, and that it is this study's."""
+"""The folder of a study's weights: which one it is, and that it is this study's."""
 
 from __future__ import annotations
 

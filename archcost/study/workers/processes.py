@@ -1,4 +1,4 @@
-"""Child processes, one for each job: what kills, hangs or crashes one ends that job with its reason, nothing else.
+"""Child processes, one for each job: a kill, hang or crash ends that job alone.
 
 They are forked from a server that has loaded torch and nothing more, so that starting one takes milliseconds and no
 thread, lock or file of this process is in it.
