@@ -12,7 +12,7 @@ from commands import refused, run
 
 import archcost
 from archcost.graph import codec
-from archcost.nets.export import formats, programs
+from archcost.nets.export import formats, onnx_pt2
 
 SMALL = "family: nin\ninput: [3, 8, 8]\nclasses: 4\nlayers: [{kernel: 3, widths: [6, 4]}]\n"
 
@@ -115,7 +115,7 @@ def test_a_failed_check_is_exit_3_and_leaves_no_file(
     capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that computes something else is not kept."""
-    monkeypatch.setattr(programs, "PT2_TOLERANCE", -1.0)
+    monkeypatch.setattr(onnx_pt2, "PT2_TOLERANCE", -1.0)
     code, out, err = run(capsys, "export", small, "--to", "pt2", "-o", str(tmp_path / "small.pt2"))
     assert (3, "", True) == (code, out, "differs by" in err)
     assert [tmp_path / "models"] == list(tmp_path.iterdir())
@@ -129,7 +129,7 @@ def test_interrupted_leaves_no_file(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(programs, "compared", interrupted)
+    monkeypatch.setattr(onnx_pt2, "compared", interrupted)
     assert 130 == run(capsys, "export", small, "--to", "pt2", "-o", str(tmp_path / "small.pt2"))[0]
     assert [tmp_path / "models"] == list(tmp_path.iterdir())
 

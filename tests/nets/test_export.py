@@ -25,7 +25,7 @@ from archcost.graph.recipe import Recipe
 from archcost.models import load, published
 from archcost.models.code import parse_input
 from archcost.models.load import Model, Reference
-from archcost.nets.export import formats, programs
+from archcost.nets.export import formats, onnx_pt2
 from archcost.nets.net import build, example
 
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
@@ -204,7 +204,7 @@ def test_a_file_that_computes_something_else_is_not_written(
     to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the check fails an older file stays, and nothing half-written is left."""
-    monkeypatch.setattr(programs, f"{to.upper()}_TOLERANCE", -1.0)
+    monkeypatch.setattr(onnx_pt2, f"{to.upper()}_TOLERANCE", -1.0)
     path = tmp_path / "net"
     path.write_text("older")
     with pytest.raises(TargetError, match="differs by"):
@@ -225,7 +225,7 @@ def test_what_an_exporter_raises_is_a_target_error(tmp_path: Path, monkeypatch: 
     assert [] == list(tmp_path.iterdir())
 
 
-def _fixed(*values: float) -> programs.Run:
+def _fixed(*values: float) -> onnx_pt2.Run:
     return lambda _: torch.tensor(values)
 
 
@@ -247,15 +247,15 @@ def test_the_comparison(case: str) -> None:
     """The difference is a share of the largest output; what is no number, or has another shape, never passes."""
     expected, given_, message = COMPARED[case]
     if message is None:
-        assert "differs by" in programs.compared(expected, given_, [torch.zeros(1)], 1e-5)
+        assert "differs by" in onnx_pt2.compared(expected, given_, [torch.zeros(1)], 1e-5)
     else:
         with pytest.raises(TargetError, match=message):
-            programs.compared(expected, given_, [torch.zeros(1)], 1e-5)
+            onnx_pt2.compared(expected, given_, [torch.zeros(1)], 1e-5)
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights beyond the memory are refused before they are made."""
-    monkeypatch.setattr(programs, "available_memory_bytes", lambda: 1000)
+    monkeypatch.setattr(onnx_pt2, "available_memory_bytes", lambda: 1000)
     with pytest.raises(InputError, match=r"too large to export: needs .* free"):
         formats.export(model(SMALL["nin"]), "pt2", tmp_path / "net.pt2")
     assert [] == list(tmp_path.iterdir())

@@ -71,7 +71,7 @@ def export_module(
 def _saved(
     source: Model | Reference | Trained, to: str, path: str | os.PathLike[str], seed: int, batch: int | None
 ) -> tuple[str, ...]:
-    from archcost.nets.export.programs import save_onnx, save_pt2  # noqa: PLC0415  # loads torch
+    from archcost.nets.export.onnx_pt2 import save_onnx, save_pt2  # noqa: PLC0415  # loads torch
 
     save = save_onnx if to == "onnx" else save_pt2
     with placed(Path(path)) as part:
