@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 SCHEMA: Final = 1
-NOT_STABLE: Final = ": not stable: "
-"""Stands in every warning about a latency that is not to be trusted: the latency's row says the same."""
 
 
 class Column(NamedTuple):
@@ -41,8 +39,9 @@ class Profile:
 
     `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `agree`: whether
     all witnesses count the same, None where there are none, or one could not count at all; `differences`: where they
-    count otherwise. `failures`: what could not be measured. `streaming`: of a recurrent network, one
-    step with the state carried, by turns with the whole sequence. `alone`: of a fractal network,
+    count otherwise. `failures`: what could not be measured. `notes`: what else limits it, in words, but for latencies
+    that are not stable. `streaming`: of a recurrent network, one step with the state carried, by turns with the whole
+    sequence. `alone`: of a fractal network,
     the measurements of each column, by turns with the whole, where they were asked for.
     """
 
@@ -53,7 +52,7 @@ class Profile:
     differences: tuple[str, ...]
     samples: tuple[Samples, ...]
     failures: tuple[Failure, ...]
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     streaming: tuple[Samples, ...] = ()
     alone: tuple[tuple[Samples, ...], ...] = ()
 
@@ -139,6 +138,11 @@ class Profile:
         return tuple(summarise(samples) for samples in self.samples)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes, and in words which latencies are not to be trusted."""
+        return (*self.notes, *_unstable(self.samples), *(f"one step: {line}" for line in _unstable(self.streaming)))
+
+    @property
     def untrained(self) -> tuple[str, ...]:
         """Why the training step was not counted, where it was not."""
         return (f"training is not counted: {why}",) if (why := self.account.trained.why) else ()
@@ -147,10 +151,11 @@ class Profile:
         """Return everything as JSON holds it (schema 1)."""
         model = self.model
         weights = None if isinstance(model, Model) else model.weights.to_dict()
+        others = [*self.untrained, *self.differences, *map(str, self.failures)]
         return {
             "archcost": __version__,
             "schema": SCHEMA,
-            "warnings": [*self.warnings, *self.untrained, *self.differences, *map(str, self.failures)],
+            "warnings": [*self.warnings, *others],
             "model": {
                 "name": model.name,
                 "family": model.family,
@@ -180,6 +185,7 @@ class Profile:
             "training": None if self.account.training is None else self.account.training.to_dict(),
             "memory": [each.memory() for each in self.accounts],
             "yaml": to_yaml(model.spec) if isinstance(model, Model) else None,
+            "notes": [*self.notes, *others],
         }
 
     def _columns(self) -> list[dict[str, object]]:
@@ -194,6 +200,10 @@ class Profile:
 def rows(measurements: tuple[Samples, ...]) -> list[dict[str, object]]:
     """Return the statistics of measurements, each with its raw samples, as JSON holds them."""
     return [{**summarise(samples).to_dict(), "raw": samples.to_dict()} for samples in measurements]
+
+
+def _unstable(samples: tuple[Samples, ...]) -> list[str]:
+    return [f"{each.way}: not stable: {why}" for each in samples if (why := summarise(each).why)]
 
 
 def _column(graph: Graph, column: int) -> Column:

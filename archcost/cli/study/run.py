@@ -169,7 +169,7 @@ def status_lines(stored: Stored) -> Iterator[str]:
 def front_rows(stored: Stored) -> list[dict[str, Any]]:
     """Return the front as flat rows."""
     return [
-        {key: value for key, value in member.items() if key not in ("yaml", "intervals", "point")}
+        {key: value for key, value in member.items() if key not in ("yaml", "intervals", "point", "doubts")}
         | {f"{label}.{end}": bounds[place] for label, bounds in member["intervals"].items()
            for place, end in enumerate(("low", "high"))}
         for member in front_of(stored, stored.front())["members"]

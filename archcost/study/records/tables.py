@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
@@ -160,6 +161,7 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
         "family": each.trial.begun.family if each.trial.begun else None,
         **known(each, stored.objectives),
         **sure(each, stored.objectives),
+        "doubts": [{"way": way, **asdict(doubt)} for way, doubt in each.doubts],
         "shared_weights": each.shared,
         "params": each.part.params,
         "macs": each.part.macs,
