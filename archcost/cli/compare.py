@@ -125,13 +125,10 @@ def _table(found: Comparison, layers: bool) -> str:
 
 def _notes(found: Comparison, names: Sequence[str]) -> list[str]:
     """Return what limits the comparison, doubts and failures each once with the networks and ways they are about."""
-    from archcost.latency.doubts import doubts, refusals
-    from archcost.profiling.result import NOT_STABLE
+    from archcost.latency.remarks import refusals, remarks
 
-    failed = set(map(str, found.failures))
-    others = [line for line in found.warnings if NOT_STABLE not in line and line not in failed]
-    told = doubts(zip(names, (profile.latencies for profile in found.profiles), strict=True))
-    return [*others, *map(str, told), *(f"not measured: {line}" for line in refusals(found.failures))]
+    told = remarks(zip(names, (profile.latencies for profile in found.profiles), strict=True))
+    return [*found.notes, *map(str, told), *(f"not measured: {line}" for line in refusals(found.failures))]
 
 
 def _legend(found: Comparison) -> str:

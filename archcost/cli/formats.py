@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from archcost.cli.options import FORMATS
 from archcost.cli.table import table
 from archcost.graph.account import Layer
-from archcost.latency.doubts import refusals
+from archcost.latency.remarks import refusals
 from archcost.latency.summary import Latency, summarise
 from archcost.profiling.result import Profile
-from archcost.profiling.wording import doubts, notes, witness_words
+from archcost.profiling.wording import doubts, witness_words
 from archcost.rows import as_csv, as_markdown, escaped
 from archcost.units import data_size, duration, grouped
 
@@ -57,7 +57,7 @@ def _markdown(found: Profile) -> str:
     steps = tuple(map(summarise, found.streaming))
     parts += [_latencies(*each) for each in (("target", found.latencies), ("one step, target", steps)) if each[1]]
     failed = [f"not measured: {line}" for line in refusals(found.failures)]
-    told = [witness_line(found), *found.differences, *notes(found), *doubts(found), *failed]
+    told = [witness_line(found), *found.differences, *found.notes, *doubts(found), *failed]
     parts.append("".join(f"- {escaped(line)}\n" for line in told))
     return "\n".join(parts)
 

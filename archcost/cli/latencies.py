@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from archcost.cli.terminal import field, paint
 from archcost.errors import shorten, visible
-from archcost.latency.doubts import doubts, names
+from archcost.latency.remarks import names, remarks
 from archcost.latency.summary import Latency, summarise
 from archcost.profiling.result import Profile
 from archcost.rows import aligned
@@ -59,8 +59,8 @@ def _several(label: str, latencies: Sequence[Latency], colour: bool) -> Iterator
     heads = (label, "batch", "dtype", "thr", "median", "blocks", "ex/s", "first")
     rows = [_row(latency) for latency in latencies]
     yield from aligned(heads, rows).splitlines()
-    for doubt in doubts((("", latencies),)):
-        words = visible(str(doubt)).replace("not stable", paint("not stable", colour, fg="yellow"), 1)
+    for remark in remarks((("", latencies),)):
+        words = visible(str(remark)).replace("not stable", paint("not stable", colour, fg="yellow"), 1)
         yield from field("", f"* {words}")
     for device in dict.fromkeys(latency.device for latency in latencies):
         yield from field("", f"on {visible(device)}; a star: not stable; first: the first call, with what it compiles")

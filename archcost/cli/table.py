@@ -10,9 +10,9 @@ from archcost.cli.latencies import latency_lines
 from archcost.cli.terminal import LABEL, WIDTH, field, paint
 from archcost.errors import shorten, visible
 from archcost.graph.cost import Total
-from archcost.latency.doubts import refusals
+from archcost.latency.remarks import refusals
 from archcost.profiling.result import Profile
-from archcost.profiling.wording import input_words, notes, witness_words
+from archcost.profiling.wording import input_words, witness_words
 from archcost.units import data_size, grouped, percent, scaled
 
 _MOST_GROUPS = 30
@@ -123,6 +123,6 @@ def _witnesses(found: Profile, colour: bool) -> Iterator[str]:
 
 
 def _notes(found: Profile) -> Iterator[str]:
-    for label, lines in (("note", notes(found)), ("failed", refusals(found.failures))):
+    for label, lines in (("note", found.notes), ("failed", refusals(found.failures))):
         for line in lines:
             yield from field(label, visible(shorten(line, 600)))

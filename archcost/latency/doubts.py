@@ -1,79 +1,83 @@
-"""Reasons told once: what is against trusting latencies, or why there are none, each with the rows that it is about."""
+"""What is against trusting a latency, as values; the one place that puts them into words."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias, assert_never
 
-from archcost.latency.samples import Failure, Way
-from archcost.latency.summary import Latency
+from archcost.units import percent, typed_duration
 
-_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?%?")
-_LARGEST: Final = "--time "  # of what stands behind it, the largest number does for all
+Kind: TypeAlias = Literal[
+    "warmup", "few_blocks", "wide_interval", "machine_slowed", "level_changed", "slow_block", "contention", "unknown"
+]
+_APART: Final = "; "  # between the doubts of one latency
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What is against trusting the rows of these names; all: whether there are no others."""
+    """One thing against trusting a latency: what was found, and the limit it was held against, None if there is none.
 
-    words: str
-    rows: tuple[str, ...]
-    all: bool
-
-    def __str__(self) -> str:
-        where = "all" if self.all and len(self.rows) > 1 else "; ".join(filter(None, self.rows))
-        return f"not stable, {where}: {self.words}" if where else f"not stable: {self.words}"
-
-
-def names(ways: Sequence[Way]) -> tuple[str, ...]:
-    """Return what tells each way from the others: 'batch 1' and 'batch 8'; '' where they are all the same."""
-    columns = [column for column in zip(*(way.parts for way in ways), strict=True) if len(set(column)) > 1]
-    told = tuple(", ".join(filter(None, row)) for row in zip(*columns, strict=True))
-    return told or ("",) * len(ways)
-
-
-def doubts(sides: Iterable[tuple[str, Sequence[Latency]]]) -> tuple[Doubt, ...]:
-    """Return what is against trusting the latencies of each side, whose rows are named by it and by their way.
-
-    Doubts that differ in numbers alone are one, with their range.
+    warmup: calls after which it had not settled; few_blocks: blocks, and how many an interval needs; wide_interval:
+    half the interval over the median, and what was asked for; machine_slowed: times the calibration kernel's best, and
+    from which on it is named; level_changed: bursts before the change, and bursts in all; slow_block: how much more
+    than the fastest block the slowest took; contention: share of the time spent waiting for a core, and from which on
+    it is a doubt; unknown: what an earlier version doubted in words that are not read.
     """
-    groups: dict[str, list[tuple[str, str]]] = {}
-    count = 0
-    for side, latencies in sides:
-        for name, latency in zip(names([latency.way for latency in latencies]), latencies, strict=True):
-            count += 1
-            for doubt in latency.doubts:
-                groups.setdefault(_NUMBER.sub("0", doubt), []).append((f"{side} {name}".strip(), doubt))
-    return tuple(
-        Doubt(_ranged([words for _, words in said]), tuple(row for row, _ in said), len(said) == count)
-        for said in groups.values()
-    )
+
+    kind: Kind
+    value: float | None = None
+    limit: float | None = None
 
 
-def refusals(failures: Iterable[Failure]) -> tuple[str, ...]:
-    """Return why there are no latencies, each reason once behind the ways in which it came."""
-    groups: dict[str, list[Way]] = {}
-    for failure in failures:
-        groups.setdefault(failure.reason, []).append(failure.way)
-    return tuple(f"{_ways(ways)}: {reason}" for reason, ways in groups.items())
+def why(doubts: Sequence[Doubt], enough_s: float | None = None) -> str:
+    """Return all doubts of one latency in words, '' if there are none; enough_s: as `words` takes it."""
+    return _APART.join(words([doubt], enough_s) for doubt in doubts)
 
 
-def _ways(ways: Sequence[Way]) -> str:
-    """Return ways in words: the first in full, of the others what tells them apart."""
-    first, *others = ways
-    apart = names(ways)[1:] if others else ()
-    return "; ".join([str(first), *apart])
+def words(alike: Sequence[Doubt], enough_s: float | None = None) -> str:
+    """Return doubts of one kind in words, numbers that differ as their range.
+
+    enough_s: time in which enough blocks may fit, of several latencies the longest; None if it is not known.
+    """
+    values = [doubt.value for doubt in alike if doubt.value is not None]
+    limits = [doubt.limit for doubt in alike if doubt.limit is not None]
+    match alike[0].kind:
+        case "warmup":
+            return f"warm-up did not settle in {_range(values, _count)} calls"
+        case "few_blocks":
+            known = enough_s is not None and 0 < enough_s < math.inf  # another program's JSON may say anything
+            advice = f", for which --time {typed_duration(enough_s)} may do" if enough_s and known else ""
+            return f"too few blocks: {_range(values, _count)}, at least {_range(limits, _count)} needed{advice}"
+        case "wide_interval":
+            return f"the blocks' medians lie within +-{_range(values, _upwards)}, {_range(limits, percent)} asked"
+        case "machine_slowed":
+            times = _range(values, "{:.2f}".format)
+            return f"the machine itself slowed: its calibration kernel took up to {times} times its best"
+        case "level_changed":
+            return f"its level changed after {_range(values, _count)} of {_range(limits, _count)} bursts"
+        case "slow_block":
+            return f"the slowest block took {_range(values, percent)} more than the fastest"
+        case "contention":
+            return f"contention: {_range(values, percent)} of the sampling time went by waiting for a core"
+        case "unknown":
+            return "an earlier version of archcost doubted it"
+        case kind:
+            assert_never(kind)
 
 
-def _ranged(alike: Sequence[str]) -> str:
-    """Return texts that differ in numbers as one, with the least and the largest in each place."""
-    columns = iter(list(zip(*(_NUMBER.findall(text) for text in alike), strict=True)))
+def _range(values: Sequence[float], shown: Callable[[float], str]) -> str:
+    if not values:
+        return "?"  # as above
+    low, high = shown(min(values)), shown(max(values))
+    return low if low == high else f"{low} to {high}"
 
-    def joined(found: re.Match[str]) -> str:
-        numbers = sorted(next(columns), key=lambda number: float(number.rstrip("%")))
-        largest_does = found.string[: found.start()].endswith(_LARGEST)
-        return numbers[-1] if largest_does or numbers[0] == numbers[-1] else f"{numbers[0]} to {numbers[-1]}"
 
-    return _NUMBER.sub(joined, alike[0])
+def _count(value: float) -> str:
+    return f"{value:.0f}"
+
+
+def _upwards(share: float) -> str:
+    # '2.0%, 2.0% asked' would puzzle
+    return percent(math.ceil(share * 1000 - 1e-9) / 1000 if math.isfinite(share) else share)

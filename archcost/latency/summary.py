@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
-from archcost import units
 from archcost.latency import statistics
+from archcost.latency.doubts import Doubt, why, words
 from archcost.latency.samples import Burst, Conditions, Samples, Way
 from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, interval, median
 
-_APART: Final = "; "  # stands between doubts, and in none
 _CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
 _SPARE: Final = 1.8  # times what eight blocks take: the warm-up is up to three tenths, and pauses lie between
 _SLOWED: Final = 0.05  # how much the calibration kernel may slow between blocks before it is named as what disturbed
@@ -25,7 +24,8 @@ class Latency:
     interval_s: smallest and largest median of the blocks; calibration_s: median time of the fixed kernel next to them;
     relative: the latency in times of that kernel, which a slower day changes less; machine_speed: the fastest
     calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
-    which threads waited for a core.
+    which threads waited for a core; doubts: what is against trusting it; enough_s: time in which enough blocks may fit,
+    None if there are enough.
     """
 
     target: str
@@ -42,8 +42,7 @@ class Latency:
     p99_s: float | None
     interval_s: tuple[float, float] | None
     spread: float
-    stable: bool
-    why: str
+    doubts: tuple[Doubt, ...]
     examples_per_s: float
     first_s: float
     blocks: int
@@ -55,6 +54,7 @@ class Latency:
     fingerprint: str
     conditions: Conditions
     versions: tuple[tuple[str, str], ...]
+    enough_s: float | None = None
 
     @property
     def way(self) -> Way:
@@ -62,21 +62,36 @@ class Latency:
         return Way(self.target, self.runtime, self.batch, self.dtype, self.threads, self.cold_cache)
 
     @property
-    def doubts(self) -> tuple[str, ...]:
-        """What is against trusting it, one by one."""
-        return tuple(self.why.split(_APART)) if self.why else ()
+    def stable(self) -> bool:
+        """Whether nothing is against trusting it."""
+        return not self.doubts
+
+    @property
+    def why(self) -> str:
+        """What is against trusting it in words, '' if nothing is."""
+        return why(self.doubts, self.enough_s)
+
+    @property
+    def doubt_words(self) -> tuple[str, ...]:
+        """Each of its doubts in words."""
+        return tuple(words([doubt], self.enough_s) for doubt in self.doubts)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the row as JSON holds it."""
-        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        """Return the row as JSON holds it, `stable` and `why` before the doubts they follow from."""
+        row: dict[str, object] = {}
+        for field in fields(self):
+            if field.name == "doubts":
+                row |= {"stable": self.stable, "why": self.why, "doubts": [asdict(doubt) for doubt in self.doubts]}
+            else:
+                row[field.name] = getattr(self, field.name)
         row["interval_s"] = None if self.interval_s is None else list(self.interval_s)
         return {**row, "conditions": asdict(self.conditions), "versions": dict(self.versions)}
 
 
 def summarise(samples: Samples) -> Latency:
-    """Return the statistics of `samples`; `why` says in words what is against trusting them, '' where nothing is."""
+    """Return the statistics of `samples`, with what is against trusting them."""
     origin, plan, durations = samples.origin, samples.plan, sorted(samples.samples_s)
-    middle, why, several = median(durations), _APART.join(_doubts(samples)), samples.loops > 1
+    middle, several = median(durations), samples.loops > 1
     return Latency(
         target=origin.target,
         runtime=origin.runtime,
@@ -92,8 +107,7 @@ def summarise(samples: Samples) -> Latency:
         p99_s=None if several else statistics.percentile(durations, 99),
         interval_s=interval_s(samples),
         spread=statistics.spread(durations),
-        stable=not why,
-        why=why,
+        doubts=tuple(_doubts(samples)),
         examples_per_s=plan.batch / middle,
         first_s=samples.first_s,
         blocks=len(_blocks(samples)),
@@ -105,6 +119,7 @@ def summarise(samples: Samples) -> Latency:
         fingerprint=origin.device.fingerprint,
         conditions=origin.conditions,
         versions=origin.versions,
+        enough_s=_enough_s(samples),
     )
 
 
@@ -156,37 +171,37 @@ def _speed(samples: Samples) -> float | None:
     return min(known) / median(known) if known else None
 
 
-def _doubts(samples: Samples) -> Iterator[str]:
+def _doubts(samples: Samples) -> Iterator[Doubt]:
     count, asked = len(_blocks(samples)), samples.plan.precision
     if not statistics.settled(samples.warmup_s):
-        yield f"warm-up did not settle in {len(samples.warmup_s)} calls"
+        yield Doubt("warmup", len(samples.warmup_s))
     if count < FEWEST_BLOCKS:
-        enough = units.typed_duration(_enough_s(samples))
-        yield f"too few blocks: {count}, at least {FEWEST_BLOCKS} needed, for which --time {enough} may do"
+        yield Doubt("few_blocks", count, FEWEST_BLOCKS)
     elif (found := half_width(samples)) > asked:
-        width = math.ceil(found * 1000 - 1e-9) / 1000  # upwards: '2.0%, 2.0% asked' would puzzle
-        yield f"the blocks' medians lie within +-{units.percent(width)}, {units.percent(asked)} asked"
+        yield Doubt("wide_interval", found, asked)
         yield from _disturbances(samples)
     if (share := contention(samples)) is not None and share > _CONTENDED:
-        yield f"contention: {units.percent(share)} of the sampling time went by waiting for a core"
+        yield Doubt("contention", share, _CONTENDED)
 
 
-def _enough_s(samples: Samples) -> float:
-    """Return for how long to measure so that eight blocks as long as these bursts fit."""
+def _enough_s(samples: Samples) -> float | None:
+    """Return for how long to measure so that eight blocks as long as these bursts fit, None if there are enough."""
+    if len(_blocks(samples)) >= FEWEST_BLOCKS:
+        return None
     burst_s = math.fsum(burst.wall_s for burst in samples.bursts) / len(samples.bursts)
     return max(2 * samples.plan.time_s, _SPARE * BLOCKS * burst_s)
 
 
-def _disturbances(samples: Samples) -> Iterator[str]:
+def _disturbances(samples: Samples) -> Iterator[Doubt]:
     """Yield what moved the medians of the blocks apart, as far as it was seen."""
     medians = [median(block) for block in _blocks(samples)]
     known = [burst.calibration_s for burst in samples.bursts if burst.calibration_s is not None]
     if known and (slowed := max(known) / min(known) - 1) > _SLOWED:
-        yield f"the machine itself slowed: its calibration kernel took up to {1 + slowed:.2f} times its best"
+        yield Doubt("machine_slowed", 1 + slowed, 1 + _SLOWED)
     if (at := statistics.change_point([median(burst.samples_s) for burst in samples.bursts])) is not None:
-        yield f"its level changed after {at} of {len(samples.bursts)} bursts"
+        yield Doubt("level_changed", at, len(samples.bursts))
     elif not known:
-        yield f"the slowest block took {units.percent(max(medians) / min(medians) - 1)} more than the fastest"
+        yield Doubt("slow_block", max(medians) / min(medians) - 1)
 
 
 @dataclass(frozen=True, slots=True)

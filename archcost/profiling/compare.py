@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from archcost.errors import InputError, Mistake
@@ -98,6 +98,7 @@ class Timed:
             "median_s": {key: latency.median_s for key, latency in pair},
             "interval_s": {key: latency.interval_s and list(latency.interval_s) for key, latency in pair},
             "stable": {key: latency.stable for key, latency in pair},
+            "doubts": {key: [asdict(doubt) for doubt in latency.doubts] for key, latency in pair},
             "ratio": self.ratio,
             "ratio_interval": None if bounds is None else list(bounds),
             "rounds": self.paired.rounds,
@@ -142,8 +143,12 @@ class Comparison:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What limits the comparison, in words, each line with the network it is about."""
-        each = ((p.model.name, [*p.warnings, *p.differences, *_uncounted(p)]) for p in self.profiles)
-        return (*(f"{name}: {line}" for name, lines in each for line in lines), *map(str, self.failures))
+        return (*_named((p, p.warnings) for p in self.profiles), *map(str, self.failures))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings, but for failures and for latencies that are not stable: those are values of their own."""
+        return _named((p, p.notes) for p in self.profiles)
 
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it (schema 1); `model` and `first` are positions in `models`."""
@@ -155,7 +160,17 @@ class Comparison:
             "models": [_described(found) for found in self.profiles],
             "comparisons": [{"first": 0, "other": other, **pair.to_dict()} for other, pair in pairs],
             "failures": [failure.to_dict() for failure in self.failures],
+            "notes": [*self.notes, *map(str, self.failures)],
         }
+
+
+def _named(each: Iterable[tuple[Profile, tuple[str, ...]]]) -> tuple[str, ...]:
+    """Return lines about networks, each with its network; what is wrong with its counts comes after its own lines."""
+    return tuple(
+        f"{found.model.name}: {line}"
+        for found, lines in each
+        for line in (*lines, *found.differences, *_uncounted(found))
+    )
 
 
 def _uncounted(found: Profile) -> Iterator[str]:

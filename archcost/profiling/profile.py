@@ -14,11 +14,9 @@ from archcost.graph import columns
 from archcost.graph.account import Account, Trained, account
 from archcost.latency import measure
 from archcost.latency.measure import Measured, Place, Progress, Request, Subject
-from archcost.latency.samples import Samples
-from archcost.latency.summary import summarise
 from archcost.models.load import Model, Reference, alone, read
 from archcost.profiling import sparse, subjects
-from archcost.profiling.result import NOT_STABLE, Profile
+from archcost.profiling.result import Profile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,8 +106,7 @@ def profiled(source: Model | Reference | Given, request: Request, progress: Prog
         alone = tuple(tuple(run.samples[place] for run in runs if run.samples) for place in each)
         found = replace(found, alone=alone)
     if graph := found.model.graph:
-        warnings = (*found.warnings, *sparse.slow_layers(graph, runs, where, progress))
-        found = replace(found, warnings=warnings)
+        found = replace(found, notes=(*found.notes, *sparse.slow_layers(graph, runs, where, progress)))
     return _streamed(found, subject, request, where, progress) if subject.step else found
 
 
@@ -129,7 +126,7 @@ def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Pro
     """Return a profile with its network's measurements, which stand at `place` in each run."""
     samples = tuple(run.samples[place] for run in runs if run.samples)
     failures = tuple(run.failure for run in runs if run.failure)
-    return replace(found, samples=samples, failures=failures, warnings=(*found.warnings, *_unstable(samples)))
+    return replace(found, samples=samples, failures=failures)
 
 
 def _columns(model: Model, progress: Progress) -> tuple[Subject, ...]:
@@ -153,8 +150,7 @@ def _streamed(
     runs = measure.all_measured((subject.step,), request, here, progress, only=ways)
     steps = tuple(run.samples[0] for run in runs if run.samples)
     missing = [f"one step was not measured: {run.failure}" for run in runs if run.failure]
-    told = [f"one step: {line}" for line in _unstable(steps)]
-    return replace(found, streaming=steps, warnings=(*found.warnings, *missing, *told))
+    return replace(found, streaming=steps, notes=(*found.notes, *missing))
 
 
 def _of_model(model: Model, request: Request, progress: Progress) -> Ready:
@@ -199,9 +195,5 @@ def _of_module(given: Given, request: Request, progress: Progress) -> Ready:
         with progress(f"counting {given.name} with fvcore and torch"):
             seen = witness(module)
     notes = (*module.notes, *(seen.notes if seen else ()))
-    found = Profile(module, module.accounts, seen, warnings=notes)
+    found = Profile(module, module.accounts, seen, notes=notes)
     return Ready(found, subjects.of_module(module, own_dtype))
-
-
-def _unstable(samples: tuple[Samples, ...]) -> list[str]:
-    return [f"{each.way}{NOT_STABLE}{why}" for each in samples if (why := summarise(each).why)]

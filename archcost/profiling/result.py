@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 
 SCHEMA: Final = 1
-NOT_STABLE: Final = ": not stable: "
-"""Stands in every warning about a latency that is not to be trusted: the latency's row says the same."""
 
 
 class Column(NamedTuple):
@@ -38,8 +36,9 @@ class Profile:
     """What was found out about a network.
 
     `accounts` are what it takes at each batch and dtype asked for, the first what the profile shows. `witness`: None if
-    there were none. `failures`: what could not be measured. `streaming`: of a recurrent network, one
-    step with the state carried, by turns with the whole sequence. `alone`: of a fractal network,
+    there were none. `failures`: what could not be measured. `notes`: what else limits it, in words, but for latencies
+    that are not stable. `streaming`: of a recurrent network, one step with the state carried, by turns with the whole
+    sequence. `alone`: of a fractal network,
     the measurements of each column, by turns with the whole, where they were asked for.
     """
 
@@ -48,7 +47,7 @@ class Profile:
     witness: Witness | None = None
     samples: tuple[Samples, ...] = ()
     failures: tuple[Failure, ...] = ()
-    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     streaming: tuple[Samples, ...] = ()
     alone: tuple[tuple[Samples, ...], ...] = ()
 
@@ -140,6 +139,11 @@ class Profile:
         return tuple(summarise(samples) for samples in self.samples)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes, and in words which latencies are not to be trusted."""
+        return (*self.notes, *_unstable(self.samples), *(f"one step: {line}" for line in _unstable(self.streaming)))
+
+    @property
     def untrained(self) -> tuple[str, ...]:
         """Why the training step was not counted, where it was not."""
         return (f"training is not counted: {why}",) if (why := self.account.trained.why) else ()
@@ -147,10 +151,11 @@ class Profile:
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it (schema 1)."""
         model = self.model
+        others = [*self.untrained, *self.differences, *map(str, self.failures)]
         return {
             "archcost": __version__,
             "schema": SCHEMA,
-            "warnings": [*self.warnings, *self.untrained, *self.differences, *map(str, self.failures)],
+            "warnings": [*self.warnings, *others],
             "model": {
                 "name": model.name,
                 "family": model.family,
@@ -181,6 +186,7 @@ class Profile:
             "training": None if self.account.training is None else self.account.training.to_dict(),
             "memory": [each.memory() for each in self.accounts],
             "yaml": model.yaml,
+            "notes": [*self.notes, *others],
         }
 
     def _columns(self) -> list[dict[str, object]]:
@@ -200,6 +206,10 @@ def packed(network: Counted) -> dict[str, JSON] | None:
 def rows(measurements: tuple[Samples, ...]) -> list[dict[str, object]]:
     """Return the statistics of measurements, each with its raw samples, as JSON holds them."""
     return [{**summarise(samples).to_dict(), "raw": samples.to_dict()} for samples in measurements]
+
+
+def _unstable(samples: tuple[Samples, ...]) -> list[str]:
+    return [f"{each.way}: not stable: {why}" for each in samples if (why := summarise(each).why)]
 
 
 def _column(graph: Graph, column: int) -> Column:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcost.latency import doubts as reasons
+from archcost.latency.remarks import remarks
 from archcost.latency.summary import summarise
-from archcost.profiling.result import NOT_STABLE, Profile
+from archcost.profiling.result import Profile
 from archcost.units import counted_words
 
 
@@ -41,15 +41,10 @@ def agreement(witnessed: bool, agree: bool | None, *, nodes: bool) -> str:
     return f"fvcore and torch agree: parameters, and MACs{' of every node' * nodes}"
 
 
-def notes(found: Profile) -> tuple[str, ...]:
-    """Return the warnings, but for those that repeat what a latency's own row says."""
-    return tuple(line for line in found.warnings if NOT_STABLE not in line)
-
-
 def doubts(found: Profile) -> tuple[str, ...]:
     """Return what is against trusting the latencies, each reason once."""
     steps = tuple(map(summarise, found.streaming))
-    return tuple(map(str, reasons.doubts((("", found.latencies), ("one step", steps)))))
+    return tuple(map(str, remarks((("", found.latencies), ("one step", steps)))))
 
 
 def _argument(given: Mapping[str, Any]) -> str:

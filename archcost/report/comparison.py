@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 from archcost.errors import shorten
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget
-from archcost.profiling.result import NOT_STABLE
 from archcost.report.blocks import (
     MOST_ROWS,
     Axis,
@@ -276,9 +275,7 @@ def _layer_row(name: str, where: str, *counts: int) -> Row:
 
 
 def _doubts(found: Compared) -> Iterator[str]:
-    for line in found.warnings:
-        if NOT_STABLE not in line:
-            yield line
+    yield from found.remarks
     for place, side in enumerate(found.models):
         for one in named_ways(side.latencies, letter(place)):
             if not one.timed.latency.stable:

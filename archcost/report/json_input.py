@@ -16,6 +16,7 @@ from archcost.graph.graph import Graph
 from archcost.latency.samples import Failure, Way
 from archcost.latency.summary import Latency
 from archcost.profiling.result import SCHEMA
+from archcost.report import json_before
 from archcost.units import counted_words, grouped
 from archcost.version import __version__
 
@@ -107,7 +108,8 @@ def _timed(row: object) -> Timed:
     pairs = tuple(versions.items()) if isinstance(versions, Mapping) else versions
     raw = row.get("raw") or {}
     bursts = tuple(tuple(map(float, burst["samples_s"])) for burst in raw.get("bursts", ()))
-    return Timed(_ROWS.validate_python({**row, "versions": pairs}), bursts)
+    known = row if "doubts" in row else json_before.doubted(row)
+    return Timed(_ROWS.validate_python({**known, "versions": pairs}), bursts)
 
 
 Latencies: TypeAlias = list[Annotated[Timed, BeforeValidator(_timed)]]
@@ -179,12 +181,23 @@ class Totals(_Part):
     latencies: Latencies = []
 
 
-class Profiled(Totals):
-    """What `archcost profile --json` prints; yaml: the network's spec, None where code made it."""
+class Said(_Part):
+    """What a document says in words; notes: all of `warnings` that is about no latency, None if 0.1.0 wrote it."""
 
     archcost: str
-    yaml: str | None = None
     warnings: list[str] = []
+    notes: list[str] | None = None
+
+    @property
+    def remarks(self) -> list[str]:
+        """The warnings that no latency's doubts say."""
+        return json_before.notes(self.warnings) if self.notes is None else self.notes
+
+
+class Profiled(Totals, Said):
+    """What `archcost profile --json` prints; yaml: the network's spec, None where code made it."""
+
+    yaml: str | None = None
     model: Network
     witnesses: dict[str, Any] | None = None
     agree: bool | None = None
@@ -255,11 +268,9 @@ class Against(_Part):
     latencies: list[Pair] = []
 
 
-class Compared(_Part):
+class Compared(Said):
     """What `archcost compare --json` prints."""
 
-    archcost: str
-    warnings: list[str] = []
     models: list[Side]
     comparisons: list[Against]
 

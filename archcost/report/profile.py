@@ -8,13 +8,12 @@ from archcost.config import document
 from archcost.errors import quoted
 from archcost.graph.drawing.svg import draw
 from archcost.graph.graph import Graph
-from archcost.latency import doubts
+from archcost.latency.remarks import remarks
 from archcost.latency.summary import Latency
 from archcost.models.families.hornn import HORNN
 from archcost.models.load import expand, validate
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget
-from archcost.profiling.result import NOT_STABLE
 from archcost.profiling.wording import agreement
 from archcost.report.blocks import Block, Card, Cards, Document, Drawing, Lines, Section, Text, Verdict, Verdicts
 from archcost.report.costs import cost_blocks, layers_csv
@@ -219,9 +218,9 @@ def _doubts(found: Profiled) -> Iterator[str]:
         yield f"{percent(found.coverage)} of the operators' calls have a count."
     else:
         yield "Every operator was counted."
-    yield from (line for line in found.warnings if NOT_STABLE not in line)
+    yield from found.remarks
     sides = [("", found.latencies), ("one step", found.streaming)]
     sides += [(f"column {row.column} alone", row.latencies) for row in found.columns]
-    yield from map(str, doubts.doubts((name, [one.latency for one in timed]) for name, timed in sides))
+    yield from map(str, remarks((name, [one.latency for one in timed]) for name, timed in sides))
     if not found.latencies:
         yield "Latency was not measured."

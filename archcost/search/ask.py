@@ -21,11 +21,11 @@ from threadpoolctl import ThreadpoolController
 
 from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
 from archcost.search.local_search import apart, promising
-from archcost.search.points import GAVE_WAY, Key, Seen, key, read_point, seen, stored, untried
+from archcost.search.points import GAVE_WAY, Key, Seen, Unwanted, key, read_point, seen, stored, untried
 from archcost.search.samplers import Name, fixed, propose, sampler, suggest
 
-GiveUp: TypeAlias = Callable[[optuna.Study, Trial, str], None]
-"""Ends a trial that shall not run, and says why."""
+GiveUp: TypeAlias = Callable[[optuna.Study, Trial, Unwanted, str], None]
+"""Ends a trial that shall not run, and says why, in words too."""
 Origin: TypeAlias = Literal["tpe", "nsga2", "random", "grid", "local", "enqueued", "repeated"]
 
 _FIRST: Final = 7
@@ -82,7 +82,7 @@ class _Question:
     chance: random.Random
 
 
-def _failed(study: optuna.Study, trial: Trial, _: str) -> None:
+def _failed(study: optuna.Study, trial: Trial, _: Unwanted, __: str) -> None:
     study.tell(trial, state=TrialState.FAIL)
 
 
@@ -110,11 +110,11 @@ def ask(study: optuna.Study, draw: Draw, method: Method, give_up: GiveUp = _fail
             if origin == "repeated" or not _clashes(mine, asked, draw):
                 return asked
             trial.set_user_attr(GAVE_WAY, True)
-            give_up(mine, trial, "another worker began the same point at the same moment")
+            give_up(mine, trial, "gave_way", "another worker began the same point at the same moment")
         elif (found := read_point(draw, waited, partial(_drawn, chance))) is not None:
             return Asked(trial, found[0], "enqueued", _written(mine, trial, draw, found[0]))
         else:
-            give_up(mine, trial, "what was enqueued is not a point of this study")
+            give_up(mine, trial, "enqueued", "what was enqueued is not a point of this study")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final, Literal, TypeAlias, assert_never
 
 import optuna
 from optuna.distributions import (
@@ -38,6 +38,8 @@ PREFIX: Final = "archcost:"
 """Begins the name of everything that archcost keeps in a trial's or a study's attributes."""
 GAVE_WAY: Final = f"{PREFIX}gave_way"
 """Marks a trial that left its point to another one that had it at the same moment."""
+Unwanted: TypeAlias = Literal["gave_way", "enqueued"]
+"""Why a trial shall not run: another worker has its point, or what was enqueued is no point."""
 Key: TypeAlias = frozenset[tuple[str, str, Scalar]]
 """A point as a member of a set: 1, 1.0 and true are different values."""
 

@@ -18,6 +18,7 @@ from archcost.study.records import confirmed
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import Candidate
 from archcost.study.records.front import Front as Members
+from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
 from archcost.study.search_loop import Options, refuse
 from archcost.study.workers import processes
@@ -88,14 +89,14 @@ def _seeds(
         return
     say(f"confirming {candidate.name} with {counted_words(len(missing), 'seed')}")
     jobs = [setting.again(model, options.folder, seed, options.threads) for seed in missing]
-    found = replace(found, reason="")
+    found = replace(found, reason=None)
     for seed, (validation, test, reason) in zip(missing, _trained(context, jobs, options), strict=True):
         if validation and test:
             scores, tests = (*found.scores, validation), (*found.tests, test)
             found = replace(found, seeds=(*found.seeds, seed), scores=scores, tests=tests)
         else:
             found = replace(found, reason=reason)
-            say(f"{candidate.name}: {reason}")
+            say(f"{candidate.name}: {reason.text}")
         confirmed.keep(study, candidate.name, found)
 
 
@@ -128,20 +129,20 @@ def _turns(
 
 def _trained(
     context: ForkServerContext, jobs: Sequence[Job], options: Options
-) -> Iterator[tuple[Score | None, Score | None, str]]:
+) -> Iterator[tuple[Score | None, Score | None, Reason]]:
     """Yield the scores on validation and test split of every job in order, or why there are none; several at a time.
 
     What is under way when the time is over is ended.
     """
     scores: list[dict[str, Score]] = [{} for _ in jobs]
-    reasons = ["the time was over"] * len(jobs)
+    reasons = [Reason("time", "the time was over")] * len(jobs)
     for place, event in _told(context, jobs, options):
         match event:
             case Scored():
                 scores[place][event.split] = event.score
             case Failed():
-                refuse(event)
-                reasons[place] = visible(event.reason)
+                refuse(event.reason)
+                reasons[place] = replace(event.reason, text=visible(event.reason.text))
             case _:
                 pass
     for found, reason in zip(scores, reasons, strict=True):
@@ -153,7 +154,7 @@ def _measured(context: ForkServerContext, job: Job, options: Options) -> tuple[t
         if isinstance(event, Measured):
             return event.samples, ""
         if isinstance(event, Failed):
-            return (), visible(event.reason)
+            return (), visible(event.reason.text)
     return (), "nothing was measured"
 
 

@@ -77,7 +77,7 @@ def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float
             if isinstance(event, Foreseen):
                 found = event
             elif isinstance(event, Failed):
-                why = visible(event.reason)
+                why = visible(event.reason.text)
     if found is None:
         raise TargetError(f"a typical network of the study cannot be trained: {why}")
     return time.monotonic() - begun - found.looking_s, found.training_s

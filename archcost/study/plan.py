@@ -26,6 +26,7 @@ from archcost.models.load import Model
 from archcost.profiling.budget import Budget
 from archcost.search.ask import Method
 from archcost.search.domains import Draw
+from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Begun, Part
 from archcost.study.spec import Confirm, Gives, Study, StudySpec, materialise
 from archcost.study.workers.messages import Measure, Setup, Train
@@ -139,12 +140,12 @@ class Setting:
         of = [model.digest, recipe, self.study.fit.model_dump(mode="json"), self.fingerprint]
         return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
 
-    def over(self, model: Model) -> str:
-        """Return which limits on counts a network exceeds, and by what, '' where it keeps to all."""
-        found = [
-            f"{over.name} {over.words(over.actual)}; allowed: {over.words(over.limit)}" for over in self.exceeded(model)
-        ]
-        return f"limits: {', '.join(found)}" if found else ""
+    def over(self, model: Model) -> Reason | None:
+        """Return which limits on counts a network exceeds, and by what, None if it keeps to all."""
+        found = self.exceeded(model)
+        each = (f"{over.name} {over.words(over.actual)}; allowed: {over.words(over.limit)}" for over in found)
+        names = ", ".join(over.name for over in found)
+        return Reason("limit", f"limits: {', '.join(each)}", names) if found else None
 
     def exceeded(self, model: Model) -> tuple[Excess, ...]:
         """Return the limits on counts that a network exceeds; nothing has to run for it."""

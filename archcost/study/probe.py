@@ -60,4 +60,6 @@ def _not_here(setting: Setting, place: int) -> str:
 def _not_measured(setting: Setting, number: int, model: Model) -> str:
     each = setting.ways[number]
     job = setting.together([model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
-    return next((event.reason for event in processes.told(job, setting.patience_s) if isinstance(event, Failed)), "")
+    return next(
+        (event.reason.text for event in processes.told(job, setting.patience_s) if isinstance(event, Failed)), ""
+    )

@@ -25,7 +25,7 @@ from archcost.study.records.addresses import Address
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import SCHEMA, Stored, described, find
 from archcost.study.records.trials import remember, remembered
-from archcost.study.search_loop import Options, Watch
+from archcost.study.search_loop import ENDS, End, Options, Watch
 from archcost.units import counted_words
 from archcost.version import __version__
 
@@ -89,7 +89,12 @@ class Outcome:
     """How a run ended: what its storage then held, and why it stopped asking for points."""
 
     stored: Stored
-    why: str
+    end: End
+
+    @property
+    def why(self) -> str:
+        """Why it stopped, in words."""
+        return ENDS[self.end]
 
 
 def check(address: Address) -> None:
@@ -130,13 +135,13 @@ def explore(
                 settle()
                 watch(state)
 
-            why = search_loop.search(stored, setting, options, watched)
+            end = search_loop.search(stored, setting, options, watched)
             settle(1)
             hold.check()
             _confirm(stored, setting, options, dataset, say)
             remains()
             _prune_weights(stored, options.weights)
-        return Outcome(stored.frozen(), why)
+        return Outcome(stored.frozen(), end)
 
 
 @contextmanager

@@ -8,17 +8,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import optuna
 
-from archcost.errors import InputError, Mistake, quoted, visible
+from archcost.errors import InputError, Mistake, dotted, quoted, visible
 from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search import halving
 from archcost.search.ask import Asked, ask
 from archcost.study.plan import Setting
 from archcost.study.records import trials
+from archcost.study.records.reasons import INTERRUPTED, Reason, of_trial
 from archcost.study.records.storage import RESUMES
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Ended, Part, achieved
@@ -29,9 +30,13 @@ from archcost.study.workers.processes import Child
 from archcost.units import duration
 
 _TICK_S: Final = 0.5
-_ON: Final = "on"
-_OVER: Final = "the time is over"
-EXHAUSTED: Final = "no new point was found: all are known, or infeasible"
+End: TypeAlias = Literal["time", "trials", "exhausted"]
+"""Why no other trial begins."""
+ENDS: Final[dict[End, str]] = {
+    "time": "the time is over",
+    "trials": "all trials are done",
+    "exhausted": "no new point was found: all are known, or infeasible",
+}
 _IN_VAIN: Final = 1000
 """Points in a row that are infeasible or known, after which the space is taken to hold no others."""
 
@@ -110,7 +115,7 @@ def recover(study: optuna.Study) -> int:
     return len(lost)
 
 
-def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> str:
+def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> End:
     """Run trials until there are as many as wanted, or the time is over; return why it ended.
 
     What is under way when the time is over, or an exception comes, is ended, and its point asked for again. A signal
@@ -120,9 +125,9 @@ def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> 
     assert isinstance(stored.study, optuna.Study)
     run = _Run(stored, stored.study, setting, options, processes.server(), watch)
     try:
-        while (why := _step(run)) == _ON:
+        while (end := _step(run)) is None:
             pass
-        return why
+        return end
     finally:
         with held_back(), ExitStack() as each_of_them:  # what one of them raises keeps none of the others from its end
             for each in run.under_way:
@@ -131,33 +136,33 @@ def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> 
                 each_of_them.callback(each.child.end)  # first: all processes, before a storage that cannot be written
 
 
-def _step(run: _Run) -> str:
-    """Begin what is wanted and take what was told; return whether to go on, or why not."""
-    while len(run.under_way) < run.options.workers and _wanted(run) == _ON:
+def _step(run: _Run) -> End | None:
+    """Begin what is wanted and take what was told; return why the run is over, None if it goes on."""
+    while len(run.under_way) < run.options.workers and _end(run) is None:
         with held_back():
             _begin(run)
-    why = _wanted(run)
-    if why == _OVER or not run.under_way:
-        return why
+    end = _end(run)
+    if end == "time" or not run.under_way:
+        return end
     told = list(processes.events([each.child for each in run.under_way], _TICK_S, run.options.patience_s))
     for child, event in told:
         with held_back():
             _take(run, next(each for each in run.under_way if each.child is child), event)
     run.watch(State(tuple(run.under_way), run.stored))
-    return _ON
+    return None
 
 
-def _wanted(run: _Run) -> str:
-    """Return _ON where another trial shall begin, or else why not."""
+def _end(run: _Run) -> End | None:
+    """Return why no other trial shall begin, None if one shall."""
     found = run.trials()
     if time.monotonic() >= run.options.deadline - reserve_s(found, run.setting, run.options):
-        return _OVER
+        return "time"
     counted = sum(each.state in ("complete", "pruned", "failed") and counts(each) for each in found)
     if counted + len(run.under_way) >= run.options.trials:
-        return "all trials are done"
+        return "trials"
     if run.in_vain >= _IN_VAIN:
-        return EXHAUSTED
-    return _ON
+        return "exhausted"
+    return None
 
 
 def counts(trial: trials.Trial) -> bool:
@@ -187,17 +192,17 @@ def _begin(run: _Run) -> None:
 def _begun(run: _Run, asked: Asked) -> None:
     """Refuse a point, answer it from what is known, or start its trial."""
     if asked.origin == "repeated":
-        _refuse(run, asked, "every point of the space is known")
+        _refuse(run, asked, Reason("known", "every point of the space is known"))
         run.in_vain = _IN_VAIN
         return
     try:
         model = run.setting.model(asked.built)
     except InputError as error:
-        _refuse(run, asked, f"infeasible: {'; '.join(each.message for each in error.mistakes)}")
+        _refuse(run, asked, _infeasible(error))
         return
     trials.begin(asked.trial, run.setting.begun(model, asked.origin))
-    if why := run.setting.over(model):
-        _refuse(run, asked, why)
+    if over := run.setting.over(model):
+        _refuse(run, asked, over)
         return
     if (known := _known(run, model, asked.trial.number)) is not None:
         assert known.ended is not None
@@ -229,9 +234,20 @@ def _started(run: _Run, asked: Asked, model: Model) -> Child:
         raise InputError(Mistake(f"no process can be started for a trial: {why}; run again to go on")) from error
 
 
-def _refuse(run: _Run, asked: Asked, why: str) -> None:
+def _infeasible(error: InputError) -> Reason:
+    """Return why a point is no network, and of which keys: their places in lists are left out."""
+    keys = {dotted(tuple(part for part in each.path if isinstance(part, str))): None for each in error.mistakes}
+    text = f"infeasible: {'; '.join(each.message for each in error.mistakes)}"
+    return Reason("infeasible", text, visible(", ".join(filter(None, keys))))
+
+
+def _refuse(run: _Run, asked: Asked, reason: Reason) -> None:
     run.in_vain += 1
-    trials.fail(run.study, asked.trial, Ended(reason=visible(why), counts=False))
+    trials.fail(run.study, asked.trial, Ended(reason=_visible(reason), counts=False))
+
+
+def _visible(reason: Reason) -> Reason:
+    return replace(reason, text=visible(reason.text))
 
 
 def _known(run: _Run, model: Model, number: int) -> trials.Trial | None:
@@ -254,20 +270,20 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             place = next(i for i, part in enumerate(trial.parts) if part.column == event.column)
             trial.parts[place] = replace(trial.parts[place], score=event.score)
         case Done():
-            _over(run, trial, "", achieved(trial.parts[0], run.setting.objectives))
+            _over(run, trial, None, achieved(trial.parts[0], run.setting.objectives))
         case Foreseen():
             pass  # no trial tells it
         case Failed():
-            refuse(event)
-            _lost(run, trial, event.reason if event.kind == "killed" else f"{event.kind}: {event.reason}")
+            refuse(event.reason)
+            _lost(run, trial, of_trial(event.reason))
 
 
-def refuse(event: Failed) -> None:
+def refuse(reason: Reason) -> None:
     """Raise InputError for what no other trial could do better: the run ends, and this one is asked for again."""
-    if event.kind == "space":
-        raise InputError(Mistake(f"no space left: {event.reason}; {RESUMES}"))
-    if event.kind == "files":
-        raise InputError(Mistake(f"{event.reason}; what has ended is kept: run again to go on"))
+    if reason.kind == "space":
+        raise InputError(Mistake(f"no space left: {reason.text}; {RESUMES}"))
+    if reason.kind == "files":
+        raise InputError(Mistake(f"{reason.text}; what has ended is kept: run again to go on"))
 
 
 def _measured(run: _Run, trial: Running, event: Measured) -> None:
@@ -276,7 +292,8 @@ def _measured(run: _Run, trial: Running, event: Measured) -> None:
         trial.parts[place] = replace(part, samples=(*part.samples, samples))
     took, limit = median(event.samples[0].samples_s), run.setting.budget.latency_s if run.setting.budget else None
     if limit is not None and took > limit:
-        _lost(run, trial, f"limits: latency {duration(took)}; allowed: {duration(limit)}", counts=False)
+        words = f"limits: latency {duration(took)}; allowed: {duration(limit)}"
+        _lost(run, trial, Reason("limit", words, "latency"), counts=False)
         return
     trial.child.reply(processes.ON)
 
@@ -295,20 +312,20 @@ def _reached(run: _Run, trial: Running, event: Reached) -> None:
         trial.child.reply(processes.ON)
         return
     words = f"at epoch {event.epoch} not among the best third that had come so far"
-    _over(run, trial, words, None)
+    _over(run, trial, Reason("pruned", words), None)
 
 
-def _over(run: _Run, trial: Running, reason: str, values: Sequence[float] | None) -> None:
+def _over(run: _Run, trial: Running, reason: Reason | None, values: Sequence[float] | None) -> None:
     trials.end(run.study, trial.asked.trial, _ended(run, trial, reason), values)
     _forget(run, trial)
 
 
-def _lost(run: _Run, trial: Running, reason: str, *, counts: bool = True) -> None:
-    trials.fail(run.study, trial.asked.trial, replace(_ended(run, trial, visible(reason)), counts=counts))
+def _lost(run: _Run, trial: Running, reason: Reason, *, counts: bool = True) -> None:
+    trials.fail(run.study, trial.asked.trial, replace(_ended(run, trial, _visible(reason)), counts=counts))
     _forget(run, trial)
 
 
-def _ended(run: _Run, trial: Running, reason: str) -> Ended:
+def _ended(run: _Run, trial: Running, reason: Reason | None) -> Ended:
     return Ended(tuple(trial.parts), reason, seconds=trial.seconds, versions=run.setting.versions)
 
 
@@ -327,4 +344,4 @@ def _again(study: optuna.Study, trial: optuna.trial.Trial, seconds: float) -> No
     waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
     if point and all(each.system_attrs.get("fixed_params") != point for each in waiting):
         study.enqueue_trial(point)  # before the end: who is killed in between asks for it again
-    trials.fail(study, trial, Ended(reason=trials.INTERRUPTED, counts=False, seconds=seconds))
+    trials.fail(study, trial, Ended(reason=INTERRUPTED, counts=False, seconds=seconds))

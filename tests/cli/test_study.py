@@ -14,6 +14,7 @@ from commands import run
 from stored_studies import Wanted, made
 
 from archcost.study.records import trials
+from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended, remember
 
@@ -31,7 +32,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
     assert best.part.score is not None
     begun = replace(best.trial.begun, family=ATTACK, origin=ATTACK, identity="another")
     _tried(stored, begun, Ended((replace(best.part, score=replace(best.part.score, error=0.0)),)))
-    _tried(stored, begun, Ended((best.part,), reason=ATTACK))
+    _tried(stored, begun, Ended((best.part,), reason=Reason("bug", ATTACK)))
     remember(stored.study, "about", {**stored.study.user_attrs["archcost:about"], "labels": [ATTACK, "latency"]})
     return str(file)
 

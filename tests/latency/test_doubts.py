@@ -1,83 +1,51 @@
-"""Reasons: each told once, with the rows it is about, and nothing of them lost."""
+"""Doubts: every kind has words, those of several latencies the range of their numbers."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import get_args
 
 import pytest
-from measurements import burst, noisy, samples
 
-from archcost.latency.doubts import doubts, names, refusals
-from archcost.latency.samples import Failure, Plan, Way
-from archcost.latency.summary import Latency, summarise
+from archcost.latency.doubts import Doubt, Kind, why, words
 
-WAY = Way("cpu", "eager", 1, "float32", 2)
-
-
-def waited(batch: int, waited_s: float) -> Latency:
-    """Return a latency whose threads waited for a share of the time."""
-    return summarise(samples([burst(1.0, waited_s=waited_s)] * 8, Plan(batch=batch)))
-
-
-@pytest.mark.parametrize(
-    ("ways", "expected"),
-    [
-        ([], ()),
-        ([WAY], ("",)),
-        ([WAY, WAY], ("", "")),
-        ([WAY, replace(WAY, batch=8)], ("batch 1", "batch 8")),
-        ([WAY, replace(WAY, batch=8, threads=1)], ("batch 1, 2 threads", "batch 8, 1 thread")),
-        ([WAY, replace(WAY, runtime="compile", threads=None)], ("cpu/eager, 2 threads", "cpu/compile")),
-    ],
-)
-def test_a_row_is_named_by_what_tells_it_apart(ways: list[Way], expected: tuple[str, ...]) -> None:
-    """What all have in common is not repeated."""
-    assert expected == names(ways)
+WORDS = [
+    ([Doubt("warmup", 17)], "warm-up did not settle in 17 calls"),
+    ([Doubt("few_blocks", 5, 6)], "too few blocks: 5, at least 6 needed, for which --time 20s may do"),
+    ([Doubt("wide_interval", 0.02001, 0.02)], "the blocks' medians lie within +-2.1%, 2.0% asked"),
+    ([Doubt("machine_slowed", 1.1, 1.05)],
+     "the machine itself slowed: its calibration kernel took up to 1.10 times its best"),
+    ([Doubt("level_changed", 20, 40)], "its level changed after 20 of 40 bursts"),
+    ([Doubt("slow_block", 0.0429)], "the slowest block took 4.3% more than the fastest"),
+    ([Doubt("contention", 0.2, 0.05)], "contention: 20.0% of the sampling time went by waiting for a core"),
+    ([Doubt("unknown")], "an earlier version of archcost doubted it"),
+    ([Doubt("warmup", 90), Doubt("warmup", 17), Doubt("warmup", 100)], "warm-up did not settle in 17 to 100 calls"),
+    ([Doubt("level_changed", 20, 40), Doubt("level_changed", 9, 48)],
+     "its level changed after 9 to 20 of 40 to 48 bursts"),
+    ([Doubt("contention", 0.2, 0.05), Doubt("contention", 0.20001, 0.05)],
+     "contention: 20.0% of the sampling time went by waiting for a core"),
+]  # fmt: skip
 
 
-def test_doubts_that_differ_in_numbers_are_one() -> None:
-    """The range of the numbers stands in it, and the rows it is about; a row that is stable is not among them."""
-    rows = [waited(1, 0.2), waited(2, 0.0), waited(4, 0.1)]
-    words = "contention: 10.0% to 20.0% of the sampling time went by waiting for a core"
-    assert [f"not stable, batch 1; batch 4: {words}"] == [str(doubt) for doubt in doubts([("", rows)])]
+@pytest.mark.parametrize(("doubts", "expected"), WORDS)
+def test_every_kind_has_words(doubts: list[Doubt], expected: str) -> None:
+    """One doubt, or several of a kind with the range of their numbers; numbers that look the same are one."""
+    assert expected == words(doubts, 20.0)
 
 
-def test_doubts_of_all_rows_name_none() -> None:
-    """Where no row is without it, that is said; where there is one row only, nothing is."""
-    words = "contention: 20.0% of the sampling time went by waiting for a core"
-    one, both = [waited(1, 0.2)], [waited(1, 0.2), waited(8, 0.2)]
-    assert [f"not stable: {words}"] == [str(doubt) for doubt in doubts([("", one)])]
-    assert [f"not stable, all: {words}"] == [str(doubt) for doubt in doubts([("", both)])]
+def test_no_kind_is_left_out() -> None:
+    """The table above has all kinds."""
+    assert set(get_args(Kind)) == {doubts[0].kind for doubts, _ in WORDS}
 
 
-def test_sides_stand_before_their_rows() -> None:
-    """Of networks beside each other, each doubt is told with the network it is about."""
-    stable, shaky = waited(1, 0.0), waited(1, 0.2)
-    assert [("B",)] == [doubt.rows for doubt in doubts([("A", [stable]), ("B", [shaky])])]
-    assert [("B batch 8",)] == [
-        doubt.rows for doubt in doubts([("A", [stable, waited(8, 0)]), ("B", [stable, waited(8, 0.1)])])
-    ]
+def test_all_doubts_are_one_text() -> None:
+    """They are apart by a semicolon; nothing is the empty text."""
+    both = [Doubt("warmup", 2), Doubt("few_blocks", 5.0, 6.0)]
+    assert "warm-up did not settle in 2 calls; too few blocks: 5, at least 6 needed" == why(both)
+    assert "" == why([])
 
 
-def test_a_time_that_is_enough_for_all_is_told() -> None:
-    """Of several times that would do, the longest does for all rows."""
-    rows = [summarise(samples([[1.0]] * 2, Plan(batch=1))), summarise(samples([[4.0]] * 3, Plan(batch=8)))]
-    (doubt,) = doubts([("", rows)])
-    assert doubt.words == "too few blocks: 2 to 3, at least 6 needed, for which --time 58s may do"
-
-
-def test_every_doubt_is_told() -> None:
-    """A row with several doubts is named at each of them."""
-    row = summarise(replace(noisy(0.001, noise=1.0), warmup_s=(0.1, 0.2)))
-    assert row.doubts == tuple(doubt.words for doubt in doubts([("", [row])]))
-    assert "; ".join(row.doubts) == row.why
-    assert len(row.doubts) > 1
-
-
-def test_refusals_are_told_once() -> None:
-    """A reason stands behind all ways it came in, the first of them in full."""
-    other, third = replace(WAY, batch=8), replace(WAY, target="cuda", threads=None)
-    failures = [Failure(WAY, "no power"), Failure(other, "no power"), Failure(third, "no GPU")]
-    assert ("cpu/eager, batch 1, float32, 2 threads; batch 8: no power", "cuda/eager, batch 1, float32: no GPU") == (
-        refusals(failures)
-    )
+@pytest.mark.parametrize("number", [None, float("inf"), -1.0, 0.0])
+def test_numbers_of_another_program_have_words(number: float | None) -> None:
+    """Whatever a file says, it can be shown."""
+    for kind in get_args(Kind):
+        assert words([Doubt(kind, number, number)], number)

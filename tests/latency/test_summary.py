@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measurements import DEVICE, burst, noisy, samples
 
+from archcost.latency.doubts import Doubt
 from archcost.latency.samples import Plan, Samples
 from archcost.latency.summary import contention, summarise
 from archcost.units import parse_duration, typed_duration
@@ -44,6 +45,8 @@ def test_the_row_has_the_keys_of_the_format() -> None:
         "spread": pytest.approx(0.000002 / 0.001002),
         "stable": True,
         "why": "",
+        "doubts": [],
+        "enough_s": None,
         "examples_per_s": pytest.approx(8 / 0.001002),
         "first_s": 0.5,
         "blocks": 8,
@@ -133,6 +136,36 @@ def test_doubts_are_said_in_words(measurement: Samples, why: str) -> None:
     """A row that is not stable says everything that speaks against it; a stable one says nothing."""
     row = summarise(measurement)
     assert (row.stable, row.why) == (not why, why)
+
+
+@pytest.mark.parametrize(
+    ("measurement", "doubts"),
+    [
+        (STEADY, []),
+        (replace(STEADY, warmup_s=(0.2, 0.1)), [Doubt("warmup", 2)]),
+        (samples([[0.001] * 50] * 5), [Doubt("few_blocks", 5, 6)]),
+        (SHIFTED, [Doubt("wide_interval", pytest.approx(0.2), 0.02), Doubt("level_changed", 20, 40)]),
+        (slowed(*[1.0] * 7, 1.1),
+         [Doubt("wide_interval", pytest.approx(0.05), 0.02), Doubt("machine_slowed", pytest.approx(1.1), 1.05)]),
+        (samples([[0.979]] + [[1.0]] * 6 + [[1.021]]),
+         [Doubt("wide_interval", pytest.approx(0.021), 0.02), Doubt("slow_block", pytest.approx(1.021 / 0.979 - 1))]),
+        (samples([burst(1.0, cpu_s=0.8)] * 8), [Doubt("contention", pytest.approx(0.2), 0.05)]),
+    ],
+)  # fmt: skip
+def test_doubts_are_values(measurement: Samples, doubts: list[Doubt]) -> None:
+    """Each has its kind, the number that was found and the limit it was held against, in JSON too."""
+    row = summarise(measurement)
+    assert doubts == list(row.doubts)
+    assert [asdict(doubt) for doubt in row.doubts] == row.to_dict()["doubts"]
+
+
+def test_a_time_that_may_do_is_a_value() -> None:
+    """Twice the time that was given, or what eight blocks as long as these take; none if there are enough."""
+    assert (20.0, pytest.approx(57.6), None) == (
+        summarise(samples([[0.001] * 50] * 5)).enough_s,
+        summarise(samples([[4.0]] * 3)).enough_s,
+        summarise(STEADY).enough_s,
+    )
 
 
 @given(st.floats(1e-3, 1e6))

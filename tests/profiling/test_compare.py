@@ -152,7 +152,7 @@ def test_all_of_it_is_json() -> None:
     """The dictionary is JSON without NaN, has the promised keys, and refers to networks by position."""
     measured = [replace(found, samples=(noisy(0.001, bursts=5),)) for found in (A, B)]
     value = json.loads(json.dumps(compare(measured).to_dict(), allow_nan=False))
-    assert ["archcost", "schema", "warnings", "models", "comparisons", "failures"] == list(value)
+    assert ["archcost", "schema", "warnings", "models", "comparisons", "failures", "notes"] == list(value)
     raw = [model["latencies"][0]["raw"] for model in value["models"]]
     assert [5, 5] == [len(each["bursts"]) for each in raw]
     assert [A.model.name, B.model.name] == [model["name"] for model in value["models"]]

@@ -25,13 +25,13 @@ KEYS = [
     *("archcost", "schema", "warnings", "model", "batch", "dtype", "params", "macs", "elementwise", "flops"),
     *("weights_bytes", "activation_bytes", "peak_memory_bytes", "uncounted", "witnesses", "agree"),
     *("layers", "columns", "latencies", "streaming", "failures"),
-    *("parameters", "coverage", "training", "memory", "yaml"),
+    *("parameters", "coverage", "training", "memory", "yaml", "notes"),
 ]
 LATENCY_KEYS = [
     *("target", "runtime", "device", "batch", "dtype", "threads", "warmup", "samples", "median_s", "min_s"),
-    *("p90_s", "p99_s", "interval_s", "spread", "stable", "why", "examples_per_s", "first_s"),
+    *("p90_s", "p99_s", "interval_s", "spread", "stable", "why", "doubts", "examples_per_s", "first_s"),
     *("blocks", "cold_cache", "contention", "calibration_s", "relative", "machine_speed", "fingerprint"),
-    *("conditions", "versions", "raw"),
+    *("conditions", "versions", "enough_s", "raw"),
 ]
 
 

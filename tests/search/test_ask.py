@@ -19,6 +19,7 @@ from archcost.search.domains import Choice, Draw, Pick, Point, Real, Whole
 from archcost.search.pareto import hypervolume
 from archcost.search.points import key, seen
 from archcost.search.samplers import Name
+from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import give_up, read
 
 SAMPLERS: tuple[Name, ...] = ("tpe", "nsga2", "random", "grid")
@@ -293,7 +294,7 @@ def test_a_point_that_two_begin_at_once_is_left_to_one(monkeypatch: pytest.Monke
     assert key(second.point) != key(first.point)
     gave_way = read(study, {})[1]
     assert ("failed", False) == (gave_way.state, gave_way.ended is not None and gave_way.ended.counts)
-    assert gave_way.reason == "another worker began the same point at the same moment"
+    assert gave_way.reason == Reason("gave_way", "another worker began the same point at the same moment")
     assert len(list(seen(study, study.trials, flat))) == 2  # what gave way does not make its point known
 
 

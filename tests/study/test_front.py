@@ -19,6 +19,7 @@ from archcost.study.records import confirmed, tables, trials
 from archcost.study.records.addresses import address
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import Candidate, Front, bounds, candidates, front, restored
+from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import described
 from archcost.study.records.trials import Ended, Part
 from archcost.study.spec import Confirm
@@ -125,7 +126,7 @@ def test_reasons_are_wrapped(tmp_path: Path) -> None:
     """A long reason is told to its end, within 80 columns."""
     study = optuna.create_study()
     trials.remember(study, "about", {"schema": 1, "name": "x", "objectives": [["error", None]], "labels": ["error"]})
-    trials.fail(study, study.ask(), Ended(reason=f"input: {'word ' * 40}end"))
+    trials.fail(study, study.ask(), Ended(reason=Reason("input", f"input: {'word ' * 40}end")))
     lines = list(status_lines(described(study, address("study.db", tmp_path))))
     assert max(map(len, lines)) <= 80
     assert any(line.endswith(" end") for line in lines)

@@ -20,8 +20,9 @@ from archcost.data.spec import DataSpec
 from archcost.files import placed
 from archcost.graph import codec
 from archcost.latency.samples import Plan
+from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages, processes
-from archcost.study.workers.job import _failed
+from archcost.study.workers.job import _reason
 from archcost.study.workers.messages import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
 from archcost.study.workers.processes import ON, STOP, Child
 
@@ -112,7 +113,7 @@ def test_a_child_that_dies_is_told(job: Train, number: int, reason: str) -> None
     os.kill(child.process.pid or 0, number)
     (last,) = events
     assert isinstance(last, Failed)
-    assert reason == last.reason
+    assert Reason("killed" if number == signal.SIGKILL else "bug", reason) == last.reason
 
 
 def test_a_child_that_hangs_is_ended(job: Train) -> None:
@@ -124,7 +125,7 @@ def test_a_child_that_hangs_is_ended(job: Train) -> None:
     assert isinstance(first[0][1], Measured)
     os.kill(child.process.pid or 0, signal.SIGSTOP)
     reason = "hung: no progress for 0.5 s, killed; 'search.patience' allows more"
-    assert [Failed("target", reason)] == list(told(child, 0.5))
+    assert [Failed(Reason("silent", reason))] == list(told(child, 0.5))
 
 
 def test_what_cannot_be_measured_is_a_reason() -> None:
@@ -132,7 +133,7 @@ def test_what_cannot_be_measured_is_a_reason() -> None:
     graph = dict(codec.encode(archcost.load("resnet-20").graph))
     (last,) = told(processes.start(processes.server(), Measure((graph,), replace(FAKE, target="abacus"))))
     assert isinstance(last, Failed)
-    assert ("input", True) == (last.kind, "unknown target 'abacus'" in last.reason)
+    assert ("input", True) == (last.reason.kind, "unknown target 'abacus'" in last.reason.text)
 
 
 PARENT = """
@@ -175,5 +176,5 @@ def test_a_full_disk_is_no_bug_of_a_trial(tmp_path: Path) -> None:
     """What cannot be written for want of space has a kind of its own: the study ends, the trial does not count."""
     with pytest.raises(archcost.InputError) as refused, placed(tmp_path / "0.pt"):
         raise OSError(errno.ENOSPC, "No space left on device")
-    found = _failed(refused.value)
-    assert ("space", True) == (found.kind, "No space left on device" in found.reason)
+    found = _reason(refused.value)
+    assert ("space", True) == (found.kind, "No space left on device" in found.text)

@@ -20,7 +20,7 @@ from planted import again
 import archcost
 from archcost.nets.weights import Trained
 from archcost.study.records.addresses import address
-from archcost.study.records.stored import alike, find
+from archcost.study.records.stored import find
 
 STUDY = """
 models:
@@ -173,7 +173,7 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     ended, _, err = run(capsys, "study", "run", file, *rest)
     assert 0 == ended, err
     trials = find(address("study.db", Path(file).parent)).trials()
-    (lost,) = [each for each in trials if each.reason == "interrupted; its point was asked for again"]
+    (lost,) = [each for each in trials if each.fate == "interrupted"]
     assert lost.point in [each.point for each in trials if each.state == "complete"]
     assert "1 interrupted" in run(capsys, "study", "status", file)[1]
 
@@ -240,9 +240,3 @@ def test_why_no_trial_is_complete_is_told(capsys: pytest.CaptureFixture[str], fi
     limits = ("--set", "limits={latency: 10 us}", "--set", "models=[{family: bottleneck, depths: [1], widths: [8]}]")
     code, _, err = run(capsys, "study", "run", file, *limits)
     assert (2, True) == (code, "no trial is complete: 1 x limits: latency 1.00 ms; allowed: 10.0 us" in err)
-
-
-def test_reasons_that_differ_in_numbers_are_one() -> None:
-    """The first of them stands for all."""
-    reasons = ["latency 270 us; allowed: 10 us", "latency 1.2 ms; allowed: 10 us", "diverged"]
-    assert [("latency 270 us; allowed: 10 us", 2), ("diverged", 1)] == alike(reasons)

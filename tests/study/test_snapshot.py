@@ -21,6 +21,7 @@ from written_before import FIRST, copied, killed
 from archcost.errors import InputError
 from archcost.study.records import snapshot, storage, trials
 from archcost.study.records.addresses import address
+from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import find
 
 STUDY = """
@@ -230,11 +231,11 @@ def test_a_trial_ends_once(caplog: pytest.LogCaptureFixture, state: str) -> None
     """Told again, it stays as it was: the same is nothing new, another end is logged."""
     study = optuna.create_study()
     trial = study.ask()
-    first = trials.end(study, trial, trials.Ended(reason="one"), [1.0])
+    first = trials.end(study, trial, trials.Ended(reason=Reason("bug", "one")), [1.0])
     assert first
     again = trials.end if state == "complete" else trials.fail
     values = ([1.0],) if state == "complete" else ()
-    assert not again(study, trial, trials.Ended(reason="one"), *values)  # type: ignore[operator]
+    assert not again(study, trial, trials.Ended(reason=Reason("bug", "one")), *values)  # type: ignore[operator]
     (found,) = trials.read(study, {})
-    assert ("complete", (1.0,), "one") == (found.state, found.values, found.reason)
+    assert ("complete", (1.0,), "one") == (found.state, found.values, found.why)
     assert (state == "failed") == ("trial 0 ended as COMPLETE already" in caplog.text)

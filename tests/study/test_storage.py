@@ -16,6 +16,7 @@ from optuna.storages import RDBStorage
 from archcost.errors import InputError
 from archcost.study.records import snapshot, storage, trials
 from archcost.study.records.addresses import Address, address
+from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import find
 from archcost.study.records.trials import Ended
 
@@ -90,7 +91,8 @@ def test_what_is_not_finite_never_enters(value: float) -> None:
     trial = study.ask()
     trials.end(study, trial, Ended(), [value, 1.0])
     (found,) = trials.read(study, {})
-    assert ("failed", "its result is not finite", ()) == (found.state, found.reason, found.values)
+    reason = Reason("not_finite", "its result is not finite")
+    assert ("failed", reason, ()) == (found.state, found.reason, found.values)
 
 
 def test_a_foreign_attribute_is_refused() -> None:

@@ -142,7 +142,7 @@ def test_an_interrupted_study_goes_on(server: Server, shell: Shell, number: int,
     ended, said = shell(url, RUN, *longer)
     assert 0 == ended, said
     every = find(address(url, Path())).trials()
-    (lost,) = [each for each in every if each.reason == trials.INTERRUPTED]
+    (lost,) = [each for each in every if each.fate == "interrupted"]
     assert lost.point in [each.point for each in every if each.state == "complete"]
 
 

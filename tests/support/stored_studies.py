@@ -29,6 +29,7 @@ from archcost.study.records import confirmed, storage, trials
 from archcost.study.records.addresses import Address, address
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import named
+from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import SCHEMA, Stored
 from archcost.study.records.trials import Begun, Ended, Part, remember
 from archcost.training.score import Score
@@ -170,12 +171,13 @@ def _ended(study: optuna.Study, trial: optuna.trial.Trial, wanted: Wanted, state
             trials.end(study, trial, ended, trials.achieved(parts[0], wanted.objectives))
         case "pruned":
             reason = f"at epoch {1 if number % 2 == 0 else 3} not among the best third that had come so far"
-            trials.end(study, trial, Ended(parts[:1], reason, seconds=3.0), None)
+            trials.end(study, trial, Ended(parts[:1], Reason("pruned", reason), seconds=3.0), None)
         case "limits":
             reason = f"limits: params {30_000 + number:,}; allowed: 30,000"
-            trials.fail(study, trial, Ended(reason=reason, counts=False))
+            trials.fail(study, trial, Ended(reason=Reason("limit", reason, "params"), counts=False))
         case "failed":
-            trials.fail(study, trial, Ended(parts[:1], f"diverged: loss {number}.5 {text}".strip(), seconds=1.0))
+            reason = f"diverged: loss {number}.5 {text}".strip()
+            trials.fail(study, trial, Ended(parts[:1], Reason("diverged", reason), seconds=1.0))
         case _:
             pass  # it still runs
 

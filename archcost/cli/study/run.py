@@ -25,10 +25,10 @@ from archcost.study.plan import Setting, settle
 from archcost.study.records import tables, weights_folder
 from archcost.study.records.addresses import Address, address
 from archcost.study.records.front import Candidate, Front
-from archcost.study.records.stored import Stored, alike, find, network, worded
+from archcost.study.records.reasons import alike
+from archcost.study.records.stored import Stored, find, network, worded
 from archcost.study.records.tables import front_of, status_of, yaml_of
 from archcost.study.run import Outcome
-from archcost.study.search_loop import EXHAUSTED
 from archcost.study.spec import StudySpec, load_study
 from archcost.units import counted_words, duration, percent, scaled
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _COUNTS = (("params", "params"), ("macs", "MACs"))  # of a part, and their titles
 _LINE = 52
 _NAMED = 5  # of folders
+_REASONS = 10  # why trials ended early, most often first
 _WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
@@ -120,12 +121,16 @@ def _in_vain(outcome: Outcome) -> int:
     That of a target where trials ran and all failed, of the input where nothing in the space could be tried at all.
     """
     every = outcome.stored.trials()
-    for reason, count in alike(each.reason for each in every if each.reason):
-        click.echo(f"no trial is complete: {count} x {visible(reason)}", err=True)
+    reasons = alike(each.reason for each in every if each.reason)
+    for words, count in reasons[:_REASONS]:
+        click.echo(f"no trial is complete: {count} x {visible(words)}", err=True)
+    if len(reasons) > _REASONS:
+        left = sum(count for _, count in reasons[_REASONS:])
+        click.echo(f"no trial is complete: {left} x others; 'archcost study export' has all", err=True)
     ran = [each for each in every if each.ended and each.ended.counts]
     if ran:
         return TargetError.exit_code if all(each.state == "failed" for each in ran) else 0
-    return InputError.exit_code if outcome.why == EXHAUSTED else 0
+    return InputError.exit_code if outcome.end == "exhausted" else 0
 
 
 def dry(file: str, overrides: tuple[str, ...], where: str | None, workers: int | None) -> Iterator[str]:
@@ -158,8 +163,8 @@ def status_lines(stored: Stored) -> Iterator[str]:
     yield f"trials       {states}"
     yield f"  {now['counted']} of them count; {now['repeats']} were answered from what was known"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
-    for reason, count in alike(each.reason for each in stored.trials() if each.reason)[:10]:
-        yield from wrap(f"  {count:>4} x  {visible(reason)}", 80, subsequent_indent=" " * 10)
+    for words, count in alike(each.reason for each in stored.trials() if each.reason)[:_REASONS]:
+        yield from wrap(f"  {count:>4} x  {visible(words)}", 80, subsequent_indent=" " * 10)
     if now["hypervolume"] is not None:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
@@ -169,7 +174,7 @@ def status_lines(stored: Stored) -> Iterator[str]:
 def front_rows(stored: Stored) -> list[dict[str, Any]]:
     """Return the front as flat rows."""
     return [
-        {key: value for key, value in member.items() if key not in ("yaml", "intervals", "point")}
+        {key: value for key, value in member.items() if key not in ("yaml", "intervals", "point", "doubts")}
         | {f"{label}.{end}": bounds[place] for label, bounds in member["intervals"].items()
            for place, end in enumerate(("low", "high"))}
         for member in front_of(stored, stored.front())["members"]

@@ -9,7 +9,6 @@ from typing import Final
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Scatter, Section, Series, Table, Text
 from archcost.report.study.facts import Found, thinned
 from archcost.search import pareto
-from archcost.study.records.stored import unnumbered
 from archcost.study.records.trials import Trial
 from archcost.units import counted_words, duration, grouped
 
@@ -91,16 +90,16 @@ def _steps(steps: Sequence[tuple[int, str, float]]) -> Table:
 
 
 def _states(trials: Sequence[Trial]) -> Table:
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, object], list[str]] = {}
     for each in trials:
         repeats = each.ended is not None and each.ended.repeats is not None
-        reason = each.reason or (_REPEATED if repeats else "")
-        found.setdefault((each.fate, unnumbered(reason)), []).append(reason)
-    most = sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+        group = each.reason.group if each.reason else repeats
+        found.setdefault((each.fate, group), []).append(each.why or _REPEATED * repeats)
+    most = sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0][0], pair[1][0]))
     rows = tuple(
         Row((Cell(fate), Cell(grouped(len(each)), len(each)), Cell(each[0]))) for (fate, _), each in most[:MOST_ROWS]
     )
-    note = "Of reasons that differ in numbers alone, the first."
+    note = "Of several that are alike, the first."
     heads = (Head("state"), Head("trials", True), Head("reason", note=note))
     return Table("states", "Trials by state and reason", heads, rows, max(0, len(most) - MOST_ROWS))
 

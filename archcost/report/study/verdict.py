@@ -164,8 +164,8 @@ def _confirmed(members: Sequence[Candidate]) -> Iterator[str]:
     if doubtful := [each for each in sure if each.standing and each.standing.probability < 0.5]:
         said = some([f"{each.name} ({percent(each.standing.probability)})" for each in doubtful if each.standing])
         yield f"More likely not on the front than on it: {said}."
-    short = [each for each in members if each.confirmed and each.confirmed.reason]
-    yield from (f"{each.name} was not confirmed whole: {each.confirmed.reason}." for each in short if each.confirmed)
+    short = [(each, each.confirmed.reason) for each in members if each.confirmed and each.confirmed.reason]
+    yield from (f"{each.name} was not confirmed whole: {reason.text}." for each, reason in short)
 
 
 def _unsteady(members: Sequence[Candidate]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from archcost.latency.samples import Samples
 from archcost.latency.statistics import blocks, median
 from archcost.search.points import PREFIX
 from archcost.study.objectives import QUANTITIES
+from archcost.study.records.reasons import Kept
 from archcost.study.records.standings import Repeated
 from archcost.study.records.trials import Part, Recorded, counted, remember, remembered
 from archcost.training.score import Score
@@ -22,14 +23,14 @@ class Confirmed:
     """One network, trained alone with several seeds and measured beside the others.
 
     seeds: those that gave a score; scores: on the validation split, one for each of them; tests: on the test split, by
-    the same networks; samples: one for each way; reason: why there is less than was asked for, '' where all is there.
+    the same networks; samples: one for each way; reason: why there is less than was asked for, None if all is there.
     """
 
     seeds: tuple[int, ...] = ()
     scores: tuple[Score, ...] = ()
     tests: tuple[Score, ...] = ()
     samples: tuple[Samples, ...] = ()
-    reason: str = ""
+    reason: Kept = None
 
     def missing(self, count: int) -> tuple[int, ...]:
         """Return the seeds, 1 to `count`, that have given no score yet: none is trained twice."""

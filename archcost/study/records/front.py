@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from archcost.latency.doubts import Doubt
 from archcost.latency.samples import Samples
 from archcost.latency.summary import Latency, summarise
 from archcost.search import pareto
@@ -46,10 +47,15 @@ class Candidate:
         """What is against trusting its latencies; with several of them, each begins with the place of its way."""
         found = self.latencies()
         return tuple(
-            f"latency.{way}: {doubt}" if len(found) > 1 else doubt
+            f"latency.{way}: {words}" if len(found) > 1 else words
             for way, each in enumerate(found)
-            for doubt in each.doubts
+            for words in each.doubt_words
         )
+
+    @property
+    def doubts(self) -> tuple[tuple[int, Doubt], ...]:
+        """What is against trusting its latencies, each with the place of its way."""
+        return tuple((way, doubt) for way, each in enumerate(self.latencies()) for doubt in each.doubts)
 
     @property
     def shared(self) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -22,7 +20,6 @@ from archcost.study.records.trials import Held, Recorded, Trial, remembered
 from archcost.version import __version__
 
 SCHEMA: Final = 1
-_NUMBERS: Final = re.compile(r"[0-9][0-9,.]*(e[+-]?[0-9]+)?( ?(ns|us|ms|s))?\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +132,6 @@ def described(study: optuna.Study, address: Address) -> Stored:
     if not isinstance(about.get("same", {}), dict):
         raise TypeError("what it was made of is missing")
     return Stored(study, address, str(about["name"]), pairs, labels)
-
-
-def unnumbered(reason: str) -> str:
-    """Return what reasons that differ in numbers alone have in common."""
-    return _NUMBERS.sub("#", reason)
-
-
-def alike(reasons: Iterable[str]) -> list[tuple[str, int]]:
-    """Return reasons with how often each stands there, most often first; those that differ in numbers alone are one."""
-    first: dict[str, str] = {}
-    found = Counter(first.setdefault(unnumbered(each), each) for each in reasons)
-    return found.most_common()
 
 
 def worded(stored: Stored, values: Sequence[float]) -> list[str]:

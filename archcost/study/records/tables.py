@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
@@ -38,7 +39,7 @@ def _row(trial: Trial, part: Part | None, network: Candidate | None, objectives:
         "number": trial.number,
         "column": part.column if part else None,
         "state": trial.state,
-        "reason": trial.reason,
+        "reason": trial.why,
         "origin": begun.origin if begun else None,
         "family": begun.family if begun else None,
         "digest": part.digest if part else None,
@@ -129,7 +130,8 @@ def status_of(stored: Stored, now: Front) -> dict[str, Any]:
         "objectives": list(stored.labels),
         "states": dict(Counter(each.fate for each in found)),
         "counted": sum(each.ended is not None and each.ended.counts for each in found),
-        "reasons": dict(Counter(each.reason for each in found if each.reason).most_common()),
+        "reasons": dict(Counter(each.why for each in found if each.why).most_common()),
+        "kinds": dict(Counter(each.reason.kind for each in found if each.reason).most_common()),
         "repeats": sum(each.ended is not None and each.ended.repeats is not None for each in found),
         "seconds": sum(each.ended.seconds for each in found if each.ended),
         "front": [each.name for each in now.members],
@@ -160,6 +162,7 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
         "family": each.trial.begun.family if each.trial.begun else None,
         **known(each, stored.objectives),
         **sure(each, stored.objectives),
+        "doubts": [{"way": way, **asdict(doubt)} for way, doubt in each.doubts],
         "shared_weights": each.shared,
         "params": each.part.params,
         "macs": each.part.macs,

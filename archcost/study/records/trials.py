@@ -20,12 +20,12 @@ from archcost.errors import InputError, Mistake
 from archcost.latency.samples import Samples
 from archcost.latency.statistics import median
 from archcost.search.domains import Point
-from archcost.search.points import PREFIX
+from archcost.search.points import PREFIX, Unwanted
 from archcost.study.objectives import QUANTITIES
+from archcost.study.records.reasons import Kept, Reason
 from archcost.training.score import Score
 
 _RUNG: Final = f"{PREFIX}rung:"
-INTERRUPTED: Final = "interrupted; its point was asked for again"
 State: TypeAlias = Literal["complete", "pruned", "failed", "running", "waiting"]
 
 _LOG: Final = logging.getLogger(__name__)
@@ -83,10 +83,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a trial gave; reason: why it ended early, '' where it did not; counts: whether it is one of the trials."""
+    """What a trial gave; reason: why it ended early, None if it did not; counts: whether it is one of the trials."""
 
     parts: tuple[Part, ...] = ()
-    reason: str = ""
+    reason: Kept = None
     counts: bool = True
     repeats: int | None = None
     seconds: float = 0.0
@@ -110,14 +110,19 @@ class Trial:
     """Whether it began to train, and may have written the file of its weights."""
 
     @property
-    def reason(self) -> str:
-        """Why it ended early, '' where it did not."""
-        return self.ended.reason if self.ended else ""
+    def reason(self) -> Reason | None:
+        """Why it ended early, None if it did not."""
+        return self.ended.reason if self.ended else None
+
+    @property
+    def why(self) -> str:
+        """Why it ended early in words, '' if it did not."""
+        return self.reason.text if self.reason else ""
 
     @property
     def fate(self) -> str:
         """Its state, but of one that was interrupted, which for Optuna has failed, that."""
-        return "interrupted" if self.reason == INTERRUPTED else self.state
+        return "interrupted" if self.reason and self.reason.kind == "interrupted" else self.state
 
 
 @cache
@@ -146,7 +151,7 @@ def end(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended, values: Se
         return _told(study, trial, ended, TrialState.PRUNED, None)
     if all(isfinite(value) for value in values):
         return _told(study, trial, ended, TrialState.COMPLETE, list(values))
-    strange = Ended(ended.parts, "its result is not finite", ended.counts, seconds=ended.seconds)
+    strange = Ended(ended.parts, Reason("not_finite", "its result is not finite"), ended.counts, seconds=ended.seconds)
     return fail(study, trial, strange)
 
 
@@ -155,9 +160,9 @@ def fail(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended) -> bool:
     return _told(study, trial, ended, TrialState.FAIL, None)
 
 
-def give_up(study: optuna.Study, trial: optuna.trial.Trial, reason: str) -> None:
+def give_up(study: optuna.Study, trial: optuna.trial.Trial, kind: Unwanted, text: str) -> None:
     """Tell a trial FAIL that shall not run and does not count."""
-    fail(study, trial, Ended(reason=reason, counts=False))
+    fail(study, trial, Ended(reason=Reason(kind, text), counts=False))
 
 
 def _told(
@@ -167,9 +172,10 @@ def _told(
 
     What has ended stays as it is; where it ended otherwise than it is told, that is logged.
     """
+    kept = asdict(ended)
     if not _now(study, trial).state.is_finished():
         try:
-            trial.set_user_attr(f"{PREFIX}ended", asdict(ended))
+            trial.set_user_attr(f"{PREFIX}ended", kept)
             study.tell(trial, values, state)
         except UpdateFinishedTrialError:  # another process was faster
             pass
@@ -177,7 +183,7 @@ def _told(
             return True
     held = _now(study, trial)
     reason = (held.user_attrs.get(f"{PREFIX}ended") or {}).get("reason")
-    if (held.state, held.values, reason) != (state, values, ended.reason):
+    if (held.state, held.values, reason) != (state, values, kept["reason"]):
         words = (trial.number, held.state.name, state.name)
         _LOG.warning("trial %d ended as %s already: that it also ended as %s is dropped", *words)
     return False

@@ -26,6 +26,7 @@ from archcost.latency.runtimes import Source
 from archcost.latency.statistics import median
 from archcost.nets import weights
 from archcost.nets.net import Net, build, example
+from archcost.study.records.reasons import Reason
 from archcost.study.workers.messages import (
     Done,
     Event,
@@ -121,28 +122,28 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
                 assert_never(job)
         tell(Done())
     except Exception as error:  # the one place where a trial's errors end; a signal is the parent's to tell
-        tell(_failed(error))
+        tell(Failed(_reason(error)))
 
 
-def _failed(error: Exception) -> Failed:
+def _reason(error: Exception) -> Reason:
     words = one_line(error, 2000)
     if any(isinstance(each, OSError) and each.errno in _FULL for each in _causes(error)):
-        return Failed("space", words)
+        return Reason("space", words)
     match error:
         case Diverged():
-            return Failed("diverged", words)
+            return Reason("diverged", words)
         case GoneError():
-            return Failed("files", words)
+            return Reason("files", words)
         case InputError():
-            return Failed("input", words)
+            return Reason("input", words)
         case TargetError() | ArchcostError():
-            return Failed("target", words)
+            return Reason("target", words)
         case MemoryError():
-            return Failed("memory", "out of memory")
+            return Reason("memory", "out of memory")
         case RuntimeError() if "allocate memory" in words or "out of memory" in words:
-            return Failed("memory", f"out of memory: {words}")
+            return Reason("memory", f"out of memory: {words}")
         case _:
-            return Failed("bug", one_line(named(error), 2000))
+            return Reason("bug", one_line(named(error), 2000), type(error).__name__)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

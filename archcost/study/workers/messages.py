@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from archcost.latency.samples import Plan, Samples
+from archcost.study.records.reasons import Reason
 from archcost.training.score import Score
 
 
@@ -123,14 +124,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job ended early: what was asked for is wrong, the target failed, training diverged, or there is a bug.
+    """The job ended early."""
 
-    killed: by signal 9, whoever sent it; space, files: nothing can be written, or the study's own files are gone, which
-    ends the run and not this job alone.
-    """
-
-    kind: Literal["input", "target", "diverged", "memory", "killed", "space", "files", "bug"]
-    reason: str
+    reason: Reason
     event: Literal["failed"] = "failed"
 
 

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Final
 
+from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages
 from archcost.study.workers.messages import Done, Event, Failed, Job
 
@@ -134,7 +135,7 @@ def events(children: Sequence[Child], timeout_s: float, patience_s: float) -> It
         elif now - child.last_s > patience_s:
             child.end()
             words = f"hung: no progress for {patience_s:g} s, killed; 'search.patience' allows more"
-            yield child, Failed("target", words)
+            yield child, Failed(Reason("silent", words))
 
 
 def told(job: Job, patience_s: float) -> Iterator[Event]:
@@ -159,5 +160,5 @@ def _received(child: Child) -> Event:
         code = child.process.exitcode
         if code is not None and code < 0:
             known = _KILLED.get(signal.Signals(-code), f"killed by signal {-code}")
-            return Failed("killed" if -code == signal.SIGKILL else "bug", known)
-        return Failed("bug", f"the process ended by itself with code {code}")
+            return Failed(Reason("killed" if -code == signal.SIGKILL else "bug", known))
+        return Failed(Reason("bug", f"the process ended by itself with code {code}"))
