@@ -13,14 +13,16 @@ import optuna
 from archcost.errors import visible
 from archcost.latency.samples import Samples
 from archcost.search import pareto
-from archcost.study.plan import Setting
+from archcost.study import jobs
+from archcost.study.options import Workplace
+from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import Candidate
 from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
-from archcost.study.search_loop import Options, refuse
+from archcost.study.search_loop import refuse
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Scored
 from archcost.study.workers.processes import Child
@@ -45,7 +47,7 @@ def following(front: Members, done: Collection[str], most: int) -> Candidate | N
 
 
 def confirm(
-    study: optuna.Study, setting: Setting, options: Options, front: Callable[[], Members], say: Say
+    study: optuna.Study, plan: StudyPlan, place: Workplace, front: Callable[[], Members], say: Say
 ) -> tuple[str, ...]:
     """Confirm members of the front as far as the time allows, and keep what was found; return the names of those.
 
@@ -59,14 +61,14 @@ def confirm(
     beside: dict[str, Candidate] = {}  # of each graph one, all measured together
     while True:
         now = front()
-        candidate = following(now, done, setting.confirm.members) if time.monotonic() < options.deadline else None
+        candidate = following(now, done, plan.spec.study.confirm.members) if time.monotonic() < place.deadline else None
         alone = {each.part.digest: each for each in now.members if each.standing and each.part.digest not in beside}
         if candidate is not None:
             done.append(candidate.name)
-            _seeds(study, context, setting, options, candidate, say)
+            _seeds(study, context, plan, place, candidate, say)
         elif alone:
             beside |= alone
-            if not _turns(study, setting, options, beside, now, say):
+            if not _turns(study, plan, place, beside, now, say):
                 break
         else:
             break
@@ -76,21 +78,21 @@ def confirm(
 def _seeds(
     study: optuna.Study,
     context: ForkServerContext,
-    setting: Setting,
-    options: Options,
+    plan: StudyPlan,
+    place: Workplace,
     candidate: Candidate,
     say: Say,
 ) -> None:
     """Train a network with every seed that it was not yet trained with, as long as the time allows."""
     model = network(candidate)
     found = confirmed.confirmed(study, candidate.name) or Confirmed()
-    missing = found.missing(setting.confirm.seeds)
-    if not missing or time.monotonic() >= options.deadline:
+    missing = found.missing(plan.spec.study.confirm.seeds)
+    if not missing or time.monotonic() >= place.deadline:
         return
     say(f"confirming {candidate.name} with {counted_words(len(missing), 'seed')}")
-    jobs = [setting.again(model, options.folder, seed, options.threads) for seed in missing]
+    again = [jobs.confirm(plan, model, place.folder, seed, place.options.threads) for seed in missing]
     found = replace(found, reason=None)
-    for seed, (validation, test, reason) in zip(missing, _trained(context, jobs, options), strict=True):
+    for seed, (validation, test, reason) in zip(missing, _trained(context, again, place), strict=True):
         if validation and test:
             scores, tests = (*found.scores, validation), (*found.tests, test)
             found = replace(found, seeds=(*found.seeds, seed), scores=scores, tests=tests)
@@ -102,8 +104,8 @@ def _seeds(
 
 def _turns(
     study: optuna.Study,
-    setting: Setting,
-    options: Options,
+    plan: StudyPlan,
+    place: Workplace,
     graphs: Mapping[str, Candidate],
     front: Members,
     say: Say,
@@ -112,14 +114,14 @@ def _turns(
 
     What one gives holds for every confirmed network of its graph, on the front or not.
     """
-    for place, way in enumerate(setting.ways):
+    for number, way in enumerate(plan.ways):
         models = [network(each) for each in graphs.values()]
         say(f"measuring {counted_words(len(models), 'network')} by turns on {way.target}")
-        samples, why = _measured(processes.server(), setting.together(models, way), options)
+        samples, why = _measured(processes.server(), jobs.measure(models, way), place)
         taken = dict(zip(graphs, samples, strict=False))
         for each in (*front.members, *front.others):
             if each.part.digest in taken and (found := confirmed.confirmed(study, each.name)):
-                now = (*found.samples[:place], taken[each.part.digest], *found.samples[place + 1 :])
+                now = (*found.samples[:number], taken[each.part.digest], *found.samples[number + 1 :])
                 confirmed.keep(study, each.name, replace(found, samples=now))
         if why:
             say(f"not measured again: {why}")
@@ -128,29 +130,29 @@ def _turns(
 
 
 def _trained(
-    context: ForkServerContext, jobs: Sequence[Job], options: Options
+    context: ForkServerContext, every: Sequence[Job], place: Workplace
 ) -> Iterator[tuple[Score | None, Score | None, Reason]]:
     """Yield the scores on validation and test split of every job in order, or why there are none; several at a time.
 
     What is under way when the time is over is ended.
     """
-    scores: list[dict[str, Score]] = [{} for _ in jobs]
-    reasons = [Reason("time", "the time was over")] * len(jobs)
-    for place, event in _told(context, jobs, options):
+    scores: list[dict[str, Score]] = [{} for _ in every]
+    reasons = [Reason("time", "the time was over")] * len(every)
+    for number, event in _told(context, every, place):
         match event:
             case Scored():
-                scores[place][event.split] = event.score
+                scores[number][event.split] = event.score
             case Failed():
                 refuse(event.reason)
-                reasons[place] = replace(event.reason, text=visible(event.reason.text))
+                reasons[number] = replace(event.reason, text=visible(event.reason.text))
             case _:
                 pass
     for found, reason in zip(scores, reasons, strict=True):
         yield found.get("validation"), found.get("test"), reason
 
 
-def _measured(context: ForkServerContext, job: Job, options: Options) -> tuple[tuple[Samples, ...], str]:
-    for _, event in _told(context, [job], replace(options, deadline=inf)):
+def _measured(context: ForkServerContext, job: Job, place: Workplace) -> tuple[tuple[Samples, ...], str]:
+    for _, event in _told(context, [job], replace(place, deadline=inf)):
         if isinstance(event, Measured):
             return event.samples, ""
         if isinstance(event, Failed):
@@ -158,22 +160,22 @@ def _measured(context: ForkServerContext, job: Job, options: Options) -> tuple[t
     return (), "nothing was measured"
 
 
-def _told(context: ForkServerContext, jobs: Sequence[Job], options: Options) -> Iterator[tuple[int, Event]]:
-    """Yield what jobs tell, with their place, so many at a time as there are workers; every reply is to go on."""
-    waiting, running = list(enumerate(jobs)), dict[int, Child]()
+def _told(context: ForkServerContext, every: Sequence[Job], place: Workplace) -> Iterator[tuple[int, Event]]:
+    """Yield what jobs tell, with their number, so many at a time as there are workers; every reply is to go on."""
+    waiting, running = list(enumerate(every)), dict[int, Child]()
     try:
-        while (waiting or running) and time.monotonic() < options.deadline:
-            while waiting and len(running) < options.workers:
-                place, job = waiting.pop(0)
-                running[place] = processes.start(context, job)
-            places = {id(child): place for place, child in running.items()}
-            for child, event in processes.events(list(running.values()), 1.0, options.patience_s):
-                place = places[id(child)]
+        while (waiting or running) and time.monotonic() < place.deadline:
+            while waiting and len(running) < place.options.workers:
+                number, job = waiting.pop(0)
+                running[number] = processes.start(context, job)
+            numbers = {id(child): number for number, child in running.items()}
+            for child, event in processes.events(list(running.values()), 1.0, place.options.patience_s):
+                number = numbers[id(child)]
                 if isinstance(event, Done | Failed):
-                    running.pop(place).end()
+                    running.pop(number).end()
                 else:
                     child.reply(processes.ON)
-                yield place, event
+                yield number, event
     finally:
         for child in running.values():
             child.end()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from archcost import scratch
@@ -14,7 +13,9 @@ from archcost.data.splits import Dataset
 from archcost.errors import TargetError, visible
 from archcost.latency.samples import Plan
 from archcost.models.load import Model
-from archcost.study.plan import Setting
+from archcost.study import jobs
+from archcost.study.parts import columns
+from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Failed, Foresee, Foreseen, Measure, Setup
 from archcost.units import counted_words, duration
@@ -43,7 +44,7 @@ class Span:
         return self.first_s + self.search_s + self.confirm_s
 
 
-def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, since_s: float) -> Span:
+def foresee(plan: StudyPlan, model: Model, dataset: Dataset, workers: int, since_s: float) -> Span:
     """Return what a study takes whose networks are like `model`, without what rungs save.
 
     since_s: when its data began to be read, on a monotonic clock.
@@ -51,12 +52,12 @@ def foresee(setting: Setting, model: Model, dataset: Dataset, workers: int, sinc
     """
     _prepare()
     first_s = time.monotonic() - since_s
-    starting_s, training_s = _training_s(setting, model, dataset)
-    each_s = sum(way.plan.time_s for way in setting.ways)
-    measuring_s = each_s * (1 + len(setting.columns(model)))
-    confirm, one_s = setting.confirm, starting_s + training_s
+    starting_s, training_s = _training_s(plan, model, dataset)
+    each_s = sum(way.plan.time_s for way in plan.ways)
+    measuring_s = each_s * (1 + len(columns(model)))
+    confirm, one_s = plan.spec.study.confirm, starting_s + training_s
     # a device is measured by one at a time, while the others wait between mini-batches
-    search_s = setting.method.trials * (one_s / workers + measuring_s)
+    search_s = plan.spec.study.search.trials * (one_s / workers + measuring_s)
     again_s = confirm.members * (-(-confirm.seeds // workers) * one_s + each_s)
     return Span(first_s, starting_s, training_s, measuring_s, search_s, again_s)
 
@@ -67,13 +68,14 @@ def _prepare() -> None:
         pass
 
 
-def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float, float]:
+def _training_s(plan: StudyPlan, model: Model, dataset: Dataset) -> tuple[float, float]:
     """Return how long a process and what it reads take, and a training in it."""
     with scratch.folder() as folder:
-        shared.write(dataset, folder / "data.pt")
+        shared.write(dataset, folder / jobs.DATA)
         begun = time.monotonic()
         found, why = None, "it gave no time"
-        for event in processes.told(Foresee(setting.job(model, folder, Path(), 1)), max(setting.patience_s, _LEAST_S)):
+        patience_s = max(plan.spec.study.search.patience, _LEAST_S)
+        for event in processes.told(Foresee(jobs.train(plan, model, folder, 1)), patience_s):
             if isinstance(event, Foreseen):
                 found = event
             elif isinstance(event, Failed):
@@ -83,17 +85,17 @@ def _training_s(setting: Setting, model: Model, dataset: Dataset) -> tuple[float
     return time.monotonic() - begun - found.looking_s, found.training_s
 
 
-def lines(setting: Setting, found: Span, workers: int) -> Iterator[str]:
+def lines(plan: StudyPlan, found: Span, workers: int) -> Iterator[str]:
     """Yield what was foreseen in words, within 80 columns."""
-    trials = counted_words(setting.method.trials, "trial")
-    limit = setting.study.search.time
+    trials = counted_words(plan.spec.study.search.trials, "trial")
+    limit = plan.spec.study.search.time
     by = counted_words(workers, "worker")
     yield f"time         about {_span(found.whole_s)} with {by}, if no trial ended at a rung"
     yield f"  until the first trial begins: {_span(found.first_s)}"
     yield f"  {trials}: {_span(found.search_s)}, of which each takes"
     each = ((found.starting_s, "to start"), (found.training_s, "training"), (found.measuring_s, "measuring"))
     yield f"    {', '.join(f'{_span(seconds)} {words}' for seconds, words in each)}"
-    again = counted_words(setting.confirm.members * setting.confirm.seeds, "training")
+    again = counted_words(plan.spec.study.confirm.members * plan.spec.study.confirm.seeds, "training")
     yield f"  confirming with {again}: {_span(found.confirm_s)}, more if members leave the front"
     if limit is not None and limit < found.whole_s:
         yield f"  the study's own limit is {_span(limit)}: fewer trials than that"

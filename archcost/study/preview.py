@@ -15,7 +15,9 @@ from archcost.errors import InputError, Mistake, Path, shorten, visible
 from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search.domains import Point
-from archcost.study.plan import Excess, Setting
+from archcost.study.limits import Excess, exceeded
+from archcost.study.parts import parts
+from archcost.study.plan import StudyPlan
 from archcost.study.records.trials import Part
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 
@@ -46,44 +48,43 @@ class _Over(InputError):  # noqa: N818  # a judgement, never raised
         self.excess = {each.name: each for each in excess}
 
 
-def look(setting: Setting) -> Outlook:
+def look(plan: StudyPlan) -> Outlook:
     """Return the outlook of a study; raises InputError where no point of a template that was looked at is feasible."""
-    space = setting.spec.space
+    space = plan.spec.space
     size = space.size()
-    chance = random.Random(setting.study.search.seed)
+    chance = random.Random(plan.spec.study.search.seed)
     points = list(islice(space.grid(), SAMPLE)) if size <= SAMPLE else [space.sample(chance) for _ in range(SAMPLE)]
-    judged = list(_judgements(setting, points))
+    judged = list(_judgements(plan, points))
     for template in sorted({place for place, _ in judged}):
-        _refuse_empty(setting, template, [found for place, found in judged if place == template])
+        _refuse_empty(plan, template, [found for place, found in judged if place == template])
     feasible = [(found, point) for point, (_, found) in zip(points, judged, strict=False) if isinstance(found, Part)]
     feasible.sort(key=lambda each: each[0].macs)
-    typical = setting.model(space.tree(feasible[len(feasible) // 2][1]))
-    parts = tuple(part for part, _ in feasible)
+    typical = plan.model(space.tree(feasible[len(feasible) // 2][1]))
     reasons = Counter(_reason(found) for _, found in judged if not isinstance(found, Part))
-    return Outlook(size, len(judged), parts, typical, tuple(reasons.most_common()))
+    return Outlook(size, len(judged), tuple(part for part, _ in feasible), typical, tuple(reasons.most_common()))
 
 
-def _judgements(setting: Setting, points: Sequence[Point]) -> Iterator[tuple[int, Part | InputError]]:
+def _judgements(plan: StudyPlan, points: Sequence[Point]) -> Iterator[tuple[int, Part | InputError]]:
     """Yield the template and judgement of points; of very large networks fewer, but some."""
     begun = time.monotonic()
     for place, point in enumerate(points):
         if place >= _FEWEST and time.monotonic() - begun > _LONGEST_S:
             return
-        yield setting.spec.space.tree(point)[0], _judged(setting, point)
+        yield plan.spec.space.tree(point)[0], _judged(plan, point)
 
 
-def _judged(setting: Setting, point: Point) -> Part | InputError:
+def _judged(plan: StudyPlan, point: Point) -> Part | InputError:
     """Return the network of a point, or why it is not feasible."""
     try:
-        model = setting.model(setting.spec.space.tree(point))
+        model = plan.model(plan.spec.space.tree(point))
     except InputError as error:
         return error
-    if over := setting.exceeded(model):
+    if over := exceeded(plan, model):
         return _Over(over)
-    return setting.parts(model)[0]
+    return parts(plan, model)[0]
 
 
-def _refuse_empty(setting: Setting, template: int, found: Sequence[Part | InputError]) -> None:
+def _refuse_empty(plan: StudyPlan, template: int, found: Sequence[Part | InputError]) -> None:
     """Raise InputError where nothing that was looked at of a template is feasible, with the mistakes all have."""
     errors = [each for each in found if isinstance(each, InputError)]
     if len(errors) < len(found):
@@ -97,7 +98,7 @@ def _refuse_empty(setting: Setting, template: int, found: Sequence[Part | InputE
         told = f"the smallest has {narrow.words(narrow.actual)}; allowed: {narrow.words(narrow.limit)}"
         reason, path = f"over the limit on {narrow.name}, {told}", ("limits", narrow.name)
     message = f"no feasible point among {counted_words(len(found), 'point')} of models.{template}: {reason}"
-    raise InputError(located(setting.spec.source, Mistake(message, path)))
+    raise InputError(located(plan.spec.source, Mistake(message, path)))
 
 
 def _narrow(over: Sequence[_Over]) -> Excess | None:
@@ -113,14 +114,14 @@ def _reason(error: Part | InputError) -> str:
     return "; ".join(mistake.message for mistake in error.mistakes) if isinstance(error, InputError) else ""
 
 
-def lines(setting: Setting, found: Outlook) -> Iterator[str]:
+def lines(plan: StudyPlan, found: Outlook) -> Iterator[str]:
     """Yield the outlook in words, within 80 columns."""
-    study = setting.study
+    study = plan.spec.study
     by = study.search.sampler
     count = _count(found.size)
-    yield f"{visible(setting.spec.name)}: {count}, {counted_words(study.search.trials, 'trial')} by {by}"
-    yield f"data         {study.data.name}, fingerprint {setting.fingerprint[:12]}, {setting.gives.classes} classes"
-    yield f"objectives   {', '.join(setting.labels)}"
+    yield f"{visible(plan.spec.name)}: {count}, {counted_words(study.search.trials, 'trial')} by {by}"
+    yield f"data         {study.data.name}, fingerprint {plan.fingerprint[:12]}, {plan.gives.classes} classes"
+    yield f"objectives   {', '.join(plan.labels)}"
     yield f"looked at    {found.looked_at} points, {percent(len(found.parts) / found.looked_at)} feasible"
     for reason, times in found.reasons[:5]:
         yield f"  {times:>4} x  {visible(shorten(reason, 66))}"

@@ -12,31 +12,32 @@ from archcost.latency import runtimes, targets
 from archcost.latency.runtimes import PROCESSORS_ONLY
 from archcost.latency.samples import way
 from archcost.models.load import Model
-from archcost.study.plan import Setting
+from archcost.study import jobs
+from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Failed
 
 _TIME_S: Final = 0.02
 
 
-def probe(setting: Setting, model: Model) -> None:
+def probe(plan: StudyPlan, model: Model) -> None:
     """Try every way in which a study measures on one of its networks.
 
     Raises InputError for more threads than a target has CPUs, TargetError with every way that cannot be measured.
     """
-    places = [place for place, (_, each) in enumerate(setting.objectives) if each is not None]
+    places = [place for place, (_, each) in enumerate(plan.objectives) if each is not None]
     reasons = [
         f"objectives.{place}: cannot measure on {way(each.target, each.runtime, each.plan)}: {visible(why)}"
-        for place, each in zip(places, setting.ways, strict=True)
-        if (why := _not_here(setting, place) or _not_measured(setting, places.index(place), model))
+        for place, each in zip(places, plan.ways, strict=True)
+        if (why := _not_here(plan, place) or _not_measured(plan, places.index(place), model))
     ]
     if reasons:
         raise TargetError("\n".join(reasons))
 
 
-def _not_here(setting: Setting, place: int) -> str:
+def _not_here(plan: StudyPlan, place: int) -> str:
     """Return why an objective's target or runtime cannot be used on this machine, '' where they can."""
-    objective = setting.study.objectives[place]
+    objective = plan.spec.study.objectives[place]
     target, runtime = targets.find(objective.target), runtimes.find(objective.runtime)
     if target.gpu and runtime.processors_only:
         return PROCESSORS_ONLY
@@ -53,13 +54,12 @@ def _not_here(setting: Setting, place: int) -> str:
         cpus = facts.cpus
     if objective.threads and objective.threads > cpus:
         message = f"given {objective.threads}; allowed: 1 to {cpus}, the CPUs of target '{target.name}'"
-        raise InputError(located(setting.spec.source, Mistake(message, ("objectives", place, "threads"))))
+        raise InputError(located(plan.spec.source, Mistake(message, ("objectives", place, "threads"))))
     return ""
 
 
-def _not_measured(setting: Setting, number: int, model: Model) -> str:
-    each = setting.ways[number]
-    job = setting.together([model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
-    return next(
-        (event.reason.text for event in processes.told(job, setting.patience_s) if isinstance(event, Failed)), ""
-    )
+def _not_measured(plan: StudyPlan, number: int, model: Model) -> str:
+    each = plan.ways[number]
+    job = jobs.measure([model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
+    events = processes.told(job, plan.spec.study.search.patience)
+    return next((event.reason.text for event in events if isinstance(event, Failed)), "")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import optuna
@@ -17,15 +16,17 @@ from optuna.storages import RDBStorage
 
 from archcost import scratch
 from archcost.errors import InputError, Mistake, quoted
-from archcost.study import confirm, search_loop
+from archcost.study import confirm, jobs, search_loop
+from archcost.study.limits import budget
 from archcost.study.objectives import QUANTITIES, worst
-from archcost.study.plan import Setting
+from archcost.study.options import Options, Workplace
+from archcost.study.plan import StudyPlan
 from archcost.study.records import storage, weights_folder
 from archcost.study.records.addresses import Address
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import SCHEMA, Stored, described, find
 from archcost.study.records.trials import remember, remembered
-from archcost.study.search_loop import ENDS, End, Options, Watch
+from archcost.study.search_loop import ENDS, End, Watch
 from archcost.units import counted_words
 from archcost.version import __version__
 
@@ -37,15 +38,15 @@ _FIRST: Final = 10
 
 
 @contextmanager
-def begun(setting: Setting, address: Address) -> Iterator[Stored]:
-    """Yield the study of a setting, made where there is none, and close its storage at the end.
+def begun(plan: StudyPlan, address: Address) -> Iterator[Stored]:
+    """Yield the study of a plan, made where there is none, and close its storage at the end.
 
     Raises InputError where the storage has another one.
     """
-    store = storage.opened(address, lambda made: _create(setting, made))
+    store = storage.opened(address, lambda made: _create(plan, made))
     try:
         stored = described(storage.find(store), address)
-        _refuse_other(setting, stored)
+        _refuse_other(plan, stored)
         if not stored.identity:  # archcost 0.1.0 made it
             remember(_running(stored), "identity", uuid4().hex)
         yield stored
@@ -53,24 +54,21 @@ def begun(setting: Setting, address: Address) -> Iterator[Stored]:
         storage.close(store)
 
 
-def _create(setting: Setting, made: RDBStorage) -> None:
-    """Make the study of a setting in a storage that has none."""
-    study = optuna.create_study(
-        study_name=setting.spec.name, storage=made, directions=["minimize"] * len(setting.objectives)
-    )
+def _create(plan: StudyPlan, made: RDBStorage) -> None:
+    """Make the study of a plan in a storage that has none."""
+    study = optuna.create_study(study_name=plan.spec.name, storage=made, directions=["minimize"] * len(plan.objectives))
     with warnings.catch_warnings():  # experimental since 3.2: names for optuna-dashboard, nothing here needs them
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(list(setting.labels))
-    about = {"schema": SCHEMA, "archcost": __version__, "name": setting.spec.name, "objectives": setting.objectives,
-             "labels": setting.labels, "same": setting.same()}  # fmt: skip
+        study.set_metric_names(list(plan.labels))
+    about = {"schema": SCHEMA, "archcost": __version__, "name": plan.spec.name, "objectives": plan.objectives,
+             "labels": plan.labels, "same": plan.fixed}  # fmt: skip
     remember(study, "identity", uuid4().hex)
     remember(study, "about", about)  # last: by it a study is recognised
 
 
-def _refuse_other(setting: Setting, stored: Stored) -> None:
-    """Raise InputError where a storage's study is another one than a setting's."""
-    kept, fresh = remembered(stored.study, "about").get("same", {}), json.loads(json.dumps(setting.same()))
-    if changed := [key for key in fresh if fresh[key] != kept.get(key)]:
+def _refuse_other(plan: StudyPlan, stored: Stored) -> None:
+    """Raise InputError where a storage's study is another one than a plan's."""
+    if changed := stored.changed(plan.fixed):
         raise InputError(
             Mistake(
                 f"{', '.join(map(quoted, changed))} of the study changed since {quoted(str(stored.address))} was made; "
@@ -106,28 +104,27 @@ def check(address: Address) -> None:
 
 
 def explore(
-    setting: Setting,
+    plan: StudyPlan,
     dataset: Dataset,
     address: Address,
-    run: Mapping[str, Any],
+    options: Options,
     watch: Watch,
     say: Callable[[str], None],
 ) -> Outcome:
-    """Run a study to its end; run: `trials`, `time_s` (None: without end), `workers`, `threads`.
+    """Run a study to its end; its address was checked before.
 
-    The address was checked before. Raises InputError where another process runs it, its storage is another study's, or
-    its files are gone.
+    Raises InputError where another process runs it, its storage is another study's, or its files are gone.
     """
-    with storage.running(address) as hold, begun(setting, address) as stored:
+    with storage.running(address) as hold, begun(plan, address) as stored:
         if hold.note:
             say(hold.note)
-        with _workplace(stored, setting, dataset, run) as options:
+        with _workplace(stored, dataset, options) as place:
             for line in _missing(stored):
                 say(line)
             if lost := search_loop.recover(_running(stored)):
                 say(f"interrupted before: {counted_words(lost, 'trial')}, to be tried again")
-            _tested(stored, setting, dataset)
-            settle, remains = _reference(stored, setting), storage.remaining(address)
+            _tested(stored, plan, dataset)
+            settle, remains = _reference(stored, plan), storage.remaining(address)
 
             def watched(state: search_loop.State) -> None:
                 hold.check()
@@ -135,33 +132,23 @@ def explore(
                 settle()
                 watch(state)
 
-            end = search_loop.search(stored, setting, options, watched)
+            end = search_loop.search(stored, plan, place, watched)
             settle(1)
             hold.check()
-            _confirm(stored, setting, options, dataset, say)
+            _confirm(stored, plan, place, dataset, say)
             remains()
-            _prune_weights(stored, options.weights)
+            _prune_weights(stored, place.weights)
         return Outcome(stored.frozen(), end)
 
 
 @contextmanager
-def _workplace(stored: Stored, setting: Setting, dataset: Dataset, run: Mapping[str, Any]) -> Iterator[Options]:
+def _workplace(stored: Stored, dataset: Dataset, options: Options) -> Iterator[Workplace]:
     from archcost.data import shared  # noqa: PLC0415  # loads torch
 
     beside = weights_folder.prepared(stored)
     with scratch.folder() as folder:
-        shared.write(dataset, folder / "data.pt")
-        time_s = float("inf") if run["time_s"] is None else run["time_s"]
-        yield Options(
-            run["trials"],
-            time.monotonic() + time_s,
-            time_s,
-            run["workers"],
-            run["threads"],
-            setting.patience_s,
-            folder,
-            beside,
-        )
+        shared.write(dataset, folder / jobs.DATA)
+        yield Workplace(options, time.monotonic() + options.time_s, folder, beside)
 
 
 def _missing(stored: Stored) -> Iterator[str]:
@@ -173,14 +160,14 @@ def _missing(stored: Stored) -> Iterator[str]:
         yield f"no weights in {quoted(folder.name)} of {', '.join(lost)}: moved, or removed, since they were trained"
 
 
-def _tested(stored: Stored, setting: Setting, dataset: Dataset) -> None:
+def _tested(stored: Stored, plan: StudyPlan, dataset: Dataset) -> None:
     """Keep which test split a study is confirmed on, of which nothing else is known before; the same from its start on.
 
     Raises InputError where it is another one now.
     """
     from archcost.data.splits import fingerprint  # noqa: PLC0415  # loads torch
 
-    if not setting.confirm.members:
+    if not plan.spec.study.confirm.members:
         return
     now, kept = fingerprint(dataset.read_test()), remembered(stored.study, "test")
     if kept is None:
@@ -190,7 +177,7 @@ def _tested(stored: Stored, setting: Setting, dataset: Dataset) -> None:
         raise InputError(Mistake(f"{given}; allowed: {kept[:12]}, or another 'storage'"))
 
 
-def _reference(stored: Stored, setting: Setting) -> Callable[..., None]:
+def _reference(stored: Stored, plan: StudyPlan) -> Callable[..., None]:
     """Return what keeps the reference point as soon as it can be told, once for the whole study."""
 
     def settle(least: int = _FIRST) -> None:
@@ -199,31 +186,31 @@ def _reference(stored: Stored, setting: Setting) -> Callable[..., None]:
         found = stored.candidates()
         if len(found) >= least:
             remember(
-                _running(stored), "reference", [_end(stored, setting, i, found) for i in range(len(stored.objectives))]
+                _running(stored), "reference", [_end(stored, plan, i, found) for i in range(len(stored.objectives))]
             )
 
     return settle
 
 
-def _end(stored: Stored, setting: Setting, place: int, found: tuple[Candidate, ...]) -> float:
+def _end(stored: Stored, plan: StudyPlan, place: int, found: tuple[Candidate, ...]) -> float:
     """Return the far end of one objective: what guessing gives, a limit, or a tenth behind the worst so far."""
     name = stored.objectives[place][0]
-    quantity, budget = QUANTITIES[name], setting.budget
-    limits = budget.limits() if budget else {}
+    quantity, allowed = QUANTITIES[name], budget(plan)
+    limits = allowed.limits() if allowed else {}
     if name in limits:
         return quantity.stored(limits[name])
-    if (natural := worst(name, setting.gives.classes)) is not None:
+    if (natural := worst(name, plan.gives.classes)) is not None:
         return quantity.stored(natural)
     return quantity.stored(_MARGIN * max(quantity.restored(each.values[place]) for each in found))
 
 
-def _confirm(stored: Stored, setting: Setting, options: Options, dataset: Dataset, say: Callable[[str], None]) -> None:
+def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset, say: Callable[[str], None]) -> None:
     from archcost.data import shared  # noqa: PLC0415  # loads torch
 
-    if not setting.confirm.members or time.monotonic() >= options.deadline or not stored.front().members:
+    if not plan.spec.study.confirm.members or time.monotonic() >= place.deadline or not stored.front().members:
         return
-    shared.write_test(dataset, options.folder / "test.pt")
-    confirm.confirm(_running(stored), setting, options, stored.front, say)
+    shared.write_test(dataset, place.folder / jobs.TEST)
+    confirm.confirm(_running(stored), plan, place, stored.front, say)
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:

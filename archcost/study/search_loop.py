@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import optuna
@@ -16,19 +15,26 @@ from archcost.errors import InputError, Mistake, dotted, quoted, visible
 from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search import halving
-from archcost.search.ask import Asked, ask
-from archcost.study.plan import Setting
+from archcost.search.ask import Asked, Method, ask
+from archcost.study import jobs
+from archcost.study.limits import budget, over
+from archcost.study.options import Options, Workplace
+from archcost.study.parts import parts
+from archcost.study.plan import StudyPlan
 from archcost.study.records import trials
 from archcost.study.records.reasons import INTERRUPTED, Reason, of_trial
 from archcost.study.records.storage import RESUMES
 from archcost.study.records.stored import Stored
-from archcost.study.records.trials import Ended, Part, achieved
+from archcost.study.records.trials import Begun, Ended, Part, achieved
 from archcost.study.signals import held_back
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
 from archcost.study.workers.processes import Child
 from archcost.units import duration
+from archcost.version import __version__
 
+SHARE: Final = 1 / 3
+"""Of the trials that come to a rung, those that go on."""
 _TICK_S: Final = 0.5
 End: TypeAlias = Literal["time", "trials", "exhausted"]
 """Why no other trial begins."""
@@ -39,24 +45,6 @@ ENDS: Final[dict[End, str]] = {
 }
 _IN_VAIN: Final = 1000
 """Points in a row that are infeasible or known, after which the space is taken to hold no others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a study is run now: how many trials in all, until when (monotonic clock), how long that is, how many at once.
-
-    patience_s: silence after which a trial is taken to hang; folder: for files that end with the run; weights: where
-    trained weights are kept.
-    """
-
-    trials: int
-    deadline: float
-    time_s: float
-    workers: int
-    threads: int
-    patience_s: float
-    folder: Path
-    weights: Path
 
 
 @dataclass
@@ -92,8 +80,8 @@ Watch: TypeAlias = Callable[[State], None]
 class _Run:
     stored: Stored
     study: optuna.Study
-    setting: Setting
-    options: Options
+    plan: StudyPlan
+    place: Workplace
     context: ForkServerContext
     watch: Watch
     under_way: list[Running] = field(default_factory=list)
@@ -115,7 +103,7 @@ def recover(study: optuna.Study) -> int:
     return len(lost)
 
 
-def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> End:
+def search(stored: Stored, plan: StudyPlan, place: Workplace, watch: Watch) -> End:
     """Run trials until there are as many as wanted, or the time is over; return why it ended.
 
     What is under way when the time is over, or an exception comes, is ended, and its point asked for again. A signal
@@ -123,7 +111,7 @@ def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> 
     same: nothing can be written, or what the study keeps for its trials is gone.
     """
     assert isinstance(stored.study, optuna.Study)
-    run = _Run(stored, stored.study, setting, options, processes.server(), watch)
+    run = _Run(stored, stored.study, plan, place, processes.server(), watch)
     try:
         while (end := _step(run)) is None:
             pass
@@ -138,13 +126,13 @@ def search(stored: Stored, setting: Setting, options: Options, watch: Watch) -> 
 
 def _step(run: _Run) -> End | None:
     """Begin what is wanted and take what was told; return why the run is over, None if it goes on."""
-    while len(run.under_way) < run.options.workers and _end(run) is None:
+    while len(run.under_way) < run.place.options.workers and _end(run) is None:
         with held_back():
             _begin(run)
     end = _end(run)
     if end == "time" or not run.under_way:
         return end
-    told = list(processes.events([each.child for each in run.under_way], _TICK_S, run.options.patience_s))
+    told = list(processes.events([each.child for each in run.under_way], _TICK_S, run.place.options.patience_s))
     for child, event in told:
         with held_back():
             _take(run, next(each for each in run.under_way if each.child is child), event)
@@ -155,34 +143,32 @@ def _step(run: _Run) -> End | None:
 def _end(run: _Run) -> End | None:
     """Return why no other trial shall begin, None if one shall."""
     found = run.trials()
-    if time.monotonic() >= run.options.deadline - reserve_s(found, run.setting, run.options):
+    if time.monotonic() >= run.place.deadline - reserve_s(found, run.plan, run.place.options):
         return "time"
-    counted = sum(each.state in ("complete", "pruned", "failed") and counts(each) for each in found)
-    if counted + len(run.under_way) >= run.options.trials:
+    counted = sum(each.state in ("complete", "pruned", "failed") and each.counts for each in found)
+    if counted + len(run.under_way) >= run.place.options.trials:
         return "trials"
     if run.in_vain >= _IN_VAIN:
         return "exhausted"
     return None
 
 
-def counts(trial: trials.Trial) -> bool:
-    """Return whether a trial is one of those that were wanted: it ran, and its point was feasible."""
-    return trial.ended is not None and trial.ended.counts
-
-
-def reserve_s(found: Sequence[trials.Trial], setting: Setting, options: Options) -> float:
+def reserve_s(found: Sequence[trials.Trial], plan: StudyPlan, options: Options) -> float:
     """Return the time that confirming the front will take, from what trials took so far; at most half of all."""
     took = [each.ended.seconds for each in found if each.state == "complete" and each.ended and each.ended.seconds]
-    if not took or not setting.confirm.members:
+    confirm = plan.spec.study.confirm
+    if not took or not confirm.members:
         return 0.0
-    rounds = setting.confirm.members * -(-setting.confirm.seeds // options.workers)
-    measured_s = sum(way.plan.time_s for way in setting.ways) * setting.confirm.members
+    rounds = confirm.members * -(-confirm.seeds // options.workers)
+    measured_s = sum(way.plan.time_s for way in plan.ways) * confirm.members
     return min(rounds * median(took) + measured_s, options.time_s / 2)
 
 
 def _begin(run: _Run) -> None:
     """Ask for a point, and begin or end its trial; where that cannot be done, the point is asked for again."""
-    asked = ask(run.study, run.setting.draw, run.setting.method, trials.give_up)
+    search = run.plan.spec.study.search
+    method = Method(sampler=search.sampler, seed=search.seed, trials=search.trials)
+    asked = ask(run.study, run.plan.spec.space.draw, method, trials.give_up)
     with ExitStack() as undoing:
         undoing.callback(_again, run.study, asked.trial, 0.0)
         _begun(run, asked)
@@ -196,28 +182,29 @@ def _begun(run: _Run, asked: Asked) -> None:
         run.in_vain = _IN_VAIN
         return
     try:
-        model = run.setting.model(asked.built)
+        model = run.plan.model(asked.built)
     except InputError as error:
         _refuse(run, asked, _infeasible(error))
         return
-    trials.begin(asked.trial, run.setting.begun(model, asked.origin))
-    if over := run.setting.over(model):
-        _refuse(run, asked, over)
+    identity = run.plan.identity(model)
+    trials.begin(asked.trial, Begun(asked.origin, model.name, model.family, model.yaml, identity))
+    if why := over(run.plan, model):
+        _refuse(run, asked, why)
         return
-    if (known := _known(run, model, asked.trial.number)) is not None:
+    if (known := _known(run, identity, asked.trial.number)) is not None:
         assert known.ended is not None
         run.in_vain += 1
         ended = replace(known.ended, repeats=known.number, counts=False, seconds=0.0)
         trials.end(run.study, asked.trial, ended, known.values)
         return
     run.in_vain = 0
-    run.under_way.append(Running(_started(run, asked, model), asked, model, run.setting.parts(model)))
+    run.under_way.append(Running(_started(run, asked, model), asked, model, parts(run.plan, model)))
 
 
 def _started(run: _Run, asked: Asked, model: Model) -> Child:
     """Start a trial in a process of its own; raises InputError where that cannot be done."""
     number = asked.trial.number
-    weights = run.options.weights / f"{number}.pt"
+    weights = run.place.weights / f"{number}.pt"
     if not weights.parent.is_dir():
         raise InputError(Mistake(f"the folder {quoted(weights.parent.name)} is gone; run again to go on without it"))
     if weights.exists():
@@ -225,10 +212,10 @@ def _started(run: _Run, asked: Asked, model: Model) -> Child:
         what = f"{place} is in the place of the weights of trial {number}, which has not run yet"
         raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
     trials.writes(asked.trial)
-    job = run.setting.job(model, run.options.folder, weights, run.options.threads)
+    job = jobs.train(run.plan, model, run.place.folder, run.place.options.threads)
     mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number, "digest": model.digest}
     try:
-        return processes.start(run.context, replace(job, mark=mark))
+        return processes.start(run.context, replace(job, weights=str(weights), mark=mark))
     except OSError as error:
         why = error.strerror or error
         raise InputError(Mistake(f"no process can be started for a trial: {why}; run again to go on")) from error
@@ -250,8 +237,7 @@ def _visible(reason: Reason) -> Reason:
     return replace(reason, text=visible(reason.text))
 
 
-def _known(run: _Run, model: Model, number: int) -> trials.Trial | None:
-    identity = run.setting.identity(model)
+def _known(run: _Run, identity: str, number: int) -> trials.Trial | None:
     for each in run.trials():
         if each.number != number and each.state == "complete" and each.begun and each.begun.identity == identity:
             return each
@@ -270,7 +256,7 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             place = next(i for i, part in enumerate(trial.parts) if part.column == event.column)
             trial.parts[place] = replace(trial.parts[place], score=event.score)
         case Done():
-            _over(run, trial, None, achieved(trial.parts[0], run.setting.objectives))
+            _over(run, trial, None, achieved(trial.parts[0], run.plan.objectives))
         case Foreseen():
             pass  # no trial tells it
         case Failed():
@@ -290,7 +276,8 @@ def _measured(run: _Run, trial: Running, event: Measured) -> None:
     for place, samples in enumerate(event.samples):
         part = trial.parts[place]
         trial.parts[place] = replace(part, samples=(*part.samples, samples))
-    took, limit = median(event.samples[0].samples_s), run.setting.budget.latency_s if run.setting.budget else None
+    allowed = budget(run.plan)
+    took, limit = median(event.samples[0].samples_s), allowed.latency_s if allowed else None
     if limit is not None and took > limit:
         words = f"limits: latency {duration(took)}; allowed: {duration(limit)}"
         _lost(run, trial, Reason("limit", words, "latency"), counts=False)
@@ -300,15 +287,15 @@ def _measured(run: _Run, trial: Running, event: Measured) -> None:
 
 def _reached(run: _Run, trial: Running, event: Reached) -> None:
     trial.parts[0] = replace(trial.parts[0], score=event.score)
-    values = achieved(trial.parts[0], run.setting.objectives)
+    values = achieved(trial.parts[0], run.plan.objectives)
     before = [
         each.rungs[event.epoch]
         for each in run.trials()
         if event.epoch in each.rungs and each.number != trial.asked.trial.number
     ]
     trials.reach(trial.asked.trial, event.epoch, values)
-    last = event.epoch >= run.setting.rungs[-1]
-    if last or halving.goes_on(values, before, run.setting.share):
+    last = event.epoch >= run.plan.spec.study.fit.stops()[-1]
+    if last or halving.goes_on(values, before, SHARE):
         trial.child.reply(processes.ON)
         return
     words = f"at epoch {event.epoch} not among the best third that had come so far"
@@ -326,7 +313,8 @@ def _lost(run: _Run, trial: Running, reason: Reason, *, counts: bool = True) -> 
 
 
 def _ended(run: _Run, trial: Running, reason: Reason | None) -> Ended:
-    return Ended(tuple(trial.parts), reason, seconds=trial.seconds, versions=run.setting.versions)
+    versions = {"archcost": __version__, "data": run.plan.fingerprint}
+    return Ended(tuple(trial.parts), reason, seconds=trial.seconds, versions=versions)
 
 
 def _forget(run: _Run, trial: Running) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
@@ -194,6 +194,19 @@ class StudySpec:
     def templates(self) -> list[Value]:
         """The templates as they stand in the file."""
         return _templates(self.source)
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What a file says that may not change while its study goes on, as JSON holds it."""
+        study = self.study
+        said = {
+            "models": self.templates,
+            "objectives": [each.model_dump(mode="json", exclude_unset=True) for each in study.objectives],
+            "limits": study.limits.model_dump(mode="json") if study.limits else None,
+            "fit": study.fit.model_dump(mode="json", by_alias=True),
+            "search": {"sampler": study.search.sampler, "seed": study.search.seed},
+        }
+        return dict(json.loads(json.dumps(said)))
 
     @cached_property
     def _sources(self) -> list[Document]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,16 @@ def test_what_is_read_measured_and_printed_are_three_values() -> None:
     assert "csv" == called(show, "--format", "csv")[2]
 
 
-COMMANDS = [each for each in cli.cli.commands.values() if not isinstance(each, click.Group)]
+def commands(group: click.Group) -> Iterator[click.Command]:
+    """Yield the commands of a group, and of the groups in it."""
+    for each in group.commands.values():
+        if isinstance(each, click.Group):
+            yield from commands(each)
+        else:
+            yield each
+
+
+COMMANDS = list(commands(cli.cli))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from commands import run
+from datasets_small import images
+from plans import drawn, planned
 
-from archcost.latency.samples import Plan
 from archcost.study import forecast
-from archcost.study.spec import Confirm
-from archcost.study.workers.messages import Setup
 
 IMPATIENT = """
 models: [{family: bottleneck, block: basic, depths: [1, 1], widths: {scale: [8, 16], by: {choice: [1, 2]}}}]
@@ -27,13 +24,8 @@ def test_every_training_needs_a_process(monkeypatch: pytest.MonkeyPatch) -> None
     """10 trials by two workers, 3 s to start and 1 s to train, 2 s of measuring one by one; 2 members with 3 seeds."""
     monkeypatch.setattr(forecast, "_prepare", lambda: None)
     monkeypatch.setattr(forecast, "_training_s", lambda *_: (3.0, 1.0))
-    setting = SimpleNamespace(
-        ways=[Setup("fake", "eager", Plan(time_s=2.0))],
-        columns=lambda _: (),
-        confirm=Confirm(seeds=3, members=2),
-        method=SimpleNamespace(trials=10),
-    )
-    found = forecast.foresee(cast("Any", setting), cast("Any", None), cast("Any", None), 2, time.monotonic())
+    plan = planned(search={"trials": 10}, confirm={"seeds": 3, "members": 2})
+    found = forecast.foresee(plan, drawn(plan), images(), 2, time.monotonic())
     assert (10 * (4 / 2 + 2), 2 * (2 * 4 + 2)) == (found.search_s, found.confirm_s)
 
 

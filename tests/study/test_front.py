@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import optuna
 import pytest
 from measurements import samples
+from plans import WORKPLACE, planned
 
 from archcost.cli.study.run import status_lines
 from archcost.latency.samples import Samples
@@ -22,7 +20,6 @@ from archcost.study.records.front import Candidate, Front, bounds, candidates, f
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import described
 from archcost.study.records.trials import Ended, Part
-from archcost.study.spec import Confirm
 from archcost.training.score import Score
 
 OBJECTIVES = (("error", None), ("latency", 0), ("params", None))
@@ -66,9 +63,8 @@ def confirm(monkeypatch: pytest.MonkeyPatch) -> Callable[[optuna.Study, dict[str
             confirmed.keep(study, candidate.name, again(errors[candidate.name]))
 
         monkeypatch.setattr(confirming, "_seeds", seeds)
-        setting = cast("Any", SimpleNamespace(confirm=Confirm(seeds=1, members=members), ways=()))
-        options = cast("Any", SimpleNamespace(deadline=inf))
-        return confirming.confirm(study, setting, options, lambda: fronted(study), lambda _: None)
+        plan = planned(objectives=[{"error": "min"}], confirm={"seeds": 1, "members": members})
+        return confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda _: None)
 
     return run
 
@@ -147,8 +143,8 @@ def test_who_comes_back_by_latency_is_measured_beside_the_others(monkeypatch: py
 
     monkeypatch.setattr(confirming, "_seeds", lambda *_: None)
     monkeypatch.setattr(confirming, "_turns", turns)
-    setting, options = SimpleNamespace(confirm=Confirm(), ways=()), SimpleNamespace(deadline=inf)
-    confirming.confirm(study, cast("Any", setting), cast("Any", options), lambda: fronted(study), lambda _: None)
+    plan = planned(objectives=[{"error": "min"}])
+    confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda _: None)
     assert [["a"], ["a", "b"]] == rounds
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from archcost.cli.options import Read, debugged
+from archcost.cli.options import Read, debugged, gathered
 from archcost.cli.sections import Sectioned
 from archcost.errors import InputError, Mistake, visible
 from archcost.rows import of_mappings
 from archcost.units import parse_duration
 
 if TYPE_CHECKING:
+    from archcost.study.options import Wanted
     from archcost.study.records.stored import Stored
 
 _FORMS = ("table", "json", "csv")
+
+
+def _wanted() -> type[Wanted]:
+    from archcost.study.options import Wanted  # loads pydantic
+
+    return Wanted
 
 
 @click.group(cls=Sectioned)
@@ -33,17 +40,18 @@ def study() -> None:
 @click.option("--workers", type=click.IntRange(1, 256), help="Trials at once; the physical cores, at most 4.")
 @click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
 @click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
+@gathered("wanted", _wanted)
 @debugged
-def run(file: str, overrides: tuple[str, ...], dry_run: bool, **given: Any) -> int:
+def run(file: str, overrides: tuple[str, ...], dry_run: bool, storage: str | None, wanted: Wanted) -> int:
     """Run the study in a file, or go on with it where it was interrupted."""
     # imported when the command runs: they load pydantic, and optuna and torch where a trial runs
     from archcost.cli.study.run import dry, prepared, ran
 
     if dry_run:
-        for line in dry(file, overrides, given["storage"], given["workers"]):
+        for line in dry(file, overrides, storage, wanted):
             click.echo(line)
         return 0
-    return ran(prepared(file, overrides, given.pop("storage")), **given)
+    return ran(*prepared(file, overrides, storage), wanted)
 
 
 @study.command()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from math import isfinite
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import click
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.live import Live as Display
 from rich.text import Text
 
 from archcost.errors import shorten, visible
-from archcost.study.plan import Setting
+from archcost.study.options import Options
 from archcost.study.records.addresses import Address
 from archcost.study.records.stored import Stored, worded
 from archcost.study.search_loop import Running, State
@@ -28,8 +28,8 @@ _MEMBERS: Final = 8
 class Live:
     """Shows a running study; `watch` and `say` are what it is told by."""
 
-    def __init__(self, setting: Setting, address: Address, options: Mapping[str, Any]) -> None:
-        self._setting, self._address, self._options = setting, address, options
+    def __init__(self, name: str, address: Address, options: Options) -> None:
+        self._name, self._address, self._options = name, address, options
         self._start = self._looked = self._said = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._display = Display(console=Console(stderr=True), refresh_per_second=2, transient=True)
@@ -37,7 +37,7 @@ class Live:
 
     def __enter__(self) -> Self:
         """Begin to show."""
-        self.say(f"{self._setting.spec.name}: {self._address}")
+        self.say(f"{self._name}: {self._address}")
         if self._terminal:
             self._display.start()
         return self
@@ -71,12 +71,12 @@ class Live:
 
     def _head(self, stored: Stored) -> str:
         found = stored.trials()
-        counted = sum(each.ended is not None and each.ended.counts for each in found)
+        counted = sum(each.counts for each in found)
         passed = time.monotonic() - self._start
-        left = f", {max(0, round(self._options['time_s'] - passed))} s left" if self._options["time_s"] else ""
+        left = f", {max(0, round(self._options.time_s - passed))} s left" if isfinite(self._options.time_s) else ""
         pruned, failed = (sum(each.fate == state for each in found) for state in ("pruned", "failed"))
         ended = f"{pruned} pruned, {failed} failed"
-        return f"{counted} of {counted_words(self._options['trials'], 'trial')}, {ended}, {round(passed)} s{left}"
+        return f"{counted} of {counted_words(self._options.trials, 'trial')}, {ended}, {round(passed)} s{left}"
 
     def _lines(self, state: State) -> list[str]:
         now = state.stored.front()

@@ -14,14 +14,17 @@ import click
 
 from archcost import scratch
 from archcost.cli.study.live import Live
+from archcost.cli.study.stored import address_of
 from archcost.config.validation import located
-from archcost.data import load, splits
+from archcost.data.load import load as load_data
+from archcost.data.splits import Dataset
 from archcost.errors import InputError, Mistake, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
 from archcost.machine import physical_cores
 from archcost.study import forecast, preview, probe, run
 from archcost.study.objectives import QUANTITIES
-from archcost.study.plan import Setting, settle
+from archcost.study.options import Wanted, options
+from archcost.study.plan import StudyPlan, settle
 from archcost.study.records import tables, weights_folder
 from archcost.study.records.addresses import Address, address
 from archcost.study.records.front import Candidate, Front
@@ -39,63 +42,42 @@ _COUNTS = (("params", "params"), ("macs", "MACs"))  # of a part, and their title
 _LINE = 52
 _NAMED = 5  # of folders
 _REASONS = 10  # why trials ended early, most often first
-_WORKERS = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
-def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[Setting, splits.Dataset, Address]:
+def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[StudyPlan, Dataset, Address]:
     """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
     kept = _address(spec, file, where)
     run.check(kept)
     dataset = _data(spec, file)
-    setting = settle(spec, dataset)
-    probe.probe(setting, preview.look(setting).typical)  # they refuse what cannot be searched or measured
-    return setting, dataset, kept
+    plan = settle(spec, dataset)
+    probe.probe(plan, preview.look(plan).typical)  # they refuse what cannot be searched or measured
+    return plan, dataset, kept
 
 
 def _address(spec: StudySpec, file: str, where: str | None) -> Address:
-    if where is not None:
-        return address(where, Path.cwd())  # a path that is typed is relative to where it is typed
-    try:
-        return address(spec.study.storage, Path(file).parent)
-    except InputError as error:
-        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
+    return address_of(spec, file) if where is None else address(where, Path.cwd())
 
 
-def _data(spec: StudySpec, file: str) -> splits.Dataset:
+def _data(spec: StudySpec, file: str) -> Dataset:
     """Return a study's data; what is wrong with them is told at its key."""
     try:
-        return load.load(spec.study.data, folder=Path(file).parent)
+        return load_data(spec.study.data, folder=Path(file).parent)
     except InputError as error:
         raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 
 
-def ran(
-    study: tuple[Setting, splits.Dataset, Address],
-    *,
-    trials: int | None,
-    time_s: float | None,
-    workers: int | None,
-) -> int:
+def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int:
     """Run a study with a live view on standard error; print its front at the end."""
-    setting, dataset, kept = study
-    search = setting.study.search
-    cores = physical_cores()
-    workers = workers or min(cores, _WORKERS)
-    options = {
-        "trials": trials or search.trials,
-        "time_s": time_s if time_s is not None else search.time,
-        "workers": workers,
-        "threads": max(1, cores // workers),
-    }
+    chosen = options(wanted, plan.spec.study.search, physical_cores())
     for line in _left_over():
         click.echo(line, err=True)
     try:
-        with Live(setting, kept, options) as live:
-            outcome = run.explore(setting, dataset, kept, options, live.watch, live.say)
+        with Live(plan.spec.name, kept, chosen) as live:
+            outcome = run.explore(plan, dataset, kept, chosen, live.watch, live.say)
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C and a termination
         with suppress(InputError):
-            count = sum(each.ended is not None and each.ended.counts for each in find(kept).trials())
+            count = sum(each.counts for each in find(kept).trials())
             click.echo(f"{counted_words(count, 'trial')} kept; run again to go on", err=True)
         raise
     now = outcome.stored.front()
@@ -127,13 +109,13 @@ def _in_vain(outcome: Outcome) -> int:
     if len(reasons) > _REASONS:
         left = sum(count for _, count in reasons[_REASONS:])
         click.echo(f"no trial is complete: {left} x others; 'archcost study export' has all", err=True)
-    ran = [each for each in every if each.ended and each.ended.counts]
+    ran = [each for each in every if each.counts]
     if ran:
         return TargetError.exit_code if all(each.state == "failed" for each in ran) else 0
     return InputError.exit_code if outcome.end == "exhausted" else 0
 
 
-def dry(file: str, overrides: tuple[str, ...], where: str | None, workers: int | None) -> Iterator[str]:
+def dry(file: str, overrides: tuple[str, ...], where: str | None, wanted: Wanted) -> Iterator[str]:
     """Yield what a study would search and how long it would take; a few mini-batches are trained for it.
 
     Raises InputError for all that a run would refuse, of the storage too.
@@ -142,14 +124,14 @@ def dry(file: str, overrides: tuple[str, ...], where: str | None, workers: int |
     spec = load_study(file, overrides)
     run.check(_address(spec, file, where))
     dataset = _data(spec, file)
-    setting = settle(spec, dataset)
-    found = preview.look(setting)
-    probe.probe(setting, found.typical)
-    yield from preview.lines(setting, found)
-    workers = workers or min(physical_cores(), _WORKERS)
+    plan = settle(spec, dataset)
+    found = preview.look(plan)
+    probe.probe(plan, found.typical)
+    yield from preview.lines(plan, found)
+    workers = options(wanted, spec.study.search, physical_cores()).workers
     try:
-        span = forecast.foresee(setting, found.typical, dataset, workers, since_s)
-        yield from forecast.lines(setting, span, workers)
+        span = forecast.foresee(plan, found.typical, dataset, workers, since_s)
+        yield from forecast.lines(plan, span, workers)
     except TargetError as error:
         yield f"time         not foreseen: {one_line(error, _LINE)}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -11,8 +10,7 @@ from archcost.config.validation import located
 from archcost.errors import InputError
 from archcost.study.records.addresses import Address, address, is_url
 from archcost.study.records.stored import Stored, find
-from archcost.study.records.trials import remembered
-from archcost.study.spec import load_study
+from archcost.study.spec import StudySpec, load_study
 
 
 def opened(file: str, where: str | None) -> Stored:
@@ -27,11 +25,15 @@ def opened(file: str, where: str | None) -> Stored:
 
 
 def _address(file: str, where: str | None) -> Address:
-    if where is not None:
-        return address(where, Path.cwd())
-    if is_storage(file):
-        return address(file, Path.cwd())
-    spec = load_study(file, ())
+    typed = file if where is None and is_storage(file) else where
+    return address_of(load_study(file), file) if typed is None else address(typed, Path.cwd())
+
+
+def address_of(spec: StudySpec, file: str) -> Address:
+    """Return where a study is stored by what its file says; raises InputError, with its place, for what is no address.
+
+    A path that is typed is relative to where it is typed, one in a file to that file.
+    """
     try:
         return address(spec.study.storage, Path(file).parent)
     except InputError as error:
@@ -47,13 +49,4 @@ def differing(file: str, stored: Stored) -> list[str]:
     """Return the keys of a study's file that say something else than the study that is stored; of a storage none."""
     if is_storage(file):
         return []
-    spec = load_study(file, ())
-    kept, study = remembered(stored.study, "about").get("same", {}), spec.study
-    said = {
-        "models": spec.templates,
-        "objectives": [each.model_dump(mode="json", exclude_unset=True) for each in study.objectives],
-        "limits": study.limits.model_dump(mode="json") if study.limits else None,
-        "fit": study.fit.model_dump(mode="json", by_alias=True),
-    }
-    plain = json.loads(json.dumps(said))
-    return [key for key, value in plain.items() if key in kept and value != kept[key]]
+    return stored.changed(load_study(file).fixed)

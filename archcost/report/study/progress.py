@@ -39,7 +39,7 @@ def growth(found: Found) -> list[tuple[int, str, float]]:
         parts.setdefault(each.trial.number, []).append(each.values)
     steps, front, volume, ended = [], list[tuple[float, ...]](), 0.0, 0
     for trial in _ended(found.trials):
-        ended += trial.ended is not None and trial.ended.counts
+        ended += trial.counts
         more = 0.0
         for values in parts.get(trial.number, ()):
             if not any(pareto.dominates(one, values) or one == values for one in front):
@@ -60,7 +60,7 @@ def _ended(trials: Sequence[Trial]) -> list[Trial]:
 def _chart(found: Found, steps: Sequence[tuple[int, str, float]]) -> Chart:
     drawn = thinned(steps, MOST_STEPS - 1)
     drawn = drawn if drawn[-1] == steps[-1] else (*drawn, steps[-1])
-    last = sum(each.ended is not None and each.ended.counts for each in found.trials)
+    last = sum(each.counts for each in found.trials)
     half = next(at for at, _, volume in steps if volume >= steps[-1][2] / 2)
     series = Series(
         "hypervolume",

@@ -73,7 +73,7 @@ def _cards(found: Found) -> Iterator[Card]:
     if knee:
         for place, label in enumerate(found.stored.labels):
             yield Card(f"{label} at the knee", found.words(place, knee.values[place]), f"trial {knee.name}")
-    counted = sum(each.ended is not None and each.ended.counts for each in found.trials)
+    counted = sum(each.counts for each in found.trials)
     took = sum(each.ended.seconds for each in found.trials if each.ended)
     yield Card("trials", grouped(counted), f"{duration(took)} in trials" if took else "")
     if now.hypervolume is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -48,6 +48,11 @@ class Stored:
     def identity(self) -> str:
         """What tells this study from all others, '' of one that archcost 0.1.0 made and nobody has gone on with."""
         return str(remembered(self.study, "identity") or "")
+
+    def changed(self, fixed: Mapping[str, object]) -> list[str]:
+        """Return the keys of what may not change that are not as they were when this study was made."""
+        made = remembered(self.study, "about").get("same", {})
+        return [key for key, value in fixed.items() if key not in made or value != made[key]]
 
     def restored(self, values: Sequence[float]) -> list[float]:
         """Return stored values of the objectives in base units."""

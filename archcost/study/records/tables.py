@@ -129,7 +129,7 @@ def status_of(stored: Stored, now: Front) -> dict[str, Any]:
         "storage": str(stored.address),
         "objectives": list(stored.labels),
         "states": dict(Counter(each.fate for each in found)),
-        "counted": sum(each.ended is not None and each.ended.counts for each in found),
+        "counted": sum(each.counts for each in found),
         "reasons": dict(Counter(each.why for each in found if each.why).most_common()),
         "kinds": dict(Counter(each.reason.kind for each in found if each.reason).most_common()),
         "repeats": sum(each.ended is not None and each.ended.repeats is not None for each in found),

@@ -120,6 +120,11 @@ class Trial:
         return self.reason.text if self.reason else ""
 
     @property
+    def counts(self) -> bool:
+        """Whether it is one of the trials that were wanted: it ran, and its point was feasible."""
+        return self.ended is not None and self.ended.counts
+
+    @property
     def fate(self) -> str:
         """Its state, but of one that was interrupted, which for Optuna has failed, that."""
         return "interrupted" if self.reason and self.reason.kind == "interrupted" else self.state

@@ -51,9 +51,11 @@ _FIRST: Final = 2  # mini-batches that are not timed: they allocate
 _MOST: Final = 20
 
 
-def begun(job: Train) -> tuple[Net, Dataset]:
-    """Return the network of a job, untrained, and its data; a recurrent network reads an image row by row."""
-    graph = codec.decode(job.graph)
+def begun(job: Train, graph: Graph) -> tuple[Net, Dataset]:
+    """Return the network of a job, untrained, and its data; a recurrent network reads an image row by row.
+
+    graph: that of the job, decoded.
+    """
     dataset = shared.read(Path(job.data), Path(job.test) if job.test else None)
     if dataset.kind == "image" and graph.steps is not None:
         dataset = as_rows(dataset)
@@ -73,7 +75,8 @@ class _Enough(Exception):  # noqa: N818  # no error: a training that has been lo
 
 def foreseen(job: Train) -> Foreseen:
     """Return how long all of a job's training would take, from a few of its mini-batches and one score."""
-    net, dataset = begun(job)
+    graph, spec = codec.decode(job.graph), spec_of(job)
+    net, dataset = begun(job, graph)
     start = time.monotonic()
     ends: list[float] = []
     total = 1
@@ -85,7 +88,7 @@ def foreseen(job: Train) -> Foreseen:
         if len(ends) >= _MOST or (len(ends) > _FIRST and ends[-1] - start > _LONGEST_S):
             raise _Enough
 
-    fitting = fit.begin(net, dataset, spec_of(job), threads=job.threads)
+    fitting = fit.begin(net, dataset, spec, threads=job.threads)
     try:
         for _ in fit.epochs(fitting, told=told):
             pass
@@ -95,7 +98,7 @@ def foreseen(job: Train) -> Foreseen:
     trained = time.monotonic()
     scoring.evaluate(net, dataset.validation, dataset)
     now = time.monotonic()
-    scores = len(spec_of(job).stops()) + (len(columns(codec.decode(job.graph))) if job.columns else 0)
+    scores = len(spec.stops()) + (len(columns(graph)) if job.columns else 0)
     return Foreseen(total * median(spans or [ends[-1] - start]) + scores * (now - trained), now - start)
 
 
@@ -169,7 +172,7 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         if not goes_on():
             return
     speed.keep_freed()
-    net, dataset = begun(job)
+    net, dataset = begun(job, graph)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
     if not _trained(net, dataset, job, tell, goes_on):
         return

@@ -1,0 +1,59 @@
+"""The limits of a study on what is counted: which of them a network exceeds, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from archcost.graph.cost import count
+from archcost.graph.dtypes import BYTES
+from archcost.models.load import Model
+from archcost.profiling.budget import Budget
+from archcost.study.plan import StudyPlan
+from archcost.study.records.reasons import Reason
+from archcost.units import data_size, grouped
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A limit on a count that a network exceeds, and by what; words: how people read such a count."""
+
+    name: str
+    actual: int
+    limit: int
+    words: Callable[[int], str]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.words(self.actual)}; allowed: {self.words(self.limit)}"
+
+
+def budget(plan: StudyPlan) -> Budget | None:
+    """Return the limits of a study in base units, None if it has none."""
+    limits = plan.spec.study.limits
+    return limits.budget() if limits else None
+
+
+def exceeded(plan: StudyPlan, model: Model) -> tuple[Excess, ...]:
+    """Return the limits on counts that a network exceeds; nothing has to run for it."""
+    allowed = budget(plan)
+    return tuple(_exceeded(plan, model, allowed)) if allowed else ()
+
+
+def _exceeded(plan: StudyPlan, model: Model, allowed: Budget) -> Iterator[Excess]:
+    weights = count(model.graph).weights_bytes(BYTES[plan.dtype])
+    counts: tuple[tuple[str, int | None, int, Callable[[int], str]], ...] = (
+        ("params", allowed.params, model.cost.params, grouped),
+        ("macs", allowed.macs, model.cost.macs, grouped),
+        ("memory", allowed.memory_bytes, plan.memory_bytes(model.graph), data_size),
+        ("weights", allowed.weights_bytes, weights, data_size),
+    )
+    for name, limit, actual, words in counts:
+        if limit is not None and actual > limit:
+            yield Excess(name, actual, limit, words)
+
+
+def over(plan: StudyPlan, model: Model) -> Reason | None:
+    """Return which limits on counts a network exceeds, and by what, None if it keeps to all."""
+    found = exceeded(plan, model)
+    names = ", ".join(each.name for each in found)
+    return Reason("limit", f"limits: {', '.join(map(str, found))}", names) if found else None

@@ -1,0 +1,58 @@
+"""How a study is run this time: what was asked for, what that means for this study and machine, and where it works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Final
+
+from archcost.study.spec import Search
+
+_WORKERS: Final = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run is asked for; None: what the study says, or the machine suggests."""
+
+    trials: int | None = None
+    time_s: float | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a study is run: how many trials in all, how long at most, how many at once.
+
+    time_s: infinite if there is no limit; threads: of each trial that trains; patience_s: silence after which a trial
+    is taken to hang.
+    """
+
+    trials: int
+    time_s: float
+    workers: int
+    threads: int
+    patience_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where a run works, and until when.
+
+    deadline: on a monotonic clock; folder: for files that end with the run; weights: the folder in which trained
+    weights are kept.
+    """
+
+    options: Options
+    deadline: float
+    folder: Path
+    weights: Path
+
+
+def options(wanted: Wanted, search: Search, cores: int) -> Options:
+    """Return how a study is run on a machine with so many physical cores."""
+    workers = wanted.workers or min(cores, _WORKERS)
+    time_s = search.time if wanted.time_s is None else wanted.time_s
+    threads = max(1, cores // workers)
+    return Options(wanted.trials or search.trials, inf if time_s is None else time_s, workers, threads, search.patience)
