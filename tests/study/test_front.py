@@ -2,89 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
+from fronts import OBJECTIVES, again, fronted, part, taken, told
 from measurements import samples
-from plans import WORKPLACE, planned
 
 from archcost.cli.study.run import status_lines
-from archcost.latency.samples import Samples
-from archcost.study import confirm as confirming
 from archcost.study.records import confirmed, tables, trials
 from archcost.study.records.addresses import address
-from archcost.study.records.confirmed import Confirmed
-from archcost.study.records.front import Candidate, Front, bounds, candidates, front, restored
+from archcost.study.records.front import bounds, restored
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import described
-from archcost.study.records.trials import Ended, Part
-from archcost.training.score import Score
-
-OBJECTIVES = (("error", None), ("latency", 0), ("params", None))
-
-
-def taken(time_s: float, bursts: int = 8) -> Samples:
-    """Return so many bursts, all alike."""
-    return samples([[time_s]] * bursts)
-
-
-def part(digest: str, error: float, time_s: float = 0.1, bursts: int = 8) -> Part:
-    """Return what a trial found of a network."""
-    return Part(0, digest, 6274, 10, 10, Score(0.1, 100, error), (taken(time_s, bursts),))
-
-
-def told(*parts: Part) -> optuna.Study:
-    """Return a study with a complete trial of each network."""
-    study = optuna.create_study(directions=["minimize"] * len(OBJECTIVES))
-    for each in parts:
-        trials.end(study, study.ask(), Ended((each,)), trials.achieved(each, OBJECTIVES))
-    return study
-
-
-def fronted(study: optuna.Study) -> Front:
-    """Return the front of a study."""
-    return front(candidates(study, trials.read(study, {}), OBJECTIVES), None)
-
-
-def again(*errors: float, by_turns: tuple[Samples, ...] = ()) -> Confirmed:
-    """Return what confirming found, a seed for each error."""
-    scores = tuple(Score(0.1, 100, error) for error in errors)
-    return Confirmed(tuple(range(1, len(errors) + 1)), scores, scores, by_turns)
-
-
-@pytest.fixture
-def confirm(monkeypatch: pytest.MonkeyPatch) -> Callable[[optuna.Study, dict[str, float], int], tuple[str, ...]]:
-    """Confirms so many members, each of which is found to have the error given instead of being trained."""
-
-    def run(study: optuna.Study, errors: dict[str, float], members: int) -> tuple[str, ...]:
-        def seeds(_: object, __: object, ___: object, ____: object, candidate: Candidate, _____: object) -> None:
-            confirmed.keep(study, candidate.name, again(errors[candidate.name]))
-
-        monkeypatch.setattr(confirming, "_seeds", seeds)
-        plan = planned(objectives=[{"error": "min"}], confirm={"seeds": 1, "members": members})
-        return confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda _: None)
-
-    return run
-
-
-def test_who_takes_the_place_of_another_is_confirmed_too(
-    confirm: Callable[[optuna.Study, dict[str, float], int], tuple[str, ...]],
-) -> None:
-    """The best of three does worst when trained again: the second stands in its place, and is trained again as well."""
-    study = told(part("a", 0.1), part("b", 0.2), part("c", 0.5))
-    assert ("0", "1") == confirm(study, {"0": 0.9, "1": 0.2, "2": 0.5}, 1)
-    now = fronted(study)
-    assert (["1"], 1, ["0"]) == ([each.name for each in now.members], now.confirmed, [each.name for each in now.left])
-
-
-def test_no_more_members_are_confirmed_than_wanted(
-    confirm: Callable[[optuna.Study, dict[str, float], int], tuple[str, ...]],
-) -> None:
-    """Of two members one is enough where it stays on the front."""
-    study = told(part("a", 0.1, 0.2), part("b", 0.2, 0.1))
-    assert ("0",) == confirm(study, {"0": 0.1, "1": 0.2}, 1)
+from archcost.study.records.trials import Ended
 
 
 def test_networks_of_one_graph_have_one_latency() -> None:
@@ -126,26 +57,6 @@ def test_reasons_are_wrapped(tmp_path: Path) -> None:
     lines = list(status_lines(described(study, address("study.db", tmp_path))))
     assert max(map(len, lines)) <= 80
     assert any(line.endswith(" end") for line in lines)
-
-
-def test_who_comes_back_by_latency_is_measured_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two are confirmed, one of them off the front; by turns the other is slower, so that both stand on it."""
-    study = told(part("a", 0.1, 0.1), part("b", 0.2, 0.2))
-    for name, error in (("0", 0.1), ("1", 0.2)):
-        confirmed.keep(study, name, again(error))
-    rounds: list[list[str]] = []
-
-    def turns(_: object, __: object, ___: object, graphs: dict[str, Candidate], *____: object) -> bool:
-        rounds.append(list(graphs))
-        for name in ("0", "1"):
-            confirmed.keep(study, name, again(0.1 + 0.1 * int(name), by_turns=(taken(0.3 - 0.1 * int(name)),)))
-        return True
-
-    monkeypatch.setattr(confirming, "_seeds", lambda *_: None)
-    monkeypatch.setattr(confirming, "_turns", turns)
-    plan = planned(objectives=[{"error": "min"}])
-    confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda _: None)
-    assert [["a"], ["a", "b"]] == rounds
 
 
 def test_a_confirmed_network_has_the_latency_of_its_graph() -> None:
