@@ -1,0 +1,155 @@
+"""What crosses between a study and its workers: every message comes back from its JSON, a stranger's text does not."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from measurements import samples
+from pydantic import ValidationError
+
+from archcost.graph.dtypes import FLOATING
+from archcost.latency.samples import Plan
+from archcost.study.workers import messages
+from archcost.study.workers.messages import (
+    Done,
+    Event,
+    Failed,
+    Foresee,
+    Foreseen,
+    Job,
+    Measure,
+    Measured,
+    Reached,
+    Scored,
+    Setup,
+    Train,
+    Trained,
+)
+from archcost.training.score import Score
+
+NATURAL = st.integers(0, 2**53)
+TIME_S = st.floats(1e-9, 1e9)
+NUMBER = st.floats(allow_nan=False)  # an infinite perplexity is one
+TEXT = st.text(max_size=20)
+JSON = st.recursive(
+    st.none() | st.booleans() | NATURAL | NUMBER | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+OBJECTS = st.dictionaries(TEXT, JSON, max_size=4)
+PLANS = st.builds(
+    Plan, NATURAL.map(lambda n: n + 1), st.sampled_from(FLOATING), st.integers(1, 256),
+    st.floats(1e-6, 0.5), TIME_S, NATURAL, st.booleans()
+)  # fmt: skip
+WAYS = st.builds(Setup, TEXT, TEXT, PLANS)
+TRAININGS = st.builds(
+    Train,
+    graph=OBJECTS,
+    init=TEXT,
+    drop_local=NUMBER,
+    drop_global=NUMBER,
+    data=TEXT,
+    test=TEXT,
+    fit=OBJECTS,
+    seed=NATURAL,
+    ways=st.lists(WAYS, max_size=2).map(tuple),
+    columns=st.booleans(),
+    weights=TEXT,
+    threads=NATURAL,
+    mark=st.dictionaries(TEXT, TEXT | NATURAL, max_size=3),
+)
+JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
+    Train: TRAININGS,
+    Measure: st.builds(Measure, st.lists(OBJECTS, max_size=2).map(tuple), WAYS),
+    Foresee: st.builds(Foresee, TRAININGS),
+}
+SCORES = st.builds(Score, NUMBER, NATURAL, *(st.none() | NUMBER for _ in range(3)))
+SAMPLES = st.builds(lambda times, plan: samples([times], plan), st.lists(TIME_S, min_size=1, max_size=5), PLANS)
+EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
+    Measured: st.builds(Measured, NATURAL, st.lists(SAMPLES, max_size=2).map(tuple)),
+    Trained: st.builds(Trained, NATURAL, NUMBER, NUMBER),
+    Reached: st.builds(Reached, NATURAL, SCORES),
+    Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),
+    Foreseen: st.builds(Foreseen, NUMBER, NUMBER),
+    Done: st.just(Done()),
+    Failed: st.from_type(Failed),
+}
+
+
+def test_every_message_is_tried() -> None:
+    """The tables here are the closed sets of jobs and events."""
+    assert (set(get_args(Job)), set(get_args(Event))) == (set(JOBS), set(EVENTS))
+
+
+@given(st.one_of(*JOBS.values()))
+def test_a_job_comes_back_from_its_json(job: Job) -> None:
+    """Whatever is in it, and of its own kind."""
+    again = messages.decode_job(messages.encode(job))
+    assert (type(job), job) == (type(again), again)
+
+
+@given(st.one_of(*EVENTS.values()))
+def test_an_event_comes_back_from_its_json(event: Event) -> None:
+    """Whatever is in it, infinite numbers too, and of its own kind."""
+    again = messages.decode_event(messages.encode(event))
+    assert (type(event), event) == (type(again), again)
+
+
+def test_a_loss_that_is_no_number_comes_back() -> None:
+    """A training that diverges tells it."""
+    again = messages.decode_event(messages.encode(Trained(1, math.nan, 0.5)))
+    assert isinstance(again, Trained)
+    assert math.isnan(again.loss)
+
+
+@given(st.one_of(*JOBS.values()), st.data())
+def test_a_job_that_lacks_something_is_refused(job: Job, data: st.DataObject) -> None:
+    """Every key without a default has to be there; its kind, `job`, above all."""
+    tree = json.loads(messages.encode(job))
+    missing = data.draw(st.sampled_from(sorted(set(tree) - {"mark"})))
+    del tree[missing]
+    with pytest.raises(ValidationError):
+        messages.decode_job(json.dumps(tree).encode())
+
+
+@given(st.one_of(*JOBS.values()), st.one_of(*EVENTS.values()))
+def test_a_job_is_no_event_and_an_event_no_job(job: Job, event: Event) -> None:
+    """Each way has its own messages."""
+    with pytest.raises(ValidationError):
+        messages.decode_event(messages.encode(job))
+    with pytest.raises(ValidationError):
+        messages.decode_job(messages.encode(event))
+
+
+STRANGE = {
+    "nothing": b"",
+    "no JSON": b"hello",
+    "no text": b"\xff\xfe\x80",
+    "cut off": messages.encode(Trained(1, 0.5, 2.0))[:-3],
+    "two at once": messages.encode(Done()) * 2,
+    "no object": b"[1, 2]",
+    "another kind": b'{"event": "resigned"}',
+    "another type": b'{"event": "trained", "epoch": "first", "loss": 1, "seconds": 1}',
+    "another split": b'{"event": "scored", "column": 0, "split": "train", "score": {"loss": 1, "count": 1}}',
+    "an object of pickle": b"\x80\x04\x95\x08\x00\x00\x00\x00\x00\x00\x00\x8c\x04exit\x94.",
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_strangers_text_is_refused(what: str) -> None:
+    """What nobody of archcost's wrote is neither a job nor an event."""
+    for decode in (messages.decode_job, messages.decode_event):
+        with pytest.raises(ValidationError):
+            decode(STRANGE[what])
+
+
+@given(st.binary(max_size=50) | JSON.map(lambda tree: json.dumps(tree).encode()))
+def test_no_text_by_chance_is_a_job(text: bytes) -> None:
+    """Bytes and JSON that were drawn."""
+    with pytest.raises(ValidationError):
+        messages.decode_job(text)
