@@ -99,9 +99,9 @@ def _values(part: Part | None, objectives: Objectives, *, counts: bool = True) -
     """Return what a trial gave of each objective; counts: also of those that are counted."""
     stored = achieved(part, objectives) if part else [float("nan")] * len(objectives)
     return {
-        column: _restored(name, number) if count is None else count
-        for column, (name, _), number in zip(column_names(objectives), objectives, stored, strict=True)
-        if (count := counted(part, name) if part else None) is None or counts
+        column: _restored(name, number) if (count := counted(part, name) if part else None) is None else count
+        for column, (name, way), number in zip(column_names(objectives), objectives, stored, strict=True)
+        if counts or way is not None or QUANTITIES[name].learnt
     }
 
 

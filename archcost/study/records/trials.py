@@ -235,7 +235,7 @@ def typed(frozen: FrozenTrial) -> Trial:
 def achieved(part: Part, objectives: Sequence[tuple[str, int | None]]) -> tuple[float, ...]:
     """Return the stored values of a part; objectives: names, and of a latency the place of its way among the samples.
 
-    A value that is not known is NaN.
+    A value that is not known is not finite: it never enters.
     """
     return tuple(QUANTITIES[name].stored(_value(part, name, way)) for name, way in objectives)
 
