@@ -1,4 +1,4 @@
-"""The jobs of a study: the messages that have a network trained, confirmed, or measured beside others by a worker."""
+"""The jobs of a study: messages that have a network trained, confirmed or measured."""
 
 from __future__ import annotations
 

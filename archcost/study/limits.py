@@ -1,4 +1,4 @@
-"""The limits of a study on what is counted: which of them a network exceeds, before anything runs."""
+"""The limits of a study on counts: which of them a network exceeds, before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a study is run this time: what was asked for, what that means for this study and machine, and where it works."""
+"""How a study is run this time: what was asked for, what that means here, and where it works."""
 
 from __future__ import annotations
 

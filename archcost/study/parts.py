@@ -1,4 +1,4 @@
-"""The parts of a trial: its network, and the columns that one training of it gives besides."""
+"""The parts of a trial: its network, and the columns that one training gives besides."""
 
 from __future__ import annotations
 

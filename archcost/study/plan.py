@@ -1,4 +1,4 @@
-"""The plan of a study: what its file and its data say, and all that is fixed before it runs."""
+"""The plan of a study: what its file and its data say, fixed before it runs."""
 
 from __future__ import annotations
 
