@@ -154,7 +154,13 @@ def test_every_seed_is_trained_and_tested_once(plan: StudyPlan, place: Workplace
     first = confirmed.confirmed(study, "0")
     assert (("0",), ["confirming 0 with 2 seeds", "measuring 1 network by turns on fake"]) == (done, said)
     assert first is not None
-    assert ((1, 2), 2, 2, 1, "") == (first.seeds, len(first.scores), len(first.tests), len(first.samples), first.reason)
+    assert ((1, 2), 2, 2, 1, None) == (
+        first.seeds,
+        len(first.scores),
+        len(first.tests),
+        len(first.samples),
+        first.reason,
+    )
     assert [60, 60] == [each.count for each in first.tests]
     more = replace(plan, spec=planned(images(120), confirm={"seeds": 3, "members": 1}).spec)
     assert ["measuring 1 network by turns on fake"] == confirm(study, plan, place)[1]

@@ -10,6 +10,7 @@ from plans import FRACTAL, drawn, planned
 from archcost.graph.cost import count, peak_bytes
 from archcost.study.limits import Excess, budget, exceeded, over
 from archcost.study.plan import StudyPlan
+from archcost.study.records.reasons import Reason
 from archcost.units import data_size, grouped
 
 HALF = [{"error": "min"}, {"latency": "min", "target": "fake", "batch": 4, "dtype": "float16"}]
@@ -33,7 +34,7 @@ COUNTS = {
 
 def test_without_limits_nothing_is_over() -> None:
     """There is no budget, and no excess."""
-    assert (None, (), "") == (budget(PLAN), exceeded(PLAN, MODEL), over(PLAN, MODEL))
+    assert (None, (), None) == (budget(PLAN), exceeded(PLAN, MODEL), over(PLAN, MODEL))
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -49,7 +50,7 @@ def test_all_that_is_exceeded_is_said_in_one() -> None:
     plan = limited(params=1, memory=1000, macs=10**9, latency="1s")
     params, memory = grouped(COUNTS["params"]), data_size(COUNTS["memory"])
     words = f"limits: params {params}; allowed: 1, memory {memory}; allowed: 1.00 kB"
-    assert words == over(plan, MODEL)
+    assert Reason("limit", words, "params, memory") == over(plan, MODEL)
     assert ["params", "memory"] == [each.name for each in exceeded(plan, MODEL)]
 
 

@@ -16,6 +16,7 @@ from optuna.distributions import IntDistribution
 
 from archcost.errors import InputError
 from archcost.study.records import trials
+from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Begun, Ended, Held, Part, Trial, achieved, counted
 from archcost.training.score import Score
 
@@ -78,13 +79,15 @@ def test_one_that_is_left_behind_is_pruned(study: optuna.Study) -> None:
 
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_never_enters(study: optuna.Study, strange: float) -> None:
-    """The trial has failed, with its parts and time; it counts."""
+    """The trial has failed, with its parts and time, for that reason; it counts."""
     assert trials.end(study, study.ask(), Ended((PART,), seconds=1.5), (0.25, strange, 1.0))
     found = read(study)
     assert found.ended is not None
     assert ("failed", (), (PART,), 1.5, True) == (
         found.state, found.values, found.ended.parts, found.ended.seconds, found.counts
     )  # fmt: skip
+    assert found.reason is not None
+    assert "not_finite" == found.reason.kind
 
 
 def test_one_that_shall_not_run_does_not_count(study: optuna.Study) -> None:
@@ -160,6 +163,7 @@ VERSIONS = st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=2)
     ended=st.builds(
         Ended,
         st.lists(PARTS, max_size=3).map(tuple),
+        reason=st.none() | st.from_type(Reason),
         counts=st.booleans(),
         repeats=st.none() | COUNTS,
         seconds=NUMBERS,
