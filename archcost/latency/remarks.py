@@ -1,4 +1,4 @@
-"""Remarks on several latencies: what is against trusting them, or why there are none, each once with its rows."""
+"""Remarks on several latencies: each doubt once, with its rows; why others are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON that archcost 0.1.0 printed: it has sentences in place of values, and here alone they are read."""
+"""JSON that archcost 0.1.0 printed: its sentences become values, here alone."""
 
 from __future__ import annotations
 

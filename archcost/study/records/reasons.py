@@ -1,4 +1,4 @@
-"""Why a trial ended early or a job failed: a kind to decide by and words to show, as a storage keeps both."""
+"""Why a trial ended early or a job failed: a kind to decide by, and words to show."""
 
 from __future__ import annotations
 
