@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -118,6 +122,20 @@ def test_weights_of_something_else_are_refused(
         file.write_bytes(before)
     assert (2, True) == (code, "holds the weights of another network or study" in err)
     assert not (tmp_path / "x.pt2").exists()
+
+
+WRITES = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+
+
+def test_looking_for_weights_gives_up_no_lock(done: Path) -> None:
+    """A process that closes a file of SQLite's loses its locks on it: a reader then cut off what a run had mapped."""
+    stored = find(address("study.db", done))
+    with closing(sqlite3.connect(done / "study.db")) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        weights_folder.files(stored)
+        command = [sys.executable, "-c", WRITES, str(done / "study.db")]
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (1, True) == (other.returncode, "database is locked" in other.stderr)
 
 
 def test_a_folder_that_another_study_left_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

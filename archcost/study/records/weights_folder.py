@@ -92,7 +92,9 @@ def _old(address: Address) -> Path | None:
     if address.file is None:
         return None
     old = address.file.with_suffix(_ENDING)
-    others = (each for each in address.file.parent.iterdir() if each != address.file and each.suffix != _ENDING)
+    # SQLite's files beside it are not opened: to close them would give up the locks that this process holds on them
+    own = (address.file.name, f"{address.file.name}-wal", f"{address.file.name}-shm", f"{address.file.name}-journal")
+    others = (each for each in address.file.parent.iterdir() if each.name not in own and each.suffix != _ENDING)
     return None if any(each.with_suffix(_ENDING) == old and is_sqlite(each) for each in others) else old
 
 
