@@ -52,7 +52,7 @@ def quoted(text: str) -> str:
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the allowed word closest to `given`, or nothing where none is close.
+    """Return ` (did you mean 'x'?)` for the allowed word closest to `given`, or nothing if none is close.
 
     Small and capital letters count as equal; among words that differ in them alone, the first is meant.
     """
@@ -91,7 +91,7 @@ class Place:
         return visible(shown(self.file)) + (f":{self.line}:{self.column}" if self.line else "")
 
     def caret(self) -> str:
-        """Return the source line with a caret under the column, indented; empty where the line is not known."""
+        """Return the source line with a caret under the column, indented; empty if the line is not known."""
         if not self.text.strip():
             return ""
         text = shown(self.text)

@@ -14,7 +14,7 @@ from archcost.errors import InputError, quoted
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` beside `path` and rename it into place; raises InputError where that cannot be done."""
+    """Write `text` beside `path` and rename it into place; raises InputError if that cannot be done."""
     with placed(Path(path)) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -32,7 +32,7 @@ def safe_name(text: str) -> str:
 def placed(target: Path) -> Iterator[Path]:
     """Yield a path beside `target`; what is written there is renamed into place at the end, or removed on an error.
 
-    Raises InputError where nothing can be written, or `target` is a device or folder, which a rename would replace.
+    Raises InputError if nothing can be written, or `target` is a device or folder, which a rename would replace.
     """
     refused = InputError(f"cannot write {quoted(str(target))}: not a regular file")
     if "\0" in str(target):

@@ -18,7 +18,7 @@ _UNLIMITED: Final = 2**60  # cgroup v1 writes 'no limit' as a number of bytes ab
 def physical_cores(root: Path = ROOT, cpus: Collection[int] | None = None) -> int:
     """Return the physical cores this process may use: its CPUs, hardware siblings once, within its containers' quota.
 
-    A quota of 1.5 cores counts as 1: a second thread would be throttled. Where no topology is known (macOS, Windows),
+    A quota of 1.5 cores counts as 1: a second thread would be throttled. If no topology is known (macOS, Windows),
     every CPU counts as a core.
     """
     usable = allowed() if cpus is None else cpus
@@ -95,7 +95,7 @@ def field(path: Path, key: str) -> int | None:
 
 
 def read(path: Path) -> str | None:
-    """Return the stripped text of a file, None where this system has none or does not show it."""
+    """Return the stripped text of a file, None if this system has none or does not show it."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

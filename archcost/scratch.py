@@ -46,7 +46,7 @@ class Owner:
 def folder() -> Iterator[Path]:
     """Yield a new folder of this process, gone with the context; folders of processes that died are removed before.
 
-    Raises OSError where it cannot be made.
+    Raises OSError if it cannot be made.
     """
     sweep()
     path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{'-'.join(map(str, astuple(this())))}-"))
@@ -71,7 +71,7 @@ def ownerless() -> tuple[Path, ...]:
 
 
 def where() -> str:
-    """Return the folder of temporary files as it stands in a message: ' in '/tmp'', '' where there is none."""
+    """Return the folder of temporary files as it stands in a message: ' in '/tmp'', '' if there is none."""
     try:
         return f" in {quoted(tempfile.gettempdir())}"
     except OSError:
@@ -151,7 +151,7 @@ def _is_gone(pid: int) -> bool:
 
 
 def _start(pid: int) -> int | None:
-    """Return when a process began, None where it has ended and was not waited for; raises OSError where none is seen.
+    """Return when a process began, None if it has ended and was not waited for; raises OSError if none is seen.
 
     proc(5), /proc/pid/stat: '(3) state', '(22) starttime: The time the process started after system boot', behind
     '(2) comm: The filename of the executable, in parentheses', which may hold anything.

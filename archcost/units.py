@@ -129,6 +129,6 @@ def _whole(text: str, factors: Mapping[str, int], allowed: str) -> int:
 
 
 def _quantity(text: str, factors: Mapping[str, int | Fraction]) -> Fraction | None:
-    """Return a number times its unit, exactly; None where it is none, or the unit is not one of `factors`."""
+    """Return a number times its unit, exactly; None if it is none, or the unit is not one of `factors`."""
     match = _QUANTITY.fullmatch(text.strip())
     return Fraction(match[1]) * factors[match[2]] if match and match[2] in factors else None

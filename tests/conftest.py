@@ -24,6 +24,6 @@ def _heeded() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what is marked `gpu` where there is none, and say why; `make test-gpu` runs it alone."""
+    """Skip what is marked `gpu` if there is none, and say why; `make test-gpu` runs it alone."""
     if item.get_closest_marker("gpu") and (why := cuda.why_not(0)):
         pytest.skip(why)

@@ -97,7 +97,7 @@ def test_data_and_weights_do_not_fit(full: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_the_first_failure_is_raised_at_the_end() -> None:
-    """Whoever writes is told that all went well: torch's writer in C++ aborts where it is not."""
+    """Whoever writes is told that all went well: torch's writer in C++ aborts if it is not."""
     written = []
     with pytest.raises(OSError, match=FULL), checked(Path("/dev/full")) as file:
         written += [file.write(memoryview(bytes(size))) for size in (100_000, 7)]

@@ -35,8 +35,6 @@ NOUNS = frozenset("sampling scoring wording timing halving speed published share
 PARTICIPLE = re.compile(r"[a-z]{3,}(ing|ed)")
 # rooms whose __init__ holds names: in nets they are loaded when asked for, in cli they are the commands
 FACES = frozenset({"nets", "cli"})
-# rooms whose files say what they hold in a line of the tree
-ONE_LINE = frozenset({"graph", "config", "models", "nets", "search", "data"})
 MANY_ARGUMENTS = frozenset({("profiling.profile", "profile")})  # the public call takes all options
 
 MAX_ENTRIES = {"": 24, "cli": 24}
@@ -205,8 +203,8 @@ def test_a_room_says_what_it_holds() -> None:
 def test_a_file_says_what_it_holds() -> None:
     """The first line of its docstring is one line of the tree in ARCHITECTURE.md: at most 90 characters."""
     first = {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in archcost().items()}
-    short = {name: line for name, line in first.items() if room(name) in ONE_LINE}
-    assert {name: line for name, line in short.items() if not 0 < len(line) <= MAX_FIRST_LINE} == {}
+    first.pop("__main__")
+    assert {name: line for name, line in first.items() if not 0 < len(line) <= MAX_FIRST_LINE} == {}
 
 
 def test_no_public_name_is_a_module() -> None:

@@ -60,7 +60,7 @@ def named(place: Path, owner: Owner, end: str = "abcdefgh") -> Path:
 
 @pytest.mark.parametrize("waited", [True, False])
 def test_a_killed_process_leaves_what_the_next_one_removes(place: Path, waited: bool) -> None:
-    """After SIGKILL a folder stays until the next one is made, also where nobody has waited for the process."""
+    """After SIGKILL a folder stays until the next one is made, also if nobody has waited for the process."""
     process, left = holding()
     process.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | (0 if waited else os.WNOWAIT))
@@ -154,7 +154,7 @@ def test_many_may_sweep_at_once(place: Path) -> None:
 
 
 def test_a_place_that_is_not_there_is_the_makers_error(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be listed nothing is removed, and what cannot be made is an OSError."""
+    """If nothing can be listed nothing is removed, and what cannot be made is an OSError."""
     monkeypatch.setattr(tempfile, "tempdir", str(place / "nowhere"))
     assert () == scratch.ownerless()
     with pytest.raises(FileNotFoundError):

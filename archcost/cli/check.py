@@ -45,7 +45,7 @@ def check(model: str, budget_file: str, reading: Reading, asked: Request, strict
     """Check that a network keeps to a budget; exit 1 where it does not.
 
     MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable with --input. Latency
-    is measured only where the budget limits it.
+    is measured only if the budget limits it.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any
@@ -136,7 +136,7 @@ def _as_dict(found: Profile, verdicts: Sequence[Verdict]) -> dict[str, object]:
 
 
 def _together(verdicts: Sequence[Verdict]) -> bool | None:
-    """Return False where a limit is exceeded, None where one cannot be told, else True."""
+    """Return False if a limit is exceeded, None if one cannot be told, else True."""
     states = {verdict.holds for verdict in verdicts}
     return False if False in states else None if None in states else True
 

@@ -261,7 +261,7 @@ def _csv_rows(found: Comparison, layers: bool) -> Iterator[tuple[object, ...]]:
 
 
 def _layer_rows(pair: Against) -> Iterator[tuple[str, str, int | None, int | None, float | None]]:
-    """Yield layer, quantity, both values, None where a network has no such layer, and their ratio."""
+    """Yield layer, quantity, both values, None if a network has no such layer, and their ratio."""
     for matched in pair.layers:
         for q in (matched.params, matched.macs):
             yield matched.name, q.name, q.first, q.other, q.ratio

@@ -33,7 +33,7 @@ def measure(job: str, attached: bool) -> None:  # noqa: ARG001 - it only says th
     """The far side of ssh: measure the job on the first line of standard input.
 
     The answer, raw samples or why there are none, is one line of JSON on standard output. The exit code is 0 wherever
-    there is an answer, also where it says that the job was not understood.
+    there is an answer, also if it says that the job was not understood.
     """
     from archcost.latency.targets.wire import LARGEST_BYTES, encode_answer  # loads pydantic
 
@@ -118,7 +118,7 @@ def _here(name: str) -> tuple[Target, Facts]:
 
 
 def _samples(job: AskSamples, target: Target, facts: Facts) -> tuple[Samples, ...]:
-    """Return the samples of a job; raises InputError or TargetError where it cannot be done here."""
+    """Return the samples of a job; raises InputError or TargetError if it cannot be done here."""
     from archcost.latency import runtimes
     from archcost.latency.measure import Place, measured
     from archcost.machine import available_memory_bytes

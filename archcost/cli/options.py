@@ -46,7 +46,7 @@ class Read(click.ParamType[Any]):
 
 
 def standard_input() -> IO[bytes]:
-    """Return what `-` reads; raises InputError where it is closed."""
+    """Return what `-` reads; raises InputError if it is closed."""
     if sys.stdin is None:
         raise InputError(Mistake("cannot be read: standard input is closed", place=Place("<stdin>")))
     return sys.stdin.buffer

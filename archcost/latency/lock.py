@@ -33,7 +33,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _TURNS: Final[dict[Path, int]] = {}  # descriptors of the turns this process is in; each name has its process and thread
 
 Waiting: TypeAlias = Callable[[int | None], AbstractContextManager[object]]
-"""Told which process has the device, None where that is not known; the context lasts until it is this one's."""
+"""Told which process has the device, None if that is not known; the context lasts until it is this one's."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def held(device: str, waiting: Waiting = nullcontext) -> Iterator[None]:
 
     Queues without a limit, inside `waiting(holder)` where another thread or process has the device, then waits for the
     mini-batches under way. A thread that has the device already passes; its own turn pauses.
-    Raises TargetError where the lock cannot be made or taken.
+    Raises TargetError if the lock cannot be made or taken.
     """
     stem = _stem(device)
     lock = _device_lock(stem)
@@ -64,7 +64,7 @@ def turn(device: str) -> Iterator[None]:
     """Run one mini-batch on `device` inside the context, which is entered only while no measurement has the device.
 
     Turns of several trainers overlap, and a measurement waits for all of them; a turn within a turn or within its own
-    thread's measurement passes. Raises TargetError where the lock cannot be made or taken.
+    thread's measurement passes. Raises TargetError if the lock cannot be made or taken.
     """
     stem = _stem(device)
     own = _own(stem)
@@ -81,9 +81,9 @@ def turn(device: str) -> Iterator[None]:
 
 
 def folder() -> Path:
-    """Return this user's folder of locks, made where there is none: $XDG_RUNTIME_DIR/archcost, or one in /tmp.
+    """Return this user's folder of locks, made if there is none: $XDG_RUNTIME_DIR/archcost, or one in /tmp.
 
-    Raises TargetError where it cannot be made, or others could remove the locks in it.
+    Raises TargetError if it cannot be made, or others could remove the locks in it.
     """
     try:
         path = _place()
@@ -91,7 +91,7 @@ def folder() -> Path:
             path.mkdir(mode=0o700)
         why = _not_ours(path.lstat())
     except OSError as error:
-        where = f" {quoted(error.filename)}" if error.filename else ""  # none where tempfile finds no folder at all
+        where = f" {quoted(error.filename)}" if error.filename else ""  # none if tempfile finds no folder at all
         raise TargetError(f"cannot make a folder of locks{where}: {error.strerror}; {_WAY_OUT}") from error
     if why:
         raise TargetError(f"cannot keep locks in {quoted(str(path))}: {why}; {_WAY_OUT}")
@@ -112,7 +112,7 @@ def _user() -> int:
 
 
 def _not_ours(status: os.stat_result) -> str:
-    """Return why a folder's locks could be tampered with, '' where only this user can change what is in it."""
+    """Return why a folder's locks could be tampered with, '' if only this user can change what is in it."""
     if not stat.S_ISDIR(status.st_mode):  # a symbolic link leads where somebody else may have wanted it
         return "it is not a folder"
     if status.st_uid != _user():
@@ -156,7 +156,7 @@ def _queue(lock: BaseFileLock, stem: Path, waiting: Waiting) -> None:
 
 
 def _holder(stem: Path) -> int | None:
-    """Return the process that has the device, None where it has not written so yet: it may only be looking."""
+    """Return the process that has the device, None if it has not written so yet: it may only be looking."""
     try:
         text = stem.with_suffix(".held").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -235,13 +235,13 @@ def _free(stem: Path) -> bool:
 
 def _end(stem: Path, own: Path) -> None:
     descriptor = _TURNS.pop(own, None)
-    if descriptor is not None:  # None where it was not begun: an error or an interrupt came first
+    if descriptor is not None:  # None if it was not begun: an error or an interrupt came first
         with _refusing(stem):
             _unlock(descriptor)
 
 
 def _locked(file: Path) -> int | None:
-    """Return a descriptor that locks a file, made where there is none; None where it is locked or was just removed."""
+    """Return a descriptor that locks a file, made if there is none; None if it is locked or was just removed."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     with ExitStack() as closing:
         closing.callback(os.close, descriptor)

@@ -24,7 +24,7 @@ Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to find out about a network: each combination of the tuples is one latency, also where it stands twice.
+    """What to find out about a network: each combination of the tuples is one latency, also if it stands twice.
 
     No `dtypes`: the network's own, float32 for one of a family; no `threads`: the target's physical cores. columns: of
     a fractal network, each column alone too, by turns with the whole.
@@ -78,12 +78,12 @@ class Place:
         return self.facts is not None and not self.why_not
 
     def plans(self, request: Request, own_dtype: str) -> tuple[Plan, ...]:
-        """Return the plans for this target, whose threads are its own where none are asked for."""
+        """Return the plans for this target, whose threads are its own if none are asked for."""
         return request.plans(own_dtype, self.facts.threads if self.facts else 1)
 
 
 def places(request: Request) -> tuple[Place, ...]:
-    """Return the targets that were asked for, none where nothing is measured.
+    """Return the targets that were asked for, none if nothing is measured.
 
     Raises InputError for a target, a runtime or a value that cannot be, and for more threads than a target has CPUs.
     """
@@ -143,7 +143,7 @@ def all_measured(
 def measured(
     subjects: Sequence[Subject], place: Place, runtime: str, plan: Plan, progress: Progress
 ) -> tuple[Samples, ...]:
-    """Return the raw seconds of subjects that take turns; raises TargetError where they do not fit or cannot run."""
+    """Return the raw seconds of subjects that take turns; raises TargetError if they do not fit or cannot run."""
     target, found = place.target, runtimes.find(runtime)
     if target.gpu and found.processors_only:  # said first: no GPU would help
         raise TargetError(runtimes.PROCESSORS_ONLY)

@@ -26,7 +26,7 @@ class Remark:
 
 
 def names(ways: Sequence[Way]) -> tuple[str, ...]:
-    """Return what tells each way from the others: 'batch 1' and 'batch 8'; '' where they are all the same."""
+    """Return what tells each way from the others: 'batch 1' and 'batch 8'; '' if they are all the same."""
     columns = [column for column in zip(*(way.parts for way in ways), strict=True) if len(set(column)) > 1]
     told = tuple(", ".join(filter(None, row)) for row in zip(*columns, strict=True))
     return told or ("",) * len(ways)

@@ -51,7 +51,7 @@ def _mistakes(plan: Plan) -> Iterator[Mistake]:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a machine is, as long as nobody rebuilds it; memory_bytes: all it has, None where not known.
+    """What a machine is, as long as nobody rebuilds it; memory_bytes: all it has, None if not known.
 
     cpus: logical processors, of a GPU its multiprocessors; system: operating system and driver.
     """
@@ -69,7 +69,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a measurement found the machine set to; None where the system does not say.
+    """What a measurement found the machine set to; None if the system does not say.
 
     affinity: the CPUs the process may use; governor: of the clock frequency; quota_cores: what the container may use;
     load: processes that wanted to run in the minute before; tf32_products, tf32_convolutions: of an NVIDIA GPU, whether
@@ -87,7 +87,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where and how a network runs; threads: None where none were asked for and the target's own are not known."""
+    """Where and how a network runs; threads: None if none were asked for and the target's own are not known."""
 
     target: str
     runtime: str
@@ -98,7 +98,7 @@ class Way:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Each of it in words, '' where there is nothing to say."""
+        """Each of it in words, '' if there is nothing to say."""
         threads = "" if self.threads is None else counted_words(self.threads, "thread")
         cold = "caches emptied" if self.cold_cache else ""
         return f"{self.target}/{self.runtime}", f"batch {self.batch}", self.dtype, threads, cold
@@ -144,8 +144,8 @@ class Burst:
     """Samples taken in a row, apart from other bursts by a pause; `wall_s` is the time all of it took.
 
     A sample is the time of one call, or, where one call is too short for a clock, the mean of several.
-    calibration_s: what a fixed kernel took next to it, None where the target has none; cpu_s: CPU time of the process;
-    waited_s: summed over threads, the time they were ready and had no core; the last two None where not known.
+    calibration_s: what a fixed kernel took next to it, None if the target has none; cpu_s: CPU time of the process;
+    waited_s: summed over threads, the time they were ready and had no core; the last two None if not known.
     """
 
     samples_s: tuple[float, ...]
@@ -161,7 +161,7 @@ class Samples:
 
     first_s: the first call with what it had to compile or load; warmup_s: calls until the network ran steadily;
     loops: calls of which each sample is the mean. Networks that took turns have bursts of the same rounds.
-    Raises TargetError where there is no sample, or one that is not a positive time.
+    Raises TargetError if there is no sample, or one that is not a positive time.
     """
 
     origin: Origin

@@ -27,7 +27,7 @@ _TURN: Final = 0.001  # the same for a network that takes turns: a ratio needs m
 _FEWEST: Final = 3  # samples in a burst, where time allows
 _WARMUP_LEAST: Final = 0.05  # share of the plan's time: clock speeds and thread pools take time, not calls, to come up
 _WARMUP_MOST: Final = 0.3
-_FEWEST_WARMUP: Final = 2  # taken even where one call exceeds the plan's time: the first is not like the others
+_FEWEST_WARMUP: Final = 2  # taken even if one call exceeds the plan's time: the first is not like the others
 _MOST_IN_BURST: Final = 500
 _MOST: Final = 20_000  # samples, and calls in a row: bounds memory, and ends where a clock stands still
 
@@ -147,7 +147,7 @@ def _since(before: float | None, now: float | None) -> float | None:
 
 
 def seconds(call: Call, timer: Timer, loops: int = 1) -> float:
-    """Return the time of one call, the mean of `loops` calls in a row; raises TargetError where the call fails."""
+    """Return the time of one call, the mean of `loops` calls in a row; raises TargetError if the call fails."""
     try:
         return timer(call, loops) / loops
     except ArchcostError:

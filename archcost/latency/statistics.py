@@ -26,7 +26,7 @@ def median(durations: Sequence[float]) -> float:
 
 
 def percentile(durations: Sequence[float], percent: int) -> float | None:
-    """Return the ceil(p*n)-th smallest of n durations, or None where n is too small to support it.
+    """Return the ceil(p*n)-th smallest of n durations, or None if n is too small to support it.
 
     Supported is a percentile that the slowest of n samples exceeds with 99% confidence: p^n <= 1%, from which p90 needs
     44 samples and p99 459 (Wilks 1941, one-sided tolerance limit).
@@ -50,7 +50,7 @@ def rank(count: int) -> int:
     """Return the largest r for which the r-th smallest and r-th largest of `count` samples enclose the median with 99%.
 
     They miss it where fewer than r samples lie on one side: 2*P(Bin(count, 1/2) < r) <= 1% (Thompson 1936), computed in
-    integers. 0 where even the extremes miss it more often: below 8 samples.
+    integers. 0 if even the extremes miss it more often: below 8 samples.
     """
     tail, ways, found, bound = 0, 1, 0, 2**count  # ways = C(count, found), tail = the sum of those before
     while 2 * _RISK * (tail + ways) <= bound:
@@ -78,18 +78,18 @@ def blocks(bursts: Sequence[Sequence[float]]) -> list[list[float]]:
 
 
 def block_range(bursts: Sequence[Sequence[float]]) -> tuple[float, float] | None:
-    """Return the smallest and largest median of the blocks, None where there are fewer than six."""
+    """Return the smallest and largest median of the blocks, None if there are fewer than six."""
     medians = [median(block) for block in blocks(bursts)]
     return (min(medians), max(medians)) if len(medians) >= FEWEST_BLOCKS else None
 
 
 def half_width(bounds: tuple[float, float] | None, middle: float) -> float:
-    """Return half the length of an interval over its middle, infinite where there is none."""
+    """Return half the length of an interval over its middle, infinite if there is none."""
     return (bounds[1] - bounds[0]) / 2 / middle if bounds else math.inf
 
 
 def change_point(durations: Sequence[float]) -> int | None:
-    """Return where the level of a series most likely changes: the number of values before it; None where it does not.
+    """Return where the level of a series most likely changes: the number of values before it; None if it does not.
 
     Pettitt's test (1979, Applied Statistics 28): K = max |U_t|, U_t = 2*(sum of the first t ranks) - t*(n + 1), and
     P(K) = 2*exp(-6*K^2 / (n^3 + n^2)) without a change. Ranks bear outliers. Changes below 1% are none.

@@ -1,4 +1,4 @@
-"""What follows from samples: a latency with its statistics and doubts, or the ratio of networks that took turns."""
+"""What follows from samples: a latency with statistics and doubts, or a ratio of networks."""
 
 from __future__ import annotations
 
@@ -128,17 +128,17 @@ def _blocks(samples: Samples) -> list[list[float]]:
 
 
 def interval_s(samples: Samples) -> tuple[float, float] | None:
-    """Return the smallest and largest median of the blocks, None where there are fewer than six."""
+    """Return the smallest and largest median of the blocks, None if there are fewer than six."""
     return statistics.block_range([burst.samples_s for burst in samples.bursts])
 
 
 def half_width(samples: Samples) -> float:
-    """Return half the length of the interval over the median, infinite where there is no interval."""
+    """Return half the length of the interval over the median, infinite if there is no interval."""
     return statistics.half_width(interval_s(samples), median(samples.samples_s))
 
 
 def contention(samples: Samples) -> float | None:
-    """Return the share of the sampling time for which threads waited for a core; None where nothing is known of it.
+    """Return the share of the sampling time for which threads waited for a core; None if nothing is known of it.
 
     It is the larger of two lower bounds: what the system says threads waited, over all of them, and what CPU time the
     process lacks of the wall time, in which at least one thread always had something to do.
@@ -217,12 +217,12 @@ class Ratio:
 
     @property
     def differ(self) -> bool | None:
-        """Whether there is a detectable difference: 1 is outside the interval; None where there are too few rounds."""
+        """Whether there is a detectable difference: 1 is outside the interval; None if there are too few rounds."""
         return None if self.interval is None else not self.interval[0] <= 1 <= self.interval[1]
 
     @property
     def half_width(self) -> float:
-        """Half the length of the interval over the ratio, infinite where there is none."""
+        """Half the length of the interval over the ratio, infinite if there is none."""
         return statistics.half_width(self.interval, self.ratio)
 
 

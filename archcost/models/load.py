@@ -169,7 +169,7 @@ def is_code(source: str | os.PathLike[str]) -> bool:
 
 
 def open_document(source: str | os.PathLike[str]) -> Document:
-    """Return the YAML of a file or, where there is no such file, of a shipped network."""
+    """Return the YAML of a file or, if there is no such file, of a shipped network."""
     name = os.fspath(source)
     if os.path.lexists(name) or name.endswith((".yaml", ".yml")) or os.sep in name:
         return document.read_file(source)
@@ -181,7 +181,7 @@ def open_document(source: str | os.PathLike[str]) -> Document:
 
 
 def expand(source: Document, overrides: Iterable[str] = ()) -> Model:
-    """Return the network a document describes; raises InputError where code makes it."""
+    """Return the network a document describes; raises InputError if code makes it."""
     found = interpret(source, overrides, allow_code=True)  # nothing of it runs here
     if isinstance(found, Reference):
         raise _refused(source, found.spec, _NO_GRAPH)

@@ -82,7 +82,7 @@ def is_lazy(tensor: Tensor) -> bool:
 def on_meta(module: nn.Module) -> tuple[nn.Module, list[Tensor]]:
     """Return a copy whose tensors hold no data, and those tensors; nothing the size of the weights is allocated.
 
-    Raises TypeError where a tensor is of a kind that meta does not know (quantized, sparse, a subclass).
+    Raises TypeError if a tensor is of a kind that meta does not know (quantized, sparse, a subclass).
     """
     memo = {id(t): hollow(t) for t in tensors(module)}
     made = list(memo.values())

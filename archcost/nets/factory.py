@@ -97,7 +97,7 @@ def own_error(what: str, error: BaseException) -> InputError:
 
 
 def _place(error: BaseException) -> str:
-    """Return file, line and function where the user's code raised; empty where none of it ran."""
+    """Return file, line and function where the user's code raised; empty if none of it ran."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{error.filename}:{error.lineno}"
     frames = [

@@ -141,7 +141,7 @@ def _tree(calls: Mapping[str, Call]) -> nn.Module:
 def build(graph: Graph, recipe: Recipe = PLAIN, *, seed: int = 0, available_bytes: int | None = None) -> Net:
     """Return an initialised network on the CPU, in evaluation mode; torch's random state stays as it was.
 
-    Raises InputError where weights and the largest live set do not fit `available_bytes`.
+    Raises InputError if weights and the largest live set do not fit `available_bytes`.
     """
     if short := shortage(peak_bytes(graph, 1, BYTES["float32"]), available_bytes):
         weights = data_size(count(graph).weights_bytes(BYTES["float32"]))

@@ -28,7 +28,7 @@ _BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeErr
 
 
 def save_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
-    """Write a network's weights and statistics by name; raises InputError where that cannot be done.
+    """Write a network's weights and statistics by name; raises InputError if that cannot be done.
 
     mark: what they are the weights of, which `load_weights` compares.
     """
@@ -38,7 +38,7 @@ def save_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
 
 
 def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
-    """Give a network the weights that `save_weights` wrote; raises InputError where they cannot be read or do not fit.
+    """Give a network the weights that `save_weights` wrote; raises InputError if they cannot be read or do not fit.
 
     mark: what they shall be the weights of; None: whatever they are. Statistics of columns that run alone are left out
     where this network has none, as one has that is not to train.
@@ -56,7 +56,7 @@ def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
 
 
 def marked(path: Path, mark: Mark) -> bool:
-    """Return whether a file says all that is in a mark; False where it cannot be read."""
+    """Return whether a file says all that is in a mark; False if it cannot be read."""
     try:
         held = read_tensors(path, torch.device("cpu")).get(_MARK)
     except InputError:
@@ -106,7 +106,7 @@ class Trained:
     kept: tuple[int, ...] = ()
 
     def net(self) -> Net:
-        """Return the network with its weights, in evaluation mode; raises InputError where the file does not fit."""
+        """Return the network with its weights, in evaluation mode; raises InputError if the file does not fit."""
         if not self.weights.is_file():
             there = ", ".join(map(str, self.kept)) or "none"
             message = f"no weights {self.words}: kept are those of trials on the front; allowed: {there}"

@@ -89,7 +89,7 @@ class Facts:
 class Verdict:
     """Whether a network keeps to one limit, None: it cannot be told; `where`: the setting it was judged in.
 
-    limit and actual are in base units (UNITS), actual None where it is not known; `words` says why.
+    limit and actual are in base units (UNITS), actual None if it is not known; `words` says why.
     """
 
     name: str
@@ -156,9 +156,9 @@ def _macs(limit: float, facts: Facts) -> Verdict:
 def judge_latency(limit_s: float, latency: Latency) -> Verdict:
     """Return whether a median keeps to a limit, judged by the range of its blocks' medians.
 
-    It holds where the whole interval is at most the limit, also where the measurement was disturbed: waiting for a
+    It holds where the whole interval is at most the limit, also if the measurement was disturbed: waiting for a
     core and a warm-up cut short make calls slower, not faster. It does not hold where the whole interval is above the
-    limit; a disturbed measurement shows that only where not even its fastest call met the limit. All else, the limit
+    limit; a disturbed measurement shows that only if not even its fastest call met the limit. All else, the limit
     inside the interval or fewer than the 6 blocks an interval needs, cannot be told.
     """
     holds, words = _compared(limit_s, latency)

@@ -25,7 +25,7 @@ TOTALS: Final = ("params", "macs", "elementwise", "flops", "weights_bytes", "act
 
 
 class Quantity(NamedTuple):
-    """One count of two networks; ratio is other / first, None where the first has none."""
+    """One count of two networks; ratio is other / first, None if the first has none."""
 
     name: str
     first: int
@@ -86,7 +86,7 @@ class Timed:
 
     @property
     def differ(self) -> bool | None:
-        """Whether there is a detectable difference; None where there were too few rounds to tell."""
+        """Whether there is a detectable difference; None if there were too few rounds to tell."""
         return self.paired.differ
 
     def to_dict(self) -> dict[str, object]:

@@ -28,7 +28,7 @@ class Given(NamedTuple):
 
 
 def given(module: object, inputs: object, request: Request) -> Given:
-    """Return a module with the arguments of one call; raises InputError where it is none, or has no inputs."""
+    """Return a module with the arguments of one call; raises InputError if it is none, or has no inputs."""
     if not isinstance(module, nn.Module):
         allowed = "a YAML file, a shipped network, a Model or a torch module"
         raise InputError(Mistake(f"given {type(module).__name__}; allowed: {allowed}"))
@@ -54,7 +54,7 @@ def _call(module: nn.Module, inputs: object) -> Call:
 
 
 def made(reference: Reference) -> Given:
-    """Return the module that code makes, with seeded inputs at any batch; raises InputError where the code fails."""
+    """Return the module that code makes, with seeded inputs at any batch; raises InputError if the code fails."""
     module = copies.unwrapped(factory.made(reference.spec, folder=Path.cwd()))
     spec = reference.spec
 
@@ -70,7 +70,7 @@ def made(reference: Reference) -> Given:
 def counted(given: Given, request: Request) -> tuple[Module, str]:
     """Return the counts of a module, and its own dtype.
 
-    Raises InputError, with the module's own error below, where it cannot take its input.
+    Raises InputError, with the module's own error below, if it cannot take its input.
     """
     own_dtype = counting.own_dtype(given.call_at(1))
     try:

@@ -45,7 +45,7 @@ def profile(
     """Return the counts, witnesses and latencies of a network: a YAML file, a shipped name, a Model or a torch module.
 
     A module needs `inputs`: a tensor, a tuple or list of arguments, or a dict of keyword arguments; counts are then
-    those of that call. `dtype` is the network's own where left out, float32 for one of a family; `threads` are the
+    those of that call. `dtype` is the network's own if left out, float32 for one of a family; `threads` are the
     physical cores this process may use; each of the five may be several, every combination is measured. `allow_code`:
     whether a file may name code to run. Raises InputError for what cannot be, TargetError where nothing could be
     measured.

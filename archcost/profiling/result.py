@@ -119,7 +119,7 @@ class Profile:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """Where the witnesses count otherwise, in words."""
+        """What the witnesses count otherwise, in words."""
         return self.witness.differences if self.witness else ()
 
     @property

@@ -115,7 +115,7 @@ def counts(model: Model, *, batch: int = 1, dtype: str = "float32") -> Counts:
 
 
 def _changed(base: Document, change: Change) -> Model | None:
-    """Return the changed network; None where there is none: its shapes do not fit, or a key does not allow it."""
+    """Return the changed network; None if there is none: its shapes do not fit, or a key does not allow it."""
     try:
         return load.expand(base, change.overrides)
     except InputError:

@@ -124,7 +124,7 @@ class Axis(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points of one kind: x and y as long as each other, None where a line is broken.
+    """Points of one kind: x and y as long as each other, None if a line is broken.
 
     texts: what is said of each point; keys: the rows they select, '' for none; line: whether they are joined, as
     steps where `stepped`; faint: the background of others; spans: low and high end of each y, x_spans of each x.

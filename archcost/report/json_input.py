@@ -92,7 +92,7 @@ class Layer(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One row of `latencies`, and its raw samples burst by burst, none where they were not kept."""
+    """One row of `latencies`, and its raw samples burst by burst, none if they were not kept."""
 
     latency: Latency
     bursts: tuple[tuple[float, ...], ...]
@@ -195,7 +195,7 @@ class Said(_Part):
 
 
 class Profiled(Totals, Said):
-    """What `archcost profile --json` prints; yaml: the network's spec, None where code made it."""
+    """What `archcost profile --json` prints; yaml: the network's spec, None if code made it."""
 
     yaml: str | None = None
     model: Network
@@ -276,7 +276,7 @@ class Compared(Said):
 
 
 def typed(told: Mapping[str, object], name: str = "the document") -> Profiled | Compared:
-    """Return what a document of `profile --json` or `compare --json` says; raises InputError where it is neither."""
+    """Return what a document of `profile --json` or `compare --json` says; raises InputError if it is neither."""
     if told.get("schema") != SCHEMA or "archcost" not in told:
         given = f"schema {told.get('schema')!r} of {told.get('archcost', 'another program')}"
         raise InputError(Mistake(f"{name} is {given}; allowed: schema {SCHEMA}, as archcost {__version__} prints it"))
@@ -294,7 +294,7 @@ def typed(told: Mapping[str, object], name: str = "the document") -> Profiled | 
 
 
 def read(file: str) -> tuple[Profiled | Compared, dict[str, Any]]:
-    """Return what a JSON file holds, typed and as it stands; raises InputError where it cannot be read."""
+    """Return what a JSON file holds, typed and as it stands; raises InputError if it cannot be read."""
     name, path = quoted(file), Path(file)
     try:
         if path.stat().st_size > _LARGEST_BYTES:

@@ -41,7 +41,7 @@ def report(found: Profiled, told: dict[str, object], command: str, limits: Budge
     sections = [
         Section("verdict", "Verdict", tuple(_verdict(found, limits))),
         Section("numbers", "Key numbers", (Cards(tuple(_cards(found))),)),
-        Section("costs", "Where the cost sits", tuple(cost_blocks(found))),
+        Section("costs", "Where the cost is", tuple(cost_blocks(found))),
         *_drawn(found),
         *_measured(found),
         *_traded(found),

@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 def following(front: Members, done: Collection[str], most: int) -> Candidate | None:
     """Return the member to confirm next: the one without which the front would lose most of its hypervolume.
 
-    None where all members, or `most` of them, are done.
+    None if all members, or `most` of them, are done.
     """
     left = [place for place, each in enumerate(front.members) if each.name not in done]
     if not left or len(front.members) - len(left) >= most:
@@ -53,7 +53,7 @@ def confirm(
 
     front: the front as it is now, asked for anew after each one: who does worse when trained again may leave it, and
     who takes its place is confirmed too. All are then measured by turns, with those of earlier runs: only then are they
-    comparable. Where that changes the front, it begins again. A network is confirmed when its seeds are trained; each
+    comparable. If that changes the front, it begins again. A network is confirmed when its seeds are trained; each
     of them looks at the test split once.
     """
     context = processes.server()

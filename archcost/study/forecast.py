@@ -48,7 +48,7 @@ def foresee(plan: StudyPlan, model: Model, dataset: Dataset, workers: int, since
     """Return what a study takes whose networks are like `model`, without what rungs save.
 
     since_s: when its data began to be read, on a monotonic clock.
-    Raises TargetError where it cannot be trained.
+    Raises TargetError if it cannot be trained.
     """
     _prepare()
     first_s = time.monotonic() - since_s

@@ -1,4 +1,4 @@
-"""How a study is run this time: what was asked for, what that means here, and where it works."""
+"""How a study is run this time: what was asked for, what that means here, and where."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where a run works, and until when.
+    """If a run works, and until when.
 
     deadline: on a monotonic clock; folder: for files that end with the run; weights: the folder in which trained
     weights are kept.

@@ -22,7 +22,7 @@ from archcost.study.records.trials import Part
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 
 SAMPLE: Final = 200
-"""Points that are looked at: all of them where there are no more, fewer where it would take long."""
+"""Points that are looked at: all of them if there are no more, fewer where it would take long."""
 
 _LONGEST_S: Final = 10.0
 _FEWEST: Final = 20
@@ -49,7 +49,7 @@ class _Over(InputError):  # noqa: N818  # a judgement, never raised
 
 
 def look(plan: StudyPlan) -> Outlook:
-    """Return the outlook of a study; raises InputError where no point of a template that was looked at is feasible."""
+    """Return the outlook of a study; raises InputError if no point of a template that was looked at is feasible."""
     space = plan.spec.space
     size = space.size()
     chance = random.Random(plan.spec.study.search.seed)
@@ -85,7 +85,7 @@ def _judged(plan: StudyPlan, point: Point) -> Part | InputError:
 
 
 def _refuse_empty(plan: StudyPlan, template: int, found: Sequence[Part | InputError]) -> None:
-    """Raise InputError where nothing that was looked at of a template is feasible, with the mistakes all have."""
+    """Raise InputError if nothing that was looked at of a template is feasible, with the mistakes all have."""
     errors = [each for each in found if isinstance(each, InputError)]
     if len(errors) < len(found):
         return
@@ -102,7 +102,7 @@ def _refuse_empty(plan: StudyPlan, template: int, found: Sequence[Part | InputEr
 
 
 def _narrow(over: Sequence[_Over]) -> Excess | None:
-    """Return the smallest excess over the limit that most networks exceed, None where none does."""
+    """Return the smallest excess over the limit that most networks exceed, None if none does."""
     names = Counter(name for each in over for name in each.excess)
     if not names:
         return None

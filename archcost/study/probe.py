@@ -36,7 +36,7 @@ def probe(plan: StudyPlan, model: Model) -> None:
 
 
 def _not_here(plan: StudyPlan, place: int) -> str:
-    """Return why an objective's target or runtime cannot be used on this machine, '' where they can."""
+    """Return why an objective's target or runtime cannot be used on this machine, '' if they can."""
     objective = plan.spec.study.objectives[place]
     target, runtime = targets.find(objective.target), runtimes.find(objective.runtime)
     if target.gpu and runtime.processors_only:

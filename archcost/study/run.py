@@ -1,4 +1,4 @@
-"""A whole study: its storage is made or found again, points are tried, the front is confirmed; what it then holds."""
+"""A whole study: its storage is made or found, points are tried, the front is confirmed."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _FIRST: Final = 10
 
 @contextmanager
 def begun(plan: StudyPlan, address: Address) -> Iterator[Stored]:
-    """Yield the study of a plan, made where there is none, and close its storage at the end.
+    """Yield the study of a plan, made if there is none, and close its storage at the end.
 
-    Raises InputError where the storage has another one.
+    Raises InputError if the storage has another one.
     """
     store = storage.opened(address, lambda made: _create(plan, made))
     try:
@@ -67,7 +67,7 @@ def _create(plan: StudyPlan, made: RDBStorage) -> None:
 
 
 def _refuse_other(plan: StudyPlan, stored: Stored) -> None:
-    """Raise InputError where a storage's study is another one than a plan's."""
+    """Raise InputError if a storage's study is another one than a plan's."""
     if changed := stored.changed(plan.fixed):
         raise InputError(
             Mistake(
@@ -96,7 +96,7 @@ class Outcome:
 
 
 def check(address: Address) -> None:
-    """Raise InputError where a study cannot be run at an address, before anything is made there or beside it."""
+    """Raise InputError if a study cannot be run at an address, before anything is made there or beside it."""
     if storage.check(address):
         find(address)
     else:
@@ -113,7 +113,7 @@ def explore(
 ) -> Outcome:
     """Run a study to its end; its address was checked before.
 
-    Raises InputError where another process runs it, its storage is another study's, or its files are gone.
+    Raises InputError if another process runs it, its storage is another study's, or its files are gone.
     """
     with storage.running(address) as hold, begun(plan, address) as stored:
         if hold.note:
@@ -163,7 +163,7 @@ def _missing(stored: Stored) -> Iterator[str]:
 def _tested(stored: Stored, plan: StudyPlan, dataset: Dataset) -> None:
     """Keep which test split a study is confirmed on, of which nothing else is known before; the same from its start on.
 
-    Raises InputError where it is another one now.
+    Raises InputError if it is another one now.
     """
     from archcost.data.splits import fingerprint  # noqa: PLC0415  # loads torch
 

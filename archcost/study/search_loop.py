@@ -1,4 +1,4 @@
-"""The run of a study: points are asked for, refused or answered from what is known, and tried in child processes."""
+"""The search of a study: points are asked for and tried in child processes."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def search(stored: Stored, plan: StudyPlan, place: Workplace, watch: Watch) -> E
     """Run trials until there are as many as wanted, or the time is over; return why it ended.
 
     What is under way when the time is over, or an exception comes, is ended, and its point asked for again. A signal
-    interrupts neither the beginning nor the end of a trial. Raises InputError where every trial would fail for the
+    interrupts neither the beginning nor the end of a trial. Raises InputError if every trial would fail for the
     same: nothing can be written, or what the study keeps for its trials is gone.
     """
     assert isinstance(stored.study, optuna.Study)
@@ -202,7 +202,7 @@ def _begun(run: _Run, asked: Asked) -> None:
 
 
 def _started(run: _Run, asked: Asked, model: Model) -> Child:
-    """Start a trial in a process of its own; raises InputError where that cannot be done."""
+    """Start a trial in a process of its own; raises InputError if that cannot be done."""
     number = asked.trial.number
     weights = run.place.weights / f"{number}.pt"
     if not weights.parent.is_dir():

@@ -15,7 +15,7 @@ from archcost.training.fit import Fitting
 
 
 def save(fitting: Fitting, path: Path) -> None:
-    """Write a training as it stands between two epochs; raises InputError where that cannot be done."""
+    """Write a training as it stands between two epochs; raises InputError if that cannot be done."""
     held = {
         "training": _identity(fitting),
         "done": fitting.done,
@@ -29,7 +29,7 @@ def save(fitting: Fitting, path: Path) -> None:
 def restore(fitting: Fitting, path: Path) -> None:
     """Let a training that was just begun go on where `save` left it, with the same results as without a break.
 
-    Raises InputError where the file cannot be read, is broken, or holds another network, fit or data set's training.
+    Raises InputError if the file cannot be read, is broken, or holds another network, fit or data set's training.
     """
     held = read_tensors(path, fitting.device)
     if held.get("training") != _identity(fitting):

@@ -68,8 +68,8 @@ class Fitting:
 def begin(net: Net, dataset: Dataset, fit: Fit, *, device: str = "cpu", threads: int | None = None) -> Fitting:
     """Return the training of a network that was just built, with the data on the device.
 
-    `net` is moved there and trained in place. threads: of the processor's, torch's own number where left out.
-    Raises InputError where the network does not fit the data.
+    `net` is moved there and trained in place. threads: of the processor's, torch's own number if left out.
+    Raises InputError if the network does not fit the data.
     """
     place = torch.device(device)
     _check(net, dataset)
@@ -88,8 +88,8 @@ def epochs(
 ) -> Iterator[Epoch]:
     """Yield each epoch when it is over, from the first that is not done; the caller may evaluate, save, and stop.
 
-    The same seed and device give the same weights to the bit, also where a restored training goes on; torch's random
-    state is left as it was. Raises Diverged where loss or gradient are not finite, or the loss explodes.
+    The same seed and device give the same weights to the bit, also if a restored training goes on; torch's random
+    state is left as it was. Raises Diverged if loss or gradient are not finite, or the loss explodes.
     """
     while fitting.done < fitting.fit.epochs:
         begun = clock()
@@ -149,7 +149,7 @@ def _seeded(fitting: Fitting) -> Iterator[None]:
 
 
 def _check(net: Net, dataset: Dataset) -> None:
-    """Raise InputError where a network does not take what the data give."""
+    """Raise InputError if a network does not take what the data give."""
     first, given = net.graph.nodes[0].op, dataset.input
     assert isinstance(first, Input)  # a Graph begins with its input
     if isinstance(given, dict):

@@ -138,7 +138,7 @@ def limit(classes: int) -> float:
 
 
 def check(value: float, most: float, what: str) -> None:
-    """Raise Diverged where a value, named by `what`, is not finite or above `most`."""
+    """Raise Diverged if a value, named by `what`, is not finite or above `most`."""
     if not math.isfinite(value):
         raise Diverged(f"training diverged: {what} is {value}; a smaller lr, or clip, may help")
     if value > most:

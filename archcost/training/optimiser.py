@@ -76,7 +76,7 @@ def _groups(part: Part, decay: float) -> Iterator[dict[str, Any]]:
 
 
 def clipped(parts: Sequence[Part], longest: float | None) -> float:
-    """Shorten each part's gradient to `longest`, where one is given; return the longest gradient there was."""
+    """Shorten each part's gradient to `longest`, if one is given; return the longest gradient there was."""
     if longest is None:
         return 0.0
     return max(float(nn.utils.clip_grad_norm_(part.parameters, longest)) for part in parts)

@@ -26,7 +26,7 @@ def evaluate(net: Net, split: Split, dataset: Dataset) -> Score:
     """Return how good a network is on a split of `dataset`, on the device of its weights, in float32.
 
     Of a text every token counts once and the state is carried from the first to the last. The network's modes are
-    after it what they were before. Raises Diverged where the loss is not finite.
+    after it what they were before. Raises Diverged if the loss is not finite.
     """
     device, text = next(net.parameters()).device, dataset.kind == "text"
     with evaluating(net), torch.inference_mode():

@@ -170,7 +170,7 @@ def test_csv_has_a_row_per_limit(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_failing_target_is_exit_3(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the target fails, the counts are judged, the reason is said, and the code is 3, also under --strict."""
+    """If the target fails, the counts are judged, the reason is said, and the code is 3, also under --strict."""
     fail_everywhere(monkeypatch)
     budget("{params: 1M, latency: 1 s}")
     for arguments in (FAKE, (*FAKE, "--strict")):

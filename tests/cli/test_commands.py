@@ -200,7 +200,7 @@ def test_hidden_characters_are_shown_as_escapes(capsys: pytest.CaptureFixture[st
 def test_a_count_that_differs_is_exit_1(
     capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a witness counts otherwise, the node is named and the exit code is 1."""
+    """If a witness counts otherwise, the node is named and the exit code is 1."""
     real = profile._witnessed
     wrong = ("block1.conv: 1 MACs counted",)
     monkeypatch.setattr(profile, "_witnessed", lambda *given: (replace(real(*given)[0], differences=wrong), given[2]))

@@ -136,7 +136,7 @@ def test_interrupted_leaves_no_file(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are POSIX")
 def test_a_full_disk_is_said(small: str, tmp_path: Path) -> None:
-    """Where the file does not fit, one message says so, and nothing of it is left."""
+    """If the file does not fit, one message says so, and nothing of it is left."""
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
         "from archcost import load; from archcost.nets.export import formats; from archcost.errors import InputError\n"

@@ -99,7 +99,7 @@ def test_two_runtimes_in_one_profile(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_targets_lists_every_runtime(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each runtime of the table is in the list, with versions where it is here and a reason where it is not."""
+    """Each runtime of the table is in the list, with versions where it is here and a reason if it is not."""
     value = json.loads(run(capsys, "targets", "--json")[1])
     assert list(runtimes.RUNTIMES) == value["runtimes"] == [row["runtime"] for row in value["runtime_facts"]]
     for row in value["runtime_facts"]:

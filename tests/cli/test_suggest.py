@@ -271,7 +271,7 @@ def test_mistakes_are_one_message_and_exit_2(
 
 
 def test_stages_that_were_left_out_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Where there are too many stages to change one by one, a warning says how many were not."""
+    """If there are too many stages to change one by one, a warning says how many were not."""
     path = tmp_path / "deep.yaml"
     lists = f"depths: {[2] * 40}\nstrides: {[1] * 40}\nwidths: {[*range(20, 60)]}\n"
     path.write_text(f"family: bottleneck\ninput: [3, 4, 4]\nclasses: 2\n{lists}", "utf-8")

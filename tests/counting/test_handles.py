@@ -58,7 +58,7 @@ def test_an_einsum_counts_what_torch_multiplies(case: str) -> None:
 
 
 def test_a_path_is_followed() -> None:
-    """Where an order of contraction is recorded, it decides the cost."""
+    """If an order of contraction is recorded, it decides the cost."""
     shapes = [[2, 30], [30, 3], [3, 40]]
     assert 2 * 30 * 3 + 2 * 3 * 40 == einsum_macs("ij,jk,kl->il", shapes)
     assert 30 * 3 * 40 + 2 * 30 * 40 == einsum_macs("ij,jk,kl->il", shapes, [1, 2, 0, 1])
@@ -71,7 +71,7 @@ sides = st.lists(st.integers(1, 3), max_size=2)
 def test_a_matmul_of_any_ranks_multiplies_once_a_term(
     left: list[int], right: list[int], rows: int, inner: int, columns: int
 ) -> None:
-    """Every output value meets `inner` pairs, whatever is broadcast, also where a side is a vector."""
+    """Every output value meets `inner` pairs, whatever is broadcast, also if a side is a vector."""
     for row, column in product([[rows], []], [[columns], []]):
         a = [*(left if row else []), *row, inner]
         b = [*(right if column else []), inner, *column]

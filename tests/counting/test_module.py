@@ -214,7 +214,7 @@ def test_memory_follows_the_dtype() -> None:
 
 
 def test_a_module_of_two_types_runs_as_it_is() -> None:
-    """Where no dtype is asked for nothing is cast, neither for the count nor for the latency."""
+    """If no dtype is asked for nothing is cast, neither for the count nor for the latency."""
 
     class Mixed(nn.Module):
         def __init__(self) -> None:
@@ -296,7 +296,7 @@ class Wrong(nn.Module):
 
 
 def test_a_difference_is_printed_with_its_operators() -> None:
-    """Where a witness counts otherwise both counts and the operators are named, and nothing agrees."""
+    """If a witness counts otherwise both counts and the operators are named, and nothing agrees."""
     found = archcost.profile(Wrong(), torch.ones(2, 3), latency=False)
     assert (12, False) == (found.macs, found.agree)
     expected = ["12 MACs counted, fvcore sees 0", "Wrong: mm 12 counted, fvcore sees nothing"]

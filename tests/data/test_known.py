@@ -99,7 +99,7 @@ def test_the_first_place_is_taken(place: Path) -> None:
 
 
 def test_listed(place: Path) -> None:
-    """The list says of each whether it is here and, where it is not, how to get it."""
+    """The list says of each whether it is here and, if it is not, how to get it."""
     datafiles.write_idx(place / "mnist")
     found = {each.name: each for each in listed()}
     assert list(NAMES) == list(found)

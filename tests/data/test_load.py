@@ -192,7 +192,7 @@ def test_penn_treebank(place: Path) -> None:
 
 
 def test_words_seen_once(place: Path) -> None:
-    """Where a text marks no unknown words, those it has once stand for them, so that something is learned of them."""
+    """If a text marks no unknown words, those it has once stand for them, so that something is learned of them."""
     (place / "t.train.txt").write_text("a b a c\n")
     (place / "t.valid.txt").write_text("a b d\n")
     (place / "t.test.txt").write_text("d\n")
@@ -270,7 +270,7 @@ def test_a_second_load_costs_nothing(place: Path) -> None:
     assert found is read(place, "sequences", path="s.npz")
     assert found.read_test() is found.read_test()
     np.savez(place / "s.npz", **{**datafiles.arrays(), "x_train": np.zeros((20, 5, 3))})
-    os.utime(place / "s.npz", ns=(1, 1))  # also where the clock is coarse
+    os.utime(place / "s.npz", ns=(1, 1))  # also if the clock is coarse
     assert 0 == read(place, "sequences", path="s.npz").train.inputs.abs().max()
 
 

@@ -335,7 +335,7 @@ def test_states_nobody_reads_are_not_trained(delays: tuple[int, ...], runs: int,
 
 
 def test_a_drive_nobody_reads_is_not_trained() -> None:
-    """A layer beside the cycle has its gradients over all steps, or none where no step of its value is read."""
+    """A layer beside the cycle has its gradients over all steps, or none if no step of its value is read."""
     for delay, runs in ((1, T), (T - 1, T), (T, 0)):
         b = Builder(T)
         x = b.add("input", Input((H,)))

@@ -43,7 +43,7 @@ from archcost.nets.layers import layer
 C, V = (6, 5, 4), (6,)  # an image of 120 values and a vector
 
 # Elementwise per output element: bias 1; norm 2; activation 1; join of n: n - 1, +1 for a mean; pool k^2 - 1, +1 for
-# an average; gate product 1; scale 1 (0 where folded); lookup, pad, dropout, concatenation 0.
+# an average; gate product 1; scale 1 (0 if folded); lookup, pad, dropout, concatenation 0.
 #     operator, inputs -> shape, params, buffers, macs, elementwise
 WORKS: list[tuple[Op, tuple[Shape, ...], Work]] = [
     (Input(C), (), Work(C)),
@@ -179,7 +179,7 @@ def pools(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Pool:
 @given(pools(), side, side)
 @laws(300)
 def test_pool_sizes_are_torchs(op: Pool, height: int, width: int) -> None:
-    """A pool leaves what torch's leaves, also where its last window overhangs."""
+    """A pool leaves what torch's leaves, also if its last window overhangs."""
     pool = nn.MaxPool2d if op.kind == "max" else nn.AvgPool2d
     agree(op, pool(op.kernel, op.stride, op.padding, ceil_mode=op.ceil), (3, height, width))
 

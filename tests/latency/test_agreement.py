@@ -30,7 +30,7 @@ Given = Callable[[str, Source], list[Tensor]]
 
 
 def here(*names: str) -> list[object]:
-    """Return the runtimes of that name as parameters, skipped with the reason where they cannot run here."""
+    """Return the runtimes of that name as parameters, skipped with the reason if they cannot run here."""
     whys = {name: runtimes.find(name).why_not() for name in names}
     return [pytest.param(n, marks=pytest.mark.skipif(bool(why), reason=f"{n}: {why}")) for n, why in whys.items()]
 
@@ -235,7 +235,7 @@ LACKING = [
 def test_a_missing_extra_says_what_to_install(
     name: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a package is missing the reason names it and its extra, and nothing is made; its version is gone."""
+    """If a package is missing the reason names it and its extra, and nothing is made; its version is gone."""
     monkeypatch.setitem(sys.modules, package, None)
     runtime = runtimes.find(name)
     reason = runtime.why_not()

@@ -1,4 +1,4 @@
-"""GPU targets: timed by events on a scripted queue, refused with why where there is none, tried where there is one."""
+"""GPU targets: timed by events on a scripted queue, refused with why if there is none, tried if there is one."""
 
 from __future__ import annotations
 
@@ -337,7 +337,7 @@ def test_metal_is_measured(put: Callable[[Gpu], Gpu]) -> None:
 
 @pytest.mark.parametrize("runtime", [onnxruntime, openvino])
 def test_runtimes_of_the_processor_refuse_a_gpu(runtime: Any) -> None:
-    """What runs on the processor alone says so before it does anything, also where it is not installed."""
+    """What runs on the processor alone says so before it does anything, also if it is not installed."""
     with pytest.raises(TargetError, match="this runtime runs on processors only"):
         runtime.prepare(Source(nn.ReLU(), (torch.ones(1),), device="cuda:0"), PLAN).__enter__()
 
@@ -353,7 +353,7 @@ def test_the_first_run_is_timed_with_what_makes_it_possible(runtime: Any) -> Non
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
-    """Where a module cannot be brought to a device, the message names the device."""
+    """If a module cannot be brought to a device, the message names the device."""
     with pytest.raises(TargetError, match=r"the module cannot be copied to torch\.float32 on hpu:0"):
         copied.running(Source(nn.Linear(1, 1), device="hpu:0"), PLAN).__enter__()
 
@@ -459,7 +459,7 @@ def test_more_networks_than_torch_keeps_may_take_turns() -> None:
 
 @needs_compiler
 def test_only_the_outermost_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was compiled is forgotten before the first of several and after the last, also where one failed."""
+    """What was compiled is forgotten before the first of several and after the last, also if one failed."""
     resets: list[None] = []
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(None))
     nested: Callable[[], AbstractContextManager[None]] = compiled._forgotten

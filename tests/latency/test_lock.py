@@ -232,7 +232,7 @@ def test_a_measurer_waits_for_the_one_before(stage: Stage) -> None:
 
 @pytest.mark.parametrize("left", ["", "many words", "-1", "9" * 40, None])
 def test_a_holder_that_does_not_say_who_it_is_is_waited_for(stage: Stage, left: str | None) -> None:
-    """Where the mark is not there, not yet written or holds anything else, nobody is named."""
+    """If the mark is not there, not yet written or holds anything else, nobody is named."""
     first = stage.start("m0", code=MEASURE)
     assert "in" == heard(first)
     stage.mark.unlink()
@@ -416,7 +416,7 @@ def test_threads_queue(here: Path) -> None:
     for thread in threads:
         thread.join()
     assert ("first", {"second", "turn"}) == (log[0], set(log[1:]))
-    assert holders[0] in (os.getpid(), None)  # None where the turn was just looking
+    assert holders[0] in (os.getpid(), None)  # None if the turn was just looking
 
 
 NESTS = [(held, held), (held, turn), (turn, held), (turn, turn)]
@@ -436,7 +436,7 @@ def test_nested_contexts_pass(here: Path, outer: Context, inner: Context) -> Non
 
 
 def test_a_free_device_is_not_waited_for(here: Path) -> None:
-    """`waiting` is entered only where somebody else has the device."""
+    """`waiting` is entered only if somebody else has the device."""
 
     def waiting(_: int | None) -> AbstractContextManager[None]:
         raise AssertionError
@@ -456,7 +456,7 @@ def test_errors_of_the_body_pass_unchanged(here: Path, context: Context) -> None
 
 
 def test_errors_of_waiting_pass_unchanged(stage: Stage, here: Path) -> None:
-    """Where the message that one waits cannot be written, that is not a matter of the lock either."""
+    """If the message that one waits cannot be written, that is not a matter of the lock either."""
     measurer = stage.start("m0", code=MEASURE)
     assert "in" == heard(measurer)
 
@@ -470,7 +470,7 @@ def test_errors_of_waiting_pass_unchanged(stage: Stage, here: Path) -> None:
 
 
 def test_the_folder_is_the_users_own(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is in the runtime directory, or among the temporary files where there is none; nobody else may look in."""
+    """It is in the runtime directory, or among the temporary files if there is none; nobody else may look in."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     fallback = tmp_path / f"archcost-{os.getuid()}"
     assert here == folder() == folder()

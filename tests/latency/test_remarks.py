@@ -43,7 +43,7 @@ def test_doubts_that_differ_in_numbers_are_one() -> None:
 
 
 def test_doubts_of_all_rows_name_none() -> None:
-    """Where no row is without it, that is said; where there is one row only, nothing is."""
+    """If no row is without it, that is said; if there is one row only, nothing is."""
     words = "contention: 20.0% of the sampling time went by waiting for a core"
     one, both = [waited(1, 0.2)], [waited(1, 0.2), waited(8, 0.2)]
     assert [f"not stable: {words}"] == [str(remark) for remark in remarks([("", one)])]

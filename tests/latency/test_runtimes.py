@@ -128,7 +128,7 @@ def test_an_uncopyable_module_runs_itself() -> None:
 
 
 def test_an_uncopyable_module_is_not_cast() -> None:
-    """Where a cast would change the caller's module, the runtime refuses and says why, on one line."""
+    """If a cast would change the caller's module, the runtime refuses and says why, on one line."""
     with pytest.raises(TargetError) as caught:
         EAGER.prepare(Source(Uncopyable(4, 4)), Plan(dtype="bfloat16")).__enter__()
     what, _, why = str(caught.value).partition(": ")
@@ -180,7 +180,7 @@ def test_versions_name_torch() -> None:
 def test_torch_is_named_with_its_build(
     text: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The index knows torch 2.13.0+cu130 as 2.13.0: torch's own file says which build it is, where there is one."""
+    """The index knows torch 2.13.0+cu130 as 2.13.0: torch's own file says which build it is, if there is one."""
     (tmp_path / "torch-2.13.0.dist-info").mkdir()
     facts = "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n"
     (tmp_path / "torch-2.13.0.dist-info" / "METADATA").write_text(facts, encoding="utf-8")

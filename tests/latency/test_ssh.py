@@ -323,7 +323,7 @@ def gone(place: Path) -> bool:
 
 
 def test_a_device_is_free_when_nobody_waits(far: Start, tmp_path: Path) -> None:
-    """Where the connection ends, the measurement on the other side ends too, long before its time."""
+    """If the connection ends, the measurement on the other side ends too, long before its time."""
     pid = tmp_path / "far.pid"
     fake = script(tmp_path / "far" / "archcost", noting(pid, f"{REAL}/archcost"))
     address = ssh.parse(far(str(fake)).name)
@@ -377,7 +377,7 @@ with measure._wanted(0, reads=True):
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no poll")
 def test_the_far_side_ends_though_it_cannot_tidy_up() -> None:
-    """Where a termination does not come through, as in a long call of C++, the process ends without it."""
+    """If a termination does not come through, as in a long call of C++, the process ends without it."""
     done = subprocess.run([sys.executable, "-c", STUCK], input=b"", timeout=WAIT_S, check=False)
     assert 143 == done.returncode
 

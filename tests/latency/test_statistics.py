@@ -89,7 +89,7 @@ def test_the_interval_covers_the_true_median(law: str, count: int) -> None:
     [(43, 90, None), (44, 90, 40), (50, 90, 45), (458, 99, None), (459, 99, 455), (500, 99, 495), (1, 50, None)],
 )
 def test_percentiles_need_samples(count: int, percent: int, expected: int | None) -> None:
-    """A percentile is the ceil(p*n)-th smallest sample, and null where the slowest may still lie below it."""
+    """A percentile is the ceil(p*n)-th smallest sample, and null if the slowest may still lie below it."""
     assert percentile([float(i) for i in range(count, 0, -1)], percent) == expected
 
 

@@ -192,12 +192,12 @@ def test_the_relative_latency_is_that_of_the_kernel(slower: float) -> None:
 
 
 def test_the_machine_speed_is_a_share_of_its_best() -> None:
-    """Where the kernel took a quarter longer most of the time, the machine ran at 80% of what it can."""
+    """If the kernel took a quarter longer most of the time, the machine ran at 80% of what it can."""
     assert 0.8 == summarise(slowed(1.0, *[1.25] * 7)).machine_speed
 
 
 def test_rows_of_calls_have_no_percentiles() -> None:
-    """Where a sample is a mean of several calls, its tail is not that of the calls."""
+    """If a sample is a mean of several calls, its tail is not that of the calls."""
     one = noisy(0.001, size=100)
     assert summarise(one).p99_s is not None
     row: dict[str, Any] = summarise(replace(one, loops=8)).to_dict()

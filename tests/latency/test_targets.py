@@ -421,7 +421,7 @@ MEMINFO = {"proc/meminfo": "MemTotal:       16000 kB\nMemAvailable:    8000 kB\n
     ],
 )  # fmt: skip
 def test_available_memory(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
-    """The smallest of what the system and every enclosing limit leave; None where nothing is known, never 0 for it."""
+    """The smallest of what the system and every enclosing limit leave; None if nothing is known, never 0 for it."""
     assert available_memory_bytes(machine(tmp_path, files)) == expected
 
 
@@ -433,7 +433,7 @@ def test_device_name(tmp_path: Path) -> None:
 
 
 def test_waiting_is_summed_over_threads(tmp_path: Path) -> None:
-    """The second number of every thread's schedstat, in nanoseconds; None where the system has no such file."""
+    """The second number of every thread's schedstat, in nanoseconds; None if the system has no such file."""
     assert device.waited_s(tmp_path) is None
     files = {"proc/self/task/7/schedstat": "9 1500000000 3\n", "proc/self/task/8/schedstat": "9 250000000 3\n"}
     assert device.waited_s(machine(tmp_path, files)) == 1.75

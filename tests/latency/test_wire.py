@@ -143,7 +143,7 @@ def test_garbage_is_refused(text: bytes) -> None:
 
 
 def test_the_version_comes_first() -> None:
-    """Another version is named even where everything else in its answer is strange."""
+    """Another version is named even if everything else in its answer is strange."""
     with pytest.raises(TargetError, match=rf"^archcost 9\\u202e there and {__version__} here; "):
         decode_answer('{"archcost": "9\u202e", "reply": {}}'.encode())
 

@@ -23,7 +23,7 @@ from archcost.models.families import families
 from archcost.nets.net import build, example, on_meta
 
 with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "`torch.jit.script`", DeprecationWarning)  # also where -W error is asked for
+    warnings.filterwarnings("ignore", "`torch.jit.script`", DeprecationWarning)  # also if -W error is asked for
     from fvcore.nn import FlopCountAnalysis
 
 POOLINGS = ("none", "max", "fofe", "gated")

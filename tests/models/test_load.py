@@ -205,7 +205,7 @@ def test_names_given_twice_are_told_at_the_option() -> None:
 
 
 def test_a_file_named_like_code_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a file of the name is there, it is what is read; a Path is never code."""
+    """If a file of the name is there, it is what is read; a Path is never code."""
     monkeypatch.chdir(tmp_path)
     assert load.is_code("net:make")
     assert not load.is_code(Path("net:make"))

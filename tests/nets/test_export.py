@@ -203,7 +203,7 @@ def test_exporters_are_silent_and_leave_nothing_behind(
 def test_a_file_that_computes_something_else_is_not_written(
     to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the check fails an older file stays, and nothing half-written is left."""
+    """If the check fails an older file stays, and nothing half-written is left."""
     monkeypatch.setattr(onnx_pt2, f"{to.upper()}_TOLERANCE", -1.0)
     path = tmp_path / "net"
     path.write_text("older")

@@ -109,7 +109,7 @@ def test_what_was_not_measured_cannot_be_told() -> None:
 
 
 def test_a_failure_is_a_verdict_of_its_own() -> None:
-    """Where one target failed, its reason stands beside the verdict of the other."""
+    """If one target failed, its reason stands beside the verdict of the other."""
     verdicts = judge(Budget(latency_s=1.0), Facts(1, 1, latencies=(STEADY,), failures=("gpu/eager: no power",)))
     assert [(True, STEADY.median_s), (None, None)] == [(v.holds, v.actual) for v in verdicts]
     assert verdicts[1].words == "not measured: gpu/eager: no power"
@@ -139,7 +139,7 @@ def test_macs_with_operators_left_out_are_a_lower_bound(limit: int, holds: bool 
     ],
 )
 def test_latency_is_judged_by_its_interval(measured: Latency, limit_s: float, holds: bool | None, words: str) -> None:
-    """The whole interval decides; a disturbed measurement accuses only where no call met the limit."""
+    """The whole interval decides; a disturbed measurement accuses only if no call met the limit."""
     verdict = judge_latency(limit_s, measured)
     assert holds is verdict.holds
     assert words in verdict.words

@@ -57,7 +57,7 @@ def test_a_layer_that_changed_says_by_how_much() -> None:
 
 
 def test_layers_that_share_a_name_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a module is called twice, its calls count together: none is dropped."""
+    """If a module is called twice, its calls count together: none is dropped."""
     row = Layer("twice", "Conv", "", None, (1,), 10, 100, 1, 1, 1, 1, 200)
     monkeypatch.setattr(Profile, "layers", (row, row._replace(params=0)))
     (pair,) = compare([A, B]).against

@@ -136,7 +136,7 @@ def _failing(name: str) -> targets.Target:
 
 
 def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where one combination fails, the others are measured and the failure is told with its reason."""
+    """If one combination fails, the others are measured and the failure is told with its reason."""
     broken = _failing("fake")
     monkeypatch.setattr(targets, "find", lambda name: broken)
     request = Request(targets=("fake",), batches=(1, 2, 3), witness=False, threads=(1,))
@@ -154,7 +154,7 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
 def test_threads_of_a_target_that_was_not_reached_are_not_known(
     asked: tuple[int, ...], told: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are null where none were asked for: nobody knows how many it has."""
+    """They are null if none were asked for: nobody knows how many it has."""
 
     def describe() -> targets.Facts:
         raise TargetError("no route to it")
@@ -183,7 +183,7 @@ def test_where_all_fails_python_gets_the_error(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_slower_sparse_layer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a sparse layer takes longer than a dense one in its place, the profile says both times and the MACs."""
+    """If a sparse layer takes longer than a dense one in its place, the profile says both times and the MACs."""
 
     def script(source: runtimes.Source) -> fake.Script:
         assert source.graph is not None

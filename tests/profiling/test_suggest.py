@@ -204,7 +204,7 @@ def test_columns_are_dropped() -> None:
 
 
 def test_a_fractal_block_goes_with_its_dropout() -> None:
-    """Where every block has a dropout of its own, the last block's goes with it."""
+    """If every block has a dropout of its own, the last block's goes with it."""
     overrides = named("fractalnet-20", "without block 5, the last").change.overrides
     assert overrides == ("widths=[64, 128, 256, 512]", "dropout=[0, 0.1, 0.2, 0.3]")
 

@@ -71,7 +71,7 @@ def promised(seen: list[Seen], *points: Point) -> Array:
 
 
 def test_what_is_promising_is_better() -> None:
-    """Where the objectives are the parameters, small ones promise more than large ones."""
+    """If the objectives are the parameters, small ones promise more than large ones."""
     low, middle, high = promised(SPREAD, {"x": 2, "y": 2}, {"x": 6, "y": 4}, {"x": 8, "y": 7})
     assert low > middle > high
 

@@ -154,7 +154,7 @@ def blas() -> set[int]:
 
 
 def test_a_point_is_chosen_with_one_thread_of_blas() -> None:
-    """Afterwards there are as many as before, also where choosing fails."""
+    """Afterwards there are as many as before, also if choosing fails."""
     study, had = study_of(), list[set[int]]()
     run(study, mixed, Method(), 12)
 
@@ -204,7 +204,7 @@ def test_what_failed_or_was_stopped_is_not_asked_for_again() -> None:
 
 
 def test_nothing_but_failures_is_survived() -> None:
-    """Where no trial ever gives values, random points come, none of them twice."""
+    """If no trial ever gives values, random points come, none of them twice."""
     study = study_of()
     found = []
     for _ in range(30):

@@ -63,7 +63,7 @@ def wavy(n: int, seed: int) -> tuple[Array, Array]:
 
 @given(st.integers(0, 1000))
 def test_a_process_goes_through_what_it_has_seen(seed: int) -> None:
-    """Without noise the mean is the value where there is one, and the deviation vanishes."""
+    """Without noise the mean is the value if there is one, and the deviation vanishes."""
     points, values = wavy(12, seed)
     found = process(Scales(np.full(3, 20.0), 1e-8), points, values)
     mean, deviation = predict(found, points)
@@ -72,7 +72,7 @@ def test_a_process_goes_through_what_it_has_seen(seed: int) -> None:
 
 
 def test_far_from_everything_a_process_knows_the_mean() -> None:
-    """Where nothing is near, the mean is that of all values and the deviation that of the function."""
+    """If nothing is near, the mean is that of all values and the deviation that of the function."""
     points, values = wavy(30, 0)
     mean, deviation = predict(process(Scales(np.full(3, 5.0), 0.01), points, values), np.full((1, 3), 1e3))
     centred = values - values.mean()

@@ -88,7 +88,7 @@ def members(*values: tuple[float, float], reference: tuple[float, float] | None 
 
 
 def following(front: Front, done: Sequence[str] = (), most: int = 9) -> str | None:
-    """Return the name of who is confirmed next, None where nobody is."""
+    """Return the name of who is confirmed next, None if nobody is."""
     found = confirming.following(front, done, most)
     return found.name if found else None
 

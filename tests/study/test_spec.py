@@ -1,4 +1,4 @@
-"""study.yaml: read strictly, refused with places where it cannot hold; a drawn template is a plain network."""
+"""study.yaml: read strictly, refused with places if it cannot hold; a drawn template is a plain network."""
 
 from __future__ import annotations
 

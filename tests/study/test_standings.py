@@ -50,6 +50,6 @@ def test_the_same_seed_gives_the_same() -> None:
 
 
 def test_no_seed_is_trained_twice() -> None:
-    """Where the second of three failed, it alone is missing: the third again would count one training as two."""
+    """If the second of three failed, it alone is missing: the third again would count one training as two."""
     assert (2,) == Confirmed(seeds=(1, 3)).missing(3)
     assert () == Confirmed(seeds=(1, 2, 3)).missing(3)

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests: what a page draws, asks for and complains about; tests skip where there is none."""
+"""A headless Chromium for tests: what a page draws, asks for and complains about; tests skip if there is none."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Browser:
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """Yield a browser; skip where none is installed."""
+    """Yield a browser; skip if none is installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip(WHY)

@@ -34,7 +34,7 @@ def specified(**changes: Any) -> StudySpec:
 
 
 def planned(dataset: Dataset | None = None, **changes: Any) -> StudyPlan:
-    """Return the plan of a study with these keys changed; dataset: stripes of 8 by 8 where left out."""
+    """Return the plan of a study with these keys changed; dataset: stripes of 8 by 8 if left out."""
     return settle(specified(**changes), dataset or images())
 
 

@@ -105,7 +105,7 @@ def _wait(server: Server, log: Path) -> None:
 
 
 def _program(name: str, folders: list[str]) -> str:
-    """Return the path of a server's program; skips where it is not installed."""
+    """Return the path of a server's program; skips if it is not installed."""
     found = shutil.which(name, path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
     if found is None:
         pytest.skip(f"{name}, of the server, is not installed")

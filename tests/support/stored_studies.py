@@ -63,7 +63,7 @@ class Wanted:
 
 
 def made(file: Path | None = None, wanted: Wanted | None = None) -> Stored:
-    """Return a study; file: where its SQLite storage is written, in memory where left out."""
+    """Return a study; file: where its SQLite storage is written, in memory if left out."""
     wanted = wanted or Wanted()
     study = _created(wanted, optuna.storages.InMemoryStorage())
     for number in range(wanted.trials):

@@ -57,7 +57,7 @@ def test_wrong_keys_are_refused(keys: dict[str, Any], message: str) -> None:
 
 
 def test_rungs_and_changes() -> None:
-    """The only rung is the end where none are given; a list of changes has their usual sizes."""
+    """The only rung is the end if none are given; a list of changes has their usual sizes."""
     assert (7,) == Fit(epochs=7).stops()
     assert (1, 3) == Fit.model_validate({"epochs": 3, "rungs": [1, 3]}).stops()
     assert Augment(flip=True, translate=4) == Fit.model_validate({"augment": ["flip", "translate"]}).changes()

@@ -16,7 +16,7 @@ from archcost.study.spec import StudySpec, load_study
 def opened(file: str, where: str | None) -> Stored:
     """Return the study that a file's storage holds; a file that ends in .db, or a URL, is the storage itself.
 
-    How it was read is said on standard error where that is not as usual.
+    How it was read is said on standard error if that is not as usual.
     """
     stored = find(_address(file, where))
     if stored.note:

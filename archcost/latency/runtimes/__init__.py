@@ -42,7 +42,7 @@ class Source:
 class Prepared(NamedTuple):
     """What is ready to be timed.
 
-    first_s: what the first call, which is over, took with all it had to compile or load; None where it is yet to come.
+    first_s: what the first call, which is over, took with all it had to compile or load; None if it is yet to come.
     """
 
     call: Call
@@ -53,8 +53,8 @@ class Prepared(NamedTuple):
 class Runtime:
     """A way to run a source: `prepare` gives a call that is good inside its context and leaves the source as it was.
 
-    prepare: raises TargetError where this machine, the dtype or the network will not do, or where what runs does not
-    give the eager module's output; versions: of what is installed; why_not: why it cannot run here, '' where it can;
+    prepare: raises TargetError if this machine, the dtype or the network will not do, or where what runs does not
+    give the eager module's output; versions: of what is installed; why_not: why it cannot run here, '' if it can;
     these two load nothing of what they speak of. processors_only: whether it runs on no GPU.
     """
 
@@ -91,12 +91,12 @@ def find(name: str) -> Runtime:
 
 
 def cpu_only(source: Source) -> str:
-    """Return why a runtime that runs on the processor alone cannot run a source, '' where it can."""
+    """Return why a runtime that runs on the processor alone cannot run a source, '' if it can."""
     return "" if source.device == "cpu" else PROCESSORS_ONLY
 
 
 def lacking(packages: tuple[str, ...], extra: str) -> str:
-    """Return what to install where a package is not there, '' where all are; none is loaded."""
+    """Return what to install where a package is not there, '' if all are; none is loaded."""
     missing = [name for name in packages if find_spec(name) is None]
     return f"{', '.join(missing)} not installed: pip install 'archcost[{extra}]'" if missing else ""
 
@@ -120,7 +120,7 @@ def version(package: str) -> str:
 
 
 def _build() -> str:
-    """Return the version that torch's file version.py sets, '' where there is no such file or line."""
+    """Return the version that torch's file version.py sets, '' if there is no such file or line."""
     try:
         text = Path(str(metadata.distribution("torch").locate_file("torch/version.py"))).read_text(encoding="utf-8")
     except OSError:
@@ -130,7 +130,7 @@ def _build() -> str:
 
 
 def float32_only(runtime: str, plan: Plan) -> str:
-    """Return why a runtime that is tested at float32 alone will not run a plan's dtype, '' where it will."""
+    """Return why a runtime that is tested at float32 alone will not run a plan's dtype, '' if it will."""
     if plan.dtype == "float32":
         return ""
     return f"{runtime} is measured at float32 only, given {plan.dtype}; allowed: the runtimes eager and compile"

@@ -34,7 +34,7 @@ _COMPILERS: Final = {"darwin": "clang++", "win32": "cl"}  # inductor's choice wh
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a call of the compiled module, whose first call, the compilation, is over and timed.
 
-    Nothing that was compiled before is used but torch's headers, and nothing else is kept. Raises TargetError where
+    Nothing that was compiled before is used but torch's headers, and nothing else is kept. Raises TargetError if
     there is no compiler, where torch cannot make one graph of the module, and where that computes something else.
     """
     from archcost.latency.runtimes.copied import running
@@ -68,7 +68,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 
 def why_not() -> str:
-    """Return what to install where there is no C++ compiler, or what it needs to compile for this Python."""
+    """Return what to install if there is no C++ compiler, or what it needs to compile for this Python."""
     compiler = os.environ.get("CXX", _COMPILERS.get(sys.platform, "g++"))
     if shutil.which(compiler) is None:
         return f"torch.compile needs a C++ compiler and {quoted(compiler)} is not here: install it, or name one in CXX"

@@ -23,7 +23,7 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
     """Yield a call of the module in evaluation mode without autograd, at plan.dtype on the source's device.
 
     A copy runs, on copies of the inputs, so that neither a cast nor what forward keeps reaches the caller's. Floating
-    point is cast where the source says so, integers stay. Raises TargetError where module or inputs cannot be brought
+    point is cast where the source says so, integers stay. Raises TargetError if module or inputs cannot be brought
     there.
     """
     dtype = TORCH[plan.dtype] if source.cast else None

@@ -13,7 +13,7 @@ from archcost.latency.samples import Plan
 
 @contextmanager
 def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
-    """Yield a call of a copy of the module; raises TargetError where it cannot be copied to plan.dtype on the CPU."""
+    """Yield a call of a copy of the module; raises TargetError if it cannot be copied to plan.dtype on the CPU."""
     from archcost.latency.runtimes.copied import running
 
     with running(source, plan) as copied:

@@ -26,7 +26,7 @@ _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
 
-    Raises TargetError where the extra onnx is not installed, for other types than float32, and where the network cannot
+    Raises TargetError if the extra onnx is not installed, for other types than float32, and where the network cannot
     be exported or computes something else as ONNX.
     """
     from archcost.latency.runtimes import float32_only

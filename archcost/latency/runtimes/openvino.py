@@ -31,7 +31,7 @@ _TELEMETRY: Final = "openvino_telemetry"
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield an inference on plan.threads threads at the latency hint, inputs set before and outputs left unread.
 
-    Raises TargetError where the extra openvino is not installed, for other types than float32, and where the network
+    Raises TargetError if the extra openvino is not installed, for other types than float32, and where the network
     cannot be exported or computes something else.
     """
     from archcost.latency.runtimes import float32_only

@@ -16,9 +16,9 @@ from archcost.urls import shown
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a target before anything is measured; why_not is '' where it is here, memory None if unknown.
+    """What is known of a target before anything is measured; why_not is '' if it is here, memory None if unknown.
 
-    threads: how many are used where none are asked for; cpus: how many may be; memory_bytes: what is free now.
+    threads: how many are used if none are asked for; cpus: how many may be; memory_bytes: what is free now.
     """
 
     target: str
@@ -31,7 +31,7 @@ class Facts:
 
 
 class Measure(Protocol):
-    """Gives the samples of networks that take turns; raises TargetError where a network or the machine fails."""
+    """Gives the samples of networks that take turns; raises TargetError if a network or the machine fails."""
 
     def __call__(self, sources: Sequence[Source], runtime: Runtime, plan: Plan) -> tuple[Samples, ...]:
         """Measure every source with the runtime as the plan says."""
@@ -42,8 +42,8 @@ class Measure(Protocol):
 class Target:
     """A machine to measure on.
 
-    describe: raises TargetError where the machine cannot be asked; lock: the device that one measurement has at a time,
-    '' where there is none to lock from here; local: whether runtimes run in this process; gpu: whether it is no
+    describe: raises TargetError if the machine cannot be asked; lock: the device that one measurement has at a time,
+    '' if there is none to lock from here; local: whether runtimes run in this process; gpu: whether it is no
     processor.
     """
 
@@ -72,7 +72,7 @@ LISTED: Final = ("cpu", "cuda", "mps")
 
 
 def shown_name(name: str) -> str:
-    """Return a target's name for a message, without a password also where it is no URL for want of slashes."""
+    """Return a target's name for a message, without a password also if it is no URL for want of slashes."""
     return shown(name) if "/" in name else shown(f"//{name}").removeprefix("//")
 
 

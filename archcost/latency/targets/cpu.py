@@ -64,7 +64,7 @@ def measure(
     cpus: frozenset[int] | None = None,
     clock: Clock = time.perf_counter,
 ) -> tuple[Samples, ...]:
-    """Return raw seconds of the sources on plan.threads threads; raises TargetError where a network fails."""
+    """Return raw seconds of the sources on plan.threads threads; raises TargetError if a network fails."""
     with ExitStack() as stack:
         if cpus:
             stack.enter_context(pinned(cpus))
@@ -144,7 +144,7 @@ def threads(count: int) -> Iterator[None]:
 def pinned(cpus: frozenset[int]) -> Iterator[None]:
     """Let every thread of this process run on `cpus` alone inside the context; new ones inherit it.
 
-    Raises TargetError where the system cannot pin.
+    Raises TargetError if the system cannot pin.
     """
     if not hasattr(os, "sched_setaffinity"):
         raise TargetError("this system cannot pin a process to CPUs")

@@ -35,7 +35,7 @@ _FLUSHED_BYTES: Final = 256 * 2**20  # where the size of the L2 cache is not kno
 
 
 def target(name: str) -> Target:
-    """Return the target of one GPU; raises InputError where the name is no `cuda` or `cuda:N`."""
+    """Return the target of one GPU; raises InputError if the name is no `cuda` or `cuda:N`."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise InputError(
@@ -47,7 +47,7 @@ def target(name: str) -> Target:
 
 
 def describe(name: str, number: int) -> Facts:
-    """Return what torch knows of the GPU, or why there is none; raises TargetError where the GPU does not answer."""
+    """Return what torch knows of the GPU, or why there is none; raises TargetError if the GPU does not answer."""
     cpus, threads = os.cpu_count() or 1, machine.physical_cores()
     if reason := why_not(number):
         return Facts(name, False, reason, Device("none", 0, None, ""), threads, cpus, None)
@@ -65,7 +65,7 @@ def describe(name: str, number: int) -> Facts:
 
 
 def driver(root: Path = Path("/")) -> str:
-    """Return NVIDIA's driver and its version, as Linux gives it, '' where it gives none."""
+    """Return NVIDIA's driver and its version, as Linux gives it, '' if it gives none."""
     try:
         text = (root / "proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -84,7 +84,7 @@ def has_driver() -> bool:
 
 
 def why_not(number: int) -> str:
-    """Return why GPU `number` cannot be measured on, '' where it can; torch is loaded only where there may be one."""
+    """Return why GPU `number` cannot be measured on, '' if it can; torch is loaded only if there may be one."""
     installed = version("torch")
     without, absent = f"torch {installed} is built without CUDA", f"torch {installed} finds no GPU, or no driver for it"
     if installed.endswith("+cpu"):
@@ -107,7 +107,7 @@ def why_not(number: int) -> str:
 def measure(
     sources: Sequence[Source], runtime: Runtime, plan: Plan, *, name: str = "cuda", number: int = 0
 ) -> tuple[Samples, ...]:
-    """Return raw seconds of the sources on the GPU; raises TargetError where it is not here or a network fails."""
+    """Return raw seconds of the sources on the GPU; raises TargetError if it is not here or a network fails."""
     facts = describe(name, number)
     if facts.why_not:
         raise TargetError(facts.why_not)

@@ -21,7 +21,7 @@ def device_name(root: Path = ROOT) -> str:
 
 
 def waited_s(root: Path = ROOT) -> float | None:
-    """Return the seconds for which this process's threads were ready and had no core; None where the system is silent.
+    """Return the seconds for which this process's threads were ready and had no core; None if the system is silent.
 
     Linux, Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat: '2) time spent waiting on a runqueue (in
     nanoseconds)'.

@@ -37,7 +37,7 @@ def describe() -> Facts:
 
 
 def why_not() -> str:
-    """Return why there is no such GPU here, '' where there is; elsewhere than on macOS torch need not be loaded."""
+    """Return why there is no such GPU here, '' if there is; elsewhere than on macOS torch need not be loaded."""
     if system() != "Darwin":
         return "Metal (MPS) is there on macOS only"
     import torch
@@ -71,7 +71,7 @@ class Mark:
 
 
 def measure(sources: Sequence[Source], runtime: Runtime, plan: Plan) -> tuple[Samples, ...]:
-    """Return raw seconds of the sources on the GPU; raises TargetError where it is not here or a network fails.
+    """Return raw seconds of the sources on the GPU; raises TargetError if it is not here or a network fails.
 
     A cold cache is refused: what empties it is not known of these GPUs.
     """

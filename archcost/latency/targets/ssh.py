@@ -106,7 +106,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def describe(name: str, address: Address) -> Facts:
-    """Return what the other machine says of its processor; raises TargetError where it cannot be asked."""
+    """Return what the other machine says of its processor; raises TargetError if it cannot be asked."""
     match _asked(address, AskFacts(), _FACTS_S):
         case Described(facts):
             return replace(facts, target=name)
@@ -117,7 +117,7 @@ def describe(name: str, address: Address) -> Facts:
 def measure(
     sources: Sequence[Source], runtime: Runtime, plan: Plan, *, name: str, address: Address
 ) -> tuple[Samples, ...]:
-    """Return raw seconds of the sources there; raises TargetError where one cannot travel, or the other side fails."""
+    """Return raw seconds of the sources there; raises TargetError if one cannot travel, or the other side fails."""
     graphs = tuple(_graph(source, name) for source in sources)
     most_s = _PREPARING_S + len(graphs) * (2 * plan.time_s + _PREPARING_S)
     match _asked(address, AskSamples(runtime.name, plan, graphs), most_s):
@@ -137,7 +137,7 @@ def _graph(source: Source, name: str) -> Graph:
 
 
 def _asked(address: Address, job: Job, most_s: float) -> Answer:
-    """Return the answer of the other side; raises TargetError with its own words where there is none."""
+    """Return the answer of the other side; raises TargetError with its own words if there is none."""
     ended = run(command(address), f"{encode_job(job)}\n".encode(), most_s)
     if why := _failure(ended, address, most_s):
         raise TargetError(f"{address.host}: {why}")
@@ -167,7 +167,7 @@ def run(command: Sequence[str], given: bytes, most_s: float) -> Ended:
     """Run a program with `given` on standard input; it is killed where it takes or writes too much, or on Ctrl-C.
 
     Its standard input stays open until it has ended: that closes where this process dies, however it does.
-    Raises TargetError where there is no such program.
+    Raises TargetError if there is no such program.
     """
     process = _started(command)
     assert process.stdin and process.stdout and process.stderr  # noqa: PT018 - all three are pipes
@@ -223,7 +223,7 @@ def _keep(stream: IO[bytes], kept: bytearray) -> None:
 
 
 def _failure(ended: Ended, address: Address, most_s: float) -> str:
-    """Return why there is no answer, in words, '' where there is one."""
+    """Return why there is no answer, in words, '' if there is one."""
     last = _last(ended.err)
     by_hand = " ".join(["ssh", *_connection(address), address.host])
     if ended.late:
@@ -248,6 +248,6 @@ def _failure(ended: Ended, address: Address, most_s: float) -> str:
 
 
 def _last(err: str) -> str:
-    """Return the last line of standard error as it stands behind a message, nothing where there is none."""
+    """Return the last line of standard error as it stands behind a message, nothing if there is none."""
     lines = [line for line in err.splitlines() if line.strip()]
     return f": {visible(shorten(lines[-1].strip(), 300))}" if lines else ""

@@ -82,7 +82,7 @@ Answer: TypeAlias = Described | Sampled | Failed
 
 
 def encode_job(job: Job) -> str:
-    """Return a job as JSON; raises TargetError where it has too many networks, or none."""
+    """Return a job as JSON; raises TargetError if it has too many networks, or none."""
     match job:
         case AskFacts():
             value = asdict(job)
@@ -176,7 +176,7 @@ def _shown(content: Any) -> Any:
 
 
 def _check(samples: tuple[Samples, ...]) -> None:
-    """Raise TargetError where no sampling could have given these: statistics stand on it."""
+    """Raise TargetError if no sampling could have given these: statistics stand on it."""
     for each in samples:
         spans = (each.first_s, *each.warmup_s, *(burst.wall_s for burst in each.bursts))
         if each.loops < 1 or min(spans) < 0 or not all(burst.samples_s for burst in each.bursts):

@@ -27,7 +27,7 @@ GROUP: Final = "archcost.families"
 
 
 def families() -> dict[str, type[Network]]:
-    """Return all families by name; raises InputError where an entry point takes a name twice or is no family."""
+    """Return all families by name; raises InputError if an entry point takes a name twice or is no family."""
     known = dict(FAMILIES)
     for point in entry_points(group=GROUP):
         if point.name in known:

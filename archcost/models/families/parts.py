@@ -86,5 +86,5 @@ def stem_size(spec: Stem, *, activate: bool = True) -> int:
 
 
 def strides_of(given: tuple[int, ...] | None, stages: int) -> tuple[int, ...]:
-    """Return the stride of each stage: 1, then 2, where none is given."""
+    """Return the stride of each stage: 1, then 2, if none is given."""
     return given if given is not None else (1,) + (2,) * (stages - 1)

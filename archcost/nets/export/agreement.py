@@ -43,7 +43,7 @@ def agree(what: str, expected: Sequence[Tensor], given: Sequence[Tensor], tolera
         raise TargetError(f"{what} gives {_sizes(given)}, the network {_sizes(expected)}")
     shares = [_apart(_exact(one), _exact(other), hint) for one, other in zip(expected, given, strict=True)]
     for share in shares:
-        if not share <= tolerance:  # also where it is no number
+        if not share <= tolerance:  # also if it is no number
             raise TargetError(f"{what} differs by {share:.2g} of the largest output; allowed: {tolerance:g}")
     return max(shares, default=0.0)
 

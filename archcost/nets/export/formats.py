@@ -44,8 +44,8 @@ def export(
 ) -> tuple[str, ...]:
     """Write a network, untrained or with a trial's weights, whole or not at all; return what there is to say of it.
 
-    `seed` is that of the weights, `batch` a fixed batch size, any size where left out: both for files with weights,
-    which are read back and run before they get their name. Raises InputError where the format, the path or the memory
+    `seed` is that of the weights, `batch` a fixed batch size, any size if left out: both for files with weights,
+    which are read back and run before they get their name. Raises InputError if the format, the path or the memory
     will not do, TargetError where the file computes something else.
     """
     if to not in FORMATS:
@@ -61,7 +61,7 @@ def export_module(
 ) -> tuple[str, ...]:
     """Write the module that code makes, as `export` writes a network; code has no graph, so no text but its name.
 
-    Raises InputError where the format, the path or the code will not do, TargetError as `export` does.
+    Raises InputError if the format, the path or the code will not do, TargetError as `export` does.
     """
     if to not in PROGRAMS:
         raise InputError(unknown("format of a module", to, PROGRAMS))

@@ -63,7 +63,7 @@ class Program:
 def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write what torch.export.load reads, run it again, and say what the file holds.
 
-    Raises InputError where memory is short, TargetError where it computes something else than the network.
+    Raises InputError if memory is short, TargetError where it computes something else than the network.
     """
     program = _prepared(source, seed, batch)
     with quiet("torch.export cannot export"):
@@ -80,7 +80,7 @@ def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: 
 def save_onnx(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write one ONNX file, run it with ONNX Runtime, and say what it holds.
 
-    Raises InputError where the extra is not installed, memory is short or the weights are too many, TargetError where
+    Raises InputError if the extra is not installed, memory is short or the weights are too many, TargetError where
     it computes something else than the network.
     """
     runtime = _runtime()
@@ -102,7 +102,7 @@ def _refuse_giants(size_bytes: int) -> None:
 
 
 def _runtime() -> ModuleType:
-    """Return ONNX Runtime; raises InputError where one of the packages of the extra is missing."""
+    """Return ONNX Runtime; raises InputError if one of the packages of the extra is missing."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

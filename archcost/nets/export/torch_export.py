@@ -113,7 +113,7 @@ def convert(call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, 
         output_names=["output"] if outputs == 1 else [f"output{i}" for i in range(outputs)],
         dynamic_shapes=_spread(call, "batch") if is_open else None,
     )
-    assert converted is not None  # it is only where no dynamo is asked for
+    assert converted is not None  # it is only if no dynamo is asked for
     for node in converted.model.graph.all_nodes():
         node.metadata_props.clear()
     converted.model.metadata_props.update({f"archcost.{key}": value for key, value in facts.items()})
@@ -124,7 +124,7 @@ def convert(call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, 
 def onnx_file(call: Call) -> Iterator[Path]:
     """Yield the ONNX file of a call at its own batch, in a directory that is gone with the context.
 
-    Raises TargetError with torch's reason where it cannot be exported, and where the disk will not hold it.
+    Raises TargetError with torch's reason if it cannot be exported, and where the disk will not hold it.
     """
     with ExitStack() as stack:
         try:

@@ -16,9 +16,9 @@ from archcost.study.records.stored import Stored
 
 
 def study(stored: Stored, command: str = "") -> Document:
-    """Return the report of a study, the same for the same storage; raises InputError where no trial is complete.
+    """Return the report of a study, the same for the same storage; raises InputError if no trial is complete.
 
-    command: what made it, of its storage where left out.
+    command: what made it, of its storage if left out.
     """
     found = read(stored)
     rows = tables.rows(found.trials, found.now, stored.objectives)

@@ -53,7 +53,7 @@ class Found:
 
     @cached_property
     def budget(self) -> Budget | None:
-        """The study's limits, None where it has none."""
+        """The study's limits, None if it has none."""
         given = self.same.get("limits") or {}
         held = {field.name: given.get(name) for name, field in zip(UNITS, fields(Budget), strict=True)}
         return Budget(**held) if any(value is not None for value in held.values()) else None
@@ -77,7 +77,7 @@ class Found:
 
     @cached_property
     def epochs(self) -> int:
-        """Epochs of a whole training, 0 where the study does not say."""
+        """Epochs of a whole training, 0 if the study does not say."""
         return int(self.same.get("fit", {}).get("epochs", 0))
 
     @cached_property
@@ -124,7 +124,7 @@ class Found:
 
 
 def found(stored: Stored) -> Found:
-    """Return what a study holds; raises InputError where no trial is complete."""
+    """Return what a study holds; raises InputError if no trial is complete."""
     now = stored.front()
     if not now.members:
         where = quoted(str(stored.address))

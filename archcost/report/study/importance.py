@@ -28,7 +28,7 @@ MOST: Final = 4000
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """How much a parameter decides: for each objective its share of what all parameters do, none where `why` says so.
+    """How much a parameter decides: for each objective its share of what all parameters do, none if `why` says so.
 
     trials: complete ones that have it; judged: how many of them it was judged from, evenly spread over all.
     """

@@ -16,7 +16,7 @@ from archcost.units import counted_words, duration, scaled
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Return Spearman's rank correlation, Pearson's of the ranks; None where one of them has fewer than two values.
+    """Return Spearman's rank correlation, Pearson's of the ranks; None if one of them has fewer than two values.
 
     Equal values share the mean of their ranks (Spearman 1904; Kendall 1948, 3.8).
     """

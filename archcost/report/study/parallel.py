@@ -33,7 +33,7 @@ class _Upright:
 
 
 def parallel(found: Found, names: Sequence[str]) -> Iterator[Block]:
-    """Yield the chart and a table of its axes, nothing where fewer than two axes have more than one value.
+    """Yield the chart and a table of its axes, nothing if fewer than two axes have more than one value.
 
     names: of the parameters, the most important first.
     """

@@ -59,7 +59,7 @@ def address(storage: str, folder: Path) -> Address:
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text is meant as a URL, also where it is none; a drive's letter is no scheme."""
+    """Return whether a text is meant as a URL, also if it is none; a drive's letter is no scheme."""
     return _URL.match(text) is not None
 
 
@@ -97,7 +97,7 @@ def _wrong(storage: str, allowed: str) -> InputError:
 
 
 def shown(url: str) -> str:
-    """Return a URL without what is secret in it, as SQLAlchemy reads it, or by a plain rule where it cannot."""
+    """Return a URL without what is secret in it, as SQLAlchemy reads it, or by a plain rule if it cannot."""
     try:
         read = make_url(url.strip())
         plain = read.render_as_string(hide_password=True)

@@ -48,7 +48,7 @@ def keep(study: optuna.Study, name: str, found: Confirmed) -> None:
 
 
 def confirmed(study: Recorded, name: str) -> Confirmed | None:
-    """Return what was confirmed of a network, None where nothing was."""
+    """Return what was confirmed of a network, None if nothing was."""
     held = remembered(study, f"confirmed:{name}")
     return None if held is None else _adapter().validate_python(held)
 
@@ -61,7 +61,7 @@ def everything(study: Recorded) -> dict[str, Confirmed]:
 
 
 def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | None], ...]) -> Repeated | None:
-    """Return the stored values of every repetition for each objective; None where one of them has none.
+    """Return the stored values of every repetition for each objective; None if one of them has none.
 
     part: with the samples that its graph has now, by turns where there are any.
     """

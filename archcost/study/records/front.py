@@ -65,7 +65,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Members, best first in the first objective, and all others; hypervolume None where there is no reference yet."""
+    """Members, best first in the first objective, and all others; hypervolume None if there is no reference yet."""
 
     members: tuple[Candidate, ...]
     others: tuple[Candidate, ...]

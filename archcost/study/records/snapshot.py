@@ -35,7 +35,7 @@ _TIMES: Final = 5
 
 
 def there(file: Path) -> bool:
-    """Return whether anything is at a path, also where this user may not look at it."""
+    """Return whether anything is at a path, also if this user may not look at it."""
     try:
         file.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -59,7 +59,7 @@ def _head(file: Path) -> bytes:
 
 
 def check(address: Address) -> None:
-    """Raise InputError where the file of an SQLite storage cannot be read, or is not a study's; nothing is changed."""
+    """Raise InputError if the file of an SQLite storage cannot be read, or is not a study's; nothing is changed."""
     assert address.file is not None
     _copied(address.file, address, None)
 
@@ -67,7 +67,7 @@ def check(address: Address) -> None:
 def taken(address: Address) -> tuple[sqlite3.Connection, str]:
     """Return what an SQLite storage holds as a database in memory, and what there is to say of how it was read.
 
-    Raises InputError where there is none, or it cannot be read, or is not a study's.
+    Raises InputError if there is none, or it cannot be read, or is not a study's.
     """
     assert address.file is not None
     with ExitStack() as closing_it:
@@ -78,7 +78,7 @@ def taken(address: Address) -> tuple[sqlite3.Connection, str]:
 
 
 def recognised(address: Address, tables: frozenset[str], ask: Ask) -> None:
-    """Raise InputError where tables are not those of a storage, or it holds no study that archcost made."""
+    """Raise InputError if tables are not those of a storage, or it holds no study that archcost made."""
     if not tables >= TABLES:
         raise InputError(Mistake(f"{quoted(str(address))} is another program's database; allowed: a study's storage"))
     held = {str(name) for (name,) in ask("SELECT study_name FROM studies")}
@@ -92,7 +92,7 @@ def recognised(address: Address, tables: frozenset[str], ask: Ask) -> None:
 
 
 def _copied(file: Path, address: Address, memory: sqlite3.Connection | None) -> str:
-    """Look at a database, copy it into memory whole, and return how it was read where that is not as usual."""
+    """Look at a database, copy it into memory whole, and return how it was read if that is not as usual."""
     for _ in range(_TIMES):
         _refuse(file, address)
         before = _state(file)
@@ -113,7 +113,7 @@ def _copied(file: Path, address: Address, memory: sqlite3.Connection | None) -> 
 
 
 def _refuse(file: Path, address: Address) -> None:
-    """Raise InputError where a file is none, or no SQLite database; nothing is opened that waits for a writer."""
+    """Raise InputError if a file is none, or no SQLite database; nothing is opened that waits for a writer."""
     where = quoted(str(address))
     try:
         facts = file.stat()

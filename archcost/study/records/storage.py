@@ -43,9 +43,9 @@ Begin = Callable[[RDBStorage], object]
 
 
 def opened(address: Address, begin: Begin | None = None) -> RDBStorage:
-    """Return the storage at an address, to write to; raises InputError where there is none, or it is not a study's.
+    """Return the storage at an address, to write to; raises InputError if there is none, or it is not a study's.
 
-    begin: where there is none, make it with the study that this makes, under a lock, so that of several processes that
+    begin: if there is none, make it with the study that this makes, under a lock, so that of several processes that
     begin at once one makes it. Whoever opens a storage closes it with `close`.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what users are told, the command line tells
@@ -70,7 +70,7 @@ def close(storage: RDBStorage) -> None:
 def check(address: Address) -> bool:
     """Return whether a study is stored at an address; nothing is made or changed there or beside it.
 
-    Raises InputError where something else is there, or a study could not be stored.
+    Raises InputError if something else is there, or a study could not be stored.
     """
     if address.file is None:
         with _engine(address) as engine:
@@ -104,7 +104,7 @@ def _number(file: Path | None) -> int | None:
 def reading(address: Address) -> tuple[RDBStorage, str]:
     """Return what is stored at an address, to read, and what there is to say of it: of a file as it is at this moment.
 
-    Raises InputError where there is no study, or it cannot be read.
+    Raises InputError if there is no study, or it cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if address.file is None:
@@ -149,11 +149,11 @@ def _connected(address: Address, file: Path) -> RDBStorage:
 
 
 def _stored(url: str, arguments: dict[str, Any], address: Address) -> RDBStorage:
-    """Return the Optuna storage of tables that are there; raises InputError where it is another Optuna's."""
+    """Return the Optuna storage of tables that are there; raises InputError if it is another Optuna's."""
     with told(address):
         try:
             storage = RDBStorage(url, engine_kwargs=arguments, skip_compatibility_check=True, skip_table_creation=True)
-            weakref.finalize(storage, storage.engine.dispose)  # also where nobody comes to close it
+            weakref.finalize(storage, storage.engine.dispose)  # also if nobody comes to close it
             storage._version_manager.check_table_schema_compatibility()
         except (RuntimeError, AssertionError) as error:  # of another Optuna; of none
             raise _unusable(address, error) from error
@@ -200,9 +200,9 @@ def _engine(address: Address) -> Iterator[sqlalchemy.Engine]:
 
 
 def _recognised(address: Address, engine: sqlalchemy.Engine) -> bool:
-    """Return whether a database holds a study of ours, False where a storage's tables are not there, or empty.
+    """Return whether a database holds a study of ours, False if a storage's tables are not there, or empty.
 
-    Raises InputError where some of them are there, or it is another program's storage.
+    Raises InputError if some of them are there, or it is another program's storage.
     """
     tables = frozenset(sqlalchemy.inspect(engine).get_table_names())
     if not tables & _MADE:
@@ -257,7 +257,7 @@ def running(address: Address) -> Iterator[Hold]:
     """Be the one process that runs a study inside the context.
 
     The system, or the database's server, ends the lock with its holder. What the storage cannot do inside, for want of
-    space or else, is InputError. Raises InputError where another process runs the study.
+    space or else, is InputError. Raises InputError if another process runs the study.
     """
     with told(address), _locked(address.file) if address.file else _locked_there(address) as hold:
         yield hold

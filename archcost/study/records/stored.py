@@ -59,7 +59,7 @@ class Stored:
         return [QUANTITIES[name].restored(value) for (name, _), value in zip(self.objectives, values, strict=True)]
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return every trial; raises InputError where what is stored is not what archcost writes."""
+        """Return every trial; raises InputError if what is stored is not what archcost writes."""
         with self.undamaged():
             every = trials.read(self.study, self.known)
             if odd := [each.number for each in every if each.values and len(each.values) != len(self.objectives)]:
@@ -99,7 +99,7 @@ _DAMAGE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, 
 
 @contextmanager
 def _undamaged(address: Address) -> Iterator[None]:
-    """Raise InputError where what a storage holds has another form than what is written to one."""
+    """Raise InputError if what a storage holds has another form than what is written to one."""
     try:
         yield
     except _DAMAGE as error:
@@ -110,7 +110,7 @@ def _undamaged(address: Address) -> Iterator[None]:
 def find(address: Address) -> Stored:
     """Return the study at an address, as it is now: its storage is closed, and nothing in it has changed.
 
-    Raises InputError where there is none of archcost's, or it is a later one's, or damaged.
+    Raises InputError if there is none of archcost's, or it is a later one's, or damaged.
     """
     store, note = storage.reading(address)
     try:
@@ -122,7 +122,7 @@ def find(address: Address) -> Stored:
 
 
 def described(study: optuna.Study, address: Address) -> Stored:
-    """Return a study with what it says of itself; raises InputError where it is not archcost's, or a later one's."""
+    """Return a study with what it says of itself; raises InputError if it is not archcost's, or a later one's."""
     about = remembered(study, "about")
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
         given = str(about.get("archcost", "unknown")) if isinstance(about, dict) else "another program"

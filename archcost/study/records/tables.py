@@ -83,7 +83,7 @@ def sure(network: Candidate | None, objectives: Objectives) -> dict[str, Any]:
 
 
 def tested(network: Candidate, objectives: Objectives) -> float | None:
-    """Return the mean over seeds of what a network reaches on the test split, None where it was not tested."""
+    """Return the mean over seeds of what a network reaches on the test split, None if it was not tested."""
     name = learnt(objectives)
     tests = network.confirmed.tests if network.confirmed and name else ()
     seen = [value for score in tests if (value := getattr(score, name or "")) is not None]

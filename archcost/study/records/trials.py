@@ -1,4 +1,4 @@
-"""The typed view of what an Optuna storage holds of a study: written and read here and nowhere else."""
+"""The typed view of the trials in a study's storage: written and read here alone."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def _now(study: optuna.Study, trial: optuna.trial.Trial) -> FrozenTrial:
 
 
 def read(study: Recorded, ended: dict[int, Trial]) -> tuple[Trial, ...]:
-    """Return every trial, oldest first; raises InputError where one was not written by this archcost.
+    """Return every trial, oldest first; raises InputError if one was not written by this archcost.
 
     ended: the caller's memory of trials that have ended, which never change: they are read once.
     """
@@ -213,7 +213,7 @@ def read(study: Recorded, ended: dict[int, Trial]) -> tuple[Trial, ...]:
 
 
 def typed(frozen: FrozenTrial) -> Trial:
-    """Return one trial; raises InputError where it is not archcost's."""
+    """Return one trial; raises InputError if it is not archcost's."""
     attributes = frozen.user_attrs
     rungs = {int(key.removeprefix(_RUNG)): tuple(map(float, value)) for key, value in attributes.items()
              if key.startswith(_RUNG)}  # fmt: skip
@@ -263,5 +263,5 @@ def remember(study: optuna.Study, key: str, value: object) -> None:
 
 
 def remembered(study: Recorded, key: str) -> Any:  # noqa: ANN401  # JSON
-    """Return what was kept of the study under a key, None where nothing was."""
+    """Return what was kept of the study under a key, None if nothing was."""
     return study.user_attrs.get(f"{PREFIX}{key}")

@@ -31,13 +31,13 @@ def folder_of(address: Address, name: str, identity: str) -> Path:
 
 
 def check(address: Address) -> None:
-    """Raise InputError where a study that is not yet stored would find somebody else's folder in its place."""
+    """Raise InputError if a study that is not yet stored would find somebody else's folder in its place."""
     if address.file is not None and _filled(folder := folder_of(address, "", "")):
         raise _not_ours(folder)
 
 
 def prepared(stored: Stored) -> Path:
-    """Return the folder of a study that runs, made and marked as this study's; raises InputError where it is not."""
+    """Return the folder of a study that runs, made and marked as this study's; raises InputError if it is not."""
     folder = folder_of(stored.address, stored.name, stored.identity)
     try:
         folder.mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ def _was_ours(folder: Path, stored: Stored) -> bool:
 def files(stored: Stored) -> Callable[[Trial], tuple[Path, bool]]:
     """Return what gives the file of a trial's weights, and whether it is one of archcost 0.1.0, which has no mark.
 
-    Whether the file is there is not asked. Raises InputError where the folder is another study's.
+    Whether the file is there is not asked. Raises InputError if the folder is another study's.
     """
     folder, old = folder_of(stored.address, stored.name, stored.identity), _old(stored.address)
     if _filled(folder) and folder != old and _owner(folder) != stored.identity:
@@ -75,7 +75,7 @@ def files(stored: Stored) -> Callable[[Trial], tuple[Path, bool]]:
 
 
 def _owner(folder: Path) -> str:
-    """Return the identity of the study whose folder it is, '' where it does not say so."""
+    """Return the identity of the study whose folder it is, '' if it does not say so."""
     try:
         held = json.loads((folder / _SAYS).read_text("utf-8"))
     except (OSError, ValueError):
@@ -88,7 +88,7 @@ def _filled(folder: Path) -> bool:
 
 
 def _old(address: Address) -> Path | None:
-    """Return the folder that archcost 0.1.0 gave a storage, None where another storage had the same."""
+    """Return the folder that archcost 0.1.0 gave a storage, None if another storage had the same."""
     if address.file is None:
         return None
     old = address.file.with_suffix(_ENDING)

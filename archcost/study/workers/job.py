@@ -1,4 +1,4 @@
-"""What a child process does for a trial: measure the network, train it from rung to rung, score it and its columns."""
+"""What a child process does for a trial: measure, train from rung to rung, score."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn
 
 
 def _scored(net: Net, parts: tuple[int, ...], dataset: Dataset, job: Train, tell: Tell) -> None:
-    """Score every column on the validation split, and where there is one, the network on the test split."""
+    """Score every column on the validation split, and if there is one, the network on the test split."""
     for column in parts:
         tell(Scored(column, "validation", scoring.evaluate(net.column(column), dataset.validation, dataset)))
     if job.test:

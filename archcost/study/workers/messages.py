@@ -1,4 +1,4 @@
-"""What crosses between a study and the child process of a trial, as JSON: a job, then events and replies."""
+"""What crosses between a study and a child process, as JSON: jobs, events and replies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Train:
     """The job of measuring and training one network.
 
     graph: as codec writes it; init, drop_local, drop_global: its recipe; data, test: files that `handing` wrote, test
-    '' where it is not to be read; fit: the training as its spec's JSON; columns: also score every column; weights: the
+    '' if it is not to be read; fit: the training as its spec's JSON; columns: also score every column; weights: the
     file they are written to, '' for none; threads: to train with; mark: what the file of the weights says of itself.
     """
 
