@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -9,13 +10,17 @@ import optuna
 import pytest
 from written_before import FIRST
 
-from archcost.errors import InputError
-from archcost.study.records import confirmed, storage, trials
+from archcost.cli.study.run import _in_vain
+from archcost.errors import InputError, Mistake, TargetError
+from archcost.study.records import confirmed, storage, tables, trials
 from archcost.study.records.addresses import address
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.reasons import INTERRUPTED, JobKind, Kind, Reason, alike, of_trial
-from archcost.study.records.stored import find
+from archcost.study.records.stored import described, find
 from archcost.study.records.trials import Ended
+from archcost.study.run import Outcome
+from archcost.study.search_loop import End, _infeasible
+from archcost.study.workers.job import _reason
 from archcost.study.workers.messages import Failed, decode_event, encode
 
 KINDS: tuple[Kind, ...] = tuple(kind for part in get_args(Kind) for kind in get_args(part) or (part,))
@@ -142,6 +147,61 @@ def test_reasons_that_are_alike_are_one() -> None:
         ("target: no route to it", 1),
         (INTERRUPTED.text, 1),
     ] == alike(reasons)
+
+
+def test_a_point_that_is_no_network_names_its_keys() -> None:
+    """Each once, without the places in lists: what differs in those alone is one reason."""
+    mistakes = (Mistake("given 3", ("layers", 0, "widths")), Mistake("given 5", ("layers", 2, "widths")))
+    assert Reason("infeasible", "infeasible: given 3; given 5", "layers.widths") == _infeasible(InputError(*mistakes))
+    assert "" == _infeasible(InputError("no such thing")).about
+
+
+def test_a_bug_is_about_the_type_of_its_error() -> None:
+    """Its text may hold numbers of one trial; what archcost raises on purpose is about nothing else."""
+    assert Reason("bug", "KeyError: 7", "KeyError") == _reason(KeyError(7))
+    assert Reason("target", "no power") == _reason(TargetError("no power"))
+
+
+def ended_in_vain(end: End, *ended: Ended) -> Outcome:
+    """Return the outcome of a run whose trials failed so."""
+    study = kept(*ended)
+    trials.remember(study, "about", {"schema": 1, "name": "x", "objectives": [["error", None]], "labels": ["error"]})
+    return Outcome(described(study, address("study.db", Path.cwd())), end)
+
+
+FAILED, REFUSED = Ended(reason=Reason("bug", "bug: x")), Ended(reason=Reason("limit", "limits: x"), counts=False)
+
+
+@pytest.mark.parametrize(
+    ("end", "ended", "code"),
+    [
+        ("trials", (FAILED, REFUSED), 3),
+        ("exhausted", (FAILED, REFUSED), 3),
+        ("exhausted", (REFUSED,), 2),
+        ("time", (REFUSED,), 0),
+        ("time", (), 0),
+    ],
+)
+def test_the_exit_code_of_a_run_in_vain(end: End, ended: tuple[Ended, ...], code: int) -> None:
+    """3 if all trials that ran failed, 2 if the space holds nothing to try, 0 if there was no time."""
+    assert code == _in_vain(ended_in_vain(end, *ended))
+
+
+def test_a_run_in_vain_says_the_most_frequent_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten of them, and how many trials had others."""
+    each = [Ended(reason=Reason("target", f"target: {number}")) for number in range(13)]
+    _in_vain(ended_in_vain("trials", each[12], *each))
+    lines = capsys.readouterr().err.splitlines()
+    assert (11, "no trial is complete: 2 x target: 12") == (len(lines), lines[0])
+    assert "no trial is complete: 3 x others; 'archcost study table' has all" == lines[-1]
+
+
+def test_the_state_of_a_study_counts_kinds() -> None:
+    """Beside the texts, which differ from trial to trial."""
+    found = ended_in_vain("time", FAILED, REFUSED, replace(REFUSED, reason=Reason("limit", "limits: y")), Ended())
+    status = tables.status_of(found.stored, found.stored.front())
+    assert {"limit": 2, "bug": 1} == status["kinds"]
+    assert {"bug: x": 1, "limits: x": 1, "limits: y": 1} == status["reasons"]
 
 
 @pytest.mark.parametrize("held", [{"kind": "weather", "text": "it rained"}, {"text": "no kind"}, 5, [], True])

@@ -71,7 +71,10 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "optuna's own": (_optunas, "is not archcost's: another program made it"),
     "without its study": (_changed("DELETE FROM studies"), "holds no study; allowed: one"),
     "with two studies": (_changed("INSERT INTO studies VALUES (7, 'other')"), "holds 2 studies: 'fx', 'other'"),
-    "text": (lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n" * 9, "utf-8"), "is no study's storage"),
+    "text": (
+        lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n" * 9, "utf-8"),
+        "is not a study's storage",
+    ),
     "nothing": (lambda path: path.touch(), "is an empty file"),
     "cut off": (lambda path: path.write_bytes((FIRST / "study.db").read_bytes()[:5000]), "cannot be read"),
     "a folder": (lambda path: path.mkdir(), "is not a regular file; allowed: a study's storage"),

@@ -108,7 +108,7 @@ def _in_vain(outcome: Outcome) -> int:
         click.echo(f"no trial is complete: {count} x {visible(words)}", err=True)
     if len(reasons) > _REASONS:
         left = sum(count for _, count in reasons[_REASONS:])
-        click.echo(f"no trial is complete: {left} x others; 'archcost study export' has all", err=True)
+        click.echo(f"no trial is complete: {left} x others; 'archcost study table' has all", err=True)
     ran = [each for each in every if each.counts]
     if ran:
         return TargetError.exit_code if all(each.state == "failed" for each in ran) else 0
