@@ -38,7 +38,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """If a run works, and until when.
+    """Where a run works, and until when.
 
     deadline: on a monotonic clock; folder: for files that end with the run; weights: the folder in which trained
     weights are kept.
