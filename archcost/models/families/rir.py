@@ -35,7 +35,7 @@ class RiR(OnImages):
     stride_unit: Literal["first", "second"] = "first"
     """Which unit of a stage's first block strides."""
     shortcut: Literal["projection", "pad"] = "projection"
-    """If the shape changes: a 1x1 convolution without bias or norm, or option A."""
+    """The shortcut if the shape changes: a 1x1 convolution without bias or norm, or option A."""
     outer_shortcut: bool = False
     """Also add the residual stream of the block's input before the activation of its second unit."""
     head: Literal["conv", "linear"] = "conv"
