@@ -32,7 +32,7 @@ help:
 	@echo "PYTHON=python3.12 make ... chooses the interpreter (3.11 or later) that .venv"
 	@echo "is made from."
 
-# .begun stands while pip works: where it is found again, that run was interrupted and .venv is made anew.
+# .begun is there while pip works: if it is found again, that run was interrupted and .venv is made anew.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "archcost needs Python 3.11 or later; '$(PYTHON)' is" \
@@ -59,9 +59,10 @@ test: $(READY)
 
 test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[onnx,openvino]'
-	@$(BIN)/python -m pytest -q tests/nets/test_export.py tests/cli/test_export.py tests/cli/test_runtimes.py \
-		tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py \
-		tests/latency/test_ssh.py tests/latency/test_gpu.py
+	@# in three processes: the libraries of all runtimes in one have crashed it
+	@$(BIN)/python -m pytest -q tests/nets/test_export.py tests/cli/test_export.py tests/cli/test_runtimes.py
+	@$(BIN)/python -m pytest -q tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py
+	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py tests/latency/test_gpu.py
 
 test-gpu: $(READY)
 	@why=$$($(BIN)/python -c 'from archcost.latency.targets import cuda; print(cuda.why_not(0))') || exit 1; \

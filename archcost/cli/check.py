@@ -42,7 +42,7 @@ _HEADS: Final = ("limit", "actual", "used")
 @formatted
 @debugged
 def check(model: str, budget_file: str, reading: Reading, asked: Request, strict: bool, form: str) -> int:
-    """Check that a network keeps to a budget; exit 1 where it does not.
+    """Check that a network keeps to a budget; exit 1 if it does not.
 
     MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable with --input. Latency
     is measured only if the budget limits it.

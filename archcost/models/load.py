@@ -151,7 +151,7 @@ def read(
     text = os.fspath(source)
     named = _overridden(code.typed(text, inputs), overrides)
     if isinstance(named.tree, dict) and not {"input", "inputs"} & named.tree.keys():
-        message = f"{quoted(text)} is code, and needs what it is called with"
+        message = f"{quoted(text)} is code and needs its inputs"
         raise InputError(Mistake(f"{message}; allowed: one {code.OPTION} or more, as in --input 3,224,224"))
     return interpret(named, allow_code=True)
 

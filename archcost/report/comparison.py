@@ -166,7 +166,7 @@ def _drawn_totals(found: Compared) -> Iterator[Chart]:
             )
             bars.append(Bar(_TOTALS[key], shares, texts))
     if bars:
-        words = "MACs, parameters and peak memory of each network in times of the first's."
+        words = "MACs, parameters and peak memory of each network as a multiple of the first's."
         yield Chart(
             "totals",
             "Totals against the first",
@@ -201,7 +201,7 @@ def _ratios(found: Compared) -> Iterator[Block]:
         drawn = Scatter(
             Axis("times as long", "number"), Axis("", ticks=ticks), (series,), (Rule(1.0, "equal", upright=True),)
         )
-        words = "Each network's latency in times of the first's, with its 99% interval; at 1 they are equal."
+        words = "Each network's latency as a multiple of the first's, with its 99% interval; at 1 they are equal."
         yield Chart("ratios", "Latency against the first", words, drawn, "ratios")
     heads = (Head("networks"), Head("measured"), Head("first", numeric=True), Head("other", numeric=True),
              Head("ratio", numeric=True), Head("99% interval", numeric=True), Head("rounds", numeric=True),

@@ -278,19 +278,25 @@ class Compared(Said):
 def typed(told: Mapping[str, object], name: str = "the document") -> Profiled | Compared:
     """Return what a document of `profile --json` or `compare --json` says; raises InputError if it is neither."""
     if told.get("schema") != SCHEMA or "archcost" not in told:
-        given = f"schema {told.get('schema')!r} of {told.get('archcost', 'another program')}"
-        raise InputError(Mistake(f"{name} is {given}; allowed: schema {SCHEMA}, as archcost {__version__} prints it"))
+        given = f"schema {told['schema']!r}" if "schema" in told else "no schema"
+        by = f"archcost {told['archcost']}" if "archcost" in told else "another program"
+        message = f"{name} has {given}, by {by}; allowed: schema {SCHEMA}, as archcost {__version__} prints it"
+        raise InputError(Mistake(message))
     kind = Compared if "comparisons" in told else Profiled
     if kind is Profiled and "layers" not in told:
         raise InputError(Mistake(f"{name} is neither what 'archcost profile --json' nor 'compare --json' prints"))
     try:
-        return kind.model_validate(told)
+        found = kind.model_validate(told)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(
             Mistake(f"{name} is not as archcost {__version__} prints it: {where}: {first['msg']}")
         ) from None
+    if isinstance(found, Compared):
+        for each in found.models:  # no report draws them, but what is wrong is refused all the same
+            each.graph()
+    return found
 
 
 def read(file: str) -> tuple[Profiled | Compared, dict[str, Any]]:

@@ -224,7 +224,7 @@ def test_yaml_of_typed_code_is_the_file_to_keep(
     ("arguments", "message"),
     [
         (("net:make", "--input", "3", "--to", "json"), "--to json needs the graph of a family, and 'net:make' is code"),
-        (("net:make", "--to", "yaml"), "'net:make' is code, and needs what it is called with; allowed: one --input or"),
+        (("net:make", "--to", "yaml"), "'net:make' is code and needs its inputs; allowed: one --input or"),
         (("net:make", "--input", "3", "--to", "yaml", "--batch", "2"), "--batch: yaml holds no batch"),
         (("net:make", "--input", "3", "--to", "onnx"), "--to onnx needs -o FILE"),
         (("net.make", "--to", "yaml"), "'net.make' is neither a file nor a shipped network"),

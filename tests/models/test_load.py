@@ -170,7 +170,7 @@ def test_inputs_may_come_by_set() -> None:
         found = load.read("net:make", [assignment])
         assert isinstance(found, Reference)
         assert IMAGE == found.spec.arguments
-    message = "'net:make' is code, and needs what it is called with; allowed: one --input or more, as in --input 3,2"
+    message = "'net:make' is code and needs its inputs; allowed: one --input or more, as in --input 3,2"
     with pytest.raises(InputError, match=f"^{message}"):
         load.read("net:make")
 

@@ -206,6 +206,10 @@ def test_networks_beside_each_other_carry_their_graphs() -> None:
     found = typed(whole)
     assert isinstance(found, Compared)
     assert [*(model.graph for model in models), None] == [side.graph() for side in found.models]
+    for graph in (whole["models"][1]["graph"], "hello"):
+        whole["models"][0] |= {"graph": graph}
+        with pytest.raises(InputError, match="graph"):
+            typed(whole)
 
 
 def test_the_page_of_a_run_is_that_of_its_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -259,7 +263,7 @@ def test_a_study_is_reported_without_torch(tmp_path: Path) -> None:
         (("empty.db",), "has no complete trial yet"),
         (("full.db", "resnet-20"), "'full.db' is a study, which is a report by itself"),
         (("none.json",), "'none.json' cannot be read"),
-        (("later.json",), "'later.json' is schema 2 of 9.9; allowed: schema 1"),
+        (("later.json",), "'later.json' has schema 2, by archcost 9.9; allowed: schema 1"),
         (("broken.json",), "'broken.json' is not JSON"),
         (("nan.json",), "NaN is not a number"),
         (("deep.json",), "'deep.json' is not JSON"),

@@ -143,7 +143,7 @@ def status_lines(stored: Stored) -> Iterator[str]:
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
     yield f"{visible(now['study'])} in {visible(now['storage'])}"
     yield f"trials       {states}"
-    yield f"  {now['counted']} of them count; {now['repeats']} were answered from what was known"
+    yield f"  {now['counted']} of them count; {now['repeats']} had a known answer"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
     for words, count in alike(each.reason for each in stored.trials() if each.reason)[:_REASONS]:
         yield from wrap(f"  {count:>4} x  {visible(words)}", 80, subsequent_indent=" " * 10)

@@ -63,7 +63,7 @@ def parallel(found: Found, names: Sequence[str]) -> Iterator[Block]:
 
 def _summary(networks: int, more: int) -> str:
     left = f" The {counted_words(more, 'parameter')} of least importance have no axis." if more > 0 else ""
-    lines = f"A line for each of {counted_words(networks, 'network')}, those of the front apart"
+    lines = f"A line for each of {counted_words(networks, 'network')}, with those of the front in a colour of their own"
     return f"{lines}; it has a gap if a network has no such parameter.{left}"
 
 
