@@ -97,7 +97,7 @@ def parse_batches(text: str) -> tuple[int, ...]:
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not 1 <= first <= last:
         raise ValueError(
-            f"batch: given {visible(shorten(text))}; allowed: an integer of at least 1, or a range as 1..64"
+            f"batch: given {visible(shorten(text))}; allowed: an integer of at least 1, or a range such as 1..64"
         )
     doubled = (first * 2**i for i in range(64))
     return tuple(batch for batch in doubled if batch <= last)

@@ -108,11 +108,11 @@ def _refuse_measuring(source: str, kind: str, budget: str | None) -> None:
     ]
     if typed:
         raise InputError(
-            f"{' and '.join(typed)}: goes with networks, which are measured now; {quoted(source)} is {kind}"
+            f"{' and '.join(typed)}: only for networks, which are measured now; {quoted(source)} is {kind}"
         )
     if budget and kind == _STUDY:
         raise InputError(
-            f"--budget: goes with networks and JSON files; {quoted(source)} is a study, whose limits are its own"
+            f"--budget: only for networks and JSON files; {quoted(source)} is a study, whose limits are its own"
         )
 
 

@@ -113,7 +113,7 @@ KNOWN: Final = (
     Known(
         "ptb", "Penn Treebank, Mikolov's split: 929,589 training words", "LDC: not to be passed on",
         (("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),),
-        get="put ptb.train.txt, ptb.valid.txt and ptb.test.txt, which the LDC licenses, there",
+        get="put ptb.train.txt, ptb.valid.txt and ptb.test.txt, which the LDC licenses, into that folder",
     ),
     Known("images", "your images: a folder with train/CLASS/*.png, test/ alike", "yours"),
     Known("text", "your text, by words or characters", "yours"),

@@ -30,7 +30,7 @@ from archcost.models.families import families
 from archcost.models.families.parts import Network
 from archcost.units import grouped
 
-_CODE: Final = f"or '{FAMILY}', what code makes"
+_CODE: Final = f"or '{FAMILY}', for code that makes one"
 
 
 def validate(document: Document) -> Network | Foreign:

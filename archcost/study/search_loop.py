@@ -15,7 +15,7 @@ from archcost.errors import InputError, Mistake, dotted, quoted, visible
 from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search import halving
-from archcost.search.ask import Asked, Method, ask
+from archcost.search.ask import Asked, Method, ask, exhausted
 from archcost.study import jobs
 from archcost.study.limits import budget, over
 from archcost.study.options import Options, Workplace
@@ -113,6 +113,8 @@ def search(stored: Stored, plan: StudyPlan, place: Workplace, watch: Watch) -> E
     assert isinstance(stored.study, optuna.Study)
     run = _Run(stored, stored.study, plan, place, processes.server(), watch)
     try:
+        if _end(run) is None and exhausted(run.study, plan.spec.space.draw, _method(plan)):
+            return "exhausted"  # before a trial is begun that could only say so
         while (end := _step(run)) is None:
             pass
         return end
@@ -166,13 +168,16 @@ def reserve_s(found: Sequence[trials.Trial], plan: StudyPlan, options: Options) 
 
 def _begin(run: _Run) -> None:
     """Ask for a point, and begin or end its trial; where that cannot be done, the point is asked for again."""
-    search = run.plan.spec.study.search
-    method = Method(sampler=search.sampler, seed=search.seed, trials=search.trials)
-    asked = ask(run.study, run.plan.spec.space.draw, method, trials.give_up)
+    asked = ask(run.study, run.plan.spec.space.draw, _method(run.plan), trials.give_up)
     with ExitStack() as undoing:
         undoing.callback(_again, run.study, asked.trial, 0.0)
         _begun(run, asked)
         undoing.pop_all()
+
+
+def _method(plan: StudyPlan) -> Method:
+    search = plan.spec.study.search
+    return Method(sampler=search.sampler, seed=search.seed, trials=search.trials)
 
 
 def _begun(run: _Run, asked: Asked) -> None:

@@ -309,7 +309,7 @@ def test_every_failure_is_said_by_archcost(capsys: pytest.CaptureFixture[str], s
     assert ["archcost: mps/eager, batch 1, float32: ", "archcost: mps/eager, batch 8, float32: "] == [
         line.partition("Metal")[0] for line in err.splitlines()
     ]
-    assert "failed mps/eager, batch 1, float32; batch 8: Metal (MPS) is there on macOS only" in " ".join(out.split())
+    assert "failed mps/eager, batch 1, float32; batch 8: Metal (MPS) exists on macOS only" in " ".join(out.split())
 
 
 def test_a_large_batch_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:

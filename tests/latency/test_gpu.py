@@ -284,7 +284,7 @@ def test_torch_is_not_loaded_where_no_gpu_can_be(installed: str, reason: str, mo
     monkeypatch.setattr(cuda, "has_driver", lambda: False)
     monkeypatch.setattr(mps, "system", lambda: "Linux")
     assert cuda.why_not(0) == reason
-    assert mps.why_not() == "Metal (MPS) is there on macOS only"
+    assert mps.why_not() == "Metal (MPS) exists on macOS only"
 
 
 @pytest.mark.parametrize("is_cold", [False, True])

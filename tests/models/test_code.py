@@ -97,7 +97,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         "2:1: factroy: unknown key 'factroy' (did you mean 'factory'?)", "3:7: name: given ''; allowed: text of at",
         "4:8: input: given 'x'; allowed: a list"]),
     ("family: modul", ["1:9: family: unknown family 'modul' (did you mean 'module'?); allowed: 'bottleneck', 'nin', "
-        "'rir', 'fractal' or 'hornn'; or 'module', what code makes"]),
+        "'rir', 'fractal' or 'hornn'; or 'module', for code that makes one"]),
 ]  # fmt: skip
 
 

@@ -306,8 +306,8 @@ def test_bad_sources_are_one_message_and_no_page(
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (("p.json", "--threads", "2", "--no-latency"), "--threads and --no-latency: goes with networks"),
-        (("study.db", "--budget", "budget.yaml"), "--budget: goes with networks and JSON files"),
+        (("p.json", "--threads", "2", "--no-latency"), "--threads and --no-latency: only for networks"),
+        (("study.db", "--budget", "budget.yaml"), "--budget: only for networks and JSON files"),
     ],
 )
 def test_options_that_nothing_would_use_are_refused(

@@ -110,6 +110,19 @@ def test_running_again_adds_nothing_and_more_trials_go_on(capsys: pytest.Capture
     assert before["counted"] == again["counted"]
 
 
+def test_a_space_that_is_known_begins_no_trial(capsys: pytest.CaptureFixture[str], file: str) -> None:
+    """Once every point was tried, another run says so and leaves the trials as they are."""
+    widths = "{scale: [8, 16], by: {choice: [1, 2]}}"
+    models = f"models=[{{family: bottleneck, block: basic, depths: [1, 1], widths: {widths}}}]"
+    changes = ("--set", models, "--set", "confirm.members=0", "--set", "fit.epochs=1", "--set", "fit.rungs=[1]")
+    counts = []
+    for _ in range(2):
+        code, _, said = run(capsys, "study", "run", file, *changes)
+        assert (0, True) == (code, "no new point was found" in said)
+        counts.append(len(find(address("study.db", Path(file).parent)).trials()))
+    assert counts[0] == counts[1]
+
+
 def test_data_that_a_killed_study_left_are_removed(
     capsys: pytest.CaptureFixture[str], file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ def describe() -> Facts:
 def why_not() -> str:
     """Return why there is no such GPU here, '' if there is; elsewhere than on macOS torch need not be loaded."""
     if system() != "Darwin":
-        return "Metal (MPS) is there on macOS only"
+        return "Metal (MPS) exists on macOS only"
     import torch
 
     return "" if torch.backends.mps.is_available() else f"torch {version('torch')} finds no Metal device"
