@@ -5,7 +5,7 @@ Exact integers, of one example.
 A product Y = X W, matrix product or convolution, has two gradients, dW = X^T dY and dX = dY W^T (Rumelhart, Hinton and
 Williams 1986). Each pairs the same elements as the forward pass and so takes its MACs: of a convolution dX is the
 transposed convolution (1603.07285, section 4), and groups, strides and padding change nothing in that. dX is needed
-only if a parameter stands above X. A recurrent network is unrolled (Werbos 1990); torch's autograd then leaves out
+only if there is a parameter above X. A recurrent network is unrolled (Werbos 1990); torch's autograd then leaves out
 what would be a gradient of the zero state before the sequence, and what belongs to steps the loss does not see.
 """
 

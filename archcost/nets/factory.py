@@ -42,7 +42,7 @@ def made(spec: Foreign, *, seed: int = 0, folder: Path | None = None) -> nn.Modu
     """Return the module that the code makes, as the code leaves it; torch's random state stays as it was.
 
     Modules are also looked for in `folder`, first of all places. `seed` is that of torch, for the import and the call.
-    Raises InputError, with the code's own error below where it has one.
+    Raises InputError, with the code's own error below if there is one.
     """
     # a caller's inference mode would make weights that no later training may use
     with importing_from(folder), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
@@ -144,7 +144,7 @@ def _imported(name: str) -> ModuleType:
             return import_module(name)
     except InputError as error:
         missing = error.__cause__
-        # a module that the code itself imports and that is missing has another name: then the code's own error is told
+        # a module that the code itself imports and that is missing has another name: then its own error is reported
         if not (isinstance(missing, ModuleNotFoundError) and f"{name}.".startswith(f"{missing.name}.")):
             raise
         allowed = "one that is installed here, or a file of the current folder"

@@ -150,7 +150,7 @@ def kind_of(tree: object) -> str | None:
 
 
 def has_rule(tree: object) -> bool:
-    """Return whether a rule stands anywhere in a tree."""
+    """Return whether there is a rule anywhere in a tree."""
     if isinstance(tree, dict):
         return kind_of(tree) is not None or any(map(has_rule, tree.values()))
     return isinstance(tree, list) and any(map(has_rule, tree))

@@ -15,7 +15,7 @@ from archcost.training.fit import Fitting
 
 
 def save(fitting: Fitting, path: Path) -> None:
-    """Write a training as it stands between two epochs; raises InputError if that cannot be done."""
+    """Write a training as it is between two epochs; raises InputError if that cannot be done."""
     held = {
         "training": _identity(fitting),
         "done": fitting.done,

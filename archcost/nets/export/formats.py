@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def as_json(model: Model) -> str:
-    """Return a network's name and graph, one node a line; codec.decode reads what stands at `graph`."""
+    """Return a network's name and graph, one node a line; codec.decode reads the value of `graph`."""
     value = codec.encode(model.graph)
     nodes = value.pop("nodes")
     assert isinstance(nodes, list)  # so does encode make it
