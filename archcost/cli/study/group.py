@@ -124,7 +124,8 @@ def _text(stored: Stored, form: str) -> str:
     from archcost.study.records import tables
 
     what = (stored.trials(), stored.front(), stored.objectives)
-    rows = tables.rows(*what)
+    with stored.undamaged():
+        rows = tables.rows(*what)
     return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import optuna
 
 from archcost.config.document import load
-from archcost.errors import InputError, Mistake, named, one_line, quoted, visible
+from archcost.errors import InputError, Mistake, TargetError, named, one_line, quoted, visible
 from archcost.models.load import Model, alone, expand
 from archcost.study.objectives import QUANTITIES
 from archcost.study.records import storage, trials
@@ -76,7 +76,10 @@ class Stored:
         """Return the front as it is known now; raises InputError as `trials` does."""
         found = self.candidates()
         with self.undamaged():
-            return front(found, self.reference)
+            now = front(found, self.reference)
+            for each in (*now.members, *now.left):
+                each.latencies()  # what is damaged in their samples is found here, not when they are shown
+            return now
 
     def frozen(self) -> Stored:
         """Return the study as it is now, which needs its storage no more."""
@@ -94,7 +97,16 @@ class Stored:
 
 
 # what Python says of a value of another form than was expected
-_DAMAGE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_DAMAGE: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TargetError,
+    TypeError,
+    ValueError,
+)
 
 
 @contextmanager
