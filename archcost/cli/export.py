@@ -79,13 +79,18 @@ def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted) -
     """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
     from archcost.cli.study.run import member, trained
     from archcost.cli.study.stored import opened
+    from archcost.models.load import Reference
     from archcost.nets.export import formats
     from archcost.study.records.stored import network
 
     stored = opened(study, storage)
     to, output = wanted.to, wanted.output
     if to in _TEXTS:
-        put(formats.TEXTS[to](network(member(stored, trial))), output)
+        found = network(member(stored, trial))
+        if isinstance(found, Reference):
+            _export_code(found, wanted)
+        else:
+            put(formats.TEXTS[to](found), output)
         return
     assert output is not None  # checked by the caller for what is not text
     with progress(f"exporting trial {trial} to {to}"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
+
+from archcost.errors import quoted
 
 T = TypeVar("T")
 
@@ -45,6 +47,39 @@ Each: TypeAlias = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]  #
 
 
 Image: TypeAlias = Annotated[tuple[Count, Count, Count], Field(strict=False)]
+
+
+FORM: Final = "'package.module:callable', Python names with dots between"
+
+
+def names_code(text: str) -> bool:
+    """Return whether a text has the form package.module:callable: Python names with dots, one colon between."""
+    module, colon, attribute = text.partition(":")
+    return bool(colon) and all(name.isidentifier() for name in (*module.split("."), *attribute.split(".")))
+
+
+def _code(value: str) -> str:
+    if not names_code(value):
+        raise wrong(f"given {quoted(value)}; allowed: {FORM}")
+    return value
+
+
+def _identifier(value: str) -> str:
+    if not value.isidentifier():
+        raise wrong(f"given {quoted(value)}; allowed: a Python name, letters, digits and _")
+    return value
+
+
+# the pattern is for editors, and takes all that the validator takes
+Code: TypeAlias = Annotated[
+    str, AfterValidator(_code), Field(json_schema_extra={"pattern": r"^[^.:]+(\.[^.:]+)*:[^.:]+(\.[^.:]+)*$"})
+]
+
+
+Identifier: TypeAlias = Annotated[str, AfterValidator(_identifier)]
+
+
+Arguments: TypeAlias = dict[Identifier, JsonValue]
 
 
 class Strict(BaseModel):

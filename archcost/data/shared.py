@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from archcost.data.splits import Dataset, Split
+from archcost.data.splits import Dataset, Own, Split
 from archcost.errors import ArchcostError, InputError
 from archcost.files import checked, placed
 
@@ -34,9 +35,16 @@ def kept(what: str) -> Iterator[None]:
 _FACTS: Final = ("name", "kind", "input", "classes", "mean", "std", "fingerprint", "source")
 
 
+def _own(held: object) -> Own | None:
+    if not isinstance(held, dict):
+        return None
+    return Own(**{**held, "names": tuple(held["names"])})
+
+
 def write(dataset: Dataset, path: Path) -> None:
     """Write all of a data set but its test split."""
     facts = {name: getattr(dataset, name) for name in _FACTS}
+    facts["own"] = asdict(dataset.own) if dataset.own is not None else None
     splits = _tensors("train", dataset.train) | _tensors("valid", dataset.validation)
     _save({"facts": json.dumps(facts), **splits}, path)
 
@@ -61,7 +69,7 @@ def read(path: Path, test: Path | None = None) -> Dataset:
         with kept("the test split of the run"):
             return _split("test", _load(test))
 
-    facts |= {"mean": tuple(facts["mean"]), "std": tuple(facts["std"])}
+    facts |= {"mean": tuple(facts["mean"]), "std": tuple(facts["std"]), "own": _own(facts.get("own"))}
     return Dataset(**facts, train=_split("train", held), validation=_split("valid", held), read_test=read_test)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from archcost.config.types import Count, Strict, wrong
+from archcost.config.types import Arguments, Code, Count, Strict, wrong
 from archcost.data.known import NAMES, PLACED
 from archcost.errors import unknown
 
@@ -72,6 +72,34 @@ class DataSpec(Strict):
         if self.name in TEXTS:
             return "text"
         return "sequence" if self.name in SEQUENCES or self.read_as == "rows" else "image"
+
+
+class DataCode(Strict):
+    """Data that code of your own gives: it runs with `--allow-code` only."""
+
+    code: Code
+    """package.module:callable. It returns a mapping with `train`, and `valid`, `test`, `classes`, `preprocess`, ..."""
+    args: Arguments = Field({})
+    """Keyword arguments of the call."""
+
+    @property
+    def name(self) -> str:
+        """What tables call them: the code."""
+        return self.code
+
+    @property
+    def kind(self) -> None:
+        """What the data are is known when the code has run."""
+
+
+def _source(value: object) -> str:
+    return "<code>" if isinstance(value, DataCode) or (isinstance(value, dict) and "code" in value) else "<name>"
+
+
+AnyData: TypeAlias = Annotated[
+    Annotated[DataSpec, Tag("<name>")] | Annotated[DataCode, Tag("<code>")], Discriminator(_source)
+]
+"""The `data` of a study: by name, or from code."""
 
 
 def _goes_with(value: V, info: ValidationInfo, names: tuple[str, ...]) -> V:

@@ -71,11 +71,13 @@ class Split:
     """Examples and their targets.
 
     Images: uint8 (N, C, H, W), sequences: float32 (N, T, F), both with int64 (N,); text: int64 tokens (L,) and (L,),
-    the target of a token being the next one.
+    the target of a token being the next one. Data of the user's own may be any tensors of one length. loose: a Dataset
+    of torch's, or a callable that gives mini-batches, in place of tensors, which are empty then.
     """
 
     inputs: Tensor
     targets: Tensor
+    loose: object = None
 
     def __len__(self) -> int:
         """How many examples, of a text how many tokens, there are."""
@@ -84,6 +86,22 @@ class Split:
     def take(self, places: Tensor) -> Split:
         """Return the examples at so many places, int64 (K,)."""
         return Split(self.inputs[places].contiguous(), self.targets[places].contiguous())
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What is known of data that code of the user's own gives, besides what all data have.
+
+    names: of the classes, () if not known; preprocess: how raw bytes become what a network takes, None if not known;
+    loose: its splits are no tensors, so that every process calls the code again; tested: there is a test split.
+    """
+
+    code: str
+    args: dict[str, object]
+    names: tuple[str, ...] = ()
+    preprocess: dict[str, object] | None = None
+    loose: bool = False
+    tested: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +123,17 @@ class Dataset:
     fingerprint: str
     source: str
     read_test: Callable[[], Split]
+    own: Own | None = None
+
+    @property
+    def loose(self) -> bool:
+        """Whether its splits are no tensors: then each process has them made anew."""
+        return self.own is not None and self.own.loose
+
+    @property
+    def tested(self) -> bool:
+        """Whether there is a test split."""
+        return self.own is None or self.own.tested
 
 
 class Reader(NamedTuple):

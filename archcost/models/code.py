@@ -11,17 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator
 
 from archcost.config.document import Document, Value, replace
-from archcost.config.types import LARGEST, Count, Each, Strict, all_wrong, wrong
+from archcost.config.types import LARGEST, Code, Count, Each, Identifier, Strict, all_wrong, wrong
 from archcost.errors import Path, Place, one_of, quoted, unknown
 from archcost.graph.dtypes import DTYPES, Dtype
 
 FAMILY: Final = "module"
 COMMAND_LINE: Final = "<command line>"  # the file of what is typed there
 OPTION: Final = "--input"  # the file of inputs that are typed
-FORM: Final = "'package.module:callable', Python names with dots between"
 
 INTEGERS: Final[Mapping[str, int]] = {"int64": LARGEST, "int32": 2**31}  # and the most that `below` may be
 
@@ -29,29 +28,6 @@ _DIGITS: Final = re.compile("[0-9]{1,16}")
 _INPUTS: Final = "[name=]sizes[:dtype[:below]], as in 3,224,224 or input_ids=128:int64:30000"
 
 
-def names_code(text: str) -> bool:
-    """Return whether a text has the form package.module:callable: Python names with dots, one colon between."""
-    module, colon, attribute = text.partition(":")
-    return bool(colon) and all(name.isidentifier() for name in (*module.split("."), *attribute.split(".")))
-
-
-def _code(value: str) -> str:
-    if not names_code(value):
-        raise wrong(f"given {quoted(value)}; allowed: {FORM}")
-    return value
-
-
-def _identifier(value: str) -> str:
-    if not value.isidentifier():
-        raise wrong(f"given {quoted(value)}; allowed: a Python name, letters, digits and _")
-    return value
-
-
-# the pattern is for editors, and takes all that the validator takes
-Code: TypeAlias = Annotated[
-    str, AfterValidator(_code), Field(json_schema_extra={"pattern": r"^[^.:]+(\.[^.:]+)*:[^.:]+(\.[^.:]+)*$"})
-]
-Identifier: TypeAlias = Annotated[str, AfterValidator(_identifier)]
 Size: TypeAlias = Annotated[int, Field(ge=0, le=LARGEST)]
 
 

@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 
 from archcost.config import document
 from archcost.config.document import Document, Value
+from archcost.config.types import names_code
 from archcost.config.validation import conform, located, shown
 from archcost.config.writer import to_yaml
 from archcost.errors import InputError, Mistake, Place, did_you_mean, one_of, quoted
@@ -124,6 +125,13 @@ class Reference:
     name: str
     spec: Foreign
 
+    family: ClassVar[str] = FAMILY
+
+    @property
+    def yaml(self) -> str:
+        """The spec as YAML, without the keys that are the defaults."""
+        return to_yaml(self.spec)
+
 
 def load(source: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Model:
     """Return the network a YAML file or a shipped name stands for, with `key=value` overrides applied in order.
@@ -165,7 +173,7 @@ def alone(model: Model, column: int) -> Model:
 
 def is_code(source: str | os.PathLike[str]) -> bool:
     """Return whether a source is package.module:callable, and no file of that name is there."""
-    return isinstance(source, str) and code.names_code(source) and not os.path.lexists(source)
+    return isinstance(source, str) and names_code(source) and not os.path.lexists(source)
 
 
 def open_document(source: str | os.PathLike[str]) -> Document:

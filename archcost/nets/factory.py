@@ -14,7 +14,7 @@ import pkgutil
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from math import prod
@@ -38,18 +38,37 @@ _TORCH: Final = str(Path(torch.__file__).parent) + os.sep
 _STDLIB: Final = sysconfig.get_path("stdlib") + os.sep
 
 
-def made(spec: Foreign, *, seed: int = 0, folder: Path | None = None) -> nn.Module:
+def made(
+    spec: Foreign, *, seed: int = 0, folder: Path | None = None, offers: Mapping[str, object] | None = None
+) -> nn.Module:
     """Return the module that the code makes, as the code leaves it; torch's random state stays as it was.
 
     Modules are also looked for in `folder`, first of all places. `seed` is that of torch, for the import and the call.
+    offers: arguments that the code gets if it has a parameter of that name, and `args` has not.
     Raises InputError, with the code's own error below if there is one.
     """
     # a caller's inference mode would make weights that no later training may use
     with importing_from(folder), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = _found(spec.factory)
+        found = named_object(spec.factory)
         torch.manual_seed(seed)  # again: only the first import draws
-        return _module(found, spec)
+        return _module(found, spec.model_copy(update={"args": _taken(found, offers or {}) | spec.args}))
+
+
+def _taken(found: object, offers: Mapping[str, object]) -> dict[str, object]:
+    """Return what of the offers a callable has a parameter for."""
+    if not offers or not callable(found) or isinstance(found, nn.Module):
+        return {}
+    named = [each for each in signature(found).values() if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    return {each.name: offers[each.name] for each in named if each.name in offers}
+
+
+def signature(found: Callable[..., object]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a callable by name, none if it does not say which it has."""
+    try:
+        return inspect.signature(found).parameters
+    except Exception:  # many a builtin has none: the call itself will tell
+        return {}
 
 
 @contextmanager
@@ -86,14 +105,18 @@ def arguments(
     return tuple(x for name, x in tensors if name is None), {name: x for name, x in tensors if name is not None}
 
 
-def own_error(what: str, error: BaseException) -> InputError:
+class CodeError(InputError):
+    """Code of the user's own failed: with what it raised, and where."""
+
+
+def own_error(what: str, error: BaseException) -> CodeError:
     """Return one error that says `what` failed and, in the lines below, the code's own error and its place there."""
     lines = named(error)[:5000].expandtabs(4).splitlines()
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], "..."]
     place = _place(error)
     below = [*lines, *([f"at {place}"] if place else [])]
-    return InputError(what, *(f"    {shorten(line, 200)}" for line in below))
+    return CodeError(what, *(f"    {shorten(line, 200)}" for line in below))
 
 
 def _place(error: BaseException) -> str:
@@ -116,12 +139,13 @@ def _is_users(file: str) -> bool:
     return not file.startswith(_TORCH) and (installed or not file.startswith(_STDLIB))
 
 
-def _found(factory: str) -> object:
+def named_object(factory: str) -> object:
+    """Return what package.module:callable names, which is imported; raises InputError, with the code's own error."""
     place, _, attribute = factory.partition(":")
     found: object = _imported(place)
     for part in attribute.split("."):
         try:
-            with _guarded(f"looking up {quoted(factory)} failed"):
+            with guarded(f"looking up {quoted(factory)} failed"):
                 found = getattr(found, part)
         except InputError as error:
             if not isinstance(error.__cause__, AttributeError):
@@ -140,7 +164,7 @@ def _names(found: object) -> list[str]:
 
 def _imported(name: str) -> ModuleType:
     try:
-        with _guarded(f"importing {quoted(name)} failed"):
+        with guarded(f"importing {quoted(name)} failed"):
             return import_module(name)
     except InputError as error:
         missing = error.__cause__
@@ -161,8 +185,8 @@ def _near(name: str) -> str:
 
 
 @contextmanager
-def _guarded(what: str) -> Iterator[None]:
-    """Turn whatever the code inside raises into one error: also an exit, which is not the code's to decide."""
+def guarded(what: str) -> Iterator[None]:
+    """Turn whatever the user's code raises inside into one error: also an exit, which is not the code's to decide."""
     try:
         yield
     except KeyboardInterrupt:
@@ -187,7 +211,7 @@ def _module(found: object, spec: Foreign) -> nn.Module:
         raise InputError(f"{quoted(spec.factory)} is {_kind(found)}; allowed: {_MODULE}")
     if mistakes := [*_misfits(found, spec)]:
         raise InputError(*mistakes)
-    with _guarded(f"{quoted(spec.factory)} failed"):
+    with guarded(f"{quoted(spec.factory)} failed"):
         result = found(**copy.deepcopy(spec.args))  # a copy: what it is given, it may change
     if not isinstance(result, nn.Module):
         raise InputError(f"{quoted(spec.factory)} returned {_kind(result)}; allowed: a torch.nn.Module")
@@ -202,9 +226,8 @@ def _kind(value: object) -> str:
 
 def _misfits(call: Callable[..., object], spec: Foreign) -> Iterator[Mistake]:
     """Yield the arguments that a callable needs and has not, and those it does not take."""
-    try:
-        parameters = inspect.signature(call).parameters.values()
-    except Exception:  # many a builtin has none: the call itself will tell
+    parameters = signature(call).values()
+    if not parameters:
         return
     named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     for p in parameters:

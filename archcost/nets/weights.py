@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import torch
+from torch import Tensor, nn
 
 from archcost.errors import InputError, Mistake, one_line, quoted
 from archcost.files import checked, placed
@@ -27,12 +28,13 @@ _MARK, _WEIGHTS = "archcost", "weights"  # no layer has such a name: theirs have
 _BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError)
 
 
-def save_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
+def save_weights(net: nn.Module, path: Path, mark: Mark | None = None) -> None:
     """Write a network's weights and statistics by name; raises InputError if that cannot be done.
 
     mark: what they are the weights of, which `load_weights` compares.
     """
-    weights: dict[str, Any] = {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
+    held = net.state_dict().items()
+    weights: dict[str, Any] = {name: value.cpu().contiguous() for name, value in held if isinstance(value, Tensor)}
     with placed(path) as part, checked(part) as file:
         torch.save(weights if mark is None else {_MARK: dict(mark), _WEIGHTS: weights}, file)
 

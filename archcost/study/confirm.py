@@ -93,8 +93,8 @@ def _seeds(
     again = [jobs.confirm(plan, model, place.folder, seed, place.options.threads) for seed in missing]
     found = replace(found, reason=None)
     for seed, (validation, test, reason) in zip(missing, _trained(context, again, place), strict=True):
-        if validation and test:
-            scores, tests = (*found.scores, validation), (*found.tests, test)
+        if validation and (test or not plan.tested):
+            scores, tests = (*found.scores, validation), (*found.tests, *filter(None, [test]))
             found = replace(found, seeds=(*found.seeds, seed), scores=scores, tests=tests)
         else:
             found = replace(found, reason=reason)
@@ -117,7 +117,7 @@ def _turns(
     for number, way in enumerate(plan.ways):
         models = [network(each) for each in graphs.values()]
         say(f"measuring {counted_words(len(models), 'network')} by turns on {way.target}")
-        samples, why = _measured(processes.server(), jobs.measure(models, way), place)
+        samples, why = _measured(processes.server(), jobs.measure(plan, models, way), place)
         taken = dict(zip(graphs, samples, strict=False))
         for each in (*front.members, *front.others):
             if each.part.digest in taken and (found := confirmed.confirmed(study, each.name)):

@@ -9,9 +9,10 @@ from typing import Final
 
 from archcost.graph import codec
 from archcost.models.load import Model
+from archcost.study.drawn import Drawn
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan
-from archcost.study.workers.messages import Measure, Setup, Train
+from archcost.study.workers.messages import Measure, OfCode, OfGraph, Setup, Train
 
 DATA: Final = "data.pt"
 """The file of the data that trials read, in the folder of a run."""
@@ -19,31 +20,40 @@ TEST: Final = "test.pt"
 """The file of the test split, written there for confirming alone."""
 
 
-def train(plan: StudyPlan, model: Model, folder: Path, threads: int) -> Train:
+def network(plan: StudyPlan, drawn: Drawn) -> OfGraph | OfCode:
+    """Return what a child makes a network of."""
+    if isinstance(drawn, Model):
+        recipe = drawn.recipe
+        return OfGraph(dict(codec.encode(drawn.graph)), recipe.init, recipe.drop_local, recipe.drop_global)
+    said = drawn.spec.model_dump(mode="json", exclude_none=True)
+    return OfCode(said, plan.gives.classes, plan.gives.input)
+
+
+def train(plan: StudyPlan, model: Drawn, folder: Path, threads: int) -> Train:
     """Return the job of a trial, which keeps no weights; folder: where the data were written."""
     fit = plan.spec.study.fit
     return Train(
-        graph=dict(codec.encode(model.graph)),
-        init=model.recipe.init,
-        drop_local=model.recipe.drop_local,
-        drop_global=model.recipe.drop_global,
+        network=network(plan, model),
         data=str(folder / DATA),
         test="",
-        fit=fit.model_dump(mode="json", by_alias=True),
+        fit=fit.fixed,
         seed=fit.seed,
         ways=plan.ways,
         columns=bool(columns(model)),
         weights="",
         threads=threads,
+        code=plan.code,
+        memory=plan.memory_at,
     )
 
 
-def confirm(plan: StudyPlan, model: Model, folder: Path, seed: int, threads: int) -> Train:
+def confirm(plan: StudyPlan, model: Drawn, folder: Path, seed: int, threads: int) -> Train:
     """Return the job of training a network once more, alone and with another seed, and testing it."""
     job = train(plan, model, folder, threads)
-    return replace(job, seed=job.seed + seed, ways=(), columns=False, test=str(folder / TEST))
+    test = str(folder / TEST) if plan.tested else ""
+    return replace(job, seed=job.seed + seed, ways=(), columns=False, test=test, alone=True)
 
 
-def measure(models: Iterable[Model], way: Setup) -> Measure:
+def measure(plan: StudyPlan, models: Iterable[Drawn], way: Setup) -> Measure:
     """Return the job of measuring networks by turns."""
-    return Measure(tuple(dict(codec.encode(model.graph)) for model in models), way)
+    return Measure(tuple(network(plan, model) for model in models), way, plan.code)

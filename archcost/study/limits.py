@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from archcost.graph.cost import count
-from archcost.graph.dtypes import BYTES
-from archcost.models.load import Model
 from archcost.profiling.budget import Budget
 from archcost.study.plan import StudyPlan
 from archcost.study.records.reasons import Reason
+from archcost.study.workers.messages import Counted
 from archcost.units import data_size, grouped
 
 
@@ -33,27 +31,26 @@ def budget(plan: StudyPlan) -> Budget | None:
     return limits.budget() if limits else None
 
 
-def exceeded(plan: StudyPlan, model: Model) -> tuple[Excess, ...]:
+def exceeded(plan: StudyPlan, counted: Counted) -> tuple[Excess, ...]:
     """Return the limits on counts that a network exceeds; nothing has to run for it."""
     allowed = budget(plan)
-    return tuple(_exceeded(plan, model, allowed)) if allowed else ()
+    return tuple(_exceeded(counted, allowed)) if allowed else ()
 
 
-def _exceeded(plan: StudyPlan, model: Model, allowed: Budget) -> Iterator[Excess]:
-    weights = count(model.graph).weights_bytes(BYTES[plan.dtype])
+def _exceeded(counted: Counted, allowed: Budget) -> Iterator[Excess]:
     counts: tuple[tuple[str, int | None, int, Callable[[int], str]], ...] = (
-        ("params", allowed.params, model.cost.params, grouped),
-        ("macs", allowed.macs, model.cost.macs, grouped),
-        ("memory", allowed.memory_bytes, plan.memory_bytes(model.graph), data_size),
-        ("weights", allowed.weights_bytes, weights, data_size),
+        ("params", allowed.params, counted.params, grouped),
+        ("macs", allowed.macs, counted.macs, grouped),
+        ("memory", allowed.memory_bytes, counted.memory_bytes, data_size),
+        ("weights", allowed.weights_bytes, counted.weights_bytes, data_size),
     )
     for name, limit, actual, words in counts:
         if limit is not None and actual > limit:
             yield Excess(name, actual, limit, words)
 
 
-def over(plan: StudyPlan, model: Model) -> Reason | None:
+def over(plan: StudyPlan, counted: Counted) -> Reason | None:
     """Return which limits on counts a network exceeds, and by what, None if it keeps to all."""
-    found = exceeded(plan, model)
+    found = exceeded(plan, counted)
     names = ", ".join(each.name for each in found)
     return Reason("limit", f"limits: {', '.join(map(str, found))}", names) if found else None

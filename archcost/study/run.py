@@ -17,8 +17,9 @@ from optuna.storages import RDBStorage
 from archcost import scratch
 from archcost.errors import InputError, Mistake, quoted
 from archcost.study import confirm, jobs, search_loop
+from archcost.study.code import digests
 from archcost.study.limits import budget
-from archcost.study.objectives import QUANTITIES, worst
+from archcost.study.objectives import quantity_of, worst
 from archcost.study.options import Options, Workplace
 from archcost.study.plan import StudyPlan
 from archcost.study.records import storage, weights_folder
@@ -33,7 +34,7 @@ from archcost.version import __version__
 if TYPE_CHECKING:
     from archcost.data.splits import Dataset
 
-_MARGIN: Final = 1.1  # the reference lies a tenth behind the worst of the first trials
+_MARGIN: Final = 0.1  # the reference is a tenth behind the worst of the first trials
 _FIRST: Final = 10
 
 
@@ -47,6 +48,10 @@ def begun(plan: StudyPlan, address: Address) -> Iterator[Stored]:
     try:
         stored = described(storage.find(store), address)
         _refuse_other(plan, stored)
+        if plan.code is not None:
+            if not plan.code_changed:
+                digests.refuse_changed(stored.study, plan.code.files)
+            digests.keep(_running(stored), plan.code.files)
         if not stored.identity:  # archcost 0.1.0 made it
             remember(_running(stored), "identity", uuid4().hex)
         yield stored
@@ -167,7 +172,7 @@ def _tested(stored: Stored, plan: StudyPlan, dataset: Dataset) -> None:
     """
     from archcost.data.splits import fingerprint  # noqa: PLC0415  # loads torch
 
-    if not plan.spec.study.confirm.members:
+    if not plan.spec.study.confirm.members or not dataset.tested or dataset.loose:
         return
     now, kept = fingerprint(dataset.read_test()), remembered(stored.study, "test")
     if kept is None:
@@ -195,13 +200,13 @@ def _reference(stored: Stored, plan: StudyPlan) -> Callable[..., None]:
 def _end(stored: Stored, plan: StudyPlan, place: int, found: tuple[Candidate, ...]) -> float:
     """Return the far end of one objective: what guessing gives, a limit, or a tenth behind the worst so far."""
     name = stored.objectives[place][0]
-    quantity, allowed = QUANTITIES[name], budget(plan)
+    quantity, allowed = quantity_of(name), budget(plan)
     limits = allowed.limits() if allowed else {}
     if name in limits:
         return quantity.stored(limits[name])
     if (natural := worst(name, plan.gives.classes)) is not None:
         return quantity.stored(natural)
-    return quantity.stored(_MARGIN * max(quantity.restored(each.values[place]) for each in found))
+    return quantity.beyond(max(each.values[place] for each in found), _MARGIN)
 
 
 def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset, say: Callable[[str], None]) -> None:
@@ -209,7 +214,8 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
 
     if not plan.spec.study.confirm.members or time.monotonic() >= place.deadline or not stored.front().members:
         return
-    shared.write_test(dataset, place.folder / jobs.TEST)
+    if dataset.tested and not dataset.loose:
+        shared.write_test(dataset, place.folder / jobs.TEST)
     confirm.confirm(_running(stored), plan, place, stored.front, say)
 
 

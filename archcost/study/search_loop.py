@@ -17,19 +17,35 @@ from archcost.models.load import Model
 from archcost.search import halving
 from archcost.search.ask import Asked, Method, ask, exhausted
 from archcost.study import jobs
+from archcost.study.code import digests
+from archcost.study.drawn import Drawn
 from archcost.study.limits import budget, over
 from archcost.study.options import Options, Workplace
-from archcost.study.parts import parts
+from archcost.study.parts import counted, part_of, parts
 from archcost.study.plan import StudyPlan
 from archcost.study.records import trials
 from archcost.study.records.reasons import INTERRUPTED, Reason, of_trial
 from archcost.study.records.storage import RESUMES
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended, Part, achieved
-from archcost.study.signals import held_back
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Done, Event, Failed, Foreseen, Measured, Reached, Scored, Trained
+from archcost.study.workers.messages import (
+    Alive,
+    Counted,
+    Described,
+    Done,
+    Event,
+    Failed,
+    Foreseen,
+    Imported,
+    Measured,
+    Reached,
+    Refused,
+    Scored,
+    Trained,
+)
 from archcost.study.workers.processes import Child
+from archcost.study.workers.signals import held_back
 from archcost.units import duration
 from archcost.version import __version__
 
@@ -53,7 +69,7 @@ class Running:
 
     child: Child
     asked: Asked
-    model: Model
+    model: Drawn
     parts: list[Part]
     since: float = field(default_factory=time.monotonic)
     epoch: int = 0
@@ -193,20 +209,43 @@ def _begun(run: _Run, asked: Asked) -> None:
         return
     identity = run.plan.identity(model)
     trials.begin(asked.trial, Begun(asked.origin, model.name, model.family, model.yaml, identity))
-    if why := over(run.plan, model):
+    if isinstance(model, Model) and (why := over(run.plan, counted(run.plan, model))):
         _refuse(run, asked, why)
         return
     if (known := _known(run, identity, asked.trial.number)) is not None:
-        assert known.ended is not None
         run.in_vain += 1
-        ended = replace(known.ended, repeats=known.number, counts=False, seconds=0.0)
-        trials.end(run.study, asked.trial, ended, known.values)
+        _repeat(run, asked, known)
         return
     run.in_vain = 0
-    run.under_way.append(Running(_started(run, asked, model), asked, model, parts(run.plan, model)))
+    alone = parts(run.plan, model) if isinstance(model, Model) else []
+    run.under_way.append(Running(_started(run, asked, model), asked, model, alone))
 
 
-def _started(run: _Run, asked: Asked, model: Model) -> Child:
+def _repeat(run: _Run, asked: Asked, known: trials.Trial) -> None:
+    """End a trial whose network is another one's with what that one gave."""
+    assert known.ended is not None
+    ended = replace(known.ended, repeats=known.number, counts=False, seconds=0.0)
+    trials.end(run.study, asked.trial, ended, known.values)
+
+
+def _counted(run: _Run, trial: Running, event: Counted) -> None:
+    """Judge a network that code has made by what it costs, before anything of it is measured or trained."""
+    number, model = trial.asked.trial.number, trial.model
+    trial.parts = [part_of(event)]
+    identity = run.plan.identity(model, event.digest)
+    trials.begin(trial.asked.trial, Begun(trial.asked.origin, model.name, model.family, model.yaml, identity))
+    if why := over(run.plan, event):
+        run.in_vain += 1
+        _lost(run, trial, why, counts=False)
+    elif (known := _known(run, identity, number)) is not None:
+        run.in_vain += 1
+        _repeat(run, trial.asked, known)
+        _forget(run, trial)
+    else:
+        trial.child.reply(processes.ON)
+
+
+def _started(run: _Run, asked: Asked, model: Drawn) -> Child:
     """Start a trial in a process of its own; raises InputError if that cannot be done."""
     number = asked.trial.number
     weights = run.place.weights / f"{number}.pt"
@@ -218,7 +257,9 @@ def _started(run: _Run, asked: Asked, model: Model) -> Child:
         raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
     trials.writes(asked.trial)
     job = jobs.train(run.plan, model, run.place.folder, run.place.options.threads)
-    mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number, "digest": model.digest}
+    mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number}
+    if isinstance(model, Model):  # of code, its process adds what it has made
+        mark["digest"] = model.digest
     try:
         return processes.start(run.context, replace(job, weights=str(weights), mark=mark))
     except OSError as error:
@@ -251,6 +292,10 @@ def _known(run: _Run, identity: str, number: int) -> trials.Trial | None:
 
 def _take(run: _Run, trial: Running, event: Event) -> None:
     match event:
+        case Counted():
+            _counted(run, trial, event)
+        case Imported():
+            digests.keep(run.study, event.files)
         case Measured():
             _measured(run, trial, event)
         case Trained():
@@ -262,8 +307,8 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             trial.parts[place] = replace(trial.parts[place], score=event.score)
         case Done():
             _over(run, trial, None, achieved(trial.parts[0], run.plan.objectives))
-        case Foreseen():
-            pass  # no trial tells it
+        case Alive() | Foreseen() | Refused() | Described():
+            pass  # that it came is enough, or no trial tells it
         case Failed():
             refuse(event.reason)
             _lost(run, trial, of_trial(event.reason))

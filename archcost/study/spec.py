@@ -10,24 +10,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from archcost.config import document
 from archcost.config.document import Document, Value
 from archcost.config.types import Count, Each, Strict, all_wrong, wrong
 from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
-from archcost.data.spec import DataSpec
-from archcost.errors import InputError, Mistake, one_of, shorten, unknown
+from archcost.data.spec import AnyData
+from archcost.errors import InputError, Mistake, one_of, quoted, unknown
 from archcost.graph.dtypes import Floating
-from archcost.models.code import FAMILY
-from archcost.models.families import FAMILIES, families
+from archcost.models.code import FAMILY, Foreign
+from archcost.models.families import families
 from archcost.models.families.parts import Network, OnImages
-from archcost.models.load import Model, expand
 from archcost.profiling.budget import Limits
 from archcost.search import templates
 from archcost.search.rules import kind_of
 from archcost.search.space import Space
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import QUANTITIES, RESERVED, Goal, of_metric, quantity_of
 from archcost.training.spec import Fit
 from archcost.units import parse_duration, parse_share
 
@@ -52,6 +51,13 @@ def _or_text(pattern: str, **bounds: float) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "number", **bounds}, text]})
 
 
+def _unlike(name: str) -> str:
+    if name in RESERVED:
+        hint = f"write '{name}: min'" if name in QUANTITIES else "another name"
+        raise wrong(f"given {quoted(name)}, which has a meaning of its own; allowed: {hint}")
+    return name
+
+
 Seconds: TypeAlias = Annotated[
     float, _reader(parse_duration), Field(gt=0), _or_text("(us|ms|s|m|h)?", exclusiveMinimum=0)
 ]
@@ -60,10 +66,11 @@ Share: TypeAlias = Annotated[
 ]
 Natural: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 Minimised: TypeAlias = Literal["min"]
+Metric: TypeAlias = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_@.-]{0,63}$"), AfterValidator(_unlike)]
 
 
 class Objective(Strict):
-    """One quantity to minimise. The keys from `target` on are for a latency only."""
+    """One quantity to minimise, or a metric of your own. The keys from `target` on are for a latency only."""
 
     error: Minimised | None = None
     """The share of wrong answers on the validation split."""
@@ -71,6 +78,10 @@ class Objective(Strict):
     """Perplexity of a text's validation split, all its tokens."""
     bpc: Minimised | None = None
     """Bits per character (or token) of a text's validation split."""
+    metric: Metric | None = None
+    """A number that `fit.evaluate`, an evaluation of your own, gives under this name."""
+    goal: Goal | None = None
+    """Of a `metric`: whether it is to be small (`min`) or large (`max`)."""
     latency: Minimised | None = None
     """The median time of a call, measured on `target`."""
     params: Minimised | None = None
@@ -96,17 +107,27 @@ class Objective(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> Objective:
-        chosen = self.model_fields_set & QUANTITIES.keys()
+        chosen = self.model_fields_set & {*QUANTITIES, "metric"}
         if len(chosen) != 1:
-            raise wrong(f"names {len(chosen)} quantities; allowed: one of {one_of(QUANTITIES)} with 'min'")
+            allowed = f"one of {one_of(QUANTITIES)} with 'min', or 'metric' with its 'goal'"
+            raise wrong(f"names {len(chosen)} quantities; allowed: {allowed}")
+        if ("metric" in chosen) != ("goal" in self.model_fields_set):
+            raise wrong("a 'metric' and its 'goal', min or max, go together")
         if "latency" not in chosen and (beside := [key for key in _WAY if key in self.model_fields_set]):
             raise all_wrong([(f"goes with 'latency' only: {one_of(chosen)} is not measured", (key,)) for key in beside])
         return self
 
     @property
     def quantity(self) -> str:
-        """The name of what is minimised."""
+        """The name of what is minimised, as a study keeps it."""
+        if self.metric and self.goal:
+            return of_metric(self.metric, self.goal)
         return next(name for name in QUANTITIES if name in self.model_fields_set)
+
+    @property
+    def key(self) -> str:
+        """The key that names it in the file."""
+        return "metric" if self.metric else self.quantity
 
     def same(self, other: Objective) -> bool:
         """Return whether two objectives are one: the same quantity, measured in the same way."""
@@ -145,7 +166,7 @@ class Study(Strict):
     """What tables and reports call it. Default: the file's name without extension; if that is 'study', its folder's."""
     models: Each[dict[str, object]]
     """Templates: networks with rules in place of values. `input` and `classes` come from the data."""
-    data: DataSpec
+    data: AnyData
     """What networks are trained on."""
     objectives: Annotated[Each[Objective], Field(max_length=4)]
     """One to four quantities to minimise."""
@@ -166,19 +187,6 @@ class Study(Strict):
         if value is not None and "\0" in value:
             raise wrong("given a name with the character NUL, which no database keeps; allowed: any other text")
         return value
-
-
-@dataclass(frozen=True, slots=True)
-class Gives:
-    """What the data give: the `input` and `classes` of a network, and what they are: image, sequence or text.
-
-    rows: of images, the input of a recurrent network, which reads them row by row.
-    """
-
-    input: Value
-    classes: int
-    kind: str
-    rows: Value = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,7 @@ class StudySpec:
             "models": self.templates,
             "objectives": [each.model_dump(mode="json", exclude_unset=True) for each in study.objectives],
             "limits": study.limits.model_dump(mode="json") if study.limits else None,
-            "fit": study.fit.model_dump(mode="json", by_alias=True),
+            "fit": study.fit.fixed,
             "search": {"sampler": study.search.sampler, "seed": study.search.seed},
         }
         return dict(json.loads(json.dumps(said)))
@@ -271,26 +279,31 @@ def _families(source: Document, study: Study | None) -> Iterator[Mistake]:
         if isinstance(tree, dict) and kind_of(tree) is None:
             path = ("models", place, "family")
             name = tree.get("family")
-            if not isinstance(name, str) or name not in known:
+            kind = study.data.kind if study else None
+            if name == FAMILY:
+                yield from _of_keys(source, place, tree, Foreign)
+            elif not isinstance(name, str) or name not in known:
                 yield Mistake(_no_family(tree, known), path)
-            elif study and not _takes(known[name], study.data.kind):
-                allowed = one_of(each for each, family in known.items() if _takes(family, study.data.kind))
-                yield Mistake(f"{name} does not take {study.data.kind} data; allowed: {allowed}", path)
+            elif kind and not _takes(known[name], kind):
+                allowed = one_of(each for each, family in known.items() if _takes(family, kind))
+                yield Mistake(f"{name} does not take {kind} data; allowed: {allowed}", path)
             else:
-                for mistake in keys_wrong(tree, known[name], _FILLED):
-                    where, key = ("models", place, *mistake.path), mistake.path[0] in tree
-                    yield located(source, replace(mistake, path=where), at_key=key)
+                yield from _of_keys(source, place, tree, known[name])
+
+
+def _of_keys(source: Document, place: int, tree: Mapping[str, Value], model: type[BaseModel]) -> Iterator[Mistake]:
+    for mistake in keys_wrong(tree, model, _FILLED):
+        where, key = ("models", place, *mistake.path), mistake.path[0] in tree
+        yield located(source, replace(mistake, path=where), at_key=key)
 
 
 def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> str:
     name = tree.get("family")
     if "family" not in tree:
-        return f"missing; allowed: {one_of(known)}"
-    if name == FAMILY:
-        return f"code makes '{FAMILY}', which is not searched; allowed: {one_of(known)}"
+        return f"missing; allowed: {one_of([*known, FAMILY])}"
     if isinstance(name, str):
-        return unknown("family", name, known)
-    return f"given {shown(name)}; allowed: {one_of(known)}, one for each template"
+        return unknown("family", name, [*known, FAMILY])
+    return f"given {shown(name)}; allowed: {one_of([*known, FAMILY])}, one for each template"
 
 
 def _takes(family: type[Network], kind: str) -> bool:
@@ -298,72 +311,25 @@ def _takes(family: type[Network], kind: str) -> bool:
     return kind == "image" or not issubclass(family, OnImages)
 
 
-def _read_by(gives: Gives, tree: Mapping[str, Value]) -> Gives:
-    """Return what the data give to the family of a template."""
-    family = FAMILIES.get(str(tree.get("family")))
-    if gives.rows is None or family is None or issubclass(family, OnImages):
-        return gives
-    return Gives(gives.rows, gives.classes, "sequence")
-
-
 def _rules(study: Study) -> Iterator[Mistake]:
     """Yield what is wrong though every key on its own is right."""
-    kind = study.data.kind
-    learnt = [name for name, quantity in QUANTITIES.items() if kind in quantity.kinds]
+    kind, own = study.data.kind, study.fit.evaluate is not None
+    learnt = [name for name, each in QUANTITIES.items() if each.learnt and (own or not kind or kind in each.kinds)]
     names = [each.quantity for each in study.objectives]
     for place, each in enumerate(study.objectives):
-        path, name = ("objectives", place, each.quantity), each.quantity
+        path, name = ("objectives", place, each.key), each.quantity
         before = study.objectives[:place]
-        if QUANTITIES[name].learnt and name not in learnt:
+        if each.metric and not own:
+            yield Mistake("nothing gives a metric of your own; allowed: with 'evaluate' in 'fit'", path)
+        elif not each.metric and quantity_of(name).learnt and name not in learnt:
             allowed = one_of(name for name, q in QUANTITIES.items() if not q.learnt or name in learnt)
             yield Mistake(f"{study.data.name} is {kind} data, which has no {name}; allowed: {allowed}", path)
         elif any(map(each.same, before)):
             yield Mistake("this objective is given twice", path)
         elif name in _SAME and _SAME & set(names[:place]):
             yield Mistake(f"{' and '.join(sorted(_SAME))} order networks alike; allowed: one of them", path)
-    if not any(QUANTITIES[name].learnt for name in names):
+    if not any(quantity_of(name).learnt for name in names):
         yield Mistake(f"no objective is learnt; allowed: {one_of(learnt)} among them", ("objectives",))
     if study.limits and study.limits.latency is not None and "latency" not in names:
         message = "nothing measures it; allowed: with an objective 'latency'"
         yield Mistake(message, ("limits", "latency"))
-
-
-def materialise(spec: StudySpec, drawn: tuple[int, Value], gives: Gives) -> Model:
-    """Return the network that a drawn template is, with the data's input and classes where it leaves them out.
-
-    Raises InputError for what is no network, or contradicts the data, with places in the study's file.
-    """
-    place, tree = drawn
-    assert isinstance(tree, dict)  # a template is a mapping
-    gives = _read_by(gives, tree)
-    filled = {"name": spec.name, "input": gives.input, "classes": gives.classes, **tree}
-    source = spec.document(place, filled)
-    _refuse(source, place, _contradictions(tree, gives))
-    try:
-        model = expand(source)
-    except InputError as error:
-        _refuse(source, place, error.mistakes)
-        raise
-    _refuse(source, place, _readout(model, gives))
-    return model
-
-
-def _refuse(source: Document, place: int, mistakes: Iterable[Mistake]) -> None:
-    """Raise what is wrong in a template, where anything is, with key paths of the whole study."""
-    if found := [located(source, mistake) for mistake in mistakes]:
-        raise InputError(*(replace(mistake, path=("models", place, *mistake.path)) for mistake in found)) from None
-
-
-def _contradictions(tree: Mapping[str, Value], gives: Gives) -> Iterator[Mistake]:
-    for key, given in (("input", gives.input), ("classes", gives.classes)):
-        if key in tree and tree[key] != given:
-            words = shorten(json.dumps(tree[key]))
-            yield Mistake(f"given {words}; allowed: {json.dumps(given)}, as the data are, or nothing", (key,))
-
-
-def _readout(model: Model, gives: Gives) -> Iterator[Mistake]:
-    steps, runs = model.steps or 1, model.graph.nodes[-1].runs
-    if gives.kind == "text" and runs == 1 < steps:
-        yield Mistake("a text needs an output for every token; allowed: 'every'", ("readout",))
-    if gives.kind == "sequence" and runs > 1:
-        yield Mistake("a sequence has one class, not one at every step; allowed: 'last'", ("readout",))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader
 
 from archcost.data.splits import Dataset, Split
+from archcost.errors import InputError
 from archcost.training.spec import Augment
 
 
@@ -100,7 +102,7 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """values: (N, T, F) float32, normalised; targets: (N,)."""
+    """values: (N, T, F) float32, normalised, or whatever data of the user's own are; targets: (N,), or (N, T)."""
 
     values: Tensor
     targets: Tensor
@@ -110,7 +112,7 @@ class Sequences:
         return len(self.targets)
 
     def batch(self, chosen: Tensor, changes: Augment | None = None) -> tuple[Tensor, Tensor]:
-        """chosen: (B,) positions -> inputs (B, T, F), targets (B,)."""
+        """chosen: (B,) positions -> inputs (B, ...), targets (B, ...)."""
         assert changes is None  # images are changed, and nothing else
         return self.values.index_select(0, chosen), self.targets.index_select(0, chosen)
 
@@ -132,11 +134,43 @@ class Text:
 Examples: TypeAlias = Images | Sequences
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Mini-batches of inputs and targets as data of the user's own give them, anew in every epoch."""
+
+    once: Callable[[], Iterable[tuple[Tensor, Tensor]]]
+    count: int
+    device: torch.device
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every mini-batch, on the device; raises InputError for what is no pair of tensors."""
+        for each in self.once():
+            if not (isinstance(each, tuple | list) and len(each) == 2 and all(isinstance(x, Tensor) for x in each)):
+                given = type(each).__name__
+                raise InputError(f"the data gave a mini-batch that is {given}; allowed: a pair of tensors")
+            yield each[0].to(self.device), each[1].to(self.device)
+
+
+def stream(split: Split, batch: int, device: torch.device, *, shuffle: bool) -> Stream:
+    """Return the mini-batches of a split that is no tensors: of a Dataset of torch's, or those that a callable gives.
+
+    Those of a callable are counted by going through them once, if what it gives has no length.
+    """
+    loose = split.loose
+    if callable(loose):
+        first = loose()
+        return Stream(loose, len(first) if isinstance(first, Sized) else sum(1 for _ in first), device)
+    loader: DataLoader[Any] = DataLoader(loose, batch, shuffle=shuffle)  # type: ignore[arg-type]  # own.py has seen that it is one
+    return Stream(lambda: loader, len(loader), device)
+
+
 def examples(dataset: Dataset, split: Split, device: torch.device) -> Examples:
     """Return a split of images or sequences on the device, to be normalised by the training split's statistics."""
     targets = split.targets.to(device)
-    if dataset.kind == "image":
+    if dataset.kind == "image" and split.inputs.dtype == torch.uint8:
         return Images(stored(split.inputs, device), targets, Scaling.of(dataset.mean, dataset.std, device))
+    if not split.inputs.is_floating_point():  # tokens
+        return Sequences(split.inputs.to(device), targets)
     mean, std = (torch.tensor(values, device=device) for values in (dataset.mean, dataset.std))
     return Sequences((split.inputs.to(device) - mean) / torch.where(std < _LEAST_DEVIATION, 1.0, std), targets)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from archcost.errors import InputError, quoted
 from archcost.files import checked, placed
 from archcost.graph import codec
+from archcost.nets.net import Net
 from archcost.nets.weights import read_tensors, readable
 from archcost.training.fit import Fitting
 
@@ -43,5 +46,11 @@ def restore(fitting: Fitting, path: Path) -> None:
 def _identity(fitting: Fitting) -> str:
     """Return what tells trainings apart: graph, recipe, fit and data, each to the last digit."""
     net = fitting.net
-    text = f"{codec.digest(net.graph)} {net.recipe} {fitting.fit.model_dump_json()} {fitting.fingerprint}"
+    what = f"{codec.digest(net.graph)} {net.recipe}" if isinstance(net, Net) else _shapes(net)
+    text = f"{what} {json.dumps(fitting.fit.fixed)} {fitting.fingerprint}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _shapes(net: nn.Module) -> str:
+    """Return what tells modules of the user's own apart as far as their weights do: class, names and shapes."""
+    return f"{type(net).__qualname__} {[(name, tuple(value.shape)) for name, value in net.state_dict().items()]}"

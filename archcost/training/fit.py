@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+from torch import nn
 
 from archcost.data.splits import Dataset
 from archcost.errors import InputError
@@ -19,7 +20,8 @@ from archcost.latency.lock import device_key, turn
 from archcost.latency.targets.cpu import threads as on_threads
 from archcost.nets.net import Net
 from archcost.training.batches import Images, examples, text
-from archcost.training.losses import Loss, OfExamples, OfText, begin_readout, check, divided, is_wide, limit
+from archcost.training.losses import Loss, OfBatches, OfExamples, OfText, begin_readout, check, divided, is_wide, limit
+from archcost.training.modules import check_module, in_batches
 from archcost.training.optimiser import Part, clipped, optimiser, parts, share
 from archcost.training.scale import begin_in_scale
 from archcost.training.spec import Fit, Settings
@@ -47,16 +49,17 @@ class Epoch:
 class Fitting:
     """A training under way: `done` epochs of `fit.epochs`. Made by `begin`."""
 
-    net: Net
+    net: nn.Module
     fit: Fit
     settings: Settings
-    losses: OfExamples | OfText
+    losses: OfExamples | OfText | OfBatches
     parts: Sequence[Part]
     optimiser: torch.optim.Optimizer
     device: torch.device
     threads: int | None
     fingerprint: str
     """Of the data."""
+    classes: int
     done: int = 0
 
     @property
@@ -65,22 +68,27 @@ class Fitting:
         return self.fit.epochs * self.losses.count
 
 
-def begin(net: Net, dataset: Dataset, fit: Fit, *, device: str = "cpu", threads: int | None = None) -> Fitting:
+def begin(net: nn.Module, dataset: Dataset, fit: Fit, *, device: str = "cpu", threads: int | None = None) -> Fitting:
     """Return the training of a network that was just built, with the data on the device.
 
-    `net` is moved there and trained in place. threads: of the processor's, torch's own number if left out.
+    `net` is moved there and trained in place: one of a family, or any module that gives a score for each class, (B, K),
+    of a text (B, T, K). threads: of the processor's, torch's own number if left out.
     Raises InputError if the network does not fit the data.
     """
     place = torch.device(device)
-    _check(net, dataset)
-    settings = fit.settled(net.recipe.init, text=dataset.kind == "text")
+    settings = fit.settled(net.recipe.init if isinstance(net, Net) else None, text=dataset.kind == "text")
     net.to(place)
+    if isinstance(net, Net):
+        _check(net, dataset)
+    else:
+        check_module(net, dataset)
     if dataset.kind == "image" and is_wide(net):
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # mypy's stubs lack it
     net_parts = parts(net, gentle=dataset.kind == "text")
     stepping = optimiser(net_parts, settings, fit.momentum)
     losses = _losses(net, dataset, fit, settings, place)
-    return Fitting(net, fit, settings, losses, net_parts, stepping, place, threads, dataset.fingerprint)
+    return Fitting(net, fit, settings, losses, net_parts, stepping, place, threads, dataset.fingerprint,
+                   dataset.classes)  # fmt: skip
 
 
 def epochs(
@@ -102,7 +110,7 @@ def epochs(
 
 def _epoch(fitting: Fitting, told: Told) -> tuple[float, float]:
     fitting.net.train()
-    most, key, sum_of_losses = limit(fitting.net.graph.nodes[-1].shape[0]), device_key(fitting.device), 0.0
+    most, key, sum_of_losses = limit(fitting.classes), device_key(fitting.device), 0.0
     rate = 0.0
     for nth, loss in enumerate(fitting.losses.epoch()):
         step = fitting.done * fitting.losses.count + nth
@@ -164,9 +172,21 @@ def _check(net: Net, dataset: Dataset) -> None:
         raise InputError(f"the network tells {classes} classes apart, {dataset.name} has {dataset.classes}")
 
 
-def _losses(net: Net, dataset: Dataset, fit: Fit, settings: Settings, device: torch.device) -> OfExamples | OfText:
+def _losses(
+    net: nn.Module, dataset: Dataset, fit: Fit, settings: Settings, device: torch.device
+) -> OfExamples | OfText | OfBatches:
     dtype = chosen(fit.precision, device)
-    if isinstance(dataset.input, dict) and dataset.kind == "text":
+    as_they_come = dataset.train.loose is not None or not isinstance(net, Net)
+    if as_they_come and (batches := in_batches(dataset, settings.batch, device)):
+        return OfBatches(net, batches.once, batches.count, fit.label_smoothing, dtype)
+    return _of_tensors(net, dataset, fit, settings, dtype)
+
+
+def _of_tensors(
+    net: nn.Module, dataset: Dataset, fit: Fit, settings: Settings, dtype: torch.dtype
+) -> OfExamples | OfText:
+    device = next(net.parameters()).device
+    if isinstance(net, Net) and isinstance(dataset.input, dict) and dataset.kind == "text":
         body, head = divided(net)
         begin_readout(head, dataset.train.targets)
         steps = dataset.input["steps"]
@@ -178,7 +198,7 @@ def _losses(net: Net, dataset: Dataset, fit: Fit, settings: Settings, device: to
         raise InputError(f"augment changes images, and {dataset.name} is not read as images")
     changes = fit.changes() if fit.augment is not None else None
     held = examples(dataset, dataset.train, device)
-    if isinstance(held, Images):
+    if isinstance(held, Images) and isinstance(net, Net):
         begin_in_scale(net, held.batch(torch.arange(min(len(held), _SCALED), device=device))[0])
     # the products of a recurrence are small: there bfloat16 gains nothing, and its steps add up
     kind = dtype if dataset.kind == "image" else torch.float32

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from archcost.errors import ArchcostError, InputError
@@ -26,19 +26,20 @@ Loss: TypeAlias = Callable[[], Tensor]
 _WIDE: Final = 8
 
 
-def is_wide(net: Net) -> bool:
+def is_wide(net: nn.Module) -> bool:
     """Return whether an example's channels may lie together (channels_last), which is quicker.
 
     Not where a convolution makes fewer than 8 channels: there torch 2.13 on a processor writes past what it allocated.
+    Nor in a module of the user's own, whose code may look at them in order.
     """
-    return all(node.op.out >= _WIDE for node in net.graph.nodes if isinstance(node.op, Conv))
+    return isinstance(net, Net) and all(node.op.out >= _WIDE for node in net.graph.nodes if isinstance(node.op, Conv))
 
 
 @dataclass(frozen=True, slots=True)
 class OfExamples:
     """The cross entropy of the classes of images or sequences."""
 
-    net: Net
+    net: nn.Module
     examples: Examples
     batch: int
     changes: Augment | None
@@ -62,7 +63,40 @@ class OfExamples:
             inputs = torch.empty_like(inputs, memory_format=torch.contiguous_format).copy_(inputs)
         with casting(self.dtype, device):
             scores = self.net(inputs)
-        return functional.cross_entropy(scores.float(), targets, label_smoothing=self.smoothing)
+        return functional.cross_entropy(*as_examples(scores.float(), targets), label_smoothing=self.smoothing)
+
+
+@dataclass(frozen=True, slots=True)
+class OfBatches:
+    """The cross entropy of mini-batches that come as they are: windows of a text, or data of the user's own."""
+
+    net: nn.Module
+    once: Callable[[], Iterable[tuple[Tensor, Tensor]]]
+    count: int
+    smoothing: float
+    dtype: torch.dtype
+
+    def epoch(self) -> Iterator[Loss]:
+        """Yield the loss of every mini-batch of an epoch."""
+        for inputs, targets in self.once():
+            yield lambda inputs=inputs, targets=targets: self._loss(inputs, targets)  # type: ignore[misc]
+
+    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        with casting(self.dtype, inputs.device):
+            scores = self.net(inputs)
+        return functional.cross_entropy(*as_examples(scores.float(), targets), label_smoothing=self.smoothing)
+
+
+def as_examples(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """scores: (B, K) with targets (B,), or (B, T, K) with (B, T) -> (N, K) and (N,), every token an example.
+
+    Raises InputError for other shapes.
+    """
+    if not isinstance(scores, Tensor) or scores.shape[:-1] != targets.shape:
+        given = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        allowed = f"{(*targets.shape, 'classes')}, a score for each class"
+        raise InputError(f"the network gives {given} for targets {tuple(targets.shape)}; allowed: {allowed}")
+    return scores.flatten(0, -2), targets.flatten()
 
 
 @dataclass(frozen=True, slots=True)

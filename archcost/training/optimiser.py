@@ -33,11 +33,15 @@ class Part:
     warmup: int = 1
 
 
-def parts(net: Net, *, gentle: bool = False) -> tuple[Part, ...]:
+def parts(net: nn.Module, *, gentle: bool = False) -> tuple[Part, ...]:
     """Return the parts of a network: of a recurrent one what is before, on and behind its cycle, else one.
+
+    Of a module of the user's own, what is trained.
 
     gentle: on the cycle with a lower rate and a longer warm-up.
     """
+    if not isinstance(net, Net):
+        return (Part(tuple(each for each in net.parameters() if each.requires_grad)),)
     cycle = recurrent(net.graph)
     if not cycle:
         return (Part(tuple(net.parameters())),)

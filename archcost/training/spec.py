@@ -8,7 +8,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from archcost.config.types import Count, Each, Rate, Strict, wrong
+from archcost.config.types import Arguments, Code, Count, Each, Rate, Strict, wrong
+from archcost.errors import one_of
 from archcost.graph.recipe import Init
 
 Optimiser: TypeAlias = Literal["sgd", "adamw"]
@@ -35,6 +36,13 @@ USUAL: Final = Augment(flip=True, translate=4, cutout=8)
 
 def _kind(value: object) -> str:
     return "<mapping>" if isinstance(value, dict | Augment) else "<list>"
+
+
+_LATER: Final = ("code", "evaluate", "args")  # not in what studies of 0.3.0 keep
+_BUILT_IN: Final = (
+    "batch", "optimiser", "lr", "momentum", "weight_decay", "schedule", "warmup", "precision", "label_smoothing",
+    "augment", "clip", "sampled", "carry",
+)  # fmt: skip
 
 
 class Fit(Strict):
@@ -80,6 +88,12 @@ class Fit(Strict):
     half are drawn from the others; the words of the window come on top. Evaluation is always on all words."""
     carry: bool = True
     """Whether a window of a text begins in the state in which the one before ended. Gradients stop there anyway."""
+    code: Code | None = None
+    """package.module:callable of training of your own, in place of archcost's. It runs with `--allow-code` only."""
+    evaluate: Code | None = None
+    """package.module:callable of an evaluation of your own, which gives the metrics. With `--allow-code` only."""
+    args: Arguments = Field(default_factory=dict)
+    """Keyword arguments for `code`; `evaluate` finds them as `context.args`."""
 
     @field_validator("rungs")
     @classmethod
@@ -93,6 +107,30 @@ class Fit(Strict):
             raise wrong(f"given {value[-1]} as the last; allowed: {epochs}, the number of epochs")
         return value
 
+    @field_validator("code")
+    @classmethod
+    def _trains_alone(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return value
+        usual = cls.model_fields
+        beside = [key for key in _BUILT_IN if key in info.data and info.data[key] != usual[key].default]
+        if beside:
+            raise wrong(f"given beside {one_of(beside)}, which training of your own does not read; allowed: in 'args'")
+        return value
+
+    @field_validator("args")
+    @classmethod
+    def _of_code(cls, value: dict[str, object], info: ValidationInfo) -> dict[str, object]:
+        if value and info.data.get("code") is None and info.data.get("evaluate") is None:
+            raise wrong("given without code; allowed: with 'code' or 'evaluate'")
+        return value
+
+    @property
+    def fixed(self) -> dict[str, object]:
+        """What decides on what training gives, as JSON holds it; keys of later versions only if they are given."""
+        said = self.model_dump(mode="json", by_alias=True)
+        return {key: value for key, value in said.items() if value or key not in _LATER}
+
     def stops(self) -> tuple[int, ...]:
         """Return the epochs after which a network is evaluated, in order; the last is the end."""
         return self.rungs or (self.epochs,)
@@ -103,9 +141,12 @@ class Fit(Strict):
             return self.augment
         return Augment.model_validate({name: getattr(USUAL, name) for name in self.augment or ()})
 
-    def settled(self, init: Init, *, text: bool = False) -> Settings:
-        """Return the settings for networks that begin as `init` says: the keys given, and the family's own choice."""
-        usual = TEXT if text else USUALLY[init]
+    def settled(self, init: Init | None, *, text: bool = False) -> Settings:
+        """Return the settings for networks that begin as `init` says: the keys given, and the family's own choice.
+
+        init: None for a module that code made.
+        """
+        usual = (MODULE_TEXT if text else MODULE) if init is None else TEXT if text else USUALLY[init]
         given = {name: getattr(self, name) for name in Settings.__slots__}
         return replace(usual, **{name: value for name, value in given.items() if value is not None})
 
@@ -126,6 +167,9 @@ class Settings:
     clip: float | None = None
 
 
+# Of a module nothing is known: AdamW at a rate that most networks learn with, and short gradients.
+MODULE: Final = Settings(128, "adamw", 3e-3, 1e-2, "one-cycle", clip=1.0)
+MODULE_TEXT: Final = Settings(20, "adamw", 2e-3, 1e-2, "flat-linear", 100, 1.0)
 # Residual and fractal networks: Zagoruyko 2016's decay and rate; FractalNet's own rate, .02 for 400 epochs, is too low
 # for the few of a search. NiN has no norms: SGD leaves its plateau late. HORNN: the recipe that learned Penn Treebank.
 USUALLY: Final[dict[Init, Settings]] = {

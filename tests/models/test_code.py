@@ -14,10 +14,10 @@ from specs import laws
 
 from archcost.cli.schemas import committed
 from archcost.config import document, writer
-from archcost.config.types import LARGEST
+from archcost.config.types import LARGEST, names_code
 from archcost.graph.dtypes import DTYPES
 from archcost.models import code, load
-from archcost.models.code import INTEGERS, Argument, Foreign, names_code, parse_input
+from archcost.models.code import INTEGERS, Argument, Foreign, parse_input
 from archcost.models.load import Reference, validate
 
 HEAD = "family: module\nfactory: net:make\n"  # what follows is line 3

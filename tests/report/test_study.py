@@ -17,7 +17,7 @@ from archcost.report.study.document import study
 from archcost.report.study.facts import found
 from archcost.report.study.progress import saved
 from archcost.search import pareto
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records.stored import Stored, find
 from archcost.study.records.tables import front_of, rows, status_of
 
@@ -332,7 +332,7 @@ def test_any_objectives_make_a_report(objectives: tuple[tuple[str, int | None], 
     """One to four, of every quantity; of more than two, the front is no staircase; of one, params are its cost."""
     report = study(made(None, Wanted(trials=30, objectives=objectives)))
     drawn = scatter(report, "front")
-    assert QUANTITIES[objectives[0][0]].log == drawn.y.log
+    assert quantity_of(objectives[0][0]).log == drawn.y.log
     assert (2 == len(objectives)) == any(one.stepped for one in drawn.series)
     assert drawn.x.log
     heads = [head.name for head in table(report, "front-table").heads]

@@ -10,7 +10,7 @@ from commands import run
 from datasets_small import images
 from plans import drawn, planned
 
-from archcost.study import forecast
+from archcost.study.preview import forecast
 
 IMPATIENT = """
 models: [{family: bottleneck, block: basic, depths: [1, 1], widths: {scale: [8, 16], by: {choice: [1, 2]}}}]

@@ -9,8 +9,8 @@ from plans import FRACTAL, drawn, planned
 
 from archcost.graph import codec
 from archcost.study import jobs
-from archcost.study.workers.job import spec_of
 from archcost.study.workers.messages import Measure
+from archcost.study.workers.trial import spec_of
 
 FOLDER = Path("folder")
 

@@ -22,7 +22,7 @@ from archcost.graph import codec
 from archcost.latency.samples import Plan
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages, processes
-from archcost.study.workers.job import _reason
+from archcost.study.workers.job import reason_of
 from archcost.study.workers.messages import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
 from archcost.study.workers.processes import ON, STOP, Child
 
@@ -176,5 +176,5 @@ def test_a_full_disk_is_no_bug_of_a_trial(tmp_path: Path) -> None:
     """What cannot be written for want of space has a kind of its own: the study ends, the trial does not count."""
     with pytest.raises(archcost.InputError) as refused, placed(tmp_path / "0.pt"):
         raise OSError(errno.ENOSPC, "No space left on device")
-    found = _reason(refused.value)
+    found = reason_of(refused.value)
     assert ("space", True) == (found.kind, "No space left on device" in found.text)

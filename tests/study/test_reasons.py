@@ -20,7 +20,7 @@ from archcost.study.records.stored import described, find
 from archcost.study.records.trials import Ended
 from archcost.study.run import Outcome
 from archcost.study.search_loop import End, _infeasible
-from archcost.study.workers.job import _reason
+from archcost.study.workers.job import reason_of
 from archcost.study.workers.messages import Failed, decode_event, encode
 
 KINDS: tuple[Kind, ...] = tuple(kind for part in get_args(Kind) for kind in get_args(part) or (part,))
@@ -158,8 +158,8 @@ def test_a_point_that_is_no_network_names_its_keys() -> None:
 
 def test_a_bug_is_about_the_type_of_its_error() -> None:
     """Its text may hold numbers of one trial; what archcost raises on purpose is about nothing else."""
-    assert Reason("bug", "KeyError: 7", "KeyError") == _reason(KeyError(7))
-    assert Reason("target", "no power") == _reason(TargetError("no power"))
+    assert Reason("bug", "KeyError: 7", "KeyError") == reason_of(KeyError(7))
+    assert Reason("target", "no power") == reason_of(TargetError("no power"))
 
 
 def ended_in_vain(end: End, *ended: Ended) -> Outcome:

@@ -20,7 +20,8 @@ from archcost.config.writer import to_yaml
 from archcost.errors import InputError
 from archcost.models import load
 from archcost.profiling.budget import Limits
-from archcost.study.spec import Gives, StudySpec, load_study, materialise, read_study
+from archcost.study.drawn import Gives, materialise
+from archcost.study.spec import StudySpec, load_study, read_study
 
 SCHEMA = json.loads(committed("study"))
 IMAGE = Gives([1, 8, 8], 10, "image", {"steps": 8, "features": 8})

@@ -15,6 +15,7 @@ from archcost.rows import of_mappings
 from archcost.units import parse_duration
 
 if TYPE_CHECKING:
+    from archcost.study.code.consent import Consent
     from archcost.study.options import Wanted
     from archcost.study.records.stored import Stored
 
@@ -25,6 +26,12 @@ def _wanted() -> type[Wanted]:
     from archcost.study.options import Wanted  # loads pydantic
 
     return Wanted
+
+
+def _consent() -> type[Consent]:
+    from archcost.study.code.consent import Consent  # loads pydantic
+
+    return Consent
 
 
 @click.group(cls=Sectioned)
@@ -40,18 +47,23 @@ def study() -> None:
 @click.option("--workers", type=click.IntRange(1, 256), help="Trials at once; the physical cores, at most 4.")
 @click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
 @click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
+@click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
+@click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
 @gathered("wanted", _wanted)
+@gathered("consent", _consent)
 @debugged
-def run(file: str, overrides: tuple[str, ...], dry_run: bool, storage: str | None, wanted: Wanted) -> int:
+def run(
+    file: str, overrides: tuple[str, ...], dry_run: bool, storage: str | None, wanted: Wanted, consent: Consent
+) -> int:
     """Run the study in a file, or go on with it where it was interrupted."""
     # imported when the command runs: they load pydantic, and optuna and torch where a trial runs
     from archcost.cli.study.run import dry, prepared, ran
 
     if dry_run:
-        for line in dry(file, overrides, storage, wanted):
+        for line in dry(file, overrides, storage, wanted, consent):
             click.echo(line)
         return 0
-    return ran(*prepared(file, overrides, storage), wanted)
+    return ran(*prepared(file, overrides, storage, consent), wanted)
 
 
 @study.command()

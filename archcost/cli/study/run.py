@@ -15,16 +15,18 @@ import click
 from archcost import scratch
 from archcost.cli.study.live import Live
 from archcost.cli.study.stored import address_of
-from archcost.config.validation import located
-from archcost.data.load import load as load_data
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, Mistake, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
 from archcost.machine import physical_cores
-from archcost.study import forecast, preview, probe, run
-from archcost.study.objectives import QUANTITIES
+from archcost.models.load import Model
+from archcost.study import run
+from archcost.study.code import answers
+from archcost.study.code.consent import NONE, Consent, consented
+from archcost.study.objectives import quantity_of
 from archcost.study.options import Wanted, options
 from archcost.study.plan import StudyPlan, settle
+from archcost.study.preview import forecast, outlook, probe
 from archcost.study.records import tables, weights_folder
 from archcost.study.records.addresses import Address, address
 from archcost.study.records.front import Candidate, Front
@@ -44,27 +46,22 @@ _NAMED = 5  # of folders
 _REASONS = 10  # why trials ended early, most often first
 
 
-def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[StudyPlan, Dataset, Address]:
+def prepared(
+    file: str, overrides: tuple[str, ...], where: str | None, consent: Consent = NONE
+) -> tuple[StudyPlan, Dataset, Address]:
     """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
+    code = consented(spec, allow_code=consent.allow_code)
     kept = _address(spec, file, where)
     run.check(kept)
-    dataset = _data(spec, file)
-    plan = settle(spec, dataset)
-    probe.probe(plan, preview.look(plan).typical)  # they refuse what cannot be searched or measured
+    dataset, code = answers.with_data(spec, code)
+    plan = replace(settle(spec, dataset, code), code_changed=consent.code_changed)
+    probe.probe(plan, outlook.look(plan).typical)  # they refuse what cannot be searched or measured
     return plan, dataset, kept
 
 
 def _address(spec: StudySpec, file: str, where: str | None) -> Address:
     return address_of(spec, file) if where is None else address(where, Path.cwd())
-
-
-def _data(spec: StudySpec, file: str) -> Dataset:
-    """Return a study's data; what is wrong with them is told at its key."""
-    try:
-        return load_data(spec.study.data, folder=Path(file).parent)
-    except InputError as error:
-        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 
 
 def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int:
@@ -115,19 +112,22 @@ def _in_vain(outcome: Outcome) -> int:
     return InputError.exit_code if outcome.end == "exhausted" else 0
 
 
-def dry(file: str, overrides: tuple[str, ...], where: str | None, wanted: Wanted) -> Iterator[str]:
+def dry(
+    file: str, overrides: tuple[str, ...], where: str | None, wanted: Wanted, consent: Consent = NONE
+) -> Iterator[str]:
     """Yield what a study would search and how long it would take; a few mini-batches are trained for it.
 
     Raises InputError for all that a run would refuse, of the storage too.
     """
     since_s = time.monotonic()
     spec = load_study(file, overrides)
+    code = consented(spec, allow_code=consent.allow_code)
     run.check(_address(spec, file, where))
-    dataset = _data(spec, file)
-    plan = settle(spec, dataset)
-    found = preview.look(plan)
+    dataset, code = answers.with_data(spec, code)
+    plan = settle(spec, dataset, code)
+    found = outlook.look(plan)
     probe.probe(plan, found.typical)
-    yield from preview.lines(plan, found)
+    yield from outlook.lines(plan, found)
     workers = options(wanted, spec.study.search, physical_cores()).workers
     try:
         span = forecast.foresee(plan, found.typical, dataset, workers, since_s)
@@ -192,7 +192,7 @@ def _cells(stored: Stored, each: Candidate, now: Front) -> tuple[str, ...]:
 
 def _tested(stored: Stored, each: Candidate) -> str:
     learnt, seen = tables.learnt(stored.objectives), tables.tested(each, stored.objectives)
-    return "-" if seen is None or learnt is None else QUANTITIES[learnt].words(seen)
+    return "-" if seen is None or learnt is None else quantity_of(learnt).words(seen)
 
 
 def _notes(now: Front) -> Iterator[str]:
@@ -241,12 +241,15 @@ def trained(stored: Stored, name: str) -> Trained:
     there = [each.number for each in stored.trials() if file_of(each)[0].is_file()]
     found = member(stored, name, there)
     whole = network(replace(found, part=replace(found.part, column=0)))
+    model = network(found)
+    if not (isinstance(whole, Model) and isinstance(model, Model)):
+        raise InputError(Mistake(f"trial {quoted(name)} is made by code; its weights are not exported yet"))
     words = f"of trial {found.trial.number} of {visible(stored.name)}"
     if found.part.column:
         words += f", column {found.part.column}, shared with the others"
     file, old = file_of(found.trial)
     mark: dict[str, str | int] = {"study": stored.identity, "trial": found.trial.number, "digest": whole.digest}
-    return Trained(network(found), whole, found.part.column, file, words, None if old else mark, tuple(there))
+    return Trained(model, whole, found.part.column, file, words, None if old else mark, tuple(there))
 
 
 def member(stored: Stored, name: str, weights: Sequence[int] | None = None) -> Candidate:

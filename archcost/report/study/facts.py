@@ -14,7 +14,7 @@ from archcost.latency.samples import Origin
 from archcost.profiling.budget import UNITS, Budget
 from archcost.report.blocks import Axis, Form
 from archcost.search.domains import Scalar
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.stored import Stored
 from archcost.study.records.tables import front_of
@@ -105,12 +105,12 @@ class Found:
 
     def words(self, place: int, stored: float) -> str:
         """Return a stored value of an objective as people read it."""
-        quantity = QUANTITIES[self.stored.objectives[place][0]]
+        quantity = quantity_of(self.stored.objectives[place][0])
         return quantity.words(quantity.restored(stored))
 
     def restored(self, place: int, stored: float) -> float:
         """Return a stored value of an objective in base units."""
-        return QUANTITIES[self.stored.objectives[place][0]].restored(stored)
+        return quantity_of(self.stored.objectives[place][0]).restored(stored)
 
     def title(self, place: int) -> str:
         """Return what an objective is called on an axis: with the way a latency is measured in."""
@@ -140,7 +140,7 @@ def found(stored: Stored) -> Found:
 
 def quantity_axis(name: str, title: str) -> Axis:
     """Return the axis of a quantity: of one that counts by its ratios, a logarithmic one."""
-    return Axis(title, _FORMS.get(name, "number"), QUANTITIES[name].log)
+    return Axis(title, _FORMS.get(name, "number"), quantity_of(name).log)
 
 
 def scalar_words(value: Scalar) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule, Scatter, Section, Series, Table
 from archcost.report.study.facts import Found, marks, quantity_axis, thinned
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
 from archcost.study.records.front import Candidate, bounds
 from archcost.units import counted_words, data_size, grouped, percent, scaled
@@ -126,7 +126,7 @@ def _rules(found: Found) -> Iterator[Rule]:
     for place, name in enumerate(names if len(names) > 1 else [*names, "params"]):
         if name in found.limits:
             limit = found.limits[name]
-            yield Rule(limit, f"limit: {name} {QUANTITIES[name].words(limit)}", upright=place == 1)
+            yield Rule(limit, f"limit: {name} {quantity_of(name).words(limit)}", upright=place == 1)
 
 
 def _table(found: Found) -> Table:
@@ -174,7 +174,7 @@ def _row(found: Found, each: Candidate, member: dict[str, Any]) -> Row:
         Cell(each.name, each.trial.number + each.part.column / 1000),
         Cell(str(member["family"] or "not known")),
         *(Cell(_within(found, each, place), found.restored(place, each.values[place])) for place in found.places),
-        Cell("not tested") if test is None or name is None else Cell(QUANTITIES[name].words(test), test),
+        Cell("not tested") if test is None or name is None else Cell(quantity_of(name).words(test), test),
         Cell("not confirmed") if chance is None else Cell(percent(chance), chance),
         Cell(str(member["seeds"]), member["seeds"]),
         Cell(stable),

@@ -7,7 +7,7 @@ from typing import Final
 
 from archcost.report.blocks import Lines, Section
 from archcost.report.study.facts import Found
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records.standings import DRAWS
 from archcost.units import grouped
 
@@ -29,8 +29,10 @@ def method_section(found: Found) -> Section:
 
 def _lines(found: Found) -> Iterator[str]:
     for place, (name, _) in enumerate(found.stored.objectives):
-        log = "; its logarithm is what is searched and what the hypervolume is made of" if QUANTITIES[name].log else ""
-        yield f"Objective {found.title(place)}: {_MEANT.get(name, name)}, lower is better{log}."
+        log = "; its logarithm is what is searched and what the hypervolume is made of" if quantity_of(name).log else ""
+        goal = "higher" if quantity_of(name).goal == "max" else "lower"
+        meant = _MEANT.get(name, "a metric of the study's own evaluation")
+        yield f"Objective {found.title(place)}: {meant}, {goal} is better{log}."
     yield (
         "A network is on the front if no other is at least as good in every objective and better in one. The knee is "
         "where the front bends most, its objectives scaled to the front's range (Das 1999)."

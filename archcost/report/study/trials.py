@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from archcost.report.blocks import MOST_ROWS, Cell, Head, Row, Section, Table
 from archcost.report.study.facts import Found, scalar_words
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
 from archcost.study.records.tables import status_of
 from archcost.units import data_size, duration, scaled
@@ -67,7 +67,7 @@ def _row(found: Found, row: dict[str, Any]) -> Row:
 
 
 def _cell(value: float | None, name: str) -> Cell:
-    return Cell("-") if value is None else Cell(QUANTITIES[name].words(value), value)
+    return Cell("-") if value is None else Cell(quantity_of(name).words(value), value)
 
 
 def _counted(value: int | None, words: Callable[[int], str]) -> Cell:

@@ -9,11 +9,12 @@ from typing import Final, Literal
 from archcost.graph.cost import count
 from archcost.graph.dtypes import BYTES
 from archcost.latency.samples import Origin
+from archcost.models.load import Model
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget, Facts, Memory
 from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Verdict, Verdicts
 from archcost.report.study.facts import Found, some
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import network
 from archcost.units import counted_words, data_size, duration, grouped, percent
@@ -82,10 +83,17 @@ def _cards(found: Found) -> Iterator[Card]:
 
 def _facts(found: Found, each: Candidate) -> Facts:
     limit = found.limits.get("weights")
-    # a part keeps no weights: they are counted anew where there is a limit on them
-    weights = count(network(each).graph).weights_bytes(BYTES[found.dtype]) if limit else 0
+    weights = _weights_bytes(found, each) if limit else 0
     memory = Memory(found.batch, found.dtype, each.part.memory_bytes, weights)
     return Facts(each.part.params, each.part.macs, (memory,), each.latencies())
+
+
+def _weights_bytes(found: Found, each: Candidate) -> int:
+    """Return the bytes of a network's weights; earlier versions did not keep them, and had families only."""
+    if each.part.weights_bytes is not None:
+        return each.part.weights_bytes
+    model = network(each)
+    return count(model.graph).weights_bytes(BYTES[found.dtype]) if isinstance(model, Model) else 0
 
 
 def _of_knee(found: Found, limits: Budget) -> Iterator[Verdict]:
@@ -123,7 +131,7 @@ def _named(each: budget.Verdict) -> str:
 
 
 def _amount(name: str, value: float) -> str:
-    return data_size(round(value)) if name == "weights" else QUANTITIES[name].words(value)
+    return data_size(round(value)) if name == "weights" else quantity_of(name).words(value)
 
 
 def trust(found: Found) -> Iterator[str]:

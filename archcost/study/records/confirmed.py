@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from archcost.latency.samples import Samples
 from archcost.latency.statistics import blocks, median
 from archcost.search.points import PREFIX
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records.reasons import Kept
 from archcost.study.records.standings import Repeated
 from archcost.study.records.trials import Part, Recorded, counted, remember, remembered
@@ -67,9 +67,9 @@ def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | No
     """
     values, noisy = [], []
     for name, way in objectives:
-        quantity = QUANTITIES[name]
+        quantity = quantity_of(name)
         if quantity.learnt:
-            each = [value for score in found.scores if (value := getattr(score, name)) is not None]
+            each = [value for score in found.scores if (value := score.value(quantity.name)) is not None]
         elif way is not None:
             taken = part.samples[way : way + 1]
             each = [median(block) for one in taken for block in blocks([b.samples_s for b in one.bursts])]

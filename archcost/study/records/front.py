@@ -10,7 +10,7 @@ from archcost.latency.doubts import Doubt
 from archcost.latency.samples import Samples
 from archcost.latency.summary import Latency, summarise
 from archcost.search import pareto
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records import confirmed
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.standings import Standing, standings
@@ -87,7 +87,7 @@ class Front:
 def restored(each: Candidate, objectives: Objectives) -> list[float]:
     """Return a network's values of the objectives in base units; a count exactly, as an integer."""
     return [
-        QUANTITIES[name].restored(value) if (count := counted(each.part, name)) is None else count
+        quantity_of(name).restored(value) if (count := counted(each.part, name)) is None else count
         for (name, _), value in zip(objectives, each.values, strict=True)
     ]
 
@@ -95,7 +95,7 @@ def restored(each: Candidate, objectives: Objectives) -> list[float]:
 def bounds(each: Candidate, objectives: Objectives) -> list[list[float]]:
     """Return the intervals of a confirmed network's values in base units, none of another; a count is both ends."""
     return [
-        [QUANTITIES[name].restored(end) for end in interval]
+        [quantity_of(name).restored(end) for end in interval]
         if (count := counted(each.part, name)) is None
         else [count] * 2
         for (name, _), interval in zip(objectives, each.standing.intervals if each.standing else (), strict=False)
@@ -164,7 +164,7 @@ def _standing(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candi
 def _sure(each: Candidate, standing: Standing, objectives: Objectives) -> tuple[float, ...]:
     """Return the values of a confirmed network: means over seeds; its latency is its graph's, as others have it."""
     known = zip(objectives, each.values, standing.middles, strict=True)
-    return tuple(middle if QUANTITIES[name].learnt else value for (name, _), value, middle in known)
+    return tuple(middle if quantity_of(name).learnt else value for (name, _), value, middle in known)
 
 
 def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Front:

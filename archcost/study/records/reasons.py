@@ -8,7 +8,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator
 
-JobKind: TypeAlias = Literal["input", "target", "silent", "killed", "diverged", "memory", "space", "files", "bug"]
+JobKind: TypeAlias = Literal[
+    "input", "target", "silent", "killed", "diverged", "memory", "space", "files", "bug", "code"
+]
 Kind: TypeAlias = (
     JobKind
     | Literal["interrupted", "pruned", "limit", "infeasible", "not_finite", "known", "gave_way", "enqueued"]
@@ -16,7 +18,7 @@ Kind: TypeAlias = (
 )
 
 _HEADS: Final[dict[Kind, str]] = {"killed": "", "silent": "target"}  # of all others, the kind itself
-_BY_TEXT: Final = frozenset[Kind]({"input", "target", "bug", "infeasible", "unknown"})
+_BY_TEXT: Final = frozenset[Kind]({"input", "code", "target", "bug", "infeasible", "unknown"})
 """Kinds that say little without their text."""
 
 
@@ -26,7 +28,8 @@ class Reason:
 
     Of a job: input: what was asked for is wrong; target: the target or runtime failed; silent: it was ended because no
     word of it came; killed: by signal 9, whoever sent it; diverged: its loss; memory: there was too little; space,
-    files: nothing can be written, or the study's own files are gone, which ends the run and not this job alone; bug.
+    files: nothing can be written, or the study's own files are gone, which ends the run and not this job alone; code:
+    what the user's own code raised; bug: ours.
     Of a trial, besides: interrupted: its run ended; pruned: at a rung; limit: the network exceeds one (about: which);
     infeasible: its point is no network (about: the keys); not_finite: its result; known: every point is; gave_way: to
     another worker; enqueued: what was, is no point. Of confirming: time: it was over. unknown: an earlier version's.

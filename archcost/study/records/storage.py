@@ -28,7 +28,7 @@ from archcost.errors import ArchcostError, InputError, Mistake, quoted
 from archcost.study.records import snapshot
 from archcost.study.records.addresses import Address
 from archcost.study.records.snapshot import PATIENCE_S, TABLES, recognised
-from archcost.study.signals import held_back
+from archcost.study.workers.signals import held_back
 
 _FULL: Final = "disk is full"  # as SQLite says it
 _LOCK: Final = "archcost study run"

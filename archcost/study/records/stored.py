@@ -11,8 +11,8 @@ import optuna
 
 from archcost.config.document import load
 from archcost.errors import InputError, Mistake, TargetError, named, one_line, quoted, visible
-from archcost.models.load import Model, alone, expand
-from archcost.study.objectives import QUANTITIES
+from archcost.models.load import Model, Reference, alone, interpret
+from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import storage, trials
 from archcost.study.records.addresses import Address
 from archcost.study.records.front import Candidate, Front, candidates, front
@@ -56,7 +56,7 @@ class Stored:
 
     def restored(self, values: Sequence[float]) -> list[float]:
         """Return stored values of the objectives in base units."""
-        return [QUANTITIES[name].restored(value) for (name, _), value in zip(self.objectives, values, strict=True)]
+        return [quantity_of(name).restored(value) for (name, _), value in zip(self.objectives, values, strict=True)]
 
     def trials(self) -> tuple[Trial, ...]:
         """Return every trial; raises InputError if what is stored is not what archcost writes."""
@@ -144,7 +144,7 @@ def described(study: optuna.Study, address: Address) -> Stored:
         )
     pairs = tuple((str(name), way if way is None else int(way)) for name, way in about["objectives"])
     labels = tuple(map(str, about["labels"]))
-    if len(pairs) != len(labels) or not all(name in QUANTITIES for name, _ in pairs):
+    if len(pairs) != len(labels) or not all(is_quantity(name) for name, _ in pairs):
         raise ValueError("its objectives are not archcost's")
     if not isinstance(about.get("same", {}), dict):
         raise TypeError("what it was made of is missing")
@@ -154,12 +154,14 @@ def described(study: optuna.Study, address: Address) -> Stored:
 def worded(stored: Stored, values: Sequence[float]) -> list[str]:
     """Return stored values of the objectives as people read them."""
     each = zip(stored.objectives, stored.restored(values), strict=True)
-    return [QUANTITIES[name].words(value) for (name, _), value in each]
+    return [quantity_of(name).words(value) for (name, _), value in each]
 
 
-def network(candidate: Candidate) -> Model:
-    """Return the network of a candidate: of a column, the column as a network of its own."""
+def network(candidate: Candidate) -> Model | Reference:
+    """Return the network of a candidate: of a column, the column as a network of its own; of code, none of which runs,
+    the reference to it.
+    """
     assert candidate.trial.begun is not None
-    model = expand(load(candidate.trial.begun.yaml, f"trial {candidate.trial.number}"))
+    model = interpret(load(candidate.trial.begun.yaml, f"trial {candidate.trial.number}"), allow_code=True)
     column = candidate.part.column
-    return alone(model, column) if column else model
+    return alone(model, column) if column and isinstance(model, Model) else model

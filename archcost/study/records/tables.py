@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from archcost.config.writer import to_yaml
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records.front import Candidate, Front, Objectives, bounds, named, restored
 from archcost.study.records.stored import Stored, network
 from archcost.study.records.trials import Part, Trial, achieved, counted
@@ -85,14 +85,15 @@ def sure(network: Candidate | None, objectives: Objectives) -> dict[str, Any]:
 def tested(network: Candidate, objectives: Objectives) -> float | None:
     """Return the mean over seeds of what a network reaches on the test split, None if it was not tested."""
     name = learnt(objectives)
-    tests = network.confirmed.tests if network.confirmed and name else ()
-    seen = [value for score in tests if (value := getattr(score, name or "")) is not None]
+    if name is None or network.confirmed is None:
+        return None
+    seen = [value for score in network.confirmed.tests if (value := score.value(quantity_of(name).name)) is not None]
     return sum(seen) / len(seen) if seen else None
 
 
 def learnt(objectives: Objectives) -> str | None:
     """Return the first objective that is learnt."""
-    return next((name for name, _ in objectives if QUANTITIES[name].learnt), None)
+    return next((name for name, _ in objectives if quantity_of(name).learnt), None)
 
 
 def _values(part: Part | None, objectives: Objectives, *, counts: bool = True) -> dict[str, float | None]:
@@ -101,12 +102,12 @@ def _values(part: Part | None, objectives: Objectives, *, counts: bool = True) -
     return {
         column: _restored(name, number) if (count := counted(part, name) if part else None) is None else count
         for column, (name, way), number in zip(column_names(objectives), objectives, stored, strict=True)
-        if counts or way is not None or QUANTITIES[name].learnt
+        if counts or way is not None or quantity_of(name).learnt
     }
 
 
 def _restored(name: str, stored: float) -> float | None:
-    return QUANTITIES[name].restored(stored) if isfinite(stored) else None
+    return quantity_of(name).restored(stored) if isfinite(stored) else None
 
 
 def column_names(objectives: Objectives) -> tuple[str, ...]:
@@ -115,7 +116,7 @@ def column_names(objectives: Objectives) -> tuple[str, ...]:
     return tuple(
         f"latency_s.{way}"
         if name == "latency" and several
-        else {"latency": "latency_s", "memory": "memory_bytes"}.get(name, name)
+        else {"latency": "latency_s", "memory": "memory_bytes"}.get(name, quantity_of(name).name)
         for name, way in objectives
     )
 

@@ -21,7 +21,7 @@ from archcost.latency.samples import Samples
 from archcost.latency.statistics import median
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX, Unwanted
-from archcost.study.objectives import QUANTITIES
+from archcost.study.objectives import quantity_of
 from archcost.study.records.reasons import Kept, Reason
 from archcost.training.score import Score
 
@@ -57,7 +57,8 @@ Recorded: TypeAlias = optuna.Study | Held
 class Part:
     """One network of a trial: the whole one, column 0, or a column of it (1 = shallowest) with shared weights.
 
-    samples: one for each way in which the study measures, in its order.
+    samples: one for each way in which the study measures, in its order; weights_bytes: of parameters and buffers, None
+    of a network that an earlier version kept.
     """
 
     column: int
@@ -67,6 +68,7 @@ class Part:
     memory_bytes: int
     score: Score | None = None
     samples: tuple[Samples, ...] = ()
+    weights_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ def achieved(part: Part, objectives: Sequence[tuple[str, int | None]]) -> tuple[
 
     A value that is not known is not finite: it never enters.
     """
-    return tuple(QUANTITIES[name].stored(_value(part, name, way)) for name, way in objectives)
+    return tuple(quantity_of(name).stored(_value(part, name, way)) for name, way in objectives)
 
 
 def counted(part: Part, name: str) -> int | None:
@@ -253,7 +255,7 @@ def _value(part: Part, name: str, way: int | None) -> float:
             assert way is not None
             return median(part.samples[way].samples_s) if way < len(part.samples) else float("nan")
         case _:
-            found = getattr(part.score, name, None)
+            found = part.score.value(quantity_of(name).name) if part.score else None
             return float("nan") if found is None else float(found)
 
 

@@ -24,18 +24,51 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
+class OfGraph:
+    """A network of a family; graph: as codec writes it; init, drop_local, drop_global: its recipe."""
+
+    graph: dict[str, Any]
+    init: str = "he"
+    drop_local: float = 0.0
+    drop_global: float = 0.0
+    network: Literal["graph"] = "graph"
+
+
+@dataclass(frozen=True, slots=True)
+class OfCode:
+    """A network that code makes; spec: as YAML says it; classes, input: what a factory gets that takes them."""
+
+    spec: dict[str, Any]
+    classes: int
+    input: Any
+    network: Literal["code"] = "code"
+
+
+Network: TypeAlias = Annotated[OfGraph | OfCode, Field(discriminator="network")]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The user's own code that a job runs, with consent; folder: the study's, looked in first.
+
+    files: the digests of its files as the study knows them; a job that finds others fails.
+    """
+
+    folder: str
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Train:
     """The job of measuring and training one network.
 
-    graph: as codec writes it; init, drop_local, drop_global: its recipe; data, test: files that `handing` wrote, test
-    '' if it is not to be read; fit: the training as its spec's JSON; columns: also score every column; weights: the
-    file they are written to, '' for none; threads: to train with; mark: what the file of the weights says of itself.
+    data, test: files that `shared` wrote, test '' if it is not to be read; fit: the training as its spec's JSON;
+    columns: also score every column; weights: the file they are written to, '' for none; threads: to train with; code:
+    None if none of the user's own runs; memory: the batch and dtype at which a network of code is counted; alone: it is
+    trained once more, and scored at the end, also on the test split; mark: what the file of the weights says of itself.
     """
 
-    graph: dict[str, Any]
-    init: str
-    drop_local: float
-    drop_global: float
+    network: Network
     data: str
     test: str
     fit: dict[str, Any]
@@ -44,6 +77,9 @@ class Train:
     columns: bool
     weights: str
     threads: int
+    code: Code | None = None
+    memory: tuple[int, str] = (1, "float32")
+    alone: bool = False
     mark: dict[str, str | int] = field(default_factory=dict)
     job: Literal["train"] = "train"
 
@@ -52,8 +88,9 @@ class Train:
 class Measure:
     """The job of measuring several networks by turns in one way."""
 
-    graphs: tuple[dict[str, Any], ...]
+    networks: tuple[Network, ...]
     way: Setup
+    code: Code | None = None
     job: Literal["measure"] = "measure"
 
 
@@ -64,8 +101,52 @@ class Foresee:
     train: Train
     job: Literal["foresee"] = "foresee"
 
+    @property
+    def code(self) -> Code | None:
+        """That of the training."""
+        return self.train.code
 
-Job: TypeAlias = Train | Measure | Foresee
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The job of counting networks that code makes, one after the other; memory: at which batch and dtype."""
+
+    networks: tuple[OfCode, ...]
+    memory: tuple[int, str]
+    code: Code
+    job: Literal["survey"] = "survey"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """The job of importing code by name, to see that it is there, and which files it consists of."""
+
+    names: tuple[str, ...]
+    code: Code
+    job: Literal["import"] = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadData:
+    """The job of having code give its data; folder: where they are written."""
+
+    name: str
+    args: dict[str, Any]
+    folder: str
+    code: Code
+    job: Literal["data"] = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """The job of describing the arguments of a factory."""
+
+    name: str
+    code: Code
+    job: Literal["describe"] = "describe"
+
+
+Job: TypeAlias = Train | Measure | Foresee | Survey | Import | ReadData | Describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +159,63 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What a network that code made costs, before anything of it is measured or trained; of a trial a reply is awaited.
+
+    digest: of what it is: types, shapes, constants, operators and first weights; place: in the job.
+    """
+
+    digest: str
+    params: int
+    macs: int
+    memory_bytes: int
+    weights_bytes: int
+    notes: tuple[str, ...] = ()
+    place: int = 0
+    event: Literal["counted"] = "counted"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a network of a survey is none."""
+
+    place: int
+    reason: Reason
+    event: Literal["refused"] = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The files of the user's own code that were imported, relative to the study's folder, with their digests."""
+
+    files: dict[str, str]
+    event: Literal["imported"] = "imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a factory: default as JSON text, '' if it has none; hint: its annotation as text."""
+
+    name: str
+    default: str
+    hint: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The parameters of a factory."""
+
+    parameters: tuple[Parameter, ...]
+    event: Literal["described"] = "described"
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """An epoch is over."""
 
     epoch: int
-    loss: float
+    loss: float | None
     seconds: float
     event: Literal["trained"] = "trained"
 
@@ -116,6 +249,13 @@ class Foreseen:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """The user's own code takes its turns: it does not hang."""
+
+    event: Literal["alive"] = "alive"
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The job is over."""
 
@@ -130,7 +270,9 @@ class Failed:
     event: Literal["failed"] = "failed"
 
 
-Event: TypeAlias = Measured | Trained | Reached | Scored | Foreseen | Done | Failed
+Event: TypeAlias = (
+    Counted | Refused | Imported | Described | Measured | Alive | Trained | Reached | Scored | Foreseen | Done | Failed
+)
 
 
 @cache

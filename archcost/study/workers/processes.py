@@ -11,15 +11,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Final
 
-from archcost.study.records.reasons import Reason
+from archcost.study.records.reasons import JobKind, Reason
 from archcost.study.workers import messages
+from archcost.study.workers.isolation import isolate
 from archcost.study.workers.messages import Done, Event, Failed, Job
 
 ON: Final = b"on"
@@ -46,10 +48,11 @@ def server() -> ForkServerContext:
 
 @dataclass(eq=False)
 class Child:
-    """One running job; `last_s`: when it was last heard of, on a monotonic clock."""
+    """One running job; `last_s`: when it was last heard of, on a monotonic clock; leads: a group of its own."""
 
     process: ForkServerProcess
     pipe: Connection
+    leads: bool = False
     last_s: float = field(default_factory=time.monotonic)
 
     def reply(self, word: bytes) -> None:
@@ -64,16 +67,24 @@ class Child:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+        self.end_group()
         self.pipe.close()
+
+    def end_group(self) -> None:
+        """End what code of the user's own has started and left."""
+        if self.leads and self.process.pid is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def start(context: ForkServerContext, job: Job) -> Child:
     """Start a child on a job."""
     ours, theirs = context.Pipe()
-    process = context.Process(target=_enter, args=(theirs, messages.encode(job)), daemon=True)
+    own = job.code is not None  # a daemon could not have children, which a DataLoader has
+    process = context.Process(target=_enter, args=(theirs, messages.encode(job)), daemon=not own)
     process.start()
     theirs.close()
-    return Child(process, ours)
+    return Child(process, ours, own)
 
 
 def _enter(pipe: Connection, text: bytes) -> None:
@@ -82,24 +93,40 @@ def _enter(pipe: Connection, text: bytes) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the study decides what ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    replies = _Replies(pipe)
+    job, here = messages.decode_job(text), os.getpid()
+    leave = partial(_leave, own=job.code is not None)
+    if job.code is not None:
+        isolate()
+    replies = _Replies(pipe, leave)
 
     def tell(event: Event) -> None:
+        if os.getpid() != here:  # a copy that code of the user's own has forked: the trial is not its own
+            os._exit(1)
         try:
             pipe.send_bytes(messages.encode(event))
         except OSError:  # nobody is there any more
-            os._exit(1)
+            leave(1)
 
-    run(messages.decode_job(text), tell, replies.next)
-    pipe.close()
-    os._exit(0)  # nothing is left to tidy up, and the thread that reads may not hold the process
+    run(job, tell, replies.next)
+    if os.getpid() == here:
+        pipe.close()
+        leave(0)  # nothing is left to tidy up, and the thread that reads may not hold the process
+    os._exit(0)
+
+
+def _leave(code: int, *, own: bool) -> None:
+    """End the process, and with code of the user's own all that it has started."""
+    if own:
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(code)
 
 
 class _Replies:
     """What the parent answers, read by a thread that ends the process when the parent is gone."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, leave: Callable[[int], None]) -> None:
         self._pipe = pipe
+        self._leave = leave
         self._words: list[bytes] = []
         self._come = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
@@ -109,7 +136,7 @@ class _Replies:
             try:
                 word = self._pipe.recv_bytes()
             except (EOFError, OSError):
-                os._exit(1)
+                self._leave(1)
             with self._come:
                 self._words.append(word)
                 self._come.notify()
@@ -126,12 +153,15 @@ def events(children: Sequence[Child], timeout_s: float, patience_s: float) -> It
 
     A child that died, or was silent for longer than `patience_s` and is killed for it, tells Failed.
     """
-    ready = wait([child.pipe for child in children], timeout_s)
+    # a process that ended is seen by its sentinel too: what it has forked may hold its pipe open
+    ready = wait([each for child in children for each in (child.pipe, child.process.sentinel)], timeout_s)
     now = time.monotonic()
     for child in children:
         if child.pipe in ready:
             child.last_s = now
             yield child, _received(child)
+        elif child.process.sentinel in ready and not child.pipe.poll():
+            yield child, _ended(child)
         elif now - child.last_s > patience_s:
             child.end()
             words = f"hung: no progress for {patience_s:g} s, killed; 'search.patience' allows more"
@@ -156,9 +186,19 @@ def _received(child: Child) -> Event:
     try:
         return messages.decode_event(child.pipe.recv_bytes())
     except (EOFError, OSError):
-        child.process.join(_GRACE_S)
-        code = child.process.exitcode
-        if code is not None and code < 0:
-            known = _KILLED.get(signal.Signals(-code), f"killed by signal {-code}")
-            return Failed(Reason("killed" if -code == signal.SIGKILL else "bug", known))
-        return Failed(Reason("bug", f"the process ended by itself with code {code}"))
+        return _ended(child)
+
+
+def _by_itself(child: Child) -> JobKind:
+    return "code" if child.leads else "bug"
+
+
+def _ended(child: Child) -> Failed:
+    """Return how a process ended that told nothing of it, after ending what it has left."""
+    child.process.join(_GRACE_S)
+    child.end_group()
+    code, kind = child.process.exitcode, _by_itself(child)
+    if code is not None and code < 0:
+        known = _KILLED.get(signal.Signals(-code), f"killed by signal {-code}")
+        return Failed(Reason("killed" if -code == signal.SIGKILL else kind, known))
+    return Failed(Reason(kind, f"the process ended by itself with code {code}"))

@@ -11,8 +11,8 @@ from archcost.errors import InputError, Mistake, TargetError, visible
 from archcost.latency import runtimes, targets
 from archcost.latency.runtimes import PROCESSORS_ONLY
 from archcost.latency.samples import way
-from archcost.models.load import Model
 from archcost.study import jobs
+from archcost.study.drawn import Drawn
 from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Failed
@@ -20,7 +20,7 @@ from archcost.study.workers.messages import Failed
 _TIME_S: Final = 0.02
 
 
-def probe(plan: StudyPlan, model: Model) -> None:
+def probe(plan: StudyPlan, model: Drawn) -> None:
     """Try every way in which a study measures on one of its networks.
 
     Raises InputError for more threads than a target has CPUs, TargetError with every way that cannot be measured.
@@ -58,8 +58,8 @@ def _not_here(plan: StudyPlan, place: int) -> str:
     return ""
 
 
-def _not_measured(plan: StudyPlan, number: int, model: Model) -> str:
+def _not_measured(plan: StudyPlan, number: int, model: Drawn) -> str:
     each = plan.ways[number]
-    job = jobs.measure([model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
+    job = jobs.measure(plan, [model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
     events = processes.told(job, plan.spec.study.search.patience)
     return next((event.reason.text for event in events if isinstance(event, Failed)), "")

@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -13,12 +14,16 @@ from typing import Final
 from archcost.config.validation import located
 from archcost.errors import InputError, Mistake, Path, shorten, visible
 from archcost.latency.statistics import median
-from archcost.models.load import Model
+from archcost.models.load import Reference
 from archcost.search.domains import Point
+from archcost.study.code.survey import survey
+from archcost.study.drawn import Drawn
 from archcost.study.limits import Excess, exceeded
-from archcost.study.parts import parts
+from archcost.study.parts import counted, part_of, parts
 from archcost.study.plan import StudyPlan
+from archcost.study.records.reasons import Reason, of_trial
 from archcost.study.records.trials import Part
+from archcost.study.workers.messages import Counted
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 
 SAMPLE: Final = 200
@@ -35,7 +40,7 @@ class Outlook:
     size: float
     looked_at: int
     parts: tuple[Part, ...]
-    typical: Model
+    typical: Drawn
     """The feasible network whose MACs are in the middle."""
     reasons: tuple[tuple[str, int], ...]
 
@@ -54,34 +59,58 @@ def look(plan: StudyPlan) -> Outlook:
     size = space.size()
     chance = random.Random(plan.spec.study.search.seed)
     points = list(islice(space.grid(), SAMPLE)) if size <= SAMPLE else [space.sample(chance) for _ in range(SAMPLE)]
-    judged = list(_judgements(plan, points))
-    for template in sorted({place for place, _ in judged}):
-        _refuse_empty(plan, template, [found for place, found in judged if place == template])
-    feasible = [(found, point) for point, (_, found) in zip(points, judged, strict=False) if isinstance(found, Part)]
+    judged = list(_judgements(plan, [(space.tree(point)[0], _drawn(plan, point)) for point in points]))
+    for template in sorted({each.template for each in judged}):
+        _refuse_empty(plan, template, [each.found for each in judged if each.template == template])
+    feasible = [(each.found, each.drawn) for each in judged if isinstance(each.found, Part) and each.drawn]
     feasible.sort(key=lambda each: each[0].macs)
-    typical = plan.model(space.tree(feasible[len(feasible) // 2][1]))
-    reasons = Counter(_reason(found) for _, found in judged if not isinstance(found, Part))
+    typical = feasible[len(feasible) // 2][1]
+    reasons = Counter(_reason(each.found) for each in judged if not isinstance(each.found, Part))
     return Outlook(size, len(judged), tuple(part for part, _ in feasible), typical, tuple(reasons.most_common()))
 
 
-def _judgements(plan: StudyPlan, points: Sequence[Point]) -> Iterator[tuple[int, Part | InputError]]:
-    """Yield the template and judgement of points; of very large networks fewer, but some."""
-    begun = time.monotonic()
-    for place, point in enumerate(points):
-        if place >= _FEWEST and time.monotonic() - begun > _LONGEST_S:
-            return
-        yield plan.spec.space.tree(point)[0], _judged(plan, point)
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A point that was looked at: what it stands for, None if for nothing, and its network counted, or why not."""
+
+    template: int
+    drawn: Drawn | None
+    found: Part | InputError
 
 
-def _judged(plan: StudyPlan, point: Point) -> Part | InputError:
-    """Return the network of a point, or why it is not feasible."""
+def _drawn(plan: StudyPlan, point: Point) -> Drawn | InputError:
     try:
-        model = plan.model(plan.spec.space.tree(point))
+        return plan.model(plan.spec.space.tree(point))
     except InputError as error:
         return error
-    if over := exceeded(plan, model):
-        return _Over(over)
-    return parts(plan, model)[0]
+
+
+def _judgements(plan: StudyPlan, drawn: Sequence[tuple[int, Drawn | InputError]]) -> Iterator[_Judged]:
+    """Yield the judgements of points; of very large networks fewer, but some."""
+    begun = time.monotonic()
+    answers = survey(plan, [each for _, each in drawn if isinstance(each, Reference)])
+    with closing(answers):
+        for place, (template, each) in enumerate(drawn):
+            if place >= _FEWEST and time.monotonic() - begun > _LONGEST_S:
+                return
+            match each:
+                case InputError():
+                    yield _Judged(template, None, each)
+                case Reference():
+                    yield _Judged(template, each, _of_code(plan, next(answers)))
+                case _:
+                    found = _over(plan, counted(plan, each)) or parts(plan, each)[0]
+                    yield _Judged(template, each, found)
+
+
+def _of_code(plan: StudyPlan, answer: Counted | Reason) -> Part | InputError:
+    if isinstance(answer, Reason):
+        return InputError(Mistake(of_trial(answer).text))
+    return _over(plan, answer) or part_of(answer)
+
+
+def _over(plan: StudyPlan, counted: Counted) -> InputError | None:
+    return _Over(over) if (over := exceeded(plan, counted)) else None
 
 
 def _refuse_empty(plan: StudyPlan, template: int, found: Sequence[Part | InputError]) -> None:

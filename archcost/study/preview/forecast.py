@@ -12,8 +12,8 @@ from archcost.data import shared
 from archcost.data.splits import Dataset
 from archcost.errors import TargetError, visible
 from archcost.latency.samples import Plan
-from archcost.models.load import Model
 from archcost.study import jobs
+from archcost.study.drawn import Drawn
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
@@ -44,7 +44,7 @@ class Span:
         return self.first_s + self.search_s + self.confirm_s
 
 
-def foresee(plan: StudyPlan, model: Model, dataset: Dataset, workers: int, since_s: float) -> Span:
+def foresee(plan: StudyPlan, model: Drawn, dataset: Dataset, workers: int, since_s: float) -> Span:
     """Return what a study takes whose networks are like `model`, without what rungs save.
 
     since_s: when its data began to be read, on a monotonic clock.
@@ -68,7 +68,7 @@ def _prepare() -> None:
         pass
 
 
-def _training_s(plan: StudyPlan, model: Model, dataset: Dataset) -> tuple[float, float]:
+def _training_s(plan: StudyPlan, model: Drawn, dataset: Dataset) -> tuple[float, float]:
     """Return how long a process and what it reads take, and a training in it."""
     with scratch.folder() as folder:
         shared.write(dataset, folder / jobs.DATA)

@@ -1,0 +1,247 @@
+"""A trial in its process: its network is measured, trained from rung to rung, and scored."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import torch
+from torch import nn
+
+from archcost.data import own as own_data
+from archcost.data import shared
+from archcost.data.shared import kept
+from archcost.data.splits import Dataset, Split, as_rows
+from archcost.graph import codec
+from archcost.graph.columns import columns
+from archcost.latency import runtimes, targets
+from archcost.latency.lock import held
+from archcost.latency.statistics import median
+from archcost.nets import weights
+from archcost.nets.net import Net
+from archcost.study.workers import inquiries, own
+from archcost.study.workers.messages import (
+    Alive,
+    Code,
+    Event,
+    Foreseen,
+    Measured,
+    OfCode,
+    OfGraph,
+    Reached,
+    Scored,
+    Setup,
+    Train,
+    Trained,
+)
+from archcost.study.workers.network import Measurable, count, made, measurable
+from archcost.training import calibration, fit, scoring, speed
+from archcost.training.context import Context
+from archcost.training.score import Score
+from archcost.training.spec import Fit
+
+Tell: TypeAlias = Callable[[Event], None]
+GoesOn: TypeAlias = Callable[[], bool]
+"""Waits for the study's reply: whether the trial goes on."""
+
+_SAYS_S: Final = 5.0  # between words of a long epoch
+_LONGEST_S: Final = 3.0
+_FIRST: Final = 2  # mini-batches that are not timed: they allocate
+_MOST: Final = 20
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A trial whose network is there, untrained; context: what code of the user's own may ask."""
+
+    job: Train
+    net: nn.Module
+    dataset: Dataset
+    spec: Fit
+    columns: tuple[int, ...]
+    context: Context
+    tell: Tell
+    goes_on: GoesOn
+
+    def score(self, split: Split) -> Score:
+        """Return how good the network is on a split."""
+        return own.scored(self.net, split, self.dataset, self.spec, self.job.code, self.context)
+
+
+def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
+    """Measure, train and score the network of a job, as long as the study's replies are to go on."""
+    mark = job.mark
+    if job.code is not None:
+        mark = {**mark, **_introduced(job, job.code, tell)}
+        if isinstance(job.network, OfCode) and not goes_on():
+            return
+    networks = measurable(job.network, job.code, columns_of(job)) if job.ways else []
+    for position, way in enumerate(job.ways):
+        measure(networks, position, way, tell)
+        if not goes_on():
+            return
+    speed.keep_freed()
+    trial = begun(job, tell, goes_on)
+    torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
+    if not _trained(trial):
+        return
+    _scored(trial)
+    if job.code is not None:
+        tell(inquiries.files(job.code))
+    if job.weights:
+        with kept("the weights of the study"):
+            weights.save_weights(trial.net, Path(job.weights), mark)
+
+
+def measure(networks: Sequence[Measurable], position: int, way: Setup, tell: Tell) -> None:
+    """Measure networks by turns and tell of it; raises TargetError."""
+    target, runtime = targets.find(way.target), runtimes.find(way.runtime)
+    sources = [each.source(way.plan) for each in networks]
+    with held(target.lock) if target.lock else nullcontext():
+        tell(Measured(position, target.measure(sources, runtime, way.plan)))
+
+
+def begun(job: Train, tell: Tell, goes_on: GoesOn) -> _Trial:
+    """Return the trial of a job, its network untrained."""
+    said, spec = [time.monotonic()], spec_of(job)
+
+    def alive() -> None:
+        if time.monotonic() - said[0] > _SAYS_S:  # a long epoch is no hang
+            said[0] = time.monotonic()
+            tell(Alive())
+
+    context = Context(job.seed, "cpu", job.threads, spec.epochs, args=spec.args, alive=alive)
+    net = made(job.network, job.code, job.seed)
+    return _Trial(job, net, data_of(job), spec, columns_of(job), context, tell, goes_on)
+
+
+def data_of(job: Train) -> Dataset:
+    """Return the data of a job; those that are no tensors are made by their code, here, once more."""
+    dataset = shared.read(Path(job.data), Path(job.test) if job.test else None)
+    if dataset.own is not None and dataset.own.loose:
+        assert job.code is not None  # code runs with consent alone
+        return own_data.again(dataset, inquiries.data(dataset.own.code, dataset.own.args, job.code))
+    steps = codec.decode(job.network.graph).steps if isinstance(job.network, OfGraph) else None
+    if dataset.kind == "image" and steps is not None:
+        return as_rows(dataset)  # a recurrent network reads an image row by row
+    return dataset
+
+
+def columns_of(job: Train) -> tuple[int, ...]:
+    """Return the columns that a job scores besides the whole network."""
+    if not (job.columns and isinstance(job.network, OfGraph)):
+        return ()
+    return columns(codec.decode(job.network.graph))
+
+
+def spec_of(job: Train) -> Fit:
+    """Return how a job trains."""
+    # strict validation reads a tuple from JSON's list only
+    return Fit.model_validate_json(json.dumps({**job.fit, "seed": job.seed}))
+
+
+def _introduced(job: Train, code: Code, tell: Tell) -> dict[str, str | int]:
+    """Import a job's code, tell which files it is and what its network costs; return what marks the network."""
+    for name in filter(None, (job.fit.get("code"), job.fit.get("evaluate"))):
+        own.called(str(name), code)
+    counted = count(job.network, code, job.memory, job.seed) if isinstance(job.network, OfCode) else None
+    tell(inquiries.files(code))
+    if counted is None:
+        return {}
+    tell(counted)
+    return {"digest": counted.digest}
+
+
+def _trained(trial: _Trial) -> bool:
+    """Train to the end, with a score at every rung; return whether it was reached."""
+    stops, reached = trial.spec.stops(), 0
+    for epoch in _epochs(trial):
+        trial.tell(Trained(epoch.number, epoch.loss, epoch.seconds))
+        if epoch.number in stops:
+            reached = epoch.number
+            if not _rung(trial, reached):
+                return False
+    # code of the user's own may end before its epochs are over
+    return reached == stops[-1] or _rung(trial, stops[-1])
+
+
+def _epochs(trial: _Trial) -> Iterator[fit.Epoch | own.Epoch]:
+    if trial.spec.code is not None:
+        assert trial.job.code is not None  # code runs with consent alone
+        yield from own.epochs(trial.net, trial.dataset, trial.spec, trial.job.code, trial.context)
+        return
+    fitting = fit.begin(trial.net, trial.dataset, trial.spec, threads=trial.job.threads)
+    said = [time.monotonic()]
+
+    def told(_: int, __: int, loss: float) -> None:
+        if time.monotonic() - said[0] > _SAYS_S:
+            said[0] = time.monotonic()
+            trial.tell(Trained(fitting.done, loss, 0.0))
+
+    yield from fit.epochs(fitting, told=told)
+
+
+def _rung(trial: _Trial, epoch: int) -> bool:
+    """Score a network at a rung; return whether it goes on."""
+    if trial.columns and isinstance(trial.net, Net):
+        calibration.recalibrate(trial.net, trial.dataset)
+    trial.tell(Reached(epoch, trial.score(trial.dataset.validation)))
+    return trial.goes_on()
+
+
+def _scored(trial: _Trial) -> None:
+    """Score every column on the validation split; of a network trained alone, also the test split if there is one."""
+    for column in trial.columns:
+        assert isinstance(trial.net, Net)  # other networks have no columns
+        score = scoring.evaluate(trial.net.column(column), trial.dataset.validation, trial.dataset)
+        trial.tell(Scored(column, "validation", score))
+    if trial.job.alone:
+        trial.tell(Scored(0, "validation", trial.score(trial.dataset.validation)))
+        if trial.job.test:
+            trial.tell(Scored(0, "test", trial.score(trial.dataset.read_test())))
+
+
+class _Enough(Exception):  # noqa: N818  # no error: a training that has been looked at for long enough
+    pass
+
+
+def foresee(job: Train, tell: Tell) -> None:
+    """Tell how long all of a job's training would take, from a few of its mini-batches and one score.
+
+    Of training by the user's own code nothing is told: only running it would say.
+    """
+    spec = spec_of(job)
+    if spec.code is None:
+        tell(_foreseen(job, spec))
+
+
+def _foreseen(job: Train, spec: Fit) -> Foreseen:
+    net, dataset = made(job.network, job.code, job.seed), data_of(job)
+    start = time.monotonic()
+    ends: list[float] = []
+    total = 1
+
+    def told(_: int, count: int, __: float) -> None:
+        nonlocal total
+        total = count
+        ends.append(time.monotonic())
+        if len(ends) >= _MOST or (len(ends) > _FIRST and ends[-1] - start > _LONGEST_S):
+            raise _Enough
+
+    fitting = fit.begin(net, dataset, spec, threads=job.threads)
+    try:
+        for _ in fit.epochs(fitting, told=told):
+            pass
+    except _Enough:
+        pass
+    spans = [after - before for before, after in zip(ends[_FIRST - 1 :], ends[_FIRST:], strict=False)]
+    trained = time.monotonic()
+    scoring.evaluate(net, dataset.validation, dataset)
+    now = time.monotonic()
+    scores = len(spec.stops()) + len(columns_of(job))
+    return Foreseen(total * median(spans or [ends[-1] - start]) + scores * (now - trained), now - start)
