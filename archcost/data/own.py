@@ -1,4 +1,4 @@
-"""A data set that code of the user's own gives: its mapping checked, and what it says made a Dataset."""
+"""A data set that code of the user's own gives: its mapping checked, and made a Dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a torch module is, as a digest: equal digests are one network, and in doubt two networks differ."""
+"""What a torch module is, as a digest: equal ones are one network, in doubt they differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a drawn template to a network: what the data give is filled in, and what contradicts them is refused."""
+"""From a drawn template to a network: what the data give is filled in."""
 
 from __future__ import annotations
 

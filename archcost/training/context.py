@@ -1,4 +1,4 @@
-"""What training code of the user's own is given besides the network: its data, and a context to work in."""
+"""What training code of the user's own is given besides the network: data and a context."""
 
 from __future__ import annotations
 

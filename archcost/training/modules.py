@@ -1,4 +1,4 @@
-"""A module of the user's own in training: what it is given, and whether it gives a score for each class."""
+"""A module of the user's own in training: what it is given, and that it scores classes."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_a_graph_is_decoded_once(
     """Whatever is done with it: measured, built, trained, its columns scored."""
     decode, decoded = codec.decode, []
     monkeypatch.setattr(codec, "decode", lambda tree: decoded.append(None) or decode(tree))
-    asked: dict[str, Job] = {"train": job, "foresee": Foresee(job), "measure": Measure((job.graph,), job.ways[0])}
+    asked: dict[str, Job] = {"train": job, "foresee": Foresee(job), "measure": Measure((job.network,), job.ways[0])}
     assert (expected, 1) == ([type(event) for event in told(asked[kind])], len(decoded))
 
 

@@ -9,6 +9,7 @@ from plans import FRACTAL, drawn, planned
 
 from archcost.graph.cost import count, peak_bytes
 from archcost.study.limits import Excess, budget, exceeded, over
+from archcost.study.parts import counted
 from archcost.study.plan import StudyPlan
 from archcost.study.records.reasons import Reason
 from archcost.units import data_size, grouped
@@ -23,6 +24,7 @@ def limited(**limits: Any) -> StudyPlan:
 
 PLAN = limited()
 MODEL = drawn(PLAN)
+COUNTED = counted(PLAN, MODEL)
 COUNTS = {
     "params": MODEL.cost.params,
     "macs": MODEL.cost.macs,
@@ -34,14 +36,14 @@ COUNTS = {
 
 def test_without_limits_nothing_is_over() -> None:
     """There is no budget, and no excess."""
-    assert (None, (), None) == (budget(PLAN), exceeded(PLAN, MODEL), over(PLAN, MODEL))
+    assert (None, (), None) == (budget(PLAN), exceeded(PLAN, COUNTED), over(PLAN, COUNTED))
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_limit_is_kept_to_the_last_one(name: str) -> None:
     """Just as much as allowed is within it, one less allowed is an excess of one."""
-    assert () == exceeded(limited(**{name: COUNTS[name]}), MODEL)
-    (found,) = exceeded(limited(**{name: COUNTS[name] - 1}), MODEL)
+    assert () == exceeded(limited(**{name: COUNTS[name]}), COUNTED)
+    (found,) = exceeded(limited(**{name: COUNTS[name] - 1}), COUNTED)
     assert (name, COUNTS[name], COUNTS[name] - 1) == (found.name, found.actual, found.limit)
 
 
@@ -50,8 +52,8 @@ def test_all_that_is_exceeded_is_said_in_one() -> None:
     plan = limited(params=1, memory=1000, macs=10**9, latency="1s")
     params, memory = grouped(COUNTS["params"]), data_size(COUNTS["memory"])
     words = f"limits: params {params}; allowed: 1, memory {memory}; allowed: 1.00 kB"
-    assert Reason("limit", words, "params, memory") == over(plan, MODEL)
-    assert ["params", "memory"] == [each.name for each in exceeded(plan, MODEL)]
+    assert Reason("limit", words, "params, memory") == over(plan, COUNTED)
+    assert ["params", "memory"] == [each.name for each in exceeded(plan, COUNTED)]
 
 
 def test_a_limit_on_latency_is_none_on_counts() -> None:
@@ -59,7 +61,7 @@ def test_a_limit_on_latency_is_none_on_counts() -> None:
     plan = limited(latency="1us")
     found = budget(plan)
     assert found is not None
-    assert (1e-6, ()) == (found.latency_s, exceeded(plan, MODEL))
+    assert (1e-6, ()) == (found.latency_s, exceeded(plan, COUNTED))
 
 
 def test_an_excess_reads_as_what_it_is_about() -> None:

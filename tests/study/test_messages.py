@@ -16,17 +16,29 @@ from archcost.graph.dtypes import FLOATING
 from archcost.latency.samples import Plan
 from archcost.study.workers import messages
 from archcost.study.workers.messages import (
+    Alive,
+    Code,
+    Counted,
+    Describe,
+    Described,
     Done,
     Event,
     Failed,
     Foresee,
     Foreseen,
+    Import,
+    Imported,
     Job,
     Measure,
     Measured,
+    OfCode,
+    OfGraph,
     Reached,
+    ReadData,
+    Refused,
     Scored,
     Setup,
+    Survey,
     Train,
     Trained,
 )
@@ -47,12 +59,14 @@ PLANS = st.builds(
     st.floats(1e-6, 0.5), TIME_S, NATURAL, st.booleans()
 )  # fmt: skip
 WAYS = st.builds(Setup, TEXT, TEXT, PLANS)
+DIGESTS = st.dictionaries(TEXT, TEXT, max_size=3)
+CODES = st.builds(Code, TEXT, DIGESTS)
+OF_CODE = st.builds(OfCode, OBJECTS, NATURAL, JSON)
+NETWORKS = st.builds(OfGraph, OBJECTS, TEXT, NUMBER, NUMBER) | OF_CODE
+MEMORY = st.tuples(NATURAL, TEXT)
 TRAININGS = st.builds(
     Train,
-    graph=OBJECTS,
-    init=TEXT,
-    drop_local=NUMBER,
-    drop_global=NUMBER,
+    network=NETWORKS,
     data=TEXT,
     test=TEXT,
     fit=OBJECTS,
@@ -61,24 +75,41 @@ TRAININGS = st.builds(
     columns=st.booleans(),
     weights=TEXT,
     threads=NATURAL,
+    code=st.none() | CODES,
+    memory=MEMORY,
+    alone=st.booleans(),
     mark=st.dictionaries(TEXT, TEXT | NATURAL, max_size=3),
 )
 JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
     Train: TRAININGS,
-    Measure: st.builds(Measure, st.lists(OBJECTS, max_size=2).map(tuple), WAYS),
+    Measure: st.builds(Measure, st.lists(NETWORKS, max_size=2).map(tuple), WAYS, st.none() | CODES),
     Foresee: st.builds(Foresee, TRAININGS),
+    Survey: st.builds(Survey, st.lists(OF_CODE, max_size=2).map(tuple), MEMORY, CODES),
+    Import: st.builds(Import, st.lists(TEXT, max_size=2).map(tuple), CODES),
+    ReadData: st.builds(ReadData, TEXT, OBJECTS, TEXT, CODES),
+    Describe: st.builds(Describe, TEXT, CODES),
 }
-SCORES = st.builds(Score, NUMBER, NATURAL, *(st.none() | NUMBER for _ in range(3)))
+METRICS = st.dictionaries(TEXT, NUMBER, max_size=2)
+SCORES = st.builds(Score, st.none() | NUMBER, st.none() | NATURAL, *(st.none() | NUMBER for _ in range(3)), METRICS)
 SAMPLES = st.builds(lambda times, plan: samples([times], plan), st.lists(TIME_S, min_size=1, max_size=5), PLANS)
 EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Measured: st.builds(Measured, NATURAL, st.lists(SAMPLES, max_size=2).map(tuple)),
-    Trained: st.builds(Trained, NATURAL, NUMBER, NUMBER),
+    Trained: st.builds(Trained, NATURAL, st.none() | NUMBER, NUMBER),
+    Counted: st.builds(Counted, TEXT, *[NATURAL] * 4, st.lists(TEXT, max_size=2).map(tuple), NATURAL),
+    Refused: st.from_type(Refused),
+    Imported: st.builds(Imported, DIGESTS),
+    Described: st.from_type(Described),
+    Alive: st.just(Alive()),
     Reached: st.builds(Reached, NATURAL, SCORES),
     Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),
     Foreseen: st.builds(Foreseen, NUMBER, NUMBER),
     Done: st.just(Done()),
     Failed: st.from_type(Failed),
 }
+
+
+OPTIONAL = {"mark", "code", "memory", "alone"}
+"""Keys of a job that have a default."""
 
 
 def test_every_message_is_tried() -> None:
@@ -104,6 +135,7 @@ def test_a_loss_that_is_no_number_comes_back() -> None:
     """A training that diverges tells it."""
     again = messages.decode_event(messages.encode(Trained(1, math.nan, 0.5)))
     assert isinstance(again, Trained)
+    assert again.loss is not None
     assert math.isnan(again.loss)
 
 
@@ -111,7 +143,7 @@ def test_a_loss_that_is_no_number_comes_back() -> None:
 def test_a_job_that_lacks_something_is_refused(job: Job, data: st.DataObject) -> None:
     """Every key without a default has to be there; its kind, `job`, above all."""
     tree = json.loads(messages.encode(job))
-    missing = data.draw(st.sampled_from(sorted(set(tree) - {"mark"})))
+    missing = data.draw(st.sampled_from(sorted(set(tree) - OPTIONAL)))
     del tree[missing]
     with pytest.raises(ValidationError):
         messages.decode_job(json.dumps(tree).encode())

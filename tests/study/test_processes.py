@@ -23,7 +23,18 @@ from archcost.latency.samples import Plan
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages, processes
 from archcost.study.workers.job import reason_of
-from archcost.study.workers.messages import Done, Event, Failed, Measure, Measured, Reached, Setup, Train, Trained
+from archcost.study.workers.messages import (
+    Done,
+    Event,
+    Failed,
+    Measure,
+    Measured,
+    OfGraph,
+    Reached,
+    Setup,
+    Train,
+    Trained,
+)
 from archcost.study.workers.processes import ON, STOP, Child
 
 FAKE = Setup("fake", "eager", Plan(time_s=0.1))
@@ -36,7 +47,7 @@ def job(tmp_path: Path) -> Train:
     model = archcost.load("resnet-20", ["input=[1, 8, 8]", "depths=[1]", "widths=[4]"])
     graph = dict(codec.encode(model.graph))
     fit = {"epochs": 400, "rungs": [1, 400]}
-    return Train(graph, "he", 0.0, 0.0, str(tmp_path / "data.pt"), "", fit, 0, (FAKE,), False, "", 1)
+    return Train(OfGraph(graph), str(tmp_path / "data.pt"), "", fit, 0, (FAKE,), False, "", 1)
 
 
 def told(child: Child, patience_s: float = 120.0) -> Iterator[Event]:
@@ -131,7 +142,7 @@ def test_a_child_that_hangs_is_ended(job: Train) -> None:
 def test_what_cannot_be_measured_is_a_reason() -> None:
     """An unknown target is the user's mistake, a runtime that fails is the target's."""
     graph = dict(codec.encode(archcost.load("resnet-20").graph))
-    (last,) = told(processes.start(processes.server(), Measure((graph,), replace(FAKE, target="abacus"))))
+    (last,) = told(processes.start(processes.server(), Measure((OfGraph(graph),), replace(FAKE, target="abacus"))))
     assert isinstance(last, Failed)
     assert ("input", True) == (last.reason.kind, "unknown target 'abacus'" in last.reason.text)
 

@@ -136,9 +136,23 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
          "data.name: unknown data set 'digitz'"]),
     "a domain of families": (
         {"models": [{"family": {"choice": ["nin", "rir"]}}]}, ["models.0.family: given a mapping; allowed"]),
-    "code": (
-        {"models": [{"family": "module", "factory": "os:abort", "input": [1, 8, 8]}]},
-        ["models.0.family: code makes 'module', which is not searched; allowed"]),
+    "code without a factory": (
+        {"models": [{"family": "module", "args": {}}]}, ["models.0.factory: missing"]),
+    "a metric that nothing gives": (
+        {"objectives": [{"metric": "f1", "goal": "max"}]},
+        ["objectives.0.metric: nothing gives a metric of your own; allowed: with 'evaluate' in 'fit'"]),
+    "a metric without its goal": (
+        {"objectives": [{"metric": "f1"}]}, ["objectives.0: a 'metric' and its 'goal', min or max, go together"]),
+    "a metric of a known name": (
+        {"objectives": [{"metric": "error", "goal": "min"}]},
+        ["objectives.0.metric: given 'error', which has a meaning of its own; allowed: write 'error: min'"]),
+    "training of one's own with archcost's keys": (
+        {"fit": {"code": "mine:fit", "lr": 0.1}},
+        ["fit.code: given beside 'lr', which training of your own does not read; allowed: in 'args'"]),
+    "arguments of no code": (
+        {"fit": {"args": {"lr": 0.1}}}, ["fit.args: given without code; allowed: with 'code' or 'evaluate'"]),
+    "data from code with a key of data by name": (
+        {"data": {"code": "mine:splits", "path": "x"}}, ["data.path: does not go with the keys beside it"]),
     "a network of images on a text": (
         {"data": {"name": "ptb"}, "objectives": [{"bpc": "min"}]},
         ["models.0.family: fractal does not take text data; allowed: 'hornn'"]),

@@ -41,4 +41,6 @@ def planned(dataset: Dataset | None = None, **changes: Any) -> StudyPlan:
 def drawn(plan: StudyPlan) -> Model:
     """Return the first network of a study's space."""
     space = plan.spec.space
-    return plan.model(space.tree(next(iter(space.grid()))))
+    found = plan.model(space.tree(next(iter(space.grid()))))
+    assert isinstance(found, Model)
+    return found

@@ -27,7 +27,9 @@ ROOMS: Final[dict[str, tuple[str, ...]]] = {
     "latency": ("graph", "nets"),
     "training": ("graph", "config", "data", "nets", "latency"),
     "profiling": ("graph", "config", "models", "nets", "counting", "latency"),
-    "study": ("graph", "config", "models", "search", "data", "nets", "latency", "training", "profiling"),
+    "study": (
+        "graph", "config", "models", "search", "data", "nets", "counting", "latency", "training", "profiling",
+    ),
     "report": ("graph", "config", "models", "search", "latency", "profiling", "study"),
     "cli": ("graph", "config", "models", "search", "data", "nets", "counting", "latency", "training", "profiling",
             "study", "report"),
@@ -36,6 +38,7 @@ ROOMS: Final[dict[str, tuple[str, ...]]] = {
 
 DOORS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("training", "latency"): frozenset({"lock", "targets.cpu"}),
+    ("study", "counting"): frozenset({"module"}),
     ("study", "profiling"): frozenset({"budget"}),
     ("report", "study"): frozenset({"objectives", "records"}),
 }

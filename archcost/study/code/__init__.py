@@ -1,1 +1,1 @@
-"""Code of the user's own in studies: what a study names, consent to run it, its files, and what it answers."""
+"""Code of the user's own in studies: consent to run it, its files, and what it answers."""

@@ -1,4 +1,4 @@
-"""Consent to run the code that a study names: which code that is, and where it is looked for."""
+"""Consent to run the code that a study names: which it is, and where it is looked for."""
 
 from __future__ import annotations
 

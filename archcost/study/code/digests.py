@@ -1,4 +1,4 @@
-"""The files of the user's own code that a study was made with: which of them have changed since."""
+"""The files of the user's own code that a study was made with, and which have changed."""
 
 from __future__ import annotations
 

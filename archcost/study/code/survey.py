@@ -1,4 +1,4 @@
-"""What networks that code makes cost, asked of child processes: one that ends its process is told of, and passed."""
+"""What networks that code makes cost, asked of child processes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is known of a study before it runs: its space, its time, and whether its ways can be measured."""
+"""What is known of a study before it runs: its space, its time, and that it can be measured."""

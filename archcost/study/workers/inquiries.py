@@ -1,4 +1,4 @@
-"""What a study asks of the user's own code before it runs: that it is there, its data, its networks' costs."""
+"""What a study asks of the user's own code before it runs: its files, data and networks."""
 
 from __future__ import annotations
 

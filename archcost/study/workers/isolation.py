@@ -1,4 +1,4 @@
-"""A process that runs code of the user's own: what that code does to its process reaches no other one."""
+"""A process that runs code of the user's own, which reaches no other process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ def isolate() -> None:
     Standard output is the command's own result. What is forked belongs to the group, and ends with it.
     """
     os.setsid()
-    sys.stdout.flush()
     os.dup2(2, 1)
     with suppress(OSError):  # not on every system
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)

@@ -1,4 +1,4 @@
-"""What a child process does: a trial, a measurement, or what is to be learned of the user's own code."""
+"""What a child process does: a trial, a measurement, or a question to the user's own code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from archcost.study.workers.messages import (
     Survey,
     Train,
 )
-from archcost.study.workers.network import measurable
+from archcost.study.workers.network import blueprint
 from archcost.training.losses import Diverged
 
 Tell: TypeAlias = Callable[[Event], None]
@@ -43,7 +43,7 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
             case Foresee():
                 trial.foresee(job.train, tell)
             case Measure():
-                networks = [each for one in job.networks for each in measurable(one, job.code)]
+                networks = [each for one in job.networks for each in blueprint(one, job.code).measurable()]
                 trial.measure(networks, 0, job.way, tell)
             case Survey():
                 inquiries.survey(job, tell, reason_of)

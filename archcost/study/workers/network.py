@@ -1,4 +1,4 @@
-"""The network of a job, made in the process that does it: of a graph, or by code of the user's own."""
+"""The network of a job, made in its process: of a graph, or by code of the user's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from archcost.counting import module as counting
 from archcost.errors import ArchcostError
 from archcost.graph import codec
-from archcost.graph.columns import only
+from archcost.graph.columns import columns, only
 from archcost.graph.graph import Graph
 from archcost.graph.recipe import Recipe
 from archcost.latency.runtimes import Source
@@ -21,48 +21,68 @@ from archcost.models.code import Foreign
 from archcost.nets import copies, factory, identity
 from archcost.nets.call import Call
 from archcost.nets.net import build, example
+from archcost.nets.restore import settings
 from archcost.study.workers.messages import Code, Counted, Network, OfCode, OfGraph
 
 
-def foreign(network: OfCode) -> Foreign:
-    """Return what code a network is made by."""
-    return Foreign.model_validate_json(json.dumps(network.spec))
-
-
-def made(network: Network, code: Code | None, seed: int) -> nn.Module:
-    """Return a network as it is trained, its weights drawn from a seed; raises InputError if its code fails."""
-    if isinstance(network, OfGraph):
-        recipe = Recipe(network.init, network.drop_local, network.drop_global)  # type: ignore[arg-type]  # one that a Recipe held
-        return build(codec.decode(network.graph), recipe, seed=seed)
-    assert code is not None  # what a factory is named by is run with consent alone
-    offers = {"classes": network.classes, "input": network.input}
-    return copies.unwrapped(factory.made(foreign(network), seed=seed, folder=Path(code.folder), offers=offers))
-
-
 @dataclass(frozen=True)
-class Measurable:
-    """A network as it is measured: of a graph also those of its columns, with weights of their own."""
+class Blueprint:
+    """What a network is made from: its graph, decoded once, or its code, which runs whenever one is made."""
 
     network: Network
     code: Code | None
     graph: Graph | None
 
-    def source(self, plan: Plan, seed: int = 0) -> Source:
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The columns of a fractal network, () of others."""
+        return columns(self.graph) if self.graph is not None else ()
+
+    def made(self, seed: int) -> nn.Module:
+        """Return a network as it is trained, its weights drawn from a seed; raises InputError if its code fails."""
+        match self.network:
+            case OfGraph() as of:
+                assert self.graph is not None
+                recipe = Recipe(of.init, of.drop_local, of.drop_global)  # type: ignore[arg-type]  # one that a Recipe held
+                return build(self.graph, recipe, seed=seed)
+            case OfCode() as of:
+                assert self.code is not None  # what a factory is named by is run with consent alone
+                offers, folder = {"classes": of.classes, "input": of.input}, Path(self.code.folder)
+                with settings():  # of torch: those of the process are not the code's to change
+                    return copies.unwrapped(factory.made(foreign(of), seed=seed, folder=folder, offers=offers))
+
+    def measurable(self, columns: tuple[int, ...] = ()) -> list[Measurable]:
+        """Return the network as it is measured, and each of its columns."""
+        if self.graph is None:
+            return [Measurable(self, None)]
+        return [Measurable(self, each) for each in (self.graph, *(only(self.graph, [column]) for column in columns))]
+
+
+def blueprint(network: Network, code: Code | None) -> Blueprint:
+    """Return what a job's network is made from."""
+    return Blueprint(network, code, codec.decode(network.graph) if isinstance(network, OfGraph) else None)
+
+
+@dataclass(frozen=True)
+class Measurable:
+    """A network as it is measured, with weights of its own; graph: None of what code makes."""
+
+    of: Blueprint
+    graph: Graph | None
+
+    def source(self, plan: Plan) -> Source:
         """Return the call of a plan's batch; raises InputError if code fails or takes no such input."""
         if self.graph is not None:
             return Source(build(self.graph), (example(self.graph, plan.batch),), graph=self.graph)
-        assert isinstance(self.network, OfCode)
-        module = made(self.network, self.code, seed)
-        call = _call(module, foreign(self.network), plan.batch)
+        assert isinstance(self.of.network, OfCode)
+        module = self.of.made(0)
+        call = _call(module, foreign(self.of.network), plan.batch)
         return Source(module, call.args, call.kwargs, cast=plan.dtype != counting.own_dtype(call))
 
 
-def measurable(network: Network, code: Code | None, columns: tuple[int, ...] = ()) -> list[Measurable]:
-    """Return a network as it is measured, and each of its columns."""
-    if isinstance(network, OfCode):
-        return [Measurable(network, code, None)]
-    graph = codec.decode(network.graph)
-    return [Measurable(network, code, each) for each in (graph, *(only(graph, [column]) for column in columns))]
+def foreign(network: OfCode) -> Foreign:
+    """Return what code a network is made by."""
+    return Foreign.model_validate_json(json.dumps(network.spec))
 
 
 def _call(module: nn.Module, spec: Foreign, batch: int) -> Call:
@@ -71,7 +91,7 @@ def _call(module: nn.Module, spec: Foreign, batch: int) -> Call:
 
 def count(network: OfCode, code: Code, memory: tuple[int, str], seed: int, place: int = 0) -> Counted:
     """Return what a network that code makes costs, and what it is; raises InputError with the code's own error."""
-    spec, module = foreign(network), made(network, code, seed)
+    spec, module = foreign(network), blueprint(network, code).made(seed)
     call = _call(module, spec, 1)
     try:
         found = counting.counted(

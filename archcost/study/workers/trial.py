@@ -17,8 +17,7 @@ from archcost.data import own as own_data
 from archcost.data import shared
 from archcost.data.shared import kept
 from archcost.data.splits import Dataset, Split, as_rows
-from archcost.graph import codec
-from archcost.graph.columns import columns
+from archcost.graph.graph import Graph
 from archcost.latency import runtimes, targets
 from archcost.latency.lock import held
 from archcost.latency.statistics import median
@@ -32,14 +31,13 @@ from archcost.study.workers.messages import (
     Foreseen,
     Measured,
     OfCode,
-    OfGraph,
     Reached,
     Scored,
     Setup,
     Train,
     Trained,
 )
-from archcost.study.workers.network import Measurable, count, made, measurable
+from archcost.study.workers.network import Blueprint, Measurable, blueprint, count
 from archcost.training import calibration, fit, scoring, speed
 from archcost.training.context import Context
 from archcost.training.score import Score
@@ -80,13 +78,13 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         mark = {**mark, **_introduced(job, job.code, tell)}
         if isinstance(job.network, OfCode) and not goes_on():
             return
-    networks = measurable(job.network, job.code, columns_of(job)) if job.ways else []
+    plans = blueprint(job.network, job.code)
     for position, way in enumerate(job.ways):
-        measure(networks, position, way, tell)
+        measure(plans.measurable(columns_of(job, plans)), position, way, tell)
         if not goes_on():
             return
     speed.keep_freed()
-    trial = begun(job, tell, goes_on)
+    trial = begun(job, plans, tell, goes_on)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
     if not _trained(trial):
         return
@@ -106,7 +104,7 @@ def measure(networks: Sequence[Measurable], position: int, way: Setup, tell: Tel
         tell(Measured(position, target.measure(sources, runtime, way.plan)))
 
 
-def begun(job: Train, tell: Tell, goes_on: GoesOn) -> _Trial:
+def begun(job: Train, plans: Blueprint, tell: Tell, goes_on: GoesOn) -> _Trial:
     """Return the trial of a job, its network untrained."""
     said, spec = [time.monotonic()], spec_of(job)
 
@@ -116,27 +114,25 @@ def begun(job: Train, tell: Tell, goes_on: GoesOn) -> _Trial:
             tell(Alive())
 
     context = Context(job.seed, "cpu", job.threads, spec.epochs, args=spec.args, alive=alive)
-    net = made(job.network, job.code, job.seed)
-    return _Trial(job, net, data_of(job), spec, columns_of(job), context, tell, goes_on)
+    return _Trial(
+        job, plans.made(job.seed), data_of(job, plans.graph), spec, columns_of(job, plans), context, tell, goes_on
+    )
 
 
-def data_of(job: Train) -> Dataset:
+def data_of(job: Train, graph: Graph | None) -> Dataset:
     """Return the data of a job; those that are no tensors are made by their code, here, once more."""
     dataset = shared.read(Path(job.data), Path(job.test) if job.test else None)
     if dataset.own is not None and dataset.own.loose:
         assert job.code is not None  # code runs with consent alone
         return own_data.again(dataset, inquiries.data(dataset.own.code, dataset.own.args, job.code))
-    steps = codec.decode(job.network.graph).steps if isinstance(job.network, OfGraph) else None
-    if dataset.kind == "image" and steps is not None:
+    if dataset.kind == "image" and graph is not None and graph.steps is not None:
         return as_rows(dataset)  # a recurrent network reads an image row by row
     return dataset
 
 
-def columns_of(job: Train) -> tuple[int, ...]:
+def columns_of(job: Train, plans: Blueprint) -> tuple[int, ...]:
     """Return the columns that a job scores besides the whole network."""
-    if not (job.columns and isinstance(job.network, OfGraph)):
-        return ()
-    return columns(codec.decode(job.network.graph))
+    return plans.columns if job.columns else ()
 
 
 def spec_of(job: Train) -> Fit:
@@ -221,7 +217,8 @@ def foresee(job: Train, tell: Tell) -> None:
 
 
 def _foreseen(job: Train, spec: Fit) -> Foreseen:
-    net, dataset = made(job.network, job.code, job.seed), data_of(job)
+    plans = blueprint(job.network, job.code)
+    net, dataset = plans.made(job.seed), data_of(job, plans.graph)
     start = time.monotonic()
     ends: list[float] = []
     total = 1
@@ -243,5 +240,5 @@ def _foreseen(job: Train, spec: Fit) -> Foreseen:
     trained = time.monotonic()
     scoring.evaluate(net, dataset.validation, dataset)
     now = time.monotonic()
-    scores = len(spec.stops()) + len(columns_of(job))
+    scores = len(spec.stops()) + len(columns_of(job, plans))
     return Foreseen(total * median(spans or [ends[-1] - start]) + scores * (now - trained), now - start)

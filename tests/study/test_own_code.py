@@ -1,0 +1,256 @@
+"""Studies whose networks, data, training and metrics are code of the user's own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from commands import run
+from own_code import STUDY, written
+
+from archcost.study.records.addresses import address
+from archcost.study.records.reasons import Reason
+from archcost.study.records.stored import Stored, find
+
+CODE = ("--allow-code", "--workers", "2")
+
+
+def study(folder: Path) -> Stored:
+    """Return what a study in a folder has kept."""
+    return find(address("study.db", folder))
+
+
+def reasons(folder: Path) -> dict[int, Reason]:
+    """Return why trials failed, by the argument `what`."""
+    found = {}
+    for each in study(folder).trials():
+        if each.reason is not None and each.reason.kind != "known":  # of which the grid has no other one
+            found[int(each.point["0.args.what"])] = each.reason
+    return found
+
+
+def test_a_network_of_ones_own_is_searched(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Counted, trained, confirmed and tested; its front names the code and the arguments as YAML."""
+    file = written(tmp_path)
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert 0 == code, err
+    code, out, _ = run(capsys, "study", "front", str(file), "--json")
+    members = json.loads(out)["members"]
+    best = members[0]
+    assert {"module"} == {each["family"] for each in members}
+    assert 'factory: "mynet:Small"' in best["yaml"]
+    width = best["point"]["0.args.width"]
+    # 9 positions of a 3 x 3 kernel on one channel, and a linear layer to ten classes
+    assert (width * (9 * 9 + 10), 10 * width + 10 + 10 * width) == (best["macs"], best["params"])
+    assert any(each["confirmed"] and each["test"] is not None for each in members)
+
+
+@pytest.mark.parametrize("command", [("study", "run"), ("study", "run", "--dry-run")])
+def test_without_consent_nothing_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Each piece of code is named with its place; none of it is imported, and nothing is made beside the study."""
+    keys = "fit: {epochs: 2, code: 'mytrain:fit', evaluate: 'mytrain:evaluate'}"
+    text = STUDY.replace("data: {name: digits, examples: 200}", "data: {code: 'mydata:splits'}")
+    file = written(tmp_path, text.replace("fit: {epochs: 2, rungs: [1, 2]}", keys))
+    for name in ("mynet", "mytrain", "mydata"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", "utf-8")
+    before = sorted(tmp_path.iterdir())
+    code, out, err = run(capsys, *command, str(file))
+    assert (2, "") == (code, out)
+    for key in ("models.0.factory", "data.code", "fit.code", "fit.evaluate"):
+        assert f"{key}: " in err
+    assert 4 == err.count("runs only with --allow-code")
+    assert before == sorted(tmp_path.iterdir())
+
+
+def test_reading_a_study_runs_no_code(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Status, front, table and report need no consent: they import nothing of what the study names."""
+    file = written(tmp_path)
+    assert 0 == run(capsys, "study", "run", str(file), *CODE)[0]
+    (tmp_path / "mynet.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", "utf-8")
+    for command in (("study", "status"), ("study", "front"), ("study", "table")):
+        assert 0 == run(capsys, *command, str(file))[0]
+    assert 0 == run(capsys, "report", str(file), "-o", str(tmp_path / "report.html"))[0]
+    assert not (tmp_path / "ran").exists()
+
+
+HOSTILE = {
+    1: ("code", "'mynet:strange' failed SystemExit: enough"),
+    2: ("code", "the process ended by itself with code 7"),
+    3: ("code", "'mynet:strange' failed ValueError: no such width"),
+    6: ("memory", "out of memory: "),
+    7: ("code", "'mynet:strange' failed"),
+    8: ("code", "cannot run on the data's inputs"),
+    9: ("input", "'mynet:strange' returned an object of type 'str'; allowed: a torch.nn.Module"),
+    10: ("code", "KeyboardInterrupt"),
+    11: ("input", "the network gives 3 scores, and the data have 10 classes; allowed: one for each class"),
+}
+"""What a factory does that is no network of the data, and why its trial ends."""
+
+
+def test_what_code_does_ends_its_own_trial(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A factory that exits, raises, fills the memory or wants a GPU; the others' trials are complete, and only the
+    front is on standard output.
+    """
+    text = STUDY.replace("'mynet:Small', args: {width: {int: [2, 6]}}", "'mynet:strange', args: {what: {int: [0, 11]}}")
+    file = written(tmp_path, text.replace("trials: 3, sampler: random", "trials: 12, sampler: grid"))
+    code, out, err = run(capfd, "study", "run", str(file), *CODE)
+    assert 0 == code, err
+    found = reasons(tmp_path)
+    assert {what: kind for what, (kind, _) in HOSTILE.items()} == {what: each.kind for what, each in found.items()}
+    for what, (_, words) in HOSTILE.items():
+        assert words in found[what].text
+    complete = {each.point["0.args.what"] for each in study(tmp_path).trials() if each.state == "complete"}
+    assert {0, 4, 5} == complete
+    assert "printed where results go" not in out
+    assert "mynet.py:" in found[3].text  # where it was raised
+
+
+def test_what_code_forks_ends_with_its_trial(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A copy that would sleep for ten minutes is gone when the study is."""
+    network = "import os, time\nfrom torch import nn\n\ndef forks(width, classes):\n"
+    body = "    if os.fork() == 0:\n        open('PID', 'a').write(f'{os.getpid()} ')\n        time.sleep(600)\n"
+    file = written(tmp_path, STUDY.replace("mynet:Small", "forking:forks").replace("trials: 3", "trials: 1"))
+    made = "    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))\n"
+    text = (network + body + made).replace("PID", str(tmp_path / "pid"))
+    (tmp_path / "forking.py").write_text(text, "utf-8")
+    assert 0 == run(capsys, "study", "run", str(file), *CODE)[0]
+    forked = list(map(int, (tmp_path / "pid").read_text("utf-8").split()))
+    assert forked
+    deadline = time.monotonic() + 20
+    while (alive := [pid for pid in forked if _lives(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [] == alive
+
+
+def _lives(pid: int) -> bool:
+    """Return whether a process is there and has not ended."""
+    try:
+        os.kill(pid, 0)
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text("utf-8")
+    except OSError:
+        return False
+
+
+def test_training_and_metrics_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The metric is searched and shown as it is, larger is better; the test split is evaluated once confirmed."""
+    text = STUDY.replace("{error: min}", "{metric: right, goal: max}")
+    keys = "fit: {epochs: 2, code: 'mytrain:fit', evaluate: 'mytrain:evaluate', args: {lr: 0.02}}"
+    file = written(tmp_path, text.replace("fit: {epochs: 2, rungs: [1, 2]}", keys))
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert 0 == code, err
+    _, out, _ = run(capsys, "study", "table", str(file))
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert all(0 <= float(row["right"]) <= 1 for row in rows)
+    _, out, _ = run(capsys, "study", "front", str(file), "--json")
+    front = json.loads(out)
+    assert ["right", "macs"] == front["objectives"]
+    rights = [each["right"] for each in front["members"]]
+    assert sorted(rights, reverse=True) == rights  # best first
+    tested = [each["test"] for each in front["members"] if each["confirmed"]]
+    assert tested
+    assert all(0 <= value <= 1 for value in tested)
+
+
+FITS = {
+    "no generator": ("code: 'mytrain:nothing'", "input", "returned int; allowed: a generator"),
+    "no such function": ("code: 'mytrain:fitt'", None, "'mytrain' has nothing called 'fitt' (did you mean 'fit'?)"),
+    "a loss that is not finite": ("code: 'mytrain:fit', args: {gives: .inf}", None, "infinity"),
+    "text in place of a number": ("code: 'mytrain:fit', args: {gives: many}", "input", "allowed: a name and a number"),
+    "an argument it does not take": ("code: 'mytrain:fit', args: {rate: 1}", "code", "unexpected keyword argument"),
+}
+"""A fit of the user's own, how a trial ends with it (None: the study does not begin), and the words."""
+
+
+@pytest.mark.parametrize("case", FITS)
+def test_a_training_that_is_none_ends_its_trial(capsys: pytest.CaptureFixture[str], tmp_path: Path, case: str) -> None:
+    """With its reason; what cannot be imported is refused before anything runs."""
+    keys, kind, words = FITS[case]
+    file = written(tmp_path, STUDY.replace("rungs: [1, 2]", keys).replace("trials: 3", "trials: 1"))
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    if kind is None:
+        assert 2 == code
+        assert words in err or "finite" in err
+        assert not (tmp_path / "study.db").exists()
+        return
+    assert 3 == code
+    (only,) = (each.reason for each in study(tmp_path).trials() if each.reason)
+    assert (kind, True) == (only.kind, words in only.text)
+
+
+def test_a_training_may_end_early(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Its network is scored as it is then."""
+    keys = "code: 'mytrain:fit', args: {ends: 1}"
+    file = written(tmp_path, STUDY.replace("epochs: 2, rungs: [1, 2]", f"epochs: 5, {keys}"))
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert 0 == code, err
+    assert {"complete"} == {each.state for each in study(tmp_path).trials()}
+
+
+@pytest.mark.parametrize("form", ["tensors", "bytes", "loose"])
+def test_data_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str) -> None:
+    """Tensors, arrays of bytes, or Datasets and loaders: a module and a family train on them, and are tested."""
+    models = (
+        "models:\n  - {family: module, factory: 'mynet:Small', args: {width: {int: [2, 3]}}}\n"
+        "  - {family: bottleneck, block: basic, depths: [1], widths: [4]}\n"
+    )
+    text = models + STUDY[STUDY.index("data:") :].replace(", rungs: [1, 2]", "").replace(
+        "data: {name: digits, examples: 200}", f"data: {{code: 'mydata:splits', args: {{form: {form}}}}}"
+    )
+    file = written(tmp_path, text.replace("trials: 3, sampler: random", "trials: 3, sampler: grid"))
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert 0 == code, err
+    every = study(tmp_path).trials()
+    assert ({"complete"}, {"module", "bottleneck"}) == (
+        {each.state for each in every},
+        {each.begun.family for each in every if each.begun},
+    )
+    _, out, _ = run(capsys, "study", "front", str(file), "--json")
+    confirmed = [each for each in json.loads(out)["members"] if each["confirmed"]]
+    assert confirmed
+    assert {form != "bytes"} == {each["test"] is not None for each in confirmed}
+
+
+def test_changed_code_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Going on says which file is another one; with consent to that it goes on."""
+    file = written(tmp_path)
+    assert 0 == run(capsys, "study", "run", str(file), *CODE)[0]
+    with (tmp_path / "mynet.py").open("a", encoding="utf-8") as text:
+        text.write("# another line\n")
+    code, _, err = run(capsys, "study", "run", str(file), "--trials", "4", *CODE)
+    assert 2 == code
+    assert "'mynet.py' changed since the study ran" in err
+    assert "--code-changed" in err
+    assert 0 == run(capsys, "study", "run", str(file), "--trials", "4", *CODE, "--code-changed")[0]
+    assert 4 == sum(each.counts for each in study(tmp_path).trials())
+
+
+def test_what_changes_nothing_is_no_other_network(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """An argument that the network does not use: its points are one network, trained once; one that makes another
+    function of it is another one, though no count tells them apart.
+    """
+    args = "args: {spare: {int: [1, 2]}, act: {choice: [relu, tanh]}}"
+    text = STUDY.replace("args: {width: {int: [2, 6]}}", args).replace("trials: 3, sampler: random", "trials: 4")
+    text = text.replace(", rungs: [1, 2]", "")
+    file = written(tmp_path, text.replace("confirm: {seeds: 1, members: 1}", "confirm: {members: 0}"))
+    assert 0 == run(capsys, "study", "run", str(file), "--allow-code", "--workers", "1")[0]
+    every = [each for each in study(tmp_path).trials() if each.ended and each.state == "complete"]
+    trained = {each.point["0.args.act"] for each in every if each.ended and each.ended.repeats is None}
+    repeats = {each.point["0.args.act"] for each in every if each.ended and each.ended.repeats is not None}
+    assert ({"relu", "tanh"}, {"relu", "tanh"}) == (trained, repeats)
+
+
+def test_a_limit_holds_for_code(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What is over it is not trained and does not count."""
+    file = written(tmp_path, f"{STUDY}limits: {{params: 70}}\n".replace("sampler: random", "sampler: grid"))
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert 0 == code, err
+    over = [each for each in study(tmp_path).trials() if each.reason and each.reason.kind != "known"]
+    assert {"limit"} == {each.reason.kind for each in over if each.reason}
+    assert not any(each.counts for each in over)
