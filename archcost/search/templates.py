@@ -21,6 +21,8 @@ MOST_PARAMETERS: Final = 1000  # of a study: a sampler's time grows with them
 LONGEST_NAME: Final = 512  # of a parameter, in characters: what a database keeps
 
 R = TypeVar("R", bound=Rule)
+_ARGUMENTS: Final = "args"  # of code: a mapping of names to values, whatever the names are (scale, choice, ...)
+_DEPTH: Final = 3  # of a template's key: models, place, key
 _NOTHING: Final = Fixed(None)  # stands where a mistake is
 
 
@@ -105,7 +107,7 @@ def _part(walk: _Walk, tree: Value, path: Path) -> Part:
         return Fixed(tree) if all(isinstance(each, Fixed) for each in parts) else Listed(parts)
     if not isinstance(tree, dict):
         return Fixed(tree)
-    kind = kind_of(tree)
+    kind = None if path[-1] == _ARGUMENTS and len(path) == _DEPTH else kind_of(tree)
     if kind is None:
         pairs = tuple((key, _part(walk, each, (*path, key))) for key, each in tree.items())
         return Fixed(tree) if all(isinstance(each, Fixed) for _, each in pairs) else Mapped(pairs)

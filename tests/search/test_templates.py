@@ -307,3 +307,11 @@ def test_rules_are_told_from_the_keys_of_families() -> None:
     definitions = json.loads(committed("model"))["$defs"].values()
     keys = {key for each in definitions for key in each.get("properties", {})}
     assert set() == keys & set(RULES)
+
+
+def test_the_arguments_of_code_have_any_name() -> None:
+    """A mapping of arguments is no rule, though one of them is called as a rule is."""
+    source = document.load("models: [{family: module, args: {scale: {int: [1, 2]}, choice: [3]}}]", "study.yaml")
+    assert (0, {"family": "module", "args": {"scale": 2, "choice": [3]}}) == templates.space(source).tree(
+        {"0.args.scale": 2}
+    )

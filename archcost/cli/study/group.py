@@ -10,6 +10,7 @@ import click
 
 from archcost.cli.options import Read, debugged, gathered
 from archcost.cli.sections import Sectioned
+from archcost.cli.study.new import new
 from archcost.errors import InputError, Mistake, visible
 from archcost.rows import of_mappings
 from archcost.units import parse_duration
@@ -141,7 +142,7 @@ def _text(stored: Stored, form: str) -> str:
     return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)
 
 
-study.section("Commands", run, status, front, table)
+study.section("Commands", new, run, status, front, table)
 # its first name; hidden, as `archcost export` does something else
 study.add_command(
     click.Command(
