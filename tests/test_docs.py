@@ -207,3 +207,16 @@ def test_every_key_of_a_profile_is_explained() -> None:
     assert [key for row in rows for key in row if f"`{key}`" not in numbers] == []
     asked = {"target", "runtime", "device", "batch", "dtype", "threads"}
     assert [key for key in found["latencies"][0] if key not in asked and f"`{key}`" not in latency] == []
+
+
+@pytest.mark.parametrize("study", ["study.yaml", "trained.yaml"])
+def test_the_example_of_code_of_ones_own_runs(study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are those of docs/own.md, each with its name in the first line; the studies find a front."""
+    page = text("docs/own.md")
+    for body in (*blocks(page, "python"), *blocks(page, "yaml")):
+        (tmp_path / body.split()[1].rstrip(":")).write_text(body)
+    monkeypatch.chdir(tmp_path)
+    fake = ("--set", "objectives.1={latency: min, threads: 1, target: fake}") if study == "study.yaml" else ()
+    ended = CliRunner().invoke(cli.cli, ["study", "run", study, "--allow-code", "--workers", "1", *fake])
+    assert 0 == ended.exit_code, ended.output
+    assert "confirmed" in ended.output
