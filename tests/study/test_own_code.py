@@ -254,3 +254,18 @@ def test_a_limit_holds_for_code(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     over = [each for each in study(tmp_path).trials() if each.reason and each.reason.kind != "known"]
     assert {"limit"} == {each.reason.kind for each in over if each.reason}
     assert not any(each.counts for each in over)
+
+
+def test_columns_of_a_family_have_metrics_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A fractal network trained and evaluated by code of one's own: every column is scored by it."""
+    fractal = "models: [{family: fractal, columns: 2, widths: [{int: [4, 8]}], drop_path: {global: 0.5}}]\n"
+    text = fractal + STUDY[STUDY.index("data:") :].replace("{error: min}", "{metric: right, goal: max}")
+    keys = "epochs: 1, code: 'mytrain:fit', evaluate: 'mytrain:evaluate'"
+    file = written(tmp_path, text.replace("epochs: 2, rungs: [1, 2]", keys).replace("trials: 3", "trials: 1"))
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert 0 == code, err
+    (trial,) = study(tmp_path).trials()
+    assert trial.ended is not None
+    scores = [each.score for each in trial.ended.parts]
+    assert [0, 1, 2] == [each.column for each in trial.ended.parts]
+    assert all(each is not None and 0 <= each.metrics["right"] <= 1 for each in scores)

@@ -128,6 +128,9 @@ def dry(
     found = outlook.look(plan)
     probe.probe(plan, found.typical)
     yield from outlook.lines(plan, found)
+    if spec.study.fit.code is not None:
+        yield f"time         not foreseen: only running {quoted(spec.study.fit.code)} tells"
+        return
     workers = options(wanted, spec.study.search, physical_cores()).workers
     try:
         span = forecast.foresee(plan, found.typical, dataset, workers, since_s)

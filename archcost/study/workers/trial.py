@@ -66,9 +66,9 @@ class _Trial:
     tell: Tell
     goes_on: GoesOn
 
-    def score(self, split: Split) -> Score:
-        """Return how good the network is on a split."""
-        return own.scored(self.net, split, self.dataset, self.spec, self.job.code, self.context)
+    def score(self, net: nn.Module, split: Split) -> Score:
+        """Return how good the network, or a column of it, is on a split."""
+        return own.scored(net, split, self.dataset, self.spec, self.job.code, self.context)
 
 
 def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
@@ -186,7 +186,7 @@ def _rung(trial: _Trial, epoch: int) -> bool:
     """Score a network at a rung; return whether it goes on."""
     if trial.columns and isinstance(trial.net, Net):
         calibration.recalibrate(trial.net, trial.dataset)
-    trial.tell(Reached(epoch, trial.score(trial.dataset.validation)))
+    trial.tell(Reached(epoch, trial.score(trial.net, trial.dataset.validation)))
     return trial.goes_on()
 
 
@@ -194,12 +194,12 @@ def _scored(trial: _Trial) -> None:
     """Score every column on the validation split; of a network trained alone, also the test split if there is one."""
     for column in trial.columns:
         assert isinstance(trial.net, Net)  # other networks have no columns
-        score = scoring.evaluate(trial.net.column(column), trial.dataset.validation, trial.dataset)
+        score = trial.score(trial.net.column(column), trial.dataset.validation)
         trial.tell(Scored(column, "validation", score))
     if trial.job.alone:
-        trial.tell(Scored(0, "validation", trial.score(trial.dataset.validation)))
+        trial.tell(Scored(0, "validation", trial.score(trial.net, trial.dataset.validation)))
         if trial.job.test:
-            trial.tell(Scored(0, "test", trial.score(trial.dataset.read_test())))
+            trial.tell(Scored(0, "test", trial.score(trial.net, trial.dataset.read_test())))
 
 
 class _Enough(Exception):  # noqa: N818  # no error: a training that has been looked at for long enough
