@@ -74,6 +74,7 @@ class MobileNet(nn.Module):
 def fit(network: nn.Module, data: Any, context: Any, lr: float = 0.05, batch: int = 128) -> Iterator[dict[str, float]]:
     """Train with SGD, a cosine schedule with warm-up, and mirrored images; goes on from the last epoch."""
     inputs, targets = data.train
+    network.to(memory_format=torch.channels_last)  # depthwise convolutions are quicker so
     decayed = [each for each in network.parameters() if each.ndim > 1]
     others = [each for each in network.parameters() if each.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0.0}]
@@ -93,6 +94,7 @@ def fit(network: nn.Module, data: Any, context: Any, lr: float = 0.05, batch: in
             images = inputs[places]
             mirrored = torch.rand(len(places), generator=chance) < 0.5
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+            images = images.to(memory_format=torch.channels_last)
             with context.turn():
                 loss = functional.cross_entropy(network(images), targets[places])
                 optimiser.zero_grad(set_to_none=True)

@@ -269,3 +269,15 @@ def test_columns_of_a_family_have_metrics_of_ones_own(capsys: pytest.CaptureFixt
     scores = [each.score for each in trial.ended.parts]
     assert [0, 1, 2] == [each.column for each in trial.ended.parts]
     assert all(each is not None and 0 <= each.metrics["right"] <= 1 for each in scores)
+
+
+def test_code_that_hangs_ends_its_own_trial(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It is silent for longer than the study has patience: killed, and the others are complete."""
+    hanging = "import time\nfrom mynet import Small\n\n\ndef net(what, classes):\n    time.sleep(600 * what)\n"
+    text = STUDY.replace("mynet:Small", "hanging:net").replace("width: {int: [2, 6]}", "what: {int: [0, 1]}")
+    file = written(tmp_path, text.replace("trials: 3, sampler: random", "trials: 2, sampler: grid, patience: 5s"))
+    (tmp_path / "hanging.py").write_text(hanging + "    return Small(classes=classes)\n", "utf-8")
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert 0 == code, err
+    assert {0: "complete", 1: "failed"} == {each.point["0.args.what"]: each.state for each in study(tmp_path).trials()}
+    assert "silent" == reasons(tmp_path)[1].kind

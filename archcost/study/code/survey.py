@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Final
 
 from archcost.models.load import Reference
 from archcost.study import jobs
@@ -10,6 +11,8 @@ from archcost.study.plan import StudyPlan
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Counted, Failed, OfCode, Refused, Survey
+
+_PATIENCE_S: Final = 120.0  # a preview does not wait longer for one network
 
 
 def survey(plan: StudyPlan, references: Sequence[Reference]) -> Generator[Counted | Reason]:
@@ -19,7 +22,7 @@ def survey(plan: StudyPlan, references: Sequence[Reference]) -> Generator[Counte
     done = 0
     while done < len(networks) and plan.code is not None:
         job = Survey(tuple(networks[done:]), plan.memory_at, plan.code)
-        for event in processes.told(job, plan.spec.study.search.patience):
+        for event in processes.told(job, min(plan.spec.study.search.patience, _PATIENCE_S)):
             match event:
                 case Counted():
                     yield event

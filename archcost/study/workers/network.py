@@ -16,6 +16,7 @@ from archcost.graph.graph import Graph
 from archcost.graph.recipe import Recipe
 from archcost.latency.runtimes import Source
 from archcost.latency.samples import Plan
+from archcost.latency.targets.cpu import threads
 from archcost.machine import available_memory_bytes
 from archcost.models.code import Foreign
 from archcost.nets import copies, factory, identity
@@ -91,6 +92,11 @@ def _call(module: nn.Module, spec: Foreign, batch: int) -> Call:
 
 def count(network: OfCode, code: Code, memory: tuple[int, str], seed: int, place: int = 0) -> Counted:
     """Return what a network that code makes costs, and what it is; raises InputError with the code's own error."""
+    with threads(1):  # of so small a work; on a busy machine several would wait for each other
+        return _counted(network, code, memory, seed, place)
+
+
+def _counted(network: OfCode, code: Code, memory: tuple[int, str], seed: int, place: int) -> Counted:
     spec, module = foreign(network), blueprint(network, code).made(seed)
     call = _call(module, spec, 1)
     try:
