@@ -24,6 +24,7 @@ from archcost.models.families import families
 from archcost.models.families.parts import Network, OnImages
 from archcost.profiling.budget import Limits
 from archcost.search import templates
+from archcost.search.choices import untakable
 from archcost.search.rules import kind_of
 from archcost.search.space import Space
 from archcost.study.objectives import QUANTITIES, RESERVED, Goal, of_metric, quantity_of
@@ -295,6 +296,8 @@ def _of_keys(source: Document, place: int, tree: Mapping[str, Value], model: typ
     for mistake in keys_wrong(tree, model, _FILLED):
         where, key = ("models", place, *mistake.path), mistake.path[0] in tree
         yield located(source, replace(mistake, path=where), at_key=key)
+    for mistake in untakable(tree, model):
+        yield replace(mistake, path=("models", place, *mistake.path))
 
 
 def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> str:
