@@ -19,6 +19,7 @@ from archcost.config.validation import conform, keys_wrong, located, reading_ord
 from archcost.data.spec import AnyData
 from archcost.errors import InputError, Mistake, one_of, quoted, unknown
 from archcost.graph.dtypes import Floating
+from archcost.models import sources
 from archcost.models.code import FAMILY, Foreign
 from archcost.models.families import families
 from archcost.models.families.parts import Network, OnImages
@@ -241,7 +242,9 @@ def _templates(source: Document) -> list[Value]:
 
 def load_study(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> StudySpec:
     """Return the study in a file; raises InputError with every mistake found, each with file, line and column."""
+    sources.refuse_for_study(os.fspath(path))
     source = document.read_file(path)
+    sources.refuse_text(source, "study")
     for assignment in overrides:
         source = document.override(source, assignment)
     return read_study(source)
