@@ -135,7 +135,7 @@ def measured(command: F) -> F:
                 type=Read("batch", parse_batches),
                 default=["1"],
                 callback=_flat,
-                help="Batch size, or a range that doubles: 1..6 is 1, 2 and 4 (repeatable).",
+                help="Batch size, several as 1,8, or a range that doubles: 1..6 is 1, 2 and 4.",
             ),
             click.option("--dtype", "dtypes", multiple=True, help="Data type; the network's own (repeatable)."),
             click.option("--threads", multiple=True, type=int, help="Threads; the physical cores (repeatable)."),
