@@ -1,4 +1,4 @@
-"""What a file is that is given for a network or a study and is neither: named, with what takes it."""
+"""What a file is that is given for a network or a study and is neither, and what takes it."""
 
 from __future__ import annotations
 
