@@ -92,15 +92,16 @@ def parse_share(text: str) -> float:
 
 
 def parse_batches(text: str) -> tuple[int, ...]:
-    """Return the batch sizes that `8` or `1..64` (doubled from the first up to the last) mean; raises ValueError."""
-    match = _BATCHES.fullmatch(text.strip())
-    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not 1 <= first <= last:
-        raise ValueError(
-            f"batch: given {visible(shorten(text))}; allowed: an integer of at least 1, or a range such as 1..64"
-        )
-    doubled = (first * 2**i for i in range(64))
-    return tuple(batch for batch in doubled if batch <= last)
+    """Return the batch sizes that `8`, `1..64` (doubled up to the last) or several with commas mean, each once.
+
+    Raises ValueError otherwise.
+    """
+    found = [_BATCHES.fullmatch(part.strip()) for part in text.split(",")]
+    ends = [(int(each[1]), int(each[2] or each[1])) if each else (0, 0) for each in found]
+    if not all(1 <= first <= last for first, last in ends):
+        allowed = "an integer of at least 1, a range such as 1..64, or several such as 1,8,64"
+        raise ValueError(f"batch: given {visible(shorten(text))}; allowed: {allowed}")
+    return tuple(dict.fromkeys(first * 2**i for first, last in ends for i in range(64) if first * 2**i <= last))
 
 
 def parse_count(text: str) -> int:

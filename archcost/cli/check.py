@@ -15,6 +15,7 @@ import click
 from archcost.cli.options import FORMATS, Reading, coded, debugged, formatted, measured
 from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
+from archcost.profiling.bounds import said
 from archcost.rows import aligned, as_csv, as_markdown, escaped
 from archcost.units import duration, grouped, percent, scaled
 from archcost.version import __version__
@@ -149,7 +150,8 @@ def _csv_row(verdict: Verdict) -> tuple[object, ...]:
 
 def _numbers(verdict: Verdict) -> tuple[str, str, str]:
     """Return the limit, what was found and how much of the limit that is, as people read them."""
-    return _amount(verdict, verdict.limit), _amount(verdict, verdict.actual), _used(verdict.share)
+    actual, used = _amount(verdict, verdict.actual), _used(verdict.share)
+    return _amount(verdict, verdict.limit), said(actual, verdict.at_least), said(used, verdict.at_least)
 
 
 def _amount(verdict: Verdict, value: float | None) -> str:

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from archcost.cli.options import FORMATS, Reading, coded, debugged, formatted, measured
+from archcost.cli.options import FORMATS, Reading, Shown, coded, debugged, deep, formatted, gathered, measured
 from archcost.cli.pages import Said, a_file, write_page
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, tail
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
+from archcost.profiling.bounds import against, said
 from archcost.rows import aligned, as_csv, as_markdown, escaped
 from archcost.units import data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:
     from archcost.latency.measure import Request
     from archcost.latency.summary import Latency
-    from archcost.models.load import Model, Reference
     from archcost.profiling.compare import Against, Comparison, Quantity, Timed
 
 _WIDTH: Final = 80
 _EXACT: Final = 17  # digits and commas up to which a count is shown in full: four columns of them fit
+_LEAST: Final = {(False, False): "", (True, False): "first", (False, True): "other", (True, True): "both"}
 _LABELS: Final = {
     "params": "parameters",
     "macs": "MACs",
@@ -35,7 +36,10 @@ _LABELS: Final = {
     "activation_bytes": "written",
     "peak_memory_bytes": "peak memory",
 }
-_CSV: Final = ("number", "first", "other", "layer", "where", "quantity", "value_first", "value_other", "ratio")
+_CSV: Final = (
+    *("number", "first", "other", "layer", "where", "quantity", "value_first", "value_other", "ratio"),
+    "at_least",  # which of the two values is a lower bound
+)
 
 
 @click.command(cls=Said)
@@ -44,71 +48,55 @@ _CSV: Final = ("number", "first", "other", "layer", "where", "quantity", "value_
 @coded
 @measured
 @click.option("--layers", is_flag=True, help="Also print the layers, matched by name.")
+@deep
 @formatted
 @click.option(
     "--html", type=click.Path(dir_okay=False), callback=a_file, help="Also write a page with the same numbers."
 )
 @debugged
-def compare(
-    models: tuple[str, ...], reading: Reading, asked: Request, layers: bool, form: str, html: str | None
-) -> None:
+@gathered("shown", lambda: Shown)
+def compare(models: tuple[str, ...], reading: Reading, asked: Request, shown: Shown, html: str | None) -> None:
     """Compare networks: totals, layers and latency of each against the first.
 
     Each MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable, which --input is
-    for. --json has the layers always.
+    for. --json has the layers always; --depth N prints groups of them.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
-    from archcost.cli.models import aside
+    from archcost.cli.models import aside, read_all
     from archcost.profiling.compare import compared
 
-    read = _read(models, reading)
+    if len(models) < 2:
+        raise InputError(Mistake("given 1 network; allowed: two or more to compare"))
+    read = read_all(models, reading)
     with aside(*read):
         found = compared(read, replace(asked, witness=False), progress)
-    click.echo(_printed(found, form, layers), nl=False)
+    click.echo(_printed(found, shown), nl=False)
     if html:
         write_page(html, found.to_dict())
-    if form != "table":
+    if shown.form != "table":
         for line in found.warnings:
             click.echo(f"warning: {visible(line)}", err=True)
     if found.failures:
         raise TargetError("\n".join(visible(str(failure)) for failure in found.failures))
 
 
-def _read(models: tuple[str, ...], reading: Reading) -> list[Model | Reference]:
-    """Return all networks; raises InputError with the mistakes of all. Inputs are for the code that is typed."""
-    from archcost.cli.models import read_any  # loads pydantic
-    from archcost.models.load import is_code
+def _printed(found: Comparison, shown: Shown) -> str:
+    from archcost.profiling.compare import at_depth
 
-    if len(models) < 2:
-        raise InputError(Mistake("given 1 network; allowed: two or more to compare"))
-    if models.count("-") > 1:
-        raise InputError(Mistake("standard input (-) can be read only once"))
-    read: list[Model | Reference] = []
-    typed = any(is_code(model) for model in models)
-    mistakes: dict[Mistake, None] = {}  # in order, each once: an override that is wrong is wrong in every network
-    for model in models:
-        try:
-            takes = is_code(model) or not typed
-            read.append(read_any(model, reading if takes else replace(reading, inputs=())))
-        except InputError as error:
-            mistakes |= dict.fromkeys(error.mistakes)
-    if mistakes:
-        raise InputError(*mistakes)
-    return read
-
-
-def _printed(found: Comparison, form: str, layers: bool) -> str:
-    match form:
+    if shown.form == "json":
+        return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
+    listed = "layers" if shown.layers else ""
+    if shown.depth is not None:
+        listed, found = "groups", at_depth(found, shown.depth)
+    match shown.form:
         case "table":
-            return _table(found, layers)
-        case "json":
-            return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
+            return _table(found, listed)
         case "csv":
-            return as_csv(_CSV, _csv_rows(found, layers))
+            return as_csv(_CSV, _csv_rows(found, listed))
         case "markdown":
-            return _markdown(found, layers)
+            return _markdown(found, listed)
         case _:
-            raise ValueError(f"{form} is none of {FORMATS}")
+            raise ValueError(f"{shown.form} is none of {FORMATS}")
 
 
 def _letter(position: int) -> str:
@@ -116,8 +104,9 @@ def _letter(position: int) -> str:
     return ascii_uppercase[position] if position < len(ascii_uppercase) else f"N{position + 1}"
 
 
-def _table(found: Comparison, layers: bool) -> str:
-    parts = [_legend(found), *(_pair(number, pair, layers) for number, pair in enumerate(found.against, start=1))]
+def _table(found: Comparison, listed: str) -> str:
+    """Return the table; listed: "layers", "groups", or nothing, of which the table has a line alone."""
+    parts = [_legend(found), *(_pair(number, pair, listed) for number, pair in enumerate(found.against, start=1))]
     if notes := _notes(found, [_letter(position) for position in range(len(found.profiles))]):
         parts.append("\n".join(_wrapped(f"note: {line}", 0, 6) for line in notes) + "\n")
     return "\n".join(parts)
@@ -141,27 +130,31 @@ def _legend(found: Comparison) -> str:
     return "".join(_wrapped(line, 0, 3) + "\n" for line in lines)
 
 
-def _pair(number: int, pair: Against, layers: bool) -> str:
+def _pair(number: int, pair: Against, listed: str) -> str:
     a, b = _letter(0), _letter(number)
     heads = (f"{b} against {a}", a, b, "difference", "ratio")
     parts = [
         aligned(heads, list(_total_rows(pair)), indent=0),
         "".join(line + "\n" for timed in pair.latencies for line in _timed_lines(a, b, timed)),
-        _layer_table(a, b, pair) if layers else _wrapped(_layer_words(a, b, pair), 0, 13) + "\n",
+        _layer_table(a, b, pair, listed) if listed else _wrapped(_layer_words(a, b, pair), 0, 13) + "\n",
     ]
     return "".join(parts)
 
 
 def _total_rows(pair: Against) -> Iterator[tuple[str, ...]]:
     for quantity in pair.totals:
-        yield _LABELS[quantity.name], *_values(quantity), _times(quantity.ratio)
+        ratio = _times(quantity.ratio)
+        yield _LABELS[quantity.name], *_values(quantity), ratio if ratio == "-" else against(ratio, *quantity.least)
 
 
 def _values(quantity: Quantity) -> tuple[str, str, str]:
     """Return both values and their signed difference, as every form shows them."""
-    of = data_size if quantity.name.endswith("_bytes") else _count
+    of = data_size if quantity.name.endswith("_bytes") else _short if any(quantity.least) else _count
     sign = "+" if quantity.difference > 0 else ""
-    return of(quantity.first), of(quantity.other), sign + of(quantity.difference)
+    first, other = (
+        said(of(value), least) for value, least in zip((quantity.first, quantity.other), quantity.least, strict=True)
+    )
+    return first, other, against(sign + of(quantity.difference), *quantity.least)
 
 
 def _count(value: int) -> str:
@@ -207,18 +200,18 @@ def _where(latency: Latency) -> str:
     return f"{latency.way}, by turns"
 
 
-def _layer_words(a: str, b: str, pair: Against) -> str:
+def _layer_words(a: str, b: str, pair: Against, listed: str = "layers") -> str:
     changed = sum(not layer.same for layer in pair.layers)
     match = f"{len(pair.layers)} of the same name, {changed} of them with other counts"
-    return f"layers       {match}; {len(pair.only_first)} only in {a}, {len(pair.only_other)} only in {b}"
+    return f"{listed:<13}{match}; {len(pair.only_first)} only in {a}, {len(pair.only_other)} only in {b}"
 
 
-def _layer_table(a: str, b: str, pair: Against) -> str:
+def _layer_table(a: str, b: str, pair: Against, listed: str) -> str:
     """Return the layers that have parameters or MACs; what only one network has follows in its own order."""
     rows = [
         (visible(layer.name), *_signed(layer.params), *_signed(layer.macs))
         for layer in pair.layers
-        if any((*layer.params[1:], *layer.macs[1:]))
+        if any((*layer.params[1:3], *layer.macs[1:3]))
     ]
     for layer in pair.only_first:
         if layer.params or layer.macs:
@@ -228,13 +221,8 @@ def _layer_table(a: str, b: str, pair: Against) -> str:
             rows.append((visible(layer.name), "-", _short(layer.params), "-", "-", _short(layer.macs), "-"))
     heads = ("", f"params {a}", b, f"{b} - {a}", f"MACs {a}", b, f"{b} - {a}")
     numbers = sum(2 + max(map(len, column)) for column in list(zip(heads, *rows, strict=True))[1:])
-    cut = [(_tail(row[0], _WIDTH - 1 - numbers), *row[1:]) for row in rows]
-    return f"{_wrapped(_layer_words(a, b, pair), 0, 13)}\n{aligned(heads, cut, indent=0)}"
-
-
-def _tail(name: str, length: int) -> str:
-    """Return a name cut at its beginning: layers of one block differ at the end."""
-    return name if len(name) <= length else f"...{name[3 - length :]}"
+    cut = [(tail(row[0], _WIDTH - 1 - numbers), *row[1:]) for row in rows]
+    return f"{_wrapped(_layer_words(a, b, pair, listed), 0, 13)}\n{aligned(heads, cut, indent=0)}"
 
 
 def _signed(quantity: Quantity) -> tuple[str, str, str]:
@@ -247,17 +235,17 @@ def _wrapped(text: str, first: int, others: int) -> str:
     return "\n".join(lines)
 
 
-def _csv_rows(found: Comparison, layers: bool) -> Iterator[tuple[object, ...]]:
+def _csv_rows(found: Comparison, listed: str) -> Iterator[tuple[object, ...]]:
     first = found.profiles[0].model.name
     for number, pair in enumerate(found.against, start=2):
         names = (number, first, found.profiles[number - 1].model.name)
         for q in pair.totals:
-            yield *names, "", "", q.name, q.first, q.other, q.ratio
+            yield *names, "", "", q.name, q.first, q.other, q.ratio, _LEAST[q.least]
         for timed in pair.latencies:
             medians = (timed.first.median_s, timed.other.median_s)
-            yield *names, "", _where(timed.first), "median_s", *medians, timed.ratio
-        for layer, *rest in _layer_rows(pair) if layers else ():
-            yield *names, layer, "", *rest
+            yield *names, "", _where(timed.first), "median_s", *medians, timed.ratio, ""
+        for layer, *rest in _layer_rows(pair) if listed else ():
+            yield *names, layer, "", *rest, ""
 
 
 def _layer_rows(pair: Against) -> Iterator[tuple[str, str, int | None, int | None, float | None]]:
@@ -273,14 +261,14 @@ def _layer_rows(pair: Against) -> Iterator[tuple[str, str, int | None, int | Non
         yield alone.name, "macs", None, alone.macs, None
 
 
-def _markdown(found: Comparison, layers: bool) -> str:
+def _markdown(found: Comparison, listed: str) -> str:
     first = found.profiles[0].model.name
     parts = []
     for profile, pair in zip(found.profiles[1:], found.against, strict=True):
         heads = ("", first, profile.model.name, "difference", "ratio")
         parts.append(as_markdown(heads, _total_rows(pair)))
         parts += [as_markdown(("latency", *heads[1:3], "ratio", ""), _markdown_times(pair))] if pair.latencies else []
-        parts += [as_markdown(("layer", *heads[1:3], "ratio"), _markdown_layers(pair))] if layers else []
+        parts += [as_markdown((listed[:-1], *heads[1:3], "ratio"), _markdown_layers(pair))] if listed else []
     if notes := _notes(found, [profile.model.name for profile in found.profiles]):
         parts.append("".join(f"- {escaped(line)}\n" for line in notes))
     return "\n".join(parts)

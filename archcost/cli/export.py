@@ -33,8 +33,10 @@ class Wanted:
 @click.option("--to", type=click.Choice(_FORMATS), required=True, help="json and yaml: no weights; onnx, pt2: with.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; json and yaml are printed without it.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
-@click.option("--seed", type=click.IntRange(0, 2**62), default=0, show_default=True, help="Of the untrained weights.")
-@click.option("--trial", help="MODEL is a study: this trial of it, 12, or a column of one, 12/2, with its weights.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**62), default=0, show_default=True, help="Of the weights as initialised."
+)
+@click.option("--trial", help="MODEL is a study: this trial of it, 12, or a column of one, 12/2, as trained.")
 @click.option("--storage", help="Where the study is stored; beside its file if left out.")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch if left out.")
 @coded
@@ -44,8 +46,9 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
     """Write a network as JSON, YAML, ONNX or a torch.export file.
 
     json is the graph, yaml the keys that are not the defaults. onnx (needs the extra: pip install 'archcost[onnx]') and
-    pt2 hold weights as initialised, not trained; with --trial, as that trial of a study has trained them. They are run
-    and compared with the network before they are written; a recurrent network is unrolled over its steps. MODEL is a
+    pt2 hold weights. Those of a study are trained ones: with --trial, as that trial has trained them. Those of other
+    networks are weights as initialised, not trained. The files are run and compared with the network before they are
+    written; a recurrent network is unrolled over its steps. MODEL is a study's file or storage with --trial, or else a
     YAML file, - for standard input, a network that ships, or package.module:callable with --input; such code has no
     json.
     """

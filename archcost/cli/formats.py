@@ -10,47 +10,51 @@ from archcost.cli.table import table
 from archcost.graph.account import Layer
 from archcost.latency.remarks import refusals
 from archcost.latency.summary import Latency, summarise
+from archcost.profiling.bounds import said
 from archcost.profiling.result import Profile
 from archcost.profiling.wording import doubts, witness_words
 from archcost.rows import as_csv, as_markdown, escaped
 from archcost.units import data_size, duration, grouped
 
 
-def printed(found: Profile, form: str, *, colour: bool) -> str:
-    """Return a profile in the format that was asked for, ending in a line break."""
+def printed(found: Profile, form: str, *, colour: bool, depth: int | None = None) -> str:
+    """Return a profile in the format that was asked for, ending in a line break.
+
+    depth: names of groups are cut to so many parts, in what people read.
+    """
     match form:
         case "table":
-            return table(found, colour=colour)
+            return table(found, colour=colour, depth=depth)
         case "json":
             return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
         case "csv":
             rows = ((*layer, layer.intensity(found.batch)) for layer in found.layers)
             return as_csv((*Layer._fields, "intensity"), rows)
         case "markdown":
-            return _markdown(found)
+            return _markdown(found, depth)
         case _:
             raise ValueError(f"{form} is none of {FORMATS}")
 
 
-def _markdown(found: Profile) -> str:
-    cost = found.model.cost
+def _markdown(found: Profile, depth: int | None) -> str:
+    least = bool(found.uncounted)
     parts = [
         f"# {escaped(found.model.name)}\n",
         as_markdown(
             ("", "exact", ""),
             [
                 ("parameters", grouped(found.params), f"{data_size(found.weights_bytes)} with buffers, {found.dtype}"),
-                ("MACs", grouped(found.macs), "one example"),
-                ("elementwise", grouped(found.elementwise), "one example"),
-                ("FLOPs", grouped(found.flops), "2 MACs + elementwise"),
+                ("MACs", said(grouped(found.macs), least), "one example"),
+                ("elementwise", said(grouped(found.elementwise), least), "one example"),
+                ("FLOPs", said(grouped(found.flops), least), "2 MACs + elementwise"),
                 ("peak memory, bytes", grouped(found.peak_memory_bytes), f"batch {found.batch}, {found.dtype}"),
             ],
         ),
         as_markdown(
-            ("group", "parameters", "MACs", "elementwise"),
+            ("group", "parameters", *(f"{head}{', at least' * least}" for head in ("MACs", "elementwise"))),
             [
                 (name, grouped(total.params), grouped(total.macs), grouped(total.elementwise))
-                for name, total in cost.by_group().items()
+                for name, total in found.groups(depth).items()
             ],
         ),
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 from archcost.cli.options import Reading, standard_input
@@ -33,6 +34,24 @@ def read_any(typed: str, reading: Reading) -> Model | Reference:
         return read(typed, *how)
     text = standard_input().read(document.MAX_BYTES + 1)
     return interpret(document.read_bytes(text, "<stdin>"), *how)
+
+
+def read_all(typed: Sequence[str], reading: Reading) -> list[Model | Reference]:
+    """Return all networks; raises InputError with all mistakes. Inputs are for the code that is typed, if any."""
+    if typed.count("-") > 1:
+        raise InputError(Mistake("standard input (-) can be read only once"))
+    read: list[Model | Reference] = []
+    has_code = any(map(is_code, typed))
+    mistakes: dict[Mistake, None] = {}  # in order, each once: an override that is wrong is wrong in every network
+    for each in typed:
+        try:
+            takes = is_code(each) or not has_code
+            read.append(read_any(each, reading if takes else replace(reading, inputs=())))
+        except InputError as error:
+            mistakes |= dict.fromkeys(error.mistakes)
+    if mistakes:
+        raise InputError(*mistakes)
+    return read
 
 
 def read_model(typed: str, reading: Reading, command: str) -> Model:

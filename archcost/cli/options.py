@@ -31,6 +31,15 @@ class Reading:
     allow_code: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How results are printed: the format, groups cut to so many parts of their names, and whether layers are."""
+
+    form: str = "table"
+    depth: int | None = None
+    layers: bool = False
+
+
 class Read(click.ParamType[Any]):
     """An option whose text one function reads; what it refuses is a usage error."""
 
@@ -80,6 +89,12 @@ def formatted(command: F) -> F:
 
     json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")(cast("F", called))
     return click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="How to print.")(json)
+
+
+def deep(command: F) -> F:
+    """Add --depth; the command gets it as `depth`."""
+    words = "Cut the names of groups to so many parts: 2 is stage1.block1, or layers.0 (table, markdown)."
+    return click.option("--depth", type=click.IntRange(1, 100), metavar="N", help=words)(command)
 
 
 def debugged(command: F) -> F:
@@ -135,7 +150,7 @@ def measured(command: F) -> F:
                 type=Read("batch", parse_batches),
                 default=["1"],
                 callback=_flat,
-                help="Batch size, or a range that doubles: 1..6 is 1, 2 and 4 (repeatable).",
+                help="Batch size, several as 1,8, or a range that doubles: 1..6 is 1, 2 and 4.",
             ),
             click.option("--dtype", "dtypes", multiple=True, help="Data type; the network's own (repeatable)."),
             click.option("--threads", multiple=True, type=int, help="Threads; the physical cores (repeatable)."),

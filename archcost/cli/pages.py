@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from archcost.report.blocks import Document
 
 _TYPED: Final = "archcost.typed"
-_WHERE: Final = ("-o", "--output", "--html")
 
 
 class Said(click.Command):
@@ -32,20 +30,10 @@ class Said(click.Command):
 
 
 def command_line() -> str:
-    """Return what was typed, for the page: of the file it writes only that there is one, of URLs no passwords."""
+    """Return what was typed, for the page; of URLs no passwords."""
     context = click.get_current_context()
-    words = [context.info_name or "", *_kept(context.meta.get(_TYPED, []))]
-    shown = f"archcost {shlex.join(urls.shown(word) for word in words)}"
-    return f"{shown} -o report.html" if context.info_name == "report" else shown
-
-
-def _kept(arguments: Sequence[str]) -> Iterator[str]:
-    rest = iter(arguments)
-    for word in rest:
-        if word in _WHERE:
-            next(rest, None)
-        elif not word.startswith(("--output=", "--html=")) and not (word.startswith("-o") and len(word) > 2):
-            yield word
+    words = [context.info_name or "", *context.meta.get(_TYPED, [])]
+    return f"archcost {shlex.join(urls.shown(word) for word in words)}"
 
 
 def a_file(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from archcost.cli.options import Reading, coded, debugged, formatted, measured
+from archcost.cli.options import Reading, Shown, coded, debugged, deep, formatted, gathered, measured
 from archcost.cli.pages import Said, a_file, write_page
 from archcost.cli.terminal import progress
 from archcost.errors import TargetError, visible
@@ -32,12 +32,14 @@ _MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "c
     "--no-witness", "witness", is_flag=True, flag_value=False, default=True, help="Leave fvcore and torch out."
 )
 @click.option("--strict", is_flag=True, help="Exit 1 also if an operator cannot be counted.")
+@deep
 @formatted
 @click.option(
     "--html", type=click.Path(dir_okay=False), callback=a_file, help="Also write a page with the same numbers."
 )
 @debugged
-def profile(model: str, reading: Reading, asked: Request, form: str, html: str | None, strict: bool) -> int:
+@gathered("shown", lambda: Shown)
+def profile(model: str, reading: Reading, asked: Request, shown: Shown, html: str | None, strict: bool) -> int:
     """Count a network exactly, check the counts, and measure its latency here.
 
     MODEL is a YAML file, - for standard input, a network that ships ('archcost example' lists them), or
@@ -48,13 +50,13 @@ def profile(model: str, reading: Reading, asked: Request, form: str, html: str |
     from archcost.cli.models import aside, read_any
     from archcost.profiling.profile import profiled
 
-    asked = replace(asked, latency=asked.latency and _measures(form, html))
+    asked = replace(asked, latency=asked.latency and _measures(shown.form, html))
     network = read_any(model, reading)
     with aside(network):
         found = profiled(network, asked, progress)
         for account in found.accounts:  # training is counted when it is asked for: a module may print then, too
             _ = account.trained
-    _show(found, form)
+    _show(found, shown)
     if html:
         write_page(html, found.to_dict())
     return _code(found, strict)
@@ -76,12 +78,12 @@ def _option(known: Sequence[click.Parameter], name: str) -> str:
     return next(parameter.opts[0] for parameter in known if parameter.name == name)
 
 
-def _show(found: Profile, form: str) -> None:
+def _show(found: Profile, shown: Shown) -> None:
     from archcost.cli.formats import printed
 
-    text = printed(found, form, colour=sys.stdout.isatty())
+    text = printed(found, shown.form, colour=sys.stdout.isatty(), depth=shown.depth)
     click.echo(text, nl=False)
-    if form != "table":
+    if shown.form != "table":
         for line in [*found.warnings, *found.differences]:
             click.echo(f"warning: {visible(line)}", err=True)
 

@@ -51,7 +51,7 @@ def report(
     to a file, or a network as 'profile' takes it, which is counted and measured now; several networks are compared.
     """
     # imported when the command runs: they load pydantic
-    from archcost.cli.models import read_any
+    from archcost.cli.models import read_all
     from archcost.profiling.budget import load_budget
 
     limits = load_budget(budget_file) if budget_file else None
@@ -63,7 +63,7 @@ def report(
     source, kind = sources[0], kinds[sources[0]]
     failures: Sequence[Failure] = ()
     if kind == _MODEL:
-        told, failures = _counted([read_any(source, reading) for source in sources], asked)
+        told, failures = _counted(read_all(sources, reading), asked)
         write_document(output, document(told, limits))
     else:
         _refuse_measuring(source, kind, budget_file)

@@ -7,25 +7,27 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from archcost.cli.latencies import latency_lines
-from archcost.cli.terminal import LABEL, WIDTH, field, paint
+from archcost.cli.terminal import LABEL, WIDTH, field, paint, tail
 from archcost.errors import shorten, visible
 from archcost.graph.cost import Total
 from archcost.latency.remarks import refusals
+from archcost.profiling.bounds import said
 from archcost.profiling.result import Profile
 from archcost.profiling.wording import input_words, witness_words
 from archcost.units import data_size, grouped, percent, scaled
 
-_MOST_GROUPS = 30
+_MOST_GROUPS = 60
+_GROUP = 30  # columns of a group's name
 
 
-def table(found: Profile, *, colour: bool) -> str:
-    """Return the whole table; `colour`: with terminal colours, unless NO_COLOR is set."""
+def table(found: Profile, *, colour: bool, depth: int | None = None) -> str:
+    """Return the whole table; colour: with terminal colours, unless NO_COLOR is set; depth: of the names of groups."""
     lines = [
         *_head(found, colour),
         "",
         *_totals(found),
         "",
-        *_groups(found, colour),
+        *_groups(found, depth, colour),
         *_columns(found),
         "",
         *_witnesses(found, colour),
@@ -41,20 +43,25 @@ def _head(found: Profile, colour: bool) -> Iterator[str]:
 
 
 def _totals(found: Profile) -> Iterator[str]:
-    dtype, batch = found.dtype, found.batch
+    dtype, batch, least = found.dtype, found.batch, bool(found.uncounted)
     rows = [
-        ("parameters", found.params, f"{data_size(found.weights_bytes)} with buffers, {dtype}"),
-        ("MACs", found.macs, f"{scaled(found.macs)}; in convolutions and matrix products"),
-        ("elementwise", found.elementwise, f"{scaled(found.elementwise)}; norms, activations, joins, pools, ..."),
-        ("FLOPs", found.flops, f"{scaled(found.flops)} = 2 MACs + elementwise"),
-    ]
-    width = max(len(grouped(value)) for _, value, _ in rows)
+        ("parameters", grouped(found.params), f"{data_size(found.weights_bytes)} with buffers, {dtype}"),
+        ("MACs", said(grouped(found.macs), least), f"{_short(found.macs, least)}in convolutions and matrix products"),
+        ("elementwise", said(grouped(found.elementwise), least),
+         f"{_short(found.elementwise, least)}norms, activations, joins, pools, ..."),
+        ("FLOPs", said(grouped(found.flops), least), f"{scaled(found.flops)} = 2 MACs + elementwise"),
+    ]  # fmt: skip
+    width = max(len(value) for _, value, _ in rows)
     for label, value, words in rows:
-        yield f"  {label:<{LABEL - 2}}{grouped(value):>{width}}  {words}"
+        yield f"  {label:<{LABEL - 2}}{value:>{width}}  {words}"
     peak, written = data_size(found.peak_memory_bytes), data_size(found.activation_bytes)
     yield from field("memory", f"{peak} at the peak, {written} written a pass, batch {batch}, {dtype}")
     yield from _training(found)
     yield from _owned(found)
+
+
+def _short(value: int, least: bool) -> str:
+    return "" if least else f"{scaled(value)}; "  # no room for both
 
 
 def _training(found: Profile) -> Iterator[str]:
@@ -64,7 +71,8 @@ def _training(found: Profile) -> Iterator[str]:
         return
     kept = "" if step.saved_bytes is None else f", {data_size(step.saved_bytes)} saved for backward"
     peak = "" if step.peak_bytes is None else f", {data_size(step.peak_bytes)} peak"
-    yield from field("training", f"{scaled(step.macs)} MACs a step{kept}{peak}")
+    macs = said(f"{scaled(step.macs)} MACs", bool(found.uncounted))
+    yield from field("training", f"{macs} a step{kept}{peak}")
 
 
 def _owned(found: Profile) -> Iterator[str]:
@@ -77,20 +85,22 @@ def _owned(found: Profile) -> Iterator[str]:
         yield from field("of them", f"{', '.join(told)} of the parameters; {grouped(weights.buffers)} in buffers")
 
 
-def _groups(found: Profile, colour: bool) -> Iterator[str]:
-    totals = found.model.cost.by_group()
+def _groups(found: Profile, depth: int | None, colour: bool) -> Iterator[str]:
+    totals = found.groups(depth)
     shown = dict(list(totals.items())[:_MOST_GROUPS])
-    name_width = max([8, *(len(visible(shorten(name, 24))) for name in shown)])
-    yield f"  {'group':<{name_width}}  {'params':>10} {'share':>6}  {'MACs':>10} {'share':>6}"
+    names = {name: visible(tail(name, _GROUP)) for name in shown}
+    width = max(8, *map(len, names.values())) if names else 8
+    macs = "least MACs" if found.uncounted else "MACs"
+    yield f"  {'group':<{width}}  {'params':>10} {'share':>6}  {macs:>10} {'share':>6}"
     for name, total in shown.items():
-        yield f"  {visible(shorten(name, 24)):<{name_width}}  {_shares(found, total, colour)}"
+        yield f"  {names[name]:<{width}}  {_shares(found, total, colour, WIDTH - width - 42)}"
     if len(totals) > len(shown):
-        yield f"  ... and {len(totals) - len(shown)} groups more; --format json has all"
+        yield f"  ... and {len(totals) - len(shown)} groups more; --depth N shows larger ones, --format json all layers"
 
 
-def _shares(found: Profile, total: Total, colour: bool) -> str:
+def _shares(found: Profile, total: Total, colour: bool, room: int) -> str:
     params, macs = total.params / max(found.params, 1), total.macs / max(found.macs, 1)
-    bar = paint(_bar() * round(macs * 24), colour, fg="cyan")
+    bar = paint(_bar() * round(macs * min(24, room)), colour, fg="cyan")
     return f"{scaled(total.params):>10} {percent(params):>6}  {scaled(total.macs):>10} {percent(macs):>6}  {bar}"
 
 

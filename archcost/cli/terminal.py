@@ -67,6 +67,11 @@ def field(label: str, text: str) -> Iterator[str]:
         yield f"  {label if i == 0 else '':<{LABEL - 2}}{line}"
 
 
+def tail(name: str, length: int) -> str:
+    """Return a name cut at its beginning: parts of one module differ at the end."""
+    return name if len(name) <= length else f"...{name[3 - length :]}"
+
+
 def paint(text: str, enabled: bool, **style: object) -> str:
     """Return a text in a terminal's colours, where they are wanted."""
     return click.style(text, **style) if enabled else text  # type: ignore[arg-type]  # style's own keywords

@@ -124,7 +124,7 @@ def _keys(model: type[BaseModel], path: Path) -> set[str]:
     for part in path:
         if isinstance(part, str):
             fields = [m.model_fields[name] for m in models for name in m.model_fields if _key(m, name) == part]
-            models = {inner for field in fields for inner in _models(field.annotation)}
+            models = {inner for field in fields for inner in models_in(field.annotation)}
     return {_key(m, name) for m in models for name in m.model_fields}
 
 
@@ -143,8 +143,9 @@ def _key(model: type[BaseModel], name: str) -> str:
     return model.model_fields[name].alias or name
 
 
-def _models(annotation: object) -> Iterator[type[BaseModel]]:
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield the models of mappings that a type may hold."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _models(part)
+        yield from models_in(part)

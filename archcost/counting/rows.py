@@ -14,7 +14,7 @@ from archcost.counting.parameters import Weights
 from archcost.graph.cost import Row
 
 UNCALLED: Final = "not called"
-_MOST_GROUPS: Final = 30
+_MOST_GROUPS: Final = 100
 _FEWEST_GROUPS: Final = 4
 
 

@@ -111,6 +111,10 @@ class Cost:
         """Return the totals by group (stage, block or layer), in execution order; the input has none."""
         return _sums([row for row in self.rows if row.op != Input.__name__], lambda row: row.group)
 
+    def by_depth(self, depth: int) -> dict[str, Total]:
+        """Return the totals by the first `depth` parts of names, in execution order; the input has none."""
+        return _sums([row for row in self.rows if row.op != Input.__name__], lambda row: cut(row.name, depth))
+
     def by_column(self) -> dict[int | None, Total]:
         """Return the totals by column; None holds what belongs to no column."""
         return _sums(self.rows, lambda row: row.column)
@@ -133,6 +137,11 @@ def _sums(rows: Sequence[Row], key: Callable[[Row], K]) -> dict[K, Total]:
     for row in rows:
         parts.setdefault(key(row), []).append(row)
     return {name: _total(part) for name, part in parts.items()}
+
+
+def cut(name: str, depth: int) -> str:
+    """Return the first `depth` parts of a name of parts with dots between."""
+    return ".".join(name.split(".", depth)[:depth])
 
 
 def listed(rows: tuple[Row, ...]) -> Cost:

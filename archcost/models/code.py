@@ -15,7 +15,8 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError, ValidationIn
 
 from archcost.config.document import Document, Value, replace
 from archcost.config.types import LARGEST, Code, Count, Each, Identifier, Strict, all_wrong, wrong
-from archcost.errors import Path, Place, one_of, quoted, unknown
+from archcost.config.validation import conform
+from archcost.errors import InputError, Mistake, Path, Place, did_you_mean, one_of, quoted, shorten, unknown, visible
 from archcost.graph.dtypes import DTYPES, Dtype
 
 FAMILY: Final = "module"
@@ -107,6 +108,28 @@ class Foreign(Strict):
     def arguments(self) -> tuple[Argument, ...]:
         """The tensors of a call."""
         return (Argument(shape=self.input),) if self.input is not None else self.inputs or ()
+
+
+def read(document: Document) -> Foreign:
+    """Return the code that a document names; raises InputError with every mistake, in the order of the text.
+
+    A key that there is not may be meant as an argument of the call: then the message says how that is written.
+    """
+    try:
+        return conform(document, Foreign)
+    except InputError as error:
+        raise InputError(*map(_as_argument, error.mistakes)) from None
+
+
+def _as_argument(mistake: Mistake) -> Mistake:
+    match mistake.path:
+        case (str(key),) if key not in Foreign.model_fields:
+            keys = sorted(Foreign.model_fields)
+            guess = did_you_mean(key, keys) or f" (did you mean '{visible(shorten(f'args.{key}'))}'?)"
+            message = f"unknown key {quoted(key)}{guess}; allowed: {one_of(keys)}, arguments of the call below 'args'"
+            return Mistake(message, mistake.path, mistake.place)
+        case _:
+            return mistake
 
 
 def parse_input(text: str) -> Argument:

@@ -25,7 +25,7 @@ from archcost.graph.codec import LARGEST
 from archcost.graph.cost import Cost, count
 from archcost.graph.graph import Graph
 from archcost.graph.recipe import Recipe
-from archcost.models import code, published
+from archcost.models import code, published, sources
 from archcost.models.code import FAMILY, Argument, Foreign
 from archcost.models.families import families
 from archcost.models.families.parts import Network
@@ -44,8 +44,9 @@ def validate(document: Document) -> Network | Foreign:
         raise InputError(located(document, Mistake(f"given {shown(tree)}; allowed: a mapping of keys to values")))
     name = tree.get("family")
     if name == FAMILY:
-        return conform(document, Foreign)
+        return code.read(document)
     known = families()
+    sources.refuse_text(document, "network")
     if "family" not in tree or not isinstance(name, str) or name not in known:
         raise InputError(located(document, _no_family(tree, known)))
     spec = conform(document, known[name])
@@ -157,6 +158,7 @@ def read(
     if not is_code(source):
         return interpret(open_document(source), overrides, inputs, allow_code)
     text = os.fspath(source)
+    sources.refuse(text)
     named = _overridden(code.typed(text, inputs), overrides)
     if isinstance(named.tree, dict) and not {"input", "inputs"} & named.tree.keys():
         message = f"{quoted(text)} is code and needs its inputs"
@@ -179,6 +181,7 @@ def is_code(source: str | os.PathLike[str]) -> bool:
 def open_document(source: str | os.PathLike[str]) -> Document:
     """Return the YAML of a file or, if there is no such file, of a shipped network."""
     name = os.fspath(source)
+    sources.refuse(name)
     if os.path.lexists(name) or name.endswith((".yaml", ".yml")) or os.sep in name:
         return document.read_file(source)
     shipped = published.names()

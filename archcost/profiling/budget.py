@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
@@ -17,6 +17,7 @@ from archcost.config.types import LARGEST, Strict, wrong
 from archcost.config.validation import conform, shown
 from archcost.errors import InputError, Mistake
 from archcost.latency.summary import Latency
+from archcost.profiling.bounds import said
 from archcost.units import data_size, duration, parse_count, parse_latency, parse_size, scaled
 
 UNITS: Final = {"params": "scalars", "macs": "MACs", "memory": "bytes", "weights": "bytes", "latency": "seconds"}
@@ -89,7 +90,8 @@ class Facts:
 class Verdict:
     """Whether a network keeps to one limit, None: it cannot be told; `where`: the setting it was judged in.
 
-    limit and actual are in base units (UNITS), actual None if it is not known; `words` says why.
+    limit and actual are in base units (UNITS), actual None if it is not known; `words` says why. at_least: whether
+    actual is a lower bound, as operators have no count.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Verdict:
     actual: float | None
     holds: bool | None
     words: str
+    at_least: bool = False
 
     @property
     def share(self) -> float | None:
@@ -147,10 +150,11 @@ def _count(name: str, where: str, limit: float, actual: int) -> Verdict:
 
 def _macs(limit: float, facts: Facts) -> Verdict:
     verdict = _count("macs", "", limit, facts.macs)
-    if not facts.uncounted or verdict.holds is False:
+    if not facts.uncounted:
         return verdict
-    words = f"at least so many: no count for {', '.join(facts.uncounted)}"
-    return Verdict("macs", "", limit, facts.macs, None, words)
+    if verdict.holds is False:
+        return replace(verdict, words=said(verdict.words, least=True), at_least=True)
+    return replace(verdict, holds=None, words=f"no count for {', '.join(facts.uncounted)}", at_least=True)
 
 
 def judge_latency(limit_s: float, latency: Latency) -> Verdict:

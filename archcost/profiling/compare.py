@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from archcost.errors import InputError, Mistake
+from archcost.graph.cost import cut
 from archcost.latency import measure
 from archcost.latency.measure import Progress, Request
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, Ratio, ratio, summarise
 from archcost.models.load import Model, Reference
+from archcost.profiling.bounds import is_least
 from archcost.profiling.profile import counted, measured_as
 from archcost.profiling.result import SCHEMA, Profile, packed, rows
 from archcost.version import __version__
@@ -25,11 +27,12 @@ TOTALS: Final = ("params", "macs", "elementwise", "flops", "weights_bytes", "act
 
 
 class Quantity(NamedTuple):
-    """One count of two networks; ratio is other / first, None if the first has none."""
+    """One count of two networks; ratio is other / first, None if the first has none; least: which are lower bounds."""
 
     name: str
     first: int
     other: int
+    least: tuple[bool, bool] = (False, False)
 
     @property
     def difference(self) -> int:
@@ -218,7 +221,7 @@ def compare(profiles: Sequence[Profile]) -> Comparison:
 def _against(first: Profile, other: Profile) -> Against:
     here, there = _by_name(first), _by_name(other)
     return Against(
-        totals=tuple(Quantity(name, getattr(first, name), getattr(other, name)) for name in TOTALS),
+        totals=tuple(_total(name, first, other) for name in TOTALS),
         layers=tuple(_matched(layer, there[name]) for name, layer in here.items() if name in there),
         only_first=tuple(layer for name, layer in here.items() if name not in there),
         only_other=tuple(layer for name, layer in there.items() if name not in here),
@@ -226,10 +229,36 @@ def _against(first: Profile, other: Profile) -> Against:
     )
 
 
+def at_depth(found: Comparison, depth: int) -> Comparison:
+    """Return a comparison with groups in place of layers: those whose names begin with the same `depth` parts."""
+    return replace(found, against=tuple(_cut(pair, depth) for pair in found.against))
+
+
+def _cut(pair: Against, depth: int) -> Against:
+    first = [*(Alone(each.name, each.params.first, each.macs.first) for each in pair.layers), *pair.only_first]
+    other = [*(Alone(each.name, each.params.other, each.macs.other) for each in pair.layers), *pair.only_other]
+    here, there = (_sums(each._replace(name=cut(each.name, depth)) for each in side) for side in (first, other))
+    return replace(
+        pair,
+        layers=tuple(_matched(group, there[name]) for name, group in here.items() if name in there),
+        only_first=tuple(group for name, group in here.items() if name not in there),
+        only_other=tuple(group for name, group in there.items() if name not in here),
+    )
+
+
+def _total(name: str, first: Profile, other: Profile) -> Quantity:
+    least = (is_least(name, first.uncounted), is_least(name, other.uncounted))
+    return Quantity(name, getattr(first, name), getattr(other, name), least)
+
+
 def _by_name(found: Profile) -> dict[str, Alone]:
     """Return the layers by name, those that share one added up, in execution order."""
+    return _sums(Alone(layer.name, layer.params, layer.macs) for layer in found.layers)
+
+
+def _sums(layers: Iterable[Alone]) -> dict[str, Alone]:
     sums: dict[str, Alone] = {}
-    for layer in found.layers:
+    for layer in layers:
         so_far = sums.get(layer.name, Alone(layer.name, 0, 0))
         sums[layer.name] = Alone(layer.name, so_far.params + layer.params, so_far.macs + layer.macs)
     return sums

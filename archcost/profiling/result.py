@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from archcost.graph import codec, columns
 from archcost.graph.account import Account, Layer
 from archcost.graph.codec import JSON
-from archcost.graph.cost import count
+from archcost.graph.cost import Total, count
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, summarise
 from archcost.profiling.network import Counted
@@ -111,6 +111,11 @@ class Profile:
         """The columns of a fractal network, shallowest first; none for others."""
         graph = self.model.graph
         return tuple(_column(graph, column) for column in columns.columns(graph)) if graph else ()
+
+    def groups(self, depth: int | None = None) -> dict[str, Total]:
+        """Return the totals of the network's groups, or of what names have in common in their first `depth` parts."""
+        cost = self.model.cost
+        return cost.by_group() if depth is None else cost.by_depth(depth)
 
     @property
     def agree(self) -> bool | None:

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from archcost.errors import shorten
 from archcost.profiling import budget
+from archcost.profiling.bounds import against, is_least, said
 from archcost.profiling.budget import Budget
 from archcost.report.blocks import (
     MOST_ROWS,
@@ -102,8 +103,8 @@ def _verdict(found: Compared, limits: Budget | None) -> Iterator[Block]:
 def _said(found: Compared) -> Iterator[str]:
     for pair in found.comparisons:
         name, first = letter(pair.other), letter(pair.first)
-        macs = pair.totals["macs"]
-        yield f"{name} has {_times(macs)} MACs and {_times(pair.totals['params'])} parameters of {first}."
+        macs, least = pair.totals["macs"], [bool(found.models[place].uncounted) for place in (pair.first, pair.other)]
+        yield f"{name} has {_times(macs, *least)} MACs and {_times(pair.totals['params'])} parameters of {first}."
         for timed in pair.latencies:
             where = f"{timed.target}/{timed.runtime}, batch {timed.batch}, {timed.dtype}"
             if timed.differ is None:
@@ -114,14 +115,14 @@ def _said(found: Compared) -> Iterator[str]:
                 yield f"{name} and {first} show no detectable difference in latency ({where}): {_interval(timed)}."
 
 
-def _times(quantity: Quantity) -> str:
-    if not quantity.difference:
-        return "exactly the"
-    return (
-        f"{quantity.ratio:.3g} times the"
-        if quantity.ratio is not None
-        else f"{grouped(quantity.other)} instead of none of the"
-    )
+def _times(quantity: Quantity, first: bool = False, other: bool = False) -> str:
+    """Return how many times as many one has, in words; first, other: which of the two counts is a lower bound."""
+    if quantity.ratio is None:
+        return f"{said(grouped(quantity.other), other)} instead of none of the"
+    counted = " counted" if first and other else ""
+    if not quantity.difference and first == other:
+        return f"exactly the{counted}"
+    return f"{against(f'{quantity.ratio:.3g}', first, other).removesuffix(counted)} times the{counted}"
 
 
 def _interval(timed: Pair) -> str:
@@ -145,12 +146,18 @@ def _totals(found: Compared) -> Table:
     rows = []
     for key, name in _TOTALS.items():
         words = data_size if key.endswith("bytes") else grouped
-        cells = [Cell(words(getattr(side, key)), getattr(side, key)) for side in found.models]
-        ratios = [pair.totals[key].ratio for pair in found.comparisons]
-        rows.append(
-            Row((Cell(name), *cells, *(Cell("-" if ratio is None else f"{ratio:.3f}", ratio) for ratio in ratios)))
-        )
+        least = [is_least(key, side.uncounted) for side in found.models]
+        values = [getattr(side, key) for side in found.models]
+        cells = [Cell(said(words(value), bound), value) for value, bound in zip(values, least, strict=True)]
+        ratios = (_ratio(pair.totals[key], least[pair.first], least[pair.other]) for pair in found.comparisons)
+        rows.append(Row((Cell(name), *cells, *ratios)))
     return Table("totals", "Totals, at the batch and dtype of each", tuple(heads), tuple(rows))
+
+
+def _ratio(quantity: Quantity, first: bool, other: bool) -> Cell:
+    if quantity.ratio is None:
+        return Cell("-", quantity.ratio)
+    return Cell(against(f"{quantity.ratio:.3f}", first, other), quantity.ratio)
 
 
 def _drawn_totals(found: Compared) -> Iterator[Chart]:
@@ -162,11 +169,14 @@ def _drawn_totals(found: Compared) -> Iterator[Chart]:
         if whole:
             shares = tuple(value / whole for value in values)
             texts = tuple(
-                f"{label}\n{_TOTALS[key]}: {scaled(value)}" for label, value in zip(labels, values, strict=True)
+                f"{label}\n{_TOTALS[key]}: {said(scaled(value), is_least(key, side.uncounted))}"
+                for label, value, side in zip(labels, values, found.models, strict=True)
             )
             bars.append(Bar(_TOTALS[key], shares, texts))
     if bars:
         words = "MACs, parameters and peak memory of each network as a multiple of the first's."
+        if any(side.uncounted for side in found.models):
+            words += " Where operators have no count, MACs are a lower bound."
         yield Chart(
             "totals",
             "Totals against the first",

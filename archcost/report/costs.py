@@ -46,7 +46,8 @@ def cost_blocks(found: Profiled) -> Iterator[Block]:
     yield _icicle(found, by)
     if len({layer.group for layer in found.layers}) > 1:
         yield _groups(found)
-    rows = [_row(layer, found.macs) for layer in found.layers[:MOST_ROWS]]
+    unknown = {operator.op for operator in found.uncounted}
+    rows = [_row(layer, found.macs, layer.op in unknown) for layer in found.layers[:MOST_ROWS]]
     caption = "Every node" if found.model.family != "module" else "Every operator, part by part"
     yield Table("layers", caption, _HEADS, tuple(rows), max(0, len(found.layers) - MOST_ROWS), open=len(rows) <= 60)
 
@@ -69,6 +70,8 @@ def _icicle(found: Profiled, by: str) -> Chart:
     whole = getattr(root, by)
     most = [f" Most, {percent(getattr(box, by) / whole)}, is in {box.label}." for box in top if whole]
     summary = f"Each box is as wide as its share of the {words}; boxes below are its parts.{''.join(most)}"
+    if by == "macs" and found.uncounted:
+        summary += " The MACs are a lower bound: some operators have no count."
     left_out = _count(root, by) - len(leaves)
     if left_out:
         summary += f" {grouped(left_out)} of the smallest are left out."
@@ -110,8 +113,9 @@ def _groups(found: Profiled) -> Table:
     sums: dict[str, list[Layer]] = {}
     for layer in found.layers:
         sums.setdefault(layer.group or "(no group)", []).append(layer)
-    heads = (Head("group"), Head("parameters", numeric=True), Head("share", numeric=True), Head("MACs", numeric=True),
-             Head("share", numeric=True), Head("elementwise", numeric=True), Head("written", numeric=True))  # fmt: skip
+    macs, elementwise = (f"{head}{', at least' if found.uncounted else ''}" for head in ("MACs", "elementwise"))
+    heads = (Head("group"), Head("parameters", numeric=True), Head("share", numeric=True), Head(macs, numeric=True),
+             Head("share", numeric=True), Head(elementwise, numeric=True), Head("written", numeric=True))  # fmt: skip
     return Table("groups", "By group", heads, tuple(_group(name, layers, found) for name, layers in sums.items()))
 
 
@@ -128,7 +132,13 @@ def _share(part: int, whole: int) -> Cell:
     return Cell(percent(part / whole), part / whole) if whole else Cell("-")
 
 
-def _row(layer: Layer, macs: int) -> Row:
+def _row(layer: Layer, macs: int, unknown: bool) -> Row:
+    """Return the row of a layer; unknown: whether its operator has no count."""
+    counts = [Cell("not counted")] * 3 if unknown else [
+        Cell(grouped(layer.macs), layer.macs),
+        _share(layer.macs, macs),
+        Cell(grouped(layer.elementwise), layer.elementwise),
+    ]  # fmt: skip
     backward, per_byte = layer.backward_macs, layer.intensity
     return Row((
         Cell(layer.name),
@@ -137,11 +147,9 @@ def _row(layer: Layer, macs: int) -> Row:
         Cell(" x ".join(map(str, layer.shape))),
         Cell(grouped(layer.runs), layer.runs),
         Cell(grouped(layer.params), layer.params),
-        Cell(grouped(layer.macs), layer.macs),
-        _share(layer.macs, macs),
-        Cell(grouped(layer.elementwise), layer.elementwise),
+        *counts,
         Cell("-" if backward is None else grouped(backward), backward),
         Cell(data_size(layer.read_bytes), layer.read_bytes),
         Cell(data_size(layer.written_bytes), layer.written_bytes),
-        Cell("-" if per_byte is None else f"{per_byte:.3g}", per_byte),
+        Cell("-" if per_byte is None or unknown else f"{per_byte:.3g}", per_byte),
     ))  # fmt: skip

@@ -13,6 +13,7 @@ from archcost.latency.summary import Latency
 from archcost.models.families.hornn import HORNN
 from archcost.models.load import expand, validate
 from archcost.profiling import budget
+from archcost.profiling.bounds import said
 from archcost.profiling.budget import Budget
 from archcost.profiling.wording import agreement
 from archcost.report.blocks import Block, Card, Cards, Document, Drawing, Lines, Section, Text, Verdict, Verdicts
@@ -120,7 +121,8 @@ def judged(verdict: budget.Verdict) -> Verdict:
     """Return a verdict on a limit in words."""
     actual = "not known" if verdict.actual is None else _amount(verdict.name, verdict.actual)
     where = f" ({verdict.where})" if verdict.where else ""
-    text = f"{verdict.name}{where}: {actual} of at most {_amount(verdict.name, verdict.limit)}; {verdict.words}"
+    limit = _amount(verdict.name, verdict.limit)
+    text = f"{verdict.name}{where}: {said(actual, verdict.at_least)} of at most {limit}; {verdict.words}"
     return Verdict("PASS" if verdict.holds else "FAIL" if verdict.holds is False else "cannot tell", text)
 
 
@@ -150,13 +152,10 @@ def _cards(found: Profiled) -> Iterator[Card]:
         scaled(found.params),
         f"{grouped(found.params)}; {data_size(found.weights_bytes)} with buffers, {found.dtype}",
     )
-    least = "at least " if found.uncounted else ""
-    yield Card("MACs", least + scaled(found.macs), f"{least}{grouped(found.macs)} for one example")
-    yield Card(
-        "FLOPs",
-        least + scaled(found.flops),
-        f"{grouped(found.flops)} = 2 MACs + {grouped(found.elementwise)} elementwise",
-    )
+    least = bool(found.uncounted)
+    yield Card("MACs", said(scaled(found.macs), least), f"{said(grouped(found.macs), least)} for one example")
+    sum_of = f"{grouped(found.flops)} = 2 MACs + {grouped(found.elementwise)} elementwise"
+    yield Card("FLOPs", said(scaled(found.flops), least), said(sum_of, least))
     yield Card(
         "Peak memory",
         data_size(found.peak_memory_bytes),
@@ -166,7 +165,7 @@ def _cards(found: Profiled) -> Iterator[Card]:
         saved = f"; {data_size(step.saved_bytes)} saved for backward" if step.saved_bytes is not None else ""
         yield Card(
             "Training step",
-            f"{scaled(step.forward_macs + step.backward_macs)} MACs",
+            said(f"{scaled(step.forward_macs + step.backward_macs)} MACs", least),
             f"forward and backward, one example{saved}",
         )
     for one in named_ways(found.latencies[:1]):

@@ -19,11 +19,13 @@ from archcost.config.validation import conform, keys_wrong, located, reading_ord
 from archcost.data.spec import AnyData
 from archcost.errors import InputError, Mistake, one_of, quoted, unknown
 from archcost.graph.dtypes import Floating
+from archcost.models import sources
 from archcost.models.code import FAMILY, Foreign
 from archcost.models.families import families
 from archcost.models.families.parts import Network, OnImages
 from archcost.profiling.budget import Limits
 from archcost.search import templates
+from archcost.search.choices import untakable
 from archcost.search.rules import kind_of
 from archcost.search.space import Space
 from archcost.study.objectives import QUANTITIES, RESERVED, Goal, of_metric, quantity_of
@@ -240,7 +242,9 @@ def _templates(source: Document) -> list[Value]:
 
 def load_study(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> StudySpec:
     """Return the study in a file; raises InputError with every mistake found, each with file, line and column."""
+    sources.refuse_for_study(os.fspath(path))
     source = document.read_file(path)
+    sources.refuse_text(source, "study")
     for assignment in overrides:
         source = document.override(source, assignment)
     return read_study(source)
@@ -295,6 +299,8 @@ def _of_keys(source: Document, place: int, tree: Mapping[str, Value], model: typ
     for mistake in keys_wrong(tree, model, _FILLED):
         where, key = ("models", place, *mistake.path), mistake.path[0] in tree
         yield located(source, replace(mistake, path=where), at_key=key)
+    for mistake in untakable(tree, model):
+        yield replace(mistake, path=("models", place, *mistake.path))
 
 
 def _no_family(tree: Mapping[str, Value], known: Mapping[str, object]) -> str:

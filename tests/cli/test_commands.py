@@ -66,6 +66,52 @@ def test_all_shipped_networks_fit_80_columns(capsys: pytest.CaptureFixture[str])
         assert 80 >= max(len(row) for row in out.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("depth", "expected"),
+    [
+        ((), ["block1", "block2", "head"]),
+        (("--depth", "1"), ["block1", "block2", "head"]),
+        (("--depth", "2"), ["block1.column2", "block1.column1", "block1.join1", "block1.pool", "block2.column2",
+                            "block2.column1", "block2.join1", "block2.pool", "head.pool", "head.linear"]),
+    ],
+)  # fmt: skip
+def test_groups_are_as_deep_as_asked_for(
+    capsys: pytest.CaptureFixture[str], small: str, depth: tuple[str, ...], expected: list[str]
+) -> None:
+    """In the table and in Markdown; JSON is the same at every depth."""
+    out = run(capsys, "profile", small, *COUNT, *depth)[1]
+    rows = out.partition("  group ")[2].partition("\n\n")[0].splitlines()[1:]
+    assert expected == [row.split()[0] for row in rows]
+    out = run(capsys, "profile", small, *COUNT, *depth, "--format", "markdown")[1]
+    rows = out.partition("| group |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert expected == [row.split()[1] for row in rows]
+    plain = run(capsys, "profile", small, *COUNT, "--json")[1]
+    assert plain == run(capsys, "profile", small, *COUNT, *depth, "--json")[1]
+
+
+def test_a_comparison_has_groups_as_deep_as_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """In place of the layers, in the table, in Markdown and in CSV; JSON has every layer."""
+    typed = ("compare", "resnet-20", "resnet-56", "--no-latency")
+    out = run(capsys, *typed, "--depth", "1")[1]
+    assert "groups       6 of the same name, 3 of them with other counts" in out
+    rows = [line.split()[0] for line in out.partition("MACs A")[2].splitlines()[1:]]
+    assert ["stem", "stage1", "stage2", "stage3", "head"] == rows
+    assert (
+        "| stage1 params | 14,016 | 42,048 | 3.00 |" in run(capsys, *typed, "--depth", "1", "--format", "markdown")[1]
+    )
+    assert ",stage1,,params,14016,42048," in run(capsys, *typed, "--depth", "1", "--format", "csv")[1]
+    assert run(capsys, *typed, "--json")[1] == run(capsys, *typed, "--depth", "1", "--json")[1]
+
+
+def test_many_groups_are_cut_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table says how many are left, and how to see fewer; a name is cut at its beginning, where all are alike."""
+    out = run(capsys, "profile", "resnet-164", *COUNT, "--depth", "3")[1]
+    assert re.search(
+        r"^  \.\.\. and [0-9]+ groups more; --depth N shows larger ones, --format json all layers$", out, re.M
+    )
+    assert 80 >= max(len(line) for line in out.splitlines())
+
+
 def test_without_witnesses_the_table_says_so(capsys: pytest.CaptureFixture[str], small: str) -> None:
     """--no-witness is told in the output."""
     assert "left out" in run(capsys, "profile", small, *COUNT)[1]

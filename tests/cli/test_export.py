@@ -166,8 +166,9 @@ def test_texts_load_no_torch(to: str) -> None:
     assert (b"False\n", b"") == (done.stdout, done.stderr)
 
 
-def test_help_says_that_weights_are_untrained(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody takes the file for a trained network."""
+def test_help_says_which_weights_are_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of a study; nobody takes the file of another network for a trained one."""
     words = " ".join(run(capsys, "export", "--help")[1].split())
-    assert "weights as initialised, not trained" in words
+    assert "Those of a study are trained ones: with --trial, as that trial has trained them." in words
+    assert "Those of other networks are weights as initialised, not trained." in words
     assert "pip install 'archcost[onnx]'" in words

@@ -16,6 +16,7 @@ from archcost.cli.models import read_any
 from archcost.cli.options import Reading, coded, formatted, gathered, measured
 from archcost.errors import InputError
 from archcost.latency.measure import Request
+from archcost.units import parse_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,33 @@ def test_what_is_read_measured_and_printed_are_three_values() -> None:
     assert Request(batches=(1, 2, 4), threads=(2,), time_s=1.0, latency=False) == asked
     assert "json" == form
     assert "csv" == called(show, "--format", "csv")[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (("--batch", "1,8"), (1, 8)),
+        (("--batch", "8, 1..4"), (8, 1, 2, 4)),
+        (("--batch", "1,1..6,4"), (1, 2, 4)),
+        (("--batch", "1,8", "--batch", "8,3"), (1, 8, 3)),
+    ],
+)
+def test_batches_may_be_a_list(typed: tuple[str, ...], expected: tuple[int, ...]) -> None:
+    """Of numbers and ranges, in the order in which they are typed, each once."""
+
+    @click.command()
+    @measured
+    def show(asked: Request) -> tuple[int, ...]:
+        return asked.batches
+
+    assert [*expected] == called(show, *typed)
+
+
+@pytest.mark.parametrize("typed", ["", ",", "1,", "1,0", "4..1", "1;8", "1,-2", "1,x", "1..2..3"])
+def test_batches_that_are_none_are_refused(typed: str) -> None:
+    """One that is wrong in a list is a mistake of all."""
+    with pytest.raises(ValueError, match=r"an integer of at least 1, a range such as 1\.\.64, or several"):
+        parse_batches(typed)
 
 
 def commands(group: click.Group) -> Iterator[click.Command]:

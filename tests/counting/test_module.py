@@ -287,6 +287,17 @@ def test_runs_and_groups() -> None:
     assert [f"body.{i}" for i in range(5)] == list(groups)
 
 
+@pytest.mark.parametrize(("blocks", "expected"), [(4, 4), (48, 48), (100, 100), (101, 1)])
+def test_many_layers_are_not_one_group(blocks: int, expected: int) -> None:
+    """Blocks of a module's list are groups, up to a hundred of them; a depth that is asked for has its own."""
+    deep = nn.Sequential()
+    deep.body = nn.Sequential(*(chain(4, 4, 4) for _ in range(blocks)))
+    found = archcost.profile(deep, torch.ones(1, 4), latency=False, witness=False)
+    assert expected == len(found.groups())
+    assert (["body"], blocks) == (list(found.groups(1)), len(found.groups(2)))
+    assert found.macs == sum(total.macs for total in found.groups(2).values())
+
+
 class Wrong(nn.Module):
     """A product that fvcore has no count for."""
 

@@ -108,6 +108,28 @@ def test_groups_in_execution_order() -> None:
     assert ["stem", "stage1", "stage2", "head"] == list(model(tree).cost.by_group())
 
 
+@given(models(), st.integers(1, 9))
+@laws(60)
+def test_groups_of_any_depth_add_up(tree: dict[str, Any], depth: int) -> None:
+    """No row is lost or counted twice, and no name has more parts than were asked for."""
+    cost = model(tree).cost
+    groups = cost.by_depth(depth)
+    assert cost.total.rows == sum(total.rows for total in groups.values()) + 1  # but for the input
+    assert (cost.params, cost.macs) == tuple(
+        sum(getattr(total, name) for total in groups.values()) for name in ("params", "macs")
+    )
+    assert all(name.count(".") < depth for name in groups)
+
+
+def test_groups_by_depth_in_execution_order() -> None:
+    """Blocks at depth 2; what has fewer parts stays whole."""
+    tree = {"family": "bottleneck", "input": [3, 8, 8], "classes": 2, "depths": [2], "widths": [4]}
+    cost = model(tree).cost
+    assert ["stem", "stage1", "head"] == list(cost.by_depth(1))
+    names = ["stem.conv", "stem.norm", "stem.relu", "stage1.block1", "stage1.block2", "head.pool", "head.linear"]
+    assert names == list(cost.by_depth(2))
+
+
 # ---- laws of the families
 
 

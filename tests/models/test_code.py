@@ -92,7 +92,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (f"{HEAD}input: [3]\nargs: {{a b: 1, <c: 2}}", ["4:8: args.a b: given 'a b'; allowed: a Python name",
         "4:16: args.<c: given '<c'; allowed: a Python name"]),
     (f"{HEAD}input: [3]\nargs: {{'[key]': 1}}", ["4:8: args.[key]: given '[key]'; allowed: a Python name"]),
-    (f"{HEAD}input: [3]\nclasses: 5", ["4:1: classes: unknown key 'classes'; allowed: 'args', 'factory', 'family', "]),
+    (f"{HEAD}input: [3]\nclasses: 5", ["4:1: classes: unknown key 'classes' (did you mean 'args.classes'?); "]),
     ("family: module\nfactroy: net:make\nname: ''\ninput: x", ["1:1: factory: missing; this key is required",
         "2:1: factroy: unknown key 'factroy' (did you mean 'factory'?)", "3:7: name: given ''; allowed: text of at",
         "4:8: input: given 'x'; allowed: a list"]),
@@ -260,3 +260,24 @@ def test_editors_know_the_keys() -> None:
     assert ["family", "factory"] == schema["required"]
     assert [{"required": ["input"]}, {"required": ["inputs"]}] == schema["anyOf"]
     assert code.FAMILY == schema["properties"]["family"]["const"]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("width=0.5", "--set width:1:1: width: unknown key 'width' (did you mean 'args.width'?); allowed: 'args', "),
+        ("factry=1", "--set factry:1:1: factry: unknown key 'factry' (did you mean 'factory'?); allowed: 'args', "),
+        ("args.width=0.5", None),
+    ],
+)
+def test_an_argument_of_the_call_is_below_args(override: str, expected: str | None) -> None:
+    """A key that there is not is taken for an argument, if no key is close to it."""
+    text = "family: module\nfactory: a:b\ninput: [3]\n"
+    if expected is None:
+        found = load.interpret(document.load(text, "m.yaml"), [override], allow_code=True)
+        assert isinstance(found, load.Reference)
+        assert {"width": 0.5} == found.spec.args
+    else:
+        (line,) = told(text, override)
+        assert expected == line[: len(expected)]
+        assert line.endswith("'name', arguments of the call below 'args'")

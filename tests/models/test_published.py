@@ -61,3 +61,9 @@ def test_order_three_against_one() -> None:
     """Two more states cost 2 H^2 parameters and as many MACs per token."""
     one, three = archcost.load("hornn-1").cost, archcost.load("hornn-3").cost
     assert (2 * 400**2,) * 2 == (three.params - one.params, three.macs - one.macs)
+
+
+def test_names_are_words() -> None:
+    """No name and no title shows what a program writes for nothing."""
+    shown = [row["name"] for row in ROWS] + [published.title(name) for name in published.names()]
+    assert [] == [text for text in shown if "None" in text]

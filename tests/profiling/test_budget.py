@@ -176,7 +176,7 @@ def test_verdicts_are_json(limit: int, actual: int, durations: list[float]) -> N
     facts = Facts(actual, actual, latencies=(latency(*durations),))
     for verdict in judge(Budget(params=limit, macs=limit, latency_s=0.001), facts):
         value = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
-        assert ["name", "where", "limit", "actual", "holds", "words", "unit", "share"] == list(value)
+        assert ["name", "where", "limit", "actual", "holds", "words", "at_least", "unit", "share"] == list(value)
         assert value["share"] == value["actual"] / value["limit"]
 
 

@@ -16,7 +16,7 @@ from archcost.errors import InputError
 from archcost.graph.account import Layer
 from archcost.latency.samples import Failure, Samples, Way
 from archcost.profiling import result
-from archcost.profiling.compare import TOTALS, Alone, Quantity, compare, timed
+from archcost.profiling.compare import TOTALS, Alone, Quantity, at_depth, compare, timed
 from archcost.profiling.result import Profile
 
 
@@ -47,13 +47,27 @@ def test_layers_match_by_name() -> None:
     assert [layer.name for layer in B.layers if layer.name not in names[0]] == [layer.name for layer in pair.only_other]
 
 
+def test_groups_are_layers_cut_to_a_depth() -> None:
+    """Those whose names begin alike count together; what only one network has stays alone, and no count is lost."""
+    (pair,) = at_depth(compare([A, B]), 1).against
+    assert ["input", "stem", "stage1", "stage2", "stage3", "head"] == [group.name for group in pair.layers]
+    assert ((), ()) == (pair.only_first, pair.only_other)
+    for side in ("first", "other"):
+        whole = (A if side == "first" else B).macs
+        assert whole == sum(getattr(group.macs, side) for group in pair.layers)
+    (finer,) = at_depth(compare([A, B]), 2).against
+    assert ["stage1.block4", "stage1.block5"] == [group.name for group in finer.only_other[:2]]
+    (deepest,) = at_depth(compare([A, B]), 9).against
+    assert compare([A, B]).against[0].layers == deepest.layers
+
+
 def test_a_layer_that_changed_says_by_how_much() -> None:
     """Layers of the same name and other widths have both counts and the difference."""
     (pair,) = compare([A, counted("resnet-20", "widths=[32, 32, 64]")]).against
     conv = next(layer for layer in pair.layers if layer.name == "stage1.block2.conv1")
-    assert (2_304, 9_216, 6_912, 4.0) == (*conv.params[1:], conv.params.difference, conv.params.ratio)
+    assert (2_304, 9_216, 6_912, 4.0) == (*conv.params[1:3], conv.params.difference, conv.params.ratio)
     assert not conv.same
-    assert (2_359_296, 9_437_184) == conv.macs[1:]
+    assert (2_359_296, 9_437_184) == conv.macs[1:3]
 
 
 def test_layers_that_share_a_name_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -303,7 +303,7 @@ def test_a_network_that_contradicts_the_data_is_refused(
 
 def test_a_mistake_of_a_drawn_value_points_at_its_rule() -> None:
     """Line and column are those of the study's file, of the rule or the nearest key around it."""
-    text = FORMAT.replace("{choice: [1, 2]}", "1").replace("{int: [1, 3]}, widths", "{choice: [1, -2]}, widths")
+    text = FORMAT.replace("{choice: [1, 2]}", "1").replace("{int: [1, 3]}, widths", "{int: [-2, 1]}, widths")
     spec = study(text)
     assert 1 == materialise(spec, spec.space.tree({"model": 0, "0.columns": 1}), IMAGE).spec.model_dump()["columns"]
     with pytest.raises(InputError, match=r"^small.yaml:3:32: models.0.columns: given -2; allowed: at least 1"):

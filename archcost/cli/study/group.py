@@ -75,14 +75,14 @@ def run(
 def status(file: str, storage: str | None, as_json: bool) -> None:
     """Say how far a study is: trials by state, why some ended early, its front."""
     from archcost.cli.study.run import status_lines
-    from archcost.cli.study.stored import opened
+    from archcost.cli.study.stored import opened_with_run
     from archcost.study.records.tables import status_of
 
-    stored = opened(file, storage)
+    stored, runs = opened_with_run(file, storage)
     if as_json:
-        click.echo(json.dumps(status_of(stored, stored.front()), indent=1))
+        click.echo(json.dumps(status_of(stored, stored.front(), runs), indent=1))
         return
-    for line in status_lines(stored):
+    for line in status_lines(stored, runs):
         click.echo(line)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from math import isfinite
 from types import TracebackType
 from typing import Final, Self
@@ -21,16 +22,18 @@ from archcost.study.search_loop import Running, State
 from archcost.units import counted_words
 
 _EVERY_S: Final = 2.0  # between looks at the storage
-_SAYS_S: Final = 30.0  # between lines where standard error is no terminal
+_SAYS_S: Final = 10.0  # between lines if standard error is no terminal
 _MEMBERS: Final = 8
 
 
 class Live:
-    """Shows a running study; `watch` and `say` are what it is told by."""
+    """Shows a running study; `watch` and `say` are what it is told by. clock: seconds that pass."""
 
-    def __init__(self, name: str, address: Address, options: Options) -> None:
-        self._name, self._address, self._options = name, address, options
-        self._start = self._looked = self._said = time.monotonic()
+    def __init__(
+        self, name: str, address: Address, options: Options, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name, self._address, self._options, self._clock = name, address, options, clock
+        self._start = self._looked = self._said = clock()
         self._terminal = sys.stderr.isatty()
         self._display = Display(console=Console(stderr=True), refresh_per_second=2, transient=True)
         self._last = ""
@@ -59,7 +62,7 @@ class Live:
 
     def watch(self, state: State) -> None:
         """Look at how a study is."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._looked < _EVERY_S:
             return
         self._looked = now
@@ -67,12 +70,12 @@ class Live:
             self._display.update(Text("\n".join(self._lines(state))))
         elif now - self._said >= _SAYS_S:
             self._said = now
-            click.echo(self._head(state.stored), err=True)
+            click.echo(visible(f"{self._head(state.stored)}; {_best(state.stored)}"), err=True)
 
     def _head(self, stored: Stored) -> str:
         found = stored.trials()
         counted = sum(each.counts for each in found)
-        passed = time.monotonic() - self._start
+        passed = self._clock() - self._start
         left = f", {max(0, round(self._options.time_s - passed))} s left" if isfinite(self._options.time_s) else ""
         pruned, failed = (sum(each.fate == state for each in found) for state in ("pruned", "failed"))
         ended = f"{pruned} pruned, {failed} failed"
@@ -85,6 +88,16 @@ class Live:
             values = "  ".join(worded(state.stored, each.values))
             lines.append(f"  {each.name:<8}{values}{'  *' if each.name == now.knee else ''}")
         return [shorten(visible(line), 79) for line in lines]
+
+
+def _best(stored: Stored) -> str:
+    """Return the network that is best in the first objective so far, in words."""
+    members = stored.front().members
+    if not members:
+        return "no network yet"
+    values = zip(stored.labels, worded(stored, members[0].values), strict=True)
+    words = ", ".join(f"{label} {value}" for label, value in values)
+    return f"best so far {members[0].name}: {words}; {counted_words(len(members), 'network')} on the front"
 
 
 def _running(each: Running) -> str:

@@ -139,13 +139,16 @@ def dry(
         yield f"time         not foreseen: {one_line(error, _LINE)}"
 
 
-def status_lines(stored: Stored) -> Iterator[str]:
-    """Yield how far a study is, within 80 columns."""
+def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
+    """Yield how far a study is, within 80 columns; runs: whether a process runs it, None if that is not known."""
     front = stored.front()
-    now = status_of(stored, front)
+    now = status_of(stored, front, runs)
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
     yield f"{visible(now['study'])} in {visible(now['storage'])}"
     yield f"trials       {states}"
+    if count := len(now["lost"]):
+        was = "was" if count == 1 else "were"
+        yield f"  {counted_words(count, 'trial')} {was} under way when the run ended: run again to go on"
     yield f"  {now['counted']} of them count; {now['repeats']} had a known answer"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
     for words, count in alike(each.reason for each in stored.trials() if each.reason)[:_REASONS]:

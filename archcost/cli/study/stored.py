@@ -8,6 +8,7 @@ import click
 
 from archcost.config.validation import located
 from archcost.errors import InputError
+from archcost.study.records import holder
 from archcost.study.records.addresses import Address, address, is_url
 from archcost.study.records.stored import Stored, find
 from archcost.study.spec import StudySpec, load_study
@@ -22,6 +23,17 @@ def opened(file: str, where: str | None) -> Stored:
     if stored.note:
         click.echo(f"note: {stored.note}", err=True)
     return stored
+
+
+def opened_with_run(file: str, where: str | None) -> tuple[Stored, bool | None]:
+    """Return the study as `opened` does, and whether a process runs it, None if that cannot be told.
+
+    It is asked before and after the study is read: a run may end meanwhile.
+    """
+    kept = _address(file, where)
+    before = holder.runs(kept)
+    stored = opened(file, where)
+    return stored, before or holder.runs(kept)
 
 
 def _address(file: str, where: str | None) -> Address:

@@ -18,7 +18,7 @@ from archcost.study.records.stored import Stored
 def study(stored: Stored, command: str = "") -> Document:
     """Return the report of a study, the same for the same storage; raises InputError if no trial is complete.
 
-    command: what made it, of its storage if left out.
+    command: what made it, '' if that is not known.
     """
     found = read(stored)
     rows = tables.rows(found.trials, found.now, stored.objectives)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
@@ -25,7 +24,6 @@ _NAMED: Final = 10
 
 def head(found: Found, command: str) -> tuple[tuple[str, str], ...]:
     """Return where the report comes from: study, storage, version, devices, dates, command."""
-    where = str(found.stored.address)
     began = [each.since for each in found.trials if each.since]
     ended = [each.until for each in found.trials if each.until]
     dates = [("first trial", f"{min(began):%Y-%m-%d %H:%M:%S}")] if began else []
@@ -34,11 +32,11 @@ def head(found: Found, command: str) -> tuple[tuple[str, str], ...]:
     )
     return (
         ("study", found.stored.name),
-        ("storage", where),
+        ("storage", str(found.stored.address)),
         ("made by", f"archcost {', '.join(_versions(found))}"),
         *_devices(found.origins),
         *dates,
-        ("command", command or f"archcost report {shlex.quote(where)} -o report.html"),
+        *([("command", command)] if command else []),
     )
 
 

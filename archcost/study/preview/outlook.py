@@ -126,8 +126,16 @@ def _refuse_empty(plan: StudyPlan, template: int, found: Sequence[Part | InputEr
     if narrow := _narrow([each for each in errors if isinstance(each, _Over)]):
         told = f"the smallest has {narrow.words(narrow.actual)}; allowed: {narrow.words(narrow.limit)}"
         reason, path = f"over the limit on {narrow.name}, {told}", ("limits", narrow.name)
+    elif same := _one_key(errors):
+        reason, path = same.message, same.path
     message = f"no feasible point among {counted_words(len(found), 'point')} of models.{template}: {reason}"
     raise InputError(located(plan.spec.source, Mistake(message, path)))
+
+
+def _one_key(errors: Sequence[InputError]) -> Mistake | None:
+    """Return a mistake at a key that is wrong in every network, None if there is no such key."""
+    first, *others = [{mistake.path: mistake for mistake in each.mistakes if mistake.path} for each in errors]
+    return next((mistake for path, mistake in first.items() if all(path in each for each in others)), None)
 
 
 def _narrow(over: Sequence[_Over]) -> Excess | None:

@@ -31,11 +31,14 @@ from archcost.study.records.snapshot import PATIENCE_S, TABLES, recognised
 from archcost.study.workers.signals import held_back
 
 _FULL: Final = "disk is full"  # as SQLite says it
-_LOCK: Final = "archcost study run"
+LOCK: Final = "archcost study run"
+"""What the lock of a run is called in a MySQL."""
 _MONTH_S: Final = 30 * 86400
 _NO_END: Final = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"  # since 14
-_NUMBER: Final = 0x61726368636F7374  # "archcost", of PostgreSQL's advisory locks, which have numbers
+NUMBER: Final = 0x61726368636F7374
+"""The lock of a run in a PostgreSQL, whose advisory locks have numbers: "archcost"."""
 _MADE: Final = frozenset({*BaseModel.metadata.tables, "alembic_version"})  # what Optuna would make, or take for its own
+_LOOK_S: Final = 0.5  # for which a run waits for its lock: who only looks at it has it for less
 RESUMES: Final = "what has ended is kept: run again when there is some, to go on"
 
 Begin = Callable[[RDBStorage], object]
@@ -234,6 +237,13 @@ def _unusable(address: Address, error: BaseException) -> InputError:
 
 
 @contextmanager
+def connected(address: Address) -> Iterator[sqlalchemy.Connection]:
+    """Yield a connection to a database on a server that lasts no longer than the context."""
+    with _engine(address) as engine, engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
 def _alone(lock: Path, what: str) -> Iterator[None]:
     try:
         with FileLock(lock, timeout=PATIENCE_S):
@@ -263,16 +273,21 @@ def running(address: Address) -> Iterator[Hold]:
         yield hold
 
 
+def run_lock(file: Path) -> Path:
+    """Return the file that who runs the study in an SQLite storage has locked."""
+    return file.with_name(f"{file.name}.run")
+
+
 @contextmanager
 def _locked(file: Path) -> Iterator[Hold]:
     where = quoted(str(Address(file)))
-    lock = FileLock(file.with_name(f"{file.name}.run"))
+    lock = FileLock(run_lock(file))
     if file.exists() and file.stat().st_nlink > 1:  # each name has a log of its own: together they damage it
         raise InputError(Mistake(f"{where} has several names (hard links); allowed: one, or a symbolic link to it"))
     try:
         with Path(lock.lock_file).open("a"):  # else a folder that refuses new files would be taken for a lock
             pass
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=_LOOK_S)
     except Timeout:
         raise InputError(Mistake(f"another process runs the study in {where} now")) from None
     except OSError as error:
@@ -290,12 +305,12 @@ def _locked_there(address: Address) -> Iterator[Hold]:
         match engine.dialect.name:
             case "postgresql":
                 connection.exec_driver_sql(_NO_END)
-                held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_NUMBER})").scalar()
+                held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({NUMBER})").scalar()
             case "mysql" | "mariadb":
                 connection.exec_driver_sql(f"SET SESSION wait_timeout = {_MONTH_S}")  # 8 hours by default
                 # a name of 64 characters at most
                 name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")
-                held = connection.execute(name, {"name": _LOCK}).scalar()
+                held = connection.execute(name, {"name": LOCK}).scalar()
             case other:
                 yield Hold(
                     f"a {other} database is not locked: archcost cannot tell whether another process runs this study"

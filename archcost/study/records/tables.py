@@ -121,15 +121,22 @@ def column_names(objectives: Objectives) -> tuple[str, ...]:
     )
 
 
-def status_of(stored: Stored, now: Front) -> dict[str, Any]:
-    """Return how far a study is."""
+def status_of(stored: Stored, now: Front, runs: bool | None = None) -> dict[str, Any]:
+    """Return how far a study is.
+
+    runs: whether a process runs it, None if that is not known. If none does, trials that were under way when the last
+    run ended are `lost`, and count as interrupted, which the next run makes of them.
+    """
     found = stored.trials()
+    lost = [each.number for each in found if each.state == "running" and runs is False]
     return {
         "archcost": __version__,
         "study": stored.name,
         "storage": str(stored.address),
         "objectives": list(stored.labels),
-        "states": dict(Counter(each.fate for each in found)),
+        "runs": runs,
+        "lost": lost,
+        "states": dict(Counter("interrupted" if each.number in lost else each.fate for each in found)),
         "counted": sum(each.counts for each in found),
         "reasons": dict(Counter(each.why for each in found if each.why).most_common()),
         "kinds": dict(Counter(each.reason.kind for each in found if each.reason).most_common()),
