@@ -1,4 +1,4 @@
-"""A callable as it is typed, package.module:callable(width=0.5, blocks=3): its name, and arguments as plain values.
+"""A callable as it is typed, package.module:callable(width=0.5): name and arguments.
 
 Nothing is evaluated: a value is a literal, as JSON could hold it.
 """
