@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from archcost.graph.graph import Graph
     from archcost.latency.summary import Latency
     from archcost.models.load import Model, load
+    from archcost.profiling.budget import Budget
+    from archcost.profiling.calls import check, compare, measure
+    from archcost.profiling.check import Check
+    from archcost.profiling.compare import Comparison
     from archcost.profiling.profile import profile
     from archcost.profiling.result import Profile
 
 _HOMES = {
     "ArchcostError": "errors",
+    "Budget": "profiling.budget",
+    "Check": "profiling.check",
+    "Comparison": "profiling.compare",
     "Cost": "graph.cost",
     "Graph": "graph.graph",
     "InputError": "errors",
@@ -30,13 +37,19 @@ _HOMES = {
     "Model": "models.load",
     "Profile": "profiling.result",
     "TargetError": "errors",
+    "check": "profiling.calls",
+    "compare": "profiling.calls",
     "count": "graph.cost",
     "load": "models.load",
+    "measure": "profiling.calls",
     "profile": "profiling.profile",
 }
 
 __all__ = [
     "ArchcostError",
+    "Budget",
+    "Check",
+    "Comparison",
     "Cost",
     "Graph",
     "InputError",
@@ -45,18 +58,26 @@ __all__ = [
     "Model",
     "Profile",
     "TargetError",
+    "check",
+    "compare",
     "count",
     "load",
+    "measure",
     "profile",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Return a public name from the module it lives in (PEP 562)."""
+    """Return a public name from the module it lives in (PEP 562), or the room of torch modules."""
+    if name == "nets":
+        return import_module("archcost.nets")  # light: its names are loaded when asked for
     if name not in _HOMES:
-        raise AttributeError(f"module 'archcost' has no attribute {name!r}")
+        from archcost.errors import did_you_mean  # only where something is wrong
+
+        raise AttributeError(f"module 'archcost' has no attribute {name!r}{did_you_mean(name, [*__all__, 'nets'])}")
     return getattr(import_module(f"archcost.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    """Return what is meant to be used, so that nothing else is suggested for a name that is misspelt."""
+    return sorted([*__all__, "nets", *(name for name in globals() if name.startswith("__"))])

@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -196,6 +197,19 @@ def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.M
     for body in blocks(text(page), "python"):
         exec(compile(body, page, "exec"), made)  # noqa: S102  # our own document
     assert type(made["net"]).__name__ == "Net"
+
+
+def test_the_example_of_variants_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is, with little time to measure: 20 rows in a file and in what it prints, and a page with the plot."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["variants.py", "5ms"])
+    made = runpy.run_path(str(ROOT / "docs/examples/variants.py"))
+    assert 20 == len(made["frame"]) == len((tmp_path / "variants.csv").read_text("utf-8").splitlines()) - 1
+    assert 21 == len(capsys.readouterr().out.splitlines())
+    assert (90_192, True) == (made["frame"]["macs"][0], bool((made["frame"]["median_s"] > 0).all()))
+    assert "latency, in times of the first" in (tmp_path / "variants.html").read_text("utf-8")
 
 
 def test_every_key_of_a_profile_is_explained() -> None:

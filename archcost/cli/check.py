@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +17,12 @@ from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.profiling.bounds import said
 from archcost.rows import aligned, as_csv, as_markdown, escaped
 from archcost.units import duration, grouped, percent, scaled
-from archcost.version import __version__
 
 if TYPE_CHECKING:
     from archcost.latency.measure import Request
     from archcost.models.load import Model, Reference
-    from archcost.profiling.budget import Budget, Facts, Verdict
+    from archcost.profiling.budget import Budget, Verdict
+    from archcost.profiling.check import Check
     from archcost.profiling.result import Profile
 
 _WIDTH: Final = 80
@@ -50,18 +49,15 @@ def check(model: str, budget_file: str, reading: Reading, asked: Request, strict
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any
-    from archcost.profiling.budget import judge
-    from archcost.profiling.profile import profiled
+    from archcost.profiling.check import checked
 
     network, budget = _read(lambda: read_any(model, reading), budget_file)
-    asked = replace(asked, witness=False, latency=asked.latency and budget.latency_s is not None)
     with aside(network):
-        found = profiled(network, asked, progress)
-    verdicts = judge(budget, _facts(found))
-    click.echo(_printed(found, verdicts, form), nl=False)
-    for line in found.warnings:
+        found = checked(network, budget, asked, progress)
+    click.echo(_printed(found, form), nl=False)
+    for line in found.profile.warnings:
         click.echo(f"warning: {visible(line)}", err=True)
-    return _code(found, verdicts, strict)
+    return _code(found, strict)
 
 
 def _read(network_of: Callable[[], Model | Reference], budget_file: str) -> tuple[Model | Reference, Budget]:
@@ -82,64 +78,29 @@ def _read(network_of: Callable[[], Model | Reference], budget_file: str) -> tupl
     return network, budget
 
 
-def _facts(found: Profile) -> Facts:
-    """Return what a budget is judged by: memory at every batch and dtype asked for, not only the first."""
-    from archcost.profiling.budget import Facts, Memory
-
-    return Facts(
-        params=found.params,
-        macs=found.macs,
-        memory=tuple(Memory(a.batch, a.dtype, a.peak_bytes, a.weights_bytes) for a in found.accounts),
-        latencies=found.latencies,
-        uncounted=tuple(str(operator["op"]) for operator in found.uncounted),
-        failures=tuple(map(str, found.failures)),
-    )
-
-
-def _code(found: Profile, verdicts: Sequence[Verdict], strict: bool) -> int:
+def _code(found: Check, strict: bool) -> int:
     """Return 1 where a limit is exceeded, whatever else happened; raise where a target failed."""
-    exceeded = any(verdict.holds is False for verdict in verdicts)
-    if found.failures and not exceeded:
-        raise TargetError("\n".join(visible(str(failure)) for failure in found.failures))
-    return int(exceeded or (strict and any(verdict.holds is None for verdict in verdicts)))
+    if (failures := found.profile.failures) and found.ok:
+        raise TargetError("\n".join(visible(str(failure)) for failure in failures))
+    return int(not found.ok or (strict and found.holds is None))
 
 
-def _printed(found: Profile, verdicts: Sequence[Verdict], form: str) -> str:
+def _printed(found: Check, form: str) -> str:
+    verdicts = found.verdicts
     match form:
         case "table":
-            return _table(found, verdicts)
+            return _table(found.profile, verdicts)
         case "json":
-            return json.dumps(_as_dict(found, verdicts), indent=1, allow_nan=False) + "\n"
+            return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
         case "csv":
             heads = ("limit_on", "where", "unit", "limit", "actual", "share", "verdict", "words")
             return as_csv(heads, [_csv_row(verdict) for verdict in verdicts])
         case "markdown":
             rows = [(_STATES[v.holds], v.name, v.where, *_numbers(v), v.words) for v in verdicts]
             table = as_markdown(("", "", "where", *_HEADS, ""), rows)
-            return f"# {escaped(found.model.name)}\n\n{table}"
+            return f"# {escaped(found.profile.model.name)}\n\n{table}"
         case _:
             raise ValueError(f"{form} is none of {FORMATS}")
-
-
-def _as_dict(found: Profile, verdicts: Sequence[Verdict]) -> dict[str, object]:
-    from archcost.profiling.result import SCHEMA  # loads pydantic
-
-    model = found.model
-    return {
-        "archcost": __version__,
-        "schema": SCHEMA,
-        "warnings": [*found.warnings, *map(str, found.failures)],
-        "model": {"name": model.name, "family": model.family, "digest": model.digest},
-        "holds": _together(verdicts),
-        "verdicts": [verdict.to_dict() for verdict in verdicts],
-        "latencies": [latency.to_dict() for latency in found.latencies],
-    }
-
-
-def _together(verdicts: Sequence[Verdict]) -> bool | None:
-    """Return False if a limit is exceeded, None if one cannot be told, else True."""
-    states = {verdict.holds for verdict in verdicts}
-    return False if False in states else None if None in states else True
 
 
 def _csv_row(verdict: Verdict) -> tuple[object, ...]:

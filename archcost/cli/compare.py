@@ -59,7 +59,8 @@ def compare(models: tuple[str, ...], reading: Reading, asked: Request, shown: Sh
     """Compare networks: totals, layers and latency of each against the first.
 
     Each MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable, which --input is
-    for. --json has the layers always; --depth N prints groups of them.
+    for; its arguments may follow: "mynet:Net(width=0.5)" "mynet:Net(width=1.0)". --json has the layers always;
+    --depth N prints groups of them.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_all
@@ -123,7 +124,7 @@ def _notes(found: Comparison, names: Sequence[str]) -> list[str]:
 def _legend(found: Comparison) -> str:
     lines = []
     for position, profile in enumerate(found.profiles):
-        name = visible(shorten(profile.model.name, 40))
+        name = visible(shorten(profile.model.name, 120))
         lines.append(f"{_letter(position)}  {name}, {profile.model.family}, digest {profile.model.digest[:12]}")
     memory = {f"batch {profile.batch}, {profile.dtype}" for profile in found.profiles}
     lines.append(f"counts of one example; bytes at {' and '.join(sorted(memory))}")

@@ -25,7 +25,9 @@ _VIEWS_IN_DISGUISE: Final = frozenset(
     "_unsafe_view unsafe_split unsafe_split_with_sizes unsafe_chunk _reshape_alias lift_fresh lift alias_copy".split()
 )
 _ON_DATA: Final = frozenset("_local_scalar_dense item equal is_nonzero nonzero masked_select unique _unique2".split())
-_HARMLESS: Final = frozenset({"alpha", "beta", "approximate"})  # keywords that do not change a result's form
+_HARMLESS: Final = frozenset(
+    {"alpha", "beta", "approximate", "pin_memory"}
+)  # keywords that do not change a result's form
 
 
 _PLAIN: Final = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})
@@ -232,7 +234,8 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         return result
 
     def _form(self, func: Any, facts: _Facts, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
-        form = facts.form(args) if facts.form and kwargs.keys() <= _HARMLESS else None
+        plain = all(key in _HARMLESS or value is torch.preserve_format for key, value in kwargs.items())
+        form = facts.form(args) if facts.form and plain else None
         return form_of(func(*args, **kwargs)) if form is None else form
 
     def _note(self, facts: _Facts, result: Any, work: _Work) -> None:

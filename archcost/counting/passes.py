@@ -6,6 +6,7 @@ copy with data. A module that cannot be copied runs itself, and is put back as i
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -195,14 +196,16 @@ def _training(ready: _Ready) -> TrainingPass:
 def quiet(*, fused: bool = True) -> Iterator[None]:
     """Run with torch's settings as a count needs them, and leave them as they were.
 
-    The attention fast path and torch.compile hide operators. fused: attention on meta is one operator, as on a CPU.
+    The attention fast path and torch.compile hide operators; a compiler that is not loaded yet has compiled nothing,
+    and compiles nothing under a count. fused: attention on meta is one operator, as on a CPU.
     """
     with ExitStack() as stack:
         stack.enter_context(settings())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # the caller's own runs will warn; a count need not
         stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if "torch._dynamo" in sys.modules:  # loading it takes longer than most counts
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         if fused:
             stack.enter_context(fused_attention())
         torch.default_generator.manual_seed(0)  # torch.manual_seed looks for devices, which takes as long as the count

@@ -45,6 +45,16 @@ def _dense(x: Tensor) -> bool:
     return x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
 
 
+def _expanded(x: Tensor) -> bool:
+    """Return whether a tensor is a contiguous one whose last places are each repeated: the gradient of a mean."""
+    own = [size for size, stride in zip(x.shape, x.stride(), strict=True) if stride]
+    return x.dim() > len(own) > 0 and x.stride() == (*contiguous(own), *[0] * (x.dim() - len(own)))
+
+
+def _like(args: Sequence[Any]) -> Form | None:
+    return _form(args[0]) if _dense(args[0]) else None
+
+
 def _pointwise(args: Sequence[Any]) -> Form | None:
     """Values of one shape, strides and floating type, and numbers; or a whole one and what is broadcast to it."""
     given = [a for a in args if isinstance(a, Tensor)]
@@ -55,6 +65,8 @@ def _pointwise(args: Sequence[Any]) -> Form | None:
         return None
     if all(a.shape == x.shape and a.stride() == x.stride() for a in given) and _dense(x):
         return _form(x)
+    if len(given) == 1 and _expanded(x):
+        return Form(tuple(x.shape), contiguous(x.shape), x.dtype)
     if not all(a.is_contiguous() for a in given):
         return None
     shape = torch.broadcast_shapes(*(a.shape for a in given))  # type: ignore[no-untyped-call]  # torch's
@@ -81,6 +93,15 @@ def _convolution(args: Sequence[Any]) -> Form | None:
     return Form(shape, contiguous(shape), x.dtype)
 
 
+def _convolution_backward(args: Sequence[Any]) -> list[Result] | None:
+    """(gradient, x, weight, sizes of the bias, ..., which are wanted) -> like x, like the weight, and the bias."""
+    gradient, x, weight, sizes, wanted = *args[:4], args[10]
+    if not (gradient.is_contiguous() and x.is_contiguous() and weight.is_contiguous()) or gradient.dtype is not x.dtype:
+        return None
+    bias = Form(tuple(sizes or ()), contiguous(sizes or ()), x.dtype)
+    return [form if asked else None for form, asked in zip((_form(x), _form(weight), bias), wanted, strict=True)]
+
+
 def _batch_norm(args: Sequence[Any]) -> list[Result] | None:
     """(x, weight, bias, mean, var, training, ...) -> like x, and the statistics that training keeps."""
     x, weight, training = args[0], args[1], args[5]
@@ -89,6 +110,16 @@ def _batch_norm(args: Sequence[Any]) -> list[Result] | None:
     kept = (x.shape[1] if training else 0,)
     statistics = Form(kept, (1,), torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype)
     return [_form(x), statistics, statistics]
+
+
+def _batch_norm_backward(args: Sequence[Any]) -> list[Result] | None:
+    """(gradient, x, weight, ..., which are wanted) -> like x, and those of weight and bias, None where not wanted."""
+    gradient, x, weight, wanted = args[0], args[1], args[2], args[9]
+    plain = x.dtype in (torch.float32, torch.float64) and _dense(x) and gradient.stride() == x.stride()
+    if not plain or (weight is not None and weight.dtype is not x.dtype):
+        return None
+    channel = Form((x.shape[1],), (1,), x.dtype)
+    return [form if asked else None for form, asked in zip((_form(x), channel, channel), wanted, strict=True)]
 
 
 def _layer_norm(args: Sequence[Any]) -> list[Result] | None:
@@ -112,15 +143,29 @@ def _addmm(args: Sequence[Any]) -> Form | None:
     return Form(shape, contiguous(shape), left.dtype) if wide and left.dtype is right.dtype else None
 
 
+def _product(args: Sequence[Any]) -> Form | None:
+    """(left, right), both matrices or both batches of as many."""
+    left, right = args[:2]
+    if left.dtype is not right.dtype or left.shape[:-2] != right.shape[:-2] or left.shape[-1] != right.shape[-2]:
+        return None
+    shape = (*left.shape[:-1], right.shape[-1])
+    return Form(shape, contiguous(shape), left.dtype)
+
+
 def _mean(args: Sequence[Any]) -> Form | None:
-    """(x, dimensions, kept or not)."""
+    """(x, dimensions, kept or not) -> contiguous, whatever x is."""
     x, over = args[0], args[1] if len(args) > 1 else None
-    if not over or not x.is_contiguous() or not x.is_floating_point():
+    if not over or not x.is_floating_point():
         return None
     keep = len(args) > 2 and bool(args[2])
     gone = {d % x.dim() for d in over}
     shape = tuple(1 if i in gone else s for i, s in enumerate(x.shape) if keep or i not in gone)
     return Form(shape, contiguous(shape), x.dtype)
+
+
+def _sum(args: Sequence[Any]) -> Form | None:
+    """(x), or as a mean."""
+    return _mean(args) if len(args) > 1 else Form((), (), args[0].dtype) if args[0].is_floating_point() else None
 
 
 def _dropout(args: Sequence[Any]) -> list[Result] | None:
@@ -135,11 +180,17 @@ _POINTWISE: Final = """relu sigmoid tanh gelu silu mish hardswish hardsigmoid ha
 
 FORMS: Final[Mapping[str, Callable[[Sequence[Any]], Result]]] = {
     **dict.fromkeys(_POINTWISE, _pointwise),
+    "ones_like": _like,
     "convolution": _convolution,
+    "convolution_backward": _convolution_backward,
     "native_batch_norm": _batch_norm,
+    "native_batch_norm_backward": _batch_norm_backward,
     "native_layer_norm": _layer_norm,
     "addmm": _addmm,
+    "mm": _product,
+    "bmm": _product,
     "mean": _mean,
+    "sum": _sum,
     "native_dropout": _dropout,
 }
 """By operator; each is asked once for every kind of call."""

@@ -1,6 +1,6 @@
 """A network that code makes, as text names it, and the inputs it is called with.
 
-Text is `family: module` of a file, or a typed package.module:callable.
+Text is `family: module` of a file, or a typed package.module:callable, with arguments or without.
 
 Nothing here imports what is named.
 """
@@ -16,8 +16,9 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError, ValidationIn
 from archcost.config.document import Document, Value, replace
 from archcost.config.types import LARGEST, Code, Count, Each, Identifier, Strict, all_wrong, wrong
 from archcost.config.validation import conform
-from archcost.errors import InputError, Mistake, Path, Place, did_you_mean, one_of, quoted, shorten, unknown, visible
+from archcost.errors import InputError, Mistake, Place, did_you_mean, one_of, quoted, shorten, unknown, visible
 from archcost.graph.dtypes import DTYPES, Dtype
+from archcost.models import callables
 
 FAMILY: Final = "module"
 COMMAND_LINE: Final = "<command line>"  # the file of what is typed there
@@ -152,11 +153,32 @@ def parse_input(text: str) -> Argument:
 
 
 def typed(text: str, inputs: Sequence[Argument] = ()) -> Document:
-    """Return the document that a typed package.module:callable and its inputs stand for; `--set` works on it."""
-    tree: dict[str, Value] = {"name": text.rpartition(":")[2][:200], "family": FAMILY, "factory": text}
-    places: dict[Path, Place] = dict.fromkeys([(), *((key,) for key in tree)], Place(COMMAND_LINE))
-    document = Document(COMMAND_LINE, tree, places, places)
+    """Return the document that a typed package.module:callable, or a call of it, and its inputs stand for.
+
+    `--set` works on it. Raises InputError for a call whose arguments are no literals with names.
+    """
+    factory, args = callables.name_of(text), callables.arguments_of(text)
+    tree: dict[str, Value] = {"name": _named(factory, args), "family": FAMILY, "factory": factory}
+    document = Document(COMMAND_LINE, tree, {(): Place(COMMAND_LINE)}, {(): Place(COMMAND_LINE)})
+    for key, value in (*tree.items(), *([("args", args)] if args else ())):
+        document = replace(document, key, value, Place(COMMAND_LINE), instead_of="")
     return with_inputs(document, inputs) if inputs else document
+
+
+def renamed(document: Document, before: Document) -> Document:
+    """Return what was typed with a name that has its arguments as `--set` left them, unless that set the name too."""
+    tree, first = document.tree, before.tree
+    assert isinstance(tree, dict)  # `typed` made both
+    assert isinstance(first, dict)
+    args = tree.get("args")
+    if not first.get("args") or tree["name"] != first["name"] or not isinstance(args, dict):
+        return document
+    return replace(document, "name", _named(str(first["factory"]), args), Place(COMMAND_LINE), instead_of="")
+
+
+def _named(factory: str, args: Mapping[str, Value]) -> str:
+    """Return the name of what is typed, so that two calls of one callable are told apart."""
+    return shorten(callables.called(factory.rpartition(":")[2], args), 200)
 
 
 def with_inputs(document: Document, inputs: Sequence[Argument]) -> Document:

@@ -25,7 +25,7 @@ from archcost.graph.codec import LARGEST
 from archcost.graph.cost import Cost, count
 from archcost.graph.graph import Graph
 from archcost.graph.recipe import Recipe
-from archcost.models import code, published, sources
+from archcost.models import callables, code, published, sources
 from archcost.models.code import FAMILY, Argument, Foreign
 from archcost.models.families import families
 from archcost.models.families.parts import Network
@@ -152,14 +152,16 @@ def read(
 ) -> Model | Reference:
     """Return the network, or the reference to code, that a YAML file, a shipped name or package.module:callable is.
 
-    Code that a file names is refused without `allow_code`; naming it as the source is consent. `inputs` are what such
-    code is called with. Raises InputError as `load` does.
+    A callable may have its arguments: package.module:callable(width=0.5). Code that a file names is refused without
+    `allow_code`; naming it as the source is consent. `inputs` are what such code is called with. Raises InputError as
+    `load` does.
     """
     if not is_code(source):
         return interpret(open_document(source), overrides, inputs, allow_code)
     text = os.fspath(source)
     sources.refuse(text)
-    named = _overridden(code.typed(text, inputs), overrides)
+    start = code.typed(text, inputs)
+    named = code.renamed(_overridden(start, overrides), start)
     if isinstance(named.tree, dict) and not {"input", "inputs"} & named.tree.keys():
         message = f"{quoted(text)} is code and needs its inputs"
         raise InputError(Mistake(f"{message}; allowed: one {code.OPTION} or more, as in --input 3,224,224"))
@@ -174,8 +176,8 @@ def alone(model: Model, column: int) -> Model:
 
 
 def is_code(source: str | os.PathLike[str]) -> bool:
-    """Return whether a source is package.module:callable, and no file of that name is there."""
-    return isinstance(source, str) and names_code(source) and not os.path.lexists(source)
+    """Return whether a source is package.module:callable, or a call of it, and no file of that name is there."""
+    return isinstance(source, str) and names_code(callables.name_of(source)) and not os.path.lexists(source)
 
 
 def open_document(source: str | os.PathLike[str]) -> Document:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from archcost.config.document import Document
+from archcost.config.types import names_code
 from archcost.errors import InputError, Mistake, Place, one_of, quoted, shorten, visible
-from archcost.models import callables, published
-from archcost.models.code import names_code
+from archcost.models import published, python_files
 
 Kind: TypeAlias = Literal["network", "study", "budget", "profile"]
 """What a YAML or JSON text says that it is: by its keys alone, it may be wrong all the same."""
@@ -80,12 +80,12 @@ def _is_sqlite(file: str) -> bool:
 
 def _python(file: str, named: str) -> str:
     """Return what to write for a network whose code is in a file; named: what is typed after its name and a colon."""
-    code = callables.read(file)
+    code = python_files.read(file)
     if not code.module:
         return (
             "allowed: package.module:callable with --input, for which the file needs a Python name: letters, digits, _"
         )
-    names = [named] if named in code.callables else code.callables[: callables.MOST]
+    names = [named] if named in code.callables else code.callables[: python_files.MOST]
     left = len(code.callables) - len(names) if len(names) > 1 else 0
     typed = one_of(visible(shorten(f"{code.module}:{name}")) for name in names or ["CALLABLE"])
     where = "" if code.here else ", in the folder of the file"

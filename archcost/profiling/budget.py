@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
@@ -257,3 +257,29 @@ def load_budget(path: str | os.PathLike[str]) -> Budget:
 def read_budget(source: Document) -> Budget:
     """Return the budget a document describes."""
     return conform(source, Limits).budget()
+
+
+def budget_of(given: object) -> Budget:
+    """Return the budget that a file, a mapping of its keys or a Budget is; a latency may be a number of seconds.
+
+    Raises InputError with every mistake found.
+    """
+    match given:
+        case Budget():
+            return given
+        case Mapping():
+            return _of_mapping({str(key): value for key, value in given.items()})
+        case str() | os.PathLike():
+            return load_budget(given)
+        case _:
+            allowed = "a file, a mapping of limits or a Budget"
+            raise InputError(Mistake(f"given {type(given).__name__}; allowed: {allowed}", ("budget",)))
+
+
+def _of_mapping(limits: Mapping[str, Any]) -> Budget:
+    latency = limits.get("latency")
+    if isinstance(latency, bool) or not isinstance(latency, int | float):
+        return read_budget(Document("budget", dict(limits), {}, {}))
+    rest = {key: value for key, value in limits.items() if key != "latency"}
+    counts = read_budget(Document("budget", rest, {}, {})) if rest else Budget(latency_s=latency)
+    return replace(counts, latency_s=latency)

@@ -30,7 +30,7 @@ class Given(NamedTuple):
 def given(module: object, inputs: object, request: Request) -> Given:
     """Return a module with the arguments of one call; raises InputError if it is none, or has no inputs."""
     if not isinstance(module, nn.Module):
-        allowed = "a YAML file, a shipped network, a Model or a torch module"
+        allowed = "a YAML file, a shipped network, a Model, a torch module or package.module:callable"
         raise InputError(Mistake(f"given {type(module).__name__}; allowed: {allowed}"))
     if request.batches != (1,):
         raise InputError(Mistake(f"given {request.batches[0]}; allowed: 1, the inputs hold the batch", ("batch",)))
@@ -65,6 +65,11 @@ def made(reference: Reference) -> Given:
     plain = not others and first.dtype == "float32" and first.name is None
     described = list(first.shape) if plain else [a.model_dump(exclude_none=True) for a in spec.arguments]
     return Given(reference.name, call_at, described)
+
+
+def called(reference: Reference, inputs: object, request: Request) -> Given:
+    """Return the module that code makes, with the tensors it is called with; raises InputError as `made` does."""
+    return given(factory.made(reference.spec, folder=Path.cwd()), inputs, request)._replace(name=reference.name)
 
 
 def counted(given: Given, request: Request) -> tuple[Module, str]:

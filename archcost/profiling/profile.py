@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from archcost.errors import InputError, Mistake, TargetError
+from archcost.errors import TargetError
 from archcost.graph import columns
 from archcost.graph.account import Account, Trained, account
 from archcost.latency import measure
 from archcost.latency.measure import Measured, Place, Progress, Request, Subject
-from archcost.models.load import Model, Reference, alone, read
+from archcost.models.load import Model, Reference, alone
 from archcost.profiling import sparse, subjects
+from archcost.profiling.options import Options, request
 from archcost.profiling.result import Profile
+from archcost.profiling.sources import Source, named
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from archcost.counting.witnesses.witness import Witness
     from archcost.nets.net import Net
     from archcost.profiling.modules import Given
 
 
 def profile(
-    source: str | os.PathLike[str] | Model | nn.Module,
+    source: Source,
     inputs: object = None,
     *,
     target: str | Iterable[str] = "cpu",
@@ -35,51 +34,39 @@ def profile(
     batch: int | Iterable[int] = 1,
     dtype: str | Iterable[str] | None = None,
     threads: int | Iterable[int] | None = None,
-    precision: float = 0.02,
-    time_s: float = 10.0,
+    precision: float | str = 0.02,
+    time: float | str = 10.0,
     cold_cache: bool = False,
     latency: bool = True,
     witness: bool = True,
     allow_code: bool = False,
+    time_s: float | None = None,
 ) -> Profile:
-    """Return the counts, witnesses and latencies of a network: a YAML file, a shipped name, a Model or a torch module.
+    """Return the counts, witnesses and latencies of a network.
 
-    A module needs `inputs`: a tensor, a tuple or list of arguments, or a dict of keyword arguments; counts are then
-    those of that call. `dtype` is the network's own if left out, float32 for one of a family; `threads` are the
-    physical cores this process may use; each of the five may be several, every combination is measured. `allow_code`:
-    whether a file may name code to run. Raises InputError for what cannot be, TargetError where nothing could be
-    measured.
+    It is a YAML file, a shipped name, a Model, a torch module, or code that makes one, "package.module:callable" or
+    "package.module:callable(width=0.5)". A module needs `inputs`: a tensor, a tuple or list of arguments, or a dict of
+    keyword arguments; counts are then those of that call. Code takes these, or text as --input does ("3,224,224").
+    `dtype` is the network's own if left out, float32 for one of a family; `threads` are the physical cores this process
+    may use; each of the five may be several, every combination is measured. `time`: the longest for one measurement,
+    in seconds or as text ("0.5s"); `time_s`, its name until 0.3.0, is still taken. `allow_code`: whether a file may
+    name code to run. Raises InputError for what cannot be, TargetError where nothing could be measured.
     """
-    request = Request(
-        targets=_several(target, str),
-        runtimes=_several(runtime, str),
-        batches=_several(batch, int),
-        dtypes=() if dtype is None else _several(dtype, str),
-        threads=() if threads is None else _several(threads, int),
-        precision=precision,
-        time_s=time_s,
-        cold_cache=cold_cache,
-        latency=latency,
-        witness=witness,
-    )
-    found = profiled(_named(source, inputs, request, allow_code), request)
+    options: Options = {
+        "target": target,
+        "runtime": runtime,
+        "batch": batch,
+        "dtype": dtype,
+        "threads": threads,
+        "precision": precision,
+        "time": time if time_s is None else time_s,
+        "cold_cache": cold_cache,
+    }
+    asked = request(options, latency=latency, witness=witness)
+    found = profiled(named(source, inputs, asked, allow_code=allow_code), asked)
     if found.failures and not found.samples:
         raise TargetError("\n".join(map(str, found.failures)))
     return found
-
-
-def _several(value: object, kind: type) -> tuple:  # type: ignore[type-arg]  # of `kind`, or of what Plan then refuses
-    return (value,) if isinstance(value, kind) or not isinstance(value, Iterable) else tuple(value)
-
-
-def _named(source: object, inputs: object, request: Request, allow_code: bool) -> Model | Reference | Given:
-    if not isinstance(source, str | os.PathLike | Model):
-        from archcost.profiling.modules import given  # loads torch
-
-        return given(source, inputs, request)
-    if inputs is not None:
-        raise InputError(Mistake("inputs go with a torch module; a network's own input follows from its file"))
-    return source if isinstance(source, Model) else read(source, allow_code=allow_code)
 
 
 class Ready(NamedTuple):

@@ -68,7 +68,8 @@ def test_kinds_are_told_apart_at_the_border_alone() -> None:
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "isinstance"
         if kinds & set(ast.unparse(call.args[1]).split(" | "))
     }
-    border = {"profiling.profile._named", "profiling.profile.counted", "profiling.modules.given"}
+    given = {f"profiling.sources.{name}" for name in ("named", "takes_inputs", "_reference")}
+    border = {*given, "profiling.profile.counted", "profiling.modules.given"}
     assert {*border, "cli.models.aside", "cli.models.read_model", "cli.export.export"} == asking
 
 
