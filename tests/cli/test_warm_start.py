@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import own_code
 import pytest
 from commands import refused, run
-from planted import begun, planted
+from planted import again, begun, planted
 
 from archcost.study.records import confirmed, storage
 from archcost.study.records.addresses import address
@@ -26,6 +27,7 @@ confirm: {seeds: 1, members: 2}
 SECOND = FIRST.replace("[4, 6]", "[4, 12]").replace("start: [known.yaml]", "seed: 1").replace("trials: 2", "trials: 3")
 KNOWN = "{family: bottleneck, block: basic, depths: [1], widths: [%d], order: post}\n"
 WIDTH = "0.widths.0"
+OWN = ("study", "run", "study.yaml", "--workers", "1", "--trials", "2", "--allow-code")
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +151,30 @@ def test_a_storage_of_two_names_is_not_asked(capsys: pytest.CaptureFixture[str],
     assert 0 == run(capsys, *typed)[0]
     (tmp_path / "other.db").hardlink_to(tmp_path / "study.db")
     assert "has several names (hard links)" in refused(capsys, *typed)
+
+
+def test_networks_of_code_come_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """By their arguments, and without being made again; with consent, and if no file of the code has changed."""
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for folder in (first, second):
+        folder.mkdir()
+    old, file = own_code.written(first), own_code.written(second, own_code.STUDY.replace("[2, 6]", "[1, 9]"))
+    typed = ("study", "import", str(old), "--into", str(file))
+    assert 0 == again(first, OWN).returncode
+    assert "runs only with --allow-code" in refused(capsys, *typed)
+    code, out, err = run(capsys, *typed, "--allow-code")
+    assert (0, True) == (code, out.startswith("carried over  2 trials")), err
+    was, now = (stored(folder).trials() for folder in (first, second))
+    assert [(each.point, each.values) for each in was] == [(each.point, each.values) for each in now]
+    assert [each.begun.identity for each in was if each.begun] == [each.begun.identity for each in now if each.begun]
+    names = {each.name for each in (first / "study.db.weights").iterdir()}
+    assert names == {each.name for each in (second / "study.db.weights").iterdir()}
+    (second / "known.yaml").write_text("{family: module, factory: 'mynet:Small', args: {width: 8}}\n", "utf-8")
+    asked = run(capsys, "study", "enqueue", str(file), str(second / "known.yaml"), "--allow-code")
+    assert (0, f"{second / 'known.yaml'}: trial 2 waits to be tried\n") == asked[:2]
+    (second / "mynet.py").write_text(own_code.NETWORKS + "# another\n", "utf-8")
+    assert "'mynet.py' changed since the study" in refused(capsys, *typed, "--allow-code")
+    assert 0 == run(capsys, *typed, "--allow-code", "--code-changed")[0]
 
 
 def test_a_file_that_is_no_point_asks_for_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -43,9 +43,7 @@ def _changed(old: Stored, plan: StudyPlan) -> Iterator[Mistake]:
     where, folder = quoted(str(old.address)), Path(plan.code.folder)
     for name, digest in digests.known(old.study).items():
         if file_digest(folder / name) != digest:
-            message = (
-                f"{quoted(name)} is not as it was when the study in {where} ran, whose trials may not be comparable"
-            )
+            message = f"{quoted(name)} changed since the study in {where} ran, and its trials may not be comparable"
             yield Mistake(f"{message}; allowed: --code-changed to import them all the same, or the file as it was")
 
 
