@@ -25,7 +25,7 @@ Mark: TypeAlias = Mapping[str, str | int]
 """What weights are those of: the study's identity, the trial's number, the digest of its graph."""
 
 _MARK, _WEIGHTS = "archcost", "weights"  # no layer has such a name: theirs have a dot
-_BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError)
+_BROKEN: Final = (OSError, RuntimeError, ValueError, LookupError, EOFError, TypeError, pickle.UnpicklingError)
 
 
 def save_weights(net: nn.Module, path: Path, mark: Mark | None = None) -> None:
@@ -34,9 +34,27 @@ def save_weights(net: nn.Module, path: Path, mark: Mark | None = None) -> None:
     mark: what they are the weights of, which `load_weights` compares.
     """
     held = net.state_dict().items()
-    weights: dict[str, Any] = {name: value.cpu().contiguous() for name, value in held if isinstance(value, Tensor)}
+    _write({name: value.cpu().contiguous() for name, value in held if isinstance(value, Tensor)}, path, mark)
+
+
+def _write(weights: Mapping[str, Any], path: Path, mark: Mark | None) -> None:
     with placed(path) as part, checked(part) as file:
-        torch.save(weights if mark is None else {_MARK: dict(mark), _WEIGHTS: weights}, file)
+        torch.save(dict(weights) if mark is None else {_MARK: dict(mark), _WEIGHTS: dict(weights)}, file)
+
+
+def remark(source: Path, target: Path, mark: Mark | None, new: Mark) -> None:
+    """Copy a file of weights as those of another study's trial; raises InputError if it cannot be read or written.
+
+    mark: what the file shall say it holds, None if it says nothing; new: what the copy says.
+    """
+    held = read_tensors(source, torch.device("cpu"))
+    if mark is not None and held.get(_MARK) != dict(mark):
+        raise _others(source)
+    _write(held[_WEIGHTS] if isinstance(held.get(_WEIGHTS), dict) else held, target, new)
+
+
+def _others(path: Path) -> InputError:
+    return InputError(f"{quoted(str(path))} holds the weights of another network or study")
 
 
 def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
@@ -47,7 +65,7 @@ def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
     """
     held = read_tensors(path, next(net.parameters()).device)
     if mark is not None and held.get(_MARK) != dict(mark):
-        raise InputError(f"{quoted(str(path))} holds the weights of another network or study")
+        raise _others(path)
     held = held[_WEIGHTS] if isinstance(held.get(_WEIGHTS), dict) else held
     wanted = net.state_dict()
     extra = {name for name in held.keys() - wanted.keys() if name.rpartition(".")[2].startswith("alone_")}

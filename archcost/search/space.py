@@ -124,16 +124,17 @@ def _drawn(part: Part, name: str, pick: Pick) -> Value:
                 return [_drawn(part.part, f"{name}.repeat.{place}", pick) for place in range(times)]
             return [_drawn(part.part, f"{name}.repeat", pick)] * times
         case Scaled():
-            return _scaled(_drawn(part.numbers, f"{name}.scale", pick), _drawn(part.by, f"{name}.by", pick))
+            return multiplied(_drawn(part.numbers, f"{name}.scale", pick), _drawn(part.by, f"{name}.by", pick))
         case Listed():
             return [_drawn(each, f"{name}.{place}", pick) for place, each in enumerate(part.parts)]
         case Mapped():
-            return {key: _drawn(each, f"{name}.{_escaped(key)}", pick) for key, each in part.parts}
+            return {key: _drawn(each, f"{name}.{in_name(key)}", pick) for key, each in part.parts}
         case _:
             assert_never(part)
 
 
-def _scaled(numbers: Value, factor: Value) -> Value:
+def multiplied(numbers: Value, factor: Value) -> Value:
+    """Return a list of numbers times a factor; integers stay integers, those above 0 at least 1."""
     assert isinstance(numbers, list)
     assert isinstance(factor, int | float)
     values = [number for number in numbers if isinstance(number, int | float)]
@@ -142,7 +143,8 @@ def _scaled(numbers: Value, factor: Value) -> Value:
     return [value * factor for value in values]
 
 
-def _escaped(key: str) -> str:
+def in_name(key: str) -> str:
+    """Return a key as it stands in the name of a parameter."""
     return key.replace("\\", "\\\\").replace(".", "\\.")
 
 
@@ -249,6 +251,6 @@ def names(part: Part, name: str) -> Iterator[str]:
         case Listed():
             yield from (found for place, each in enumerate(part.parts) for found in names(each, f"{name}.{place}"))
         case Mapped():
-            yield from (found for key, each in part.parts for found in names(each, f"{name}.{_escaped(key)}"))
+            yield from (found for key, each in part.parts for found in names(each, f"{name}.{in_name(key)}"))
         case _:
             assert_never(part)

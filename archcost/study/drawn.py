@@ -43,10 +43,10 @@ def materialise(spec: StudySpec, drawn: tuple[int, Value], gives: Gives) -> Draw
     assert isinstance(tree, dict)  # a template is a mapping
     if tree.get("family") == FAMILY:
         return _code(spec, place, tree, gives)
-    gives = _read_by(gives, tree)
+    gives = read_by(gives, tree)
     filled = {"name": spec.name, "input": gives.input, "classes": gives.classes, **tree}
     source = spec.document(place, filled)
-    _refuse(source, place, _contradictions(tree, gives))
+    _refuse(source, place, contradictions(tree, gives))
     try:
         model = expand(source)
     except InputError as error:
@@ -87,7 +87,8 @@ def _refuse(source: Document, place: int, mistakes: Iterable[Mistake]) -> None:
         raise InputError(*(replace(mistake, path=("models", place, *mistake.path)) for mistake in found)) from None
 
 
-def _contradictions(tree: Mapping[str, Value], gives: Gives) -> Iterator[Mistake]:
+def contradictions(tree: Mapping[str, Value], gives: Gives) -> Iterator[Mistake]:
+    """Yield what a network says of its input and classes that the data do not."""
     for key, given in (("input", gives.input), ("classes", gives.classes)):
         if key in tree and tree[key] != given:
             words = shorten(json.dumps(tree[key]))
@@ -102,7 +103,7 @@ def _readout(model: Model, gives: Gives) -> Iterator[Mistake]:
         yield Mistake("a sequence has one class, not one at every step; allowed: 'last'", ("readout",))
 
 
-def _read_by(gives: Gives, tree: Mapping[str, Value]) -> Gives:
+def read_by(gives: Gives, tree: Mapping[str, Value]) -> Gives:
     """Return what the data give to the family of a template."""
     family = FAMILIES.get(str(tree.get("family")))
     if gives.rows is None or family is None or issubclass(family, OnImages):

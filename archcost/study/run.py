@@ -28,6 +28,7 @@ from archcost.study.records.front import Candidate
 from archcost.study.records.stored import SCHEMA, Stored, described, find
 from archcost.study.records.trials import remember, remembered
 from archcost.study.search_loop import ENDS, End, Watch
+from archcost.study.warm_start import queue
 from archcost.units import counted_words
 from archcost.version import __version__
 
@@ -51,9 +52,9 @@ def begun(plan: StudyPlan, address: Address) -> Iterator[Stored]:
         if plan.code is not None:
             if not plan.code_changed:
                 digests.refuse_changed(stored.study, plan.code.files)
-            digests.keep(_running(stored), plan.code.files)
+            digests.keep(running(stored), plan.code.files)
         if not stored.identity:  # archcost 0.1.0 made it
-            remember(_running(stored), "identity", uuid4().hex)
+            remember(running(stored), "identity", uuid4().hex)
         yield stored
     finally:
         storage.close(store)
@@ -77,12 +78,14 @@ def _refuse_other(plan: StudyPlan, stored: Stored) -> None:
         raise InputError(
             Mistake(
                 f"{', '.join(map(quoted, changed))} of the study changed since {quoted(str(stored.address))} was made; "
-                "allowed: another 'storage', or the study as it was (trials, time and confirm may change)"
+                "allowed: another 'storage', into which 'archcost study import' carries its trials over, "
+                "or the study as it was (trials, time and confirm may change)"
             )
         )
 
 
-def _running(stored: Stored) -> optuna.Study:
+def running(stored: Stored) -> optuna.Study:
+    """Return the study of a storage that is open to be written to."""
     assert isinstance(stored.study, optuna.Study)  # not one that was only read
     return stored.study
 
@@ -126,9 +129,11 @@ def explore(
         with _workplace(stored, dataset, options) as place:
             for line in _missing(stored):
                 say(line)
-            if lost := search_loop.recover(_running(stored)):
+            if lost := search_loop.recover(running(stored)):
                 say(f"interrupted before: {counted_words(lost, 'trial')}, to be tried again")
             _tested(stored, plan, dataset)
+            if known := queue.begin(running(stored), plan):
+                say(f"first: {counted_words(known, 'known network')}")
             settle, remains = _reference(stored, plan), storage.remaining(address)
 
             def watched(state: search_loop.State) -> None:
@@ -176,7 +181,7 @@ def _tested(stored: Stored, plan: StudyPlan, dataset: Dataset) -> None:
         return
     now, kept = fingerprint(dataset.read_test()), remembered(stored.study, "test")
     if kept is None:
-        remember(_running(stored), "test", now)
+        remember(running(stored), "test", now)
     elif kept != now:
         given = f"the test split of {dataset.source} has changed since the study began: fingerprint {now[:12]}"
         raise InputError(Mistake(f"{given}; allowed: {kept[:12]}, or another 'storage'"))
@@ -191,7 +196,7 @@ def _reference(stored: Stored, plan: StudyPlan) -> Callable[..., None]:
         found = stored.candidates()
         if len(found) >= least:
             remember(
-                _running(stored), "reference", [_end(stored, plan, i, found) for i in range(len(stored.objectives))]
+                running(stored), "reference", [_end(stored, plan, i, found) for i in range(len(stored.objectives))]
             )
 
     return settle
@@ -216,7 +221,7 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
         return
     if dataset.tested and not dataset.loose:
         shared.write_test(dataset, place.folder / jobs.TEST)
-    confirm.confirm(_running(stored), plan, place, stored.front, say)
+    confirm.confirm(running(stored), plan, place, stored.front, say)
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:

@@ -69,6 +69,7 @@ Share: TypeAlias = Annotated[
 Natural: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
 Minimised: TypeAlias = Literal["min"]
 Metric: TypeAlias = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_@.-]{0,63}$"), AfterValidator(_unlike)]
+Source: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class Objective(Strict):
@@ -148,6 +149,8 @@ class Search(Strict):
     """The longest time of one run, confirming included: `10m`."""
     seed: Natural = 0
     """Seed of everything that is random in the search."""
+    start: Annotated[tuple[Source, ...], Field(strict=False)] = ()
+    """Networks that are tried first: model.yaml files, from the study's folder, or shipped networks by name."""
     patience: Seconds = 600.0
     """A trial that is silent for so long is taken to hang: `10m`. Training reports every 5 s, measuring at its end."""
 

@@ -19,7 +19,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], Sectioned, dict[str, list[str]]]] = {
         "A study": ["study", "report"],
         "Files and this machine": ["example", "schema", "targets", "datasets", "completion"],
     }),
-    "archcost study": (("study",), study, {"Commands": ["new", "run", "status", "front", "table"]}),
+    "archcost study": (("study",), study,
+                       {"Commands": ["new", "run", "enqueue", "import", "status", "front", "table"]}),
 }  # fmt: skip
 HIDDEN = {"archcost": {"measure"}, "archcost study": {"export"}}
 

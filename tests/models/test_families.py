@@ -137,3 +137,16 @@ def test_every_word_is_drawn(family: str) -> None:
     collect()
     expected = {word for word in known(families()[family].model_json_schema()) if isinstance(word, str)}
     assert set() == expected - drawn
+
+
+@given(st.sampled_from(sorted(FAMILIES)).flatmap(FAMILIES.__getitem__))
+@laws(150)
+def test_defaults_written_out_change_nothing(tree: Tree) -> None:
+    """The explicit spec is the same network, trained the same, and is explicit itself; nothing in it is left to say."""
+    made = model(tree)
+    explicit = made.spec.explicit()
+    again, recipe = explicit.expand()
+    assert (made.graph, made.recipe) == (again, recipe)
+    assert explicit == explicit.explicit()
+    keys = ("strides", "shortcut", "readout", "drop_path")
+    assert not [key for key in keys if getattr(explicit, key, ...) is None]

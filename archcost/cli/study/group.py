@@ -1,4 +1,4 @@
-"""archcost study run, status, front, table: a search for accurate networks that cost little."""
+"""archcost study: a search for accurate networks that cost little, and what it found."""
 
 from __future__ import annotations
 
@@ -65,6 +65,51 @@ def run(
             click.echo(line)
         return 0
     return ran(*prepared(file, overrides, storage, consent), wanted)
+
+
+@study.command()
+@click.argument("file", metavar="STUDY")
+@click.argument("networks", metavar="FILE ...", nargs=-1, required=True)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of STUDY (repeatable).")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
+@click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
+@click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
+@gathered("consent", _consent)
+@debugged
+def enqueue(
+    file: str, networks: tuple[str, ...], overrides: tuple[str, ...], storage: str | None, consent: Consent
+) -> None:
+    """Let a study try known networks first: model.yaml files, or shipped networks by name."""
+    from archcost.cli.study.warm_start import enqueued
+
+    for line, warning in enqueued(file, networks, overrides, storage, consent):
+        click.echo(line, err=warning)
+
+
+@study.command("import")
+@click.argument("earlier", metavar="OLD")
+@click.option("--into", "file", required=True, metavar="STUDY", help="The study they come to.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of STUDY (repeatable).")
+@click.option("--storage", help="Of STUDY: a file or the URL of a database; beside it if left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
+@click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
+@gathered("consent", _consent)
+@debugged
+def import_(
+    earlier: str, file: str, overrides: tuple[str, ...], storage: str | None, as_json: bool, consent: Consent
+) -> None:
+    """Carry the trials of study OLD over into another one, with their weights; OLD does not change."""
+    from archcost.cli.study.warm_start import document, imported, lines
+
+    old, done = imported(earlier, file, overrides, storage, consent)
+    for note in done.notes:
+        click.echo(f"note: {visible(note)}", err=True)
+    if as_json:
+        click.echo(json.dumps(document(old, done), indent=1))
+        return
+    for line in lines(done):
+        click.echo(line)
 
 
 @study.command()
@@ -142,7 +187,7 @@ def _text(stored: Stored, form: str) -> str:
     return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)
 
 
-study.section("Commands", new, run, status, front, table)
+study.section("Commands", new, run, enqueue, import_, status, front, table)
 # its first name; hidden, as `archcost export` does something else
 study.add_command(
     click.Command(

@@ -35,6 +35,7 @@ from archcost.study.records.stored import Stored, find, network, worded
 from archcost.study.records.tables import front_of, status_of, yaml_of
 from archcost.study.run import Outcome
 from archcost.study.spec import StudySpec, load_study
+from archcost.study.warm_start import queue
 from archcost.units import counted_words, duration, percent, scaled
 
 if TYPE_CHECKING:
@@ -50,14 +51,22 @@ def prepared(
     file: str, overrides: tuple[str, ...], where: str | None, consent: Consent = NONE
 ) -> tuple[StudyPlan, Dataset, Address]:
     """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
+    plan, dataset, kept = planned(file, overrides, where, consent)
+    queue.starts(plan)
+    probe.probe(plan, outlook.look(plan).typical)  # they refuse what cannot be searched or measured
+    return plan, dataset, kept
+
+
+def planned(
+    file: str, overrides: tuple[str, ...], where: str | None, consent: Consent = NONE
+) -> tuple[StudyPlan, Dataset, Address]:
+    """Return a study, its data and where it is stored, of which nothing is tried yet."""
     spec = load_study(file, overrides)
     code = consented(spec, allow_code=consent.allow_code)
     kept = _address(spec, file, where)
     run.check(kept)
     dataset, code = answers.with_data(spec, code)
-    plan = replace(settle(spec, dataset, code), code_changed=consent.code_changed)
-    probe.probe(plan, outlook.look(plan).typical)  # they refuse what cannot be searched or measured
-    return plan, dataset, kept
+    return replace(settle(spec, dataset, code), code_changed=consent.code_changed), dataset, kept
 
 
 def _address(spec: StudySpec, file: str, where: str | None) -> Address:
@@ -120,18 +129,16 @@ def dry(
     Raises InputError for all that a run would refuse, of the storage too.
     """
     since_s = time.monotonic()
-    spec = load_study(file, overrides)
-    code = consented(spec, allow_code=consent.allow_code)
-    run.check(_address(spec, file, where))
-    dataset, code = answers.with_data(spec, code)
-    plan = settle(spec, dataset, code)
-    found = outlook.look(plan)
+    plan, dataset, _ = planned(file, overrides, where, consent)
+    known, found = queue.starts(plan), outlook.look(plan)
     probe.probe(plan, found.typical)
     yield from outlook.lines(plan, found)
-    if spec.study.fit.code is not None:
-        yield f"time         not foreseen: only running {quoted(spec.study.fit.code)} tells"
+    if known:
+        yield f"first        {counted_words(len(known), 'known network')}"
+    if plan.spec.study.fit.code is not None:
+        yield f"time         not foreseen: only running {quoted(plan.spec.study.fit.code)} tells"
         return
-    workers = options(wanted, spec.study.search, physical_cores()).workers
+    workers = options(wanted, plan.spec.study.search, physical_cores()).workers
     try:
         span = forecast.foresee(plan, found.typical, dataset, workers, since_s)
         yield from forecast.lines(plan, span, workers)

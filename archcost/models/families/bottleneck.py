@@ -8,7 +8,7 @@ A bottleneck squeezes the channels with a 1x1 convolution, convolves 3x3 in that
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
@@ -91,6 +91,14 @@ class Bottleneck(OnImages):
     def joint(self) -> Literal["projection", "conv", "pad", "none"]:
         """Return the shortcut where the shape changes."""
         return self.shortcut or ("conv" if self.order == "pre" else "projection")
+
+    def explicit(self) -> Self:
+        """Return the same network with its stem's channels, its strides, shortcut and every reduction written out."""
+        each = self.reduction if isinstance(self.reduction, tuple) else (self.reduction,) * len(self.depths)
+        stem = self.stem.model_copy(update={"channels": self.stem.channels or 16})
+        strides = strides_of(self.strides, len(self.depths))
+        keys = {"stem": stem, "strides": strides, "shortcut": self.joint(), "reduction": each}
+        return self.model_copy(update=keys)
 
     def size(self) -> int:
         """Return the number of nodes of the network, without building it."""

@@ -8,7 +8,7 @@ block has 2^(C-2) of them. Any choice of columns is a network of its own.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
@@ -78,6 +78,14 @@ class Fractal(OnImages):
     def rate(self, block: int) -> float:
         """Return the dropout rate behind a block."""
         return self.dropout[block] if isinstance(self.dropout, tuple) else self.dropout
+
+    def explicit(self) -> Self:
+        """Return the same network with its stem's channels, its chances and every rate of dropout written out."""
+        rates = tuple(self.rate(block) for block in range(len(self.widths)))
+        stem = self.stem and self.stem.model_copy(update={"channels": self.stem.channels or 16})
+        return self.model_copy(
+            update={"stem": stem, "drop_path": self.drop_path or DropPath(), "dropout": rates},
+        )
 
     def size(self) -> int:
         """Return the number of nodes of all columns, without building them."""

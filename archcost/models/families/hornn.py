@@ -8,7 +8,7 @@ r_n = sigmoid(W^g_1n x_t + W^g_2n h_{t-n} + b_n). States before the sequence are
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
@@ -82,6 +82,10 @@ class HORNN(Network):
         if value is None and isinstance(info.data.get("input"), Features):
             raise wrong("missing; a network on features needs it, the number of classes")
         return value
+
+    def explicit(self) -> Self:
+        """Return the same network with its outputs, and where they are read, written out."""
+        return self.model_copy(update={"classes": self.outputs(), "readout": self.readout_at()})
 
     def size(self) -> int:
         """Return the number of nodes of the network, a recall counted once per state it hands over."""

@@ -6,7 +6,7 @@ place sees only `span` channels, other ones for every output: unshared across ch
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -83,6 +83,13 @@ class NiN(OnImages):
     def pattern(self, layer: Layer) -> tuple[int, ...]:
         """Return for each width of a layer whether it is sparse."""
         return layer.sparse or self.sparse or (0,) * len(layer.widths)
+
+    def explicit(self) -> Self:
+        """Return the same network with the pattern, span and window of every layer written out in it."""
+        keys = [{"sparse": self.pattern(each), "span": each.span or self.span, "window": each.window or self.window}
+                for each in self.layers]  # fmt: skip
+        layers = tuple(each.model_copy(update=own) for each, own in zip(self.layers, keys, strict=True))
+        return self.model_copy(update={"layers": layers})
 
     def size(self) -> int:
         """Return the number of nodes of the network, without building it."""

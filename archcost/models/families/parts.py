@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -21,6 +21,10 @@ class Network(Strict, ABC):
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """What tables and reports call the network. Default: the file's name without its extension."""
+
+    def explicit(self) -> Self:
+        """Return the same network with every default written out that follows from other keys."""
+        return self
 
     @abstractmethod
     def size(self) -> int:

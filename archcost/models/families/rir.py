@@ -6,7 +6,7 @@ r is the residual stream, t the transient one, which has no shortcut and may for
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import ValidationInfo, field_validator
 
@@ -66,6 +66,11 @@ class RiR(OnImages):
     def stem_channels(self) -> int:
         """Return the channels of both streams behind the stem."""
         return self.stem.channels or 2 * self.widths[0]
+
+    def explicit(self) -> Self:
+        """Return the same network with its stem's channels and its strides written out."""
+        stem = self.stem.model_copy(update={"channels": self.stem_channels()})
+        return self.model_copy(update={"stem": stem, "strides": strides_of(self.strides, len(self.depths))})
 
     def size(self) -> int:
         """Return the number of nodes of the network, without building it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
 
 import optuna
 
@@ -16,6 +18,14 @@ def known(study: Recorded) -> dict[str, str]:
     """Return the SHA-256 of every file, by its path in the study's folder."""
     held = remembered(study, _KEY)
     return {str(name): str(digest) for name, digest in held.items()} if isinstance(held, dict) else {}
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file as it is now, '' if it cannot be read."""
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def keep(study: optuna.Study, files: Mapping[str, str]) -> None:

@@ -282,8 +282,7 @@ def run_lock(file: Path) -> Path:
 def _locked(file: Path) -> Iterator[Hold]:
     where = quoted(str(Address(file)))
     lock = FileLock(run_lock(file))
-    if file.exists() and file.stat().st_nlink > 1:  # each name has a log of its own: together they damage it
-        raise InputError(Mistake(f"{where} has several names (hard links); allowed: one, or a symbolic link to it"))
+    refuse_links(file)
     try:
         with Path(lock.lock_file).open("a"):  # else a folder that refuses new files would be taken for a lock
             pass
@@ -295,6 +294,13 @@ def _locked(file: Path) -> Iterator[Hold]:
     with lock:
         lock.release()  # `with` has taken it once more
         yield Hold()
+
+
+def refuse_links(file: Path) -> None:
+    """Raise InputError if a storage's file has several names: each has a log of its own, which together damage it."""
+    if file.exists() and file.stat().st_nlink > 1:
+        where = quoted(str(Address(file)))
+        raise InputError(Mistake(f"{where} has several names (hard links); allowed: one, or a symbolic link to it"))
 
 
 @contextmanager

@@ -1,0 +1,97 @@
+"""What archcost study enqueue and import do: known networks wait, trials are carried over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from textwrap import wrap
+from typing import Any
+
+from archcost.cli.study.run import planned
+from archcost.cli.study.stored import opened
+from archcost.errors import visible
+from archcost.models.load import Model
+from archcost.study import run
+from archcost.study.code.consent import Consent
+from archcost.study.limits import over
+from archcost.study.parts import counted
+from archcost.study.records import storage
+from archcost.study.records.stored import Stored
+from archcost.study.warm_start import queue
+from archcost.study.warm_start.selection import Left
+from archcost.study.warm_start.transfer import Carried, carry_over
+from archcost.units import counted_words
+from archcost.version import __version__
+
+_REASONS = 10  # kinds of what was left, most often first
+
+
+def enqueued(
+    file: str, networks: Sequence[str], overrides: tuple[str, ...], where: str | None, consent: Consent
+) -> Iterator[tuple[str, bool]]:
+    """Let the next run of a study, or the one that runs, try known networks first.
+
+    Yields a line for each, and whether it is a warning. Raises InputError before anything is asked for if one of them
+    is no point of the study. A study that has not run yet is made.
+    """
+    plan, _, kept = planned(file, overrides, where, consent)
+    found = queue.read(plan, networks)
+    if kept.file:
+        storage.refuse_links(kept.file)
+    with storage.told(kept), run.begun(plan, kept) as stored:
+        for name, each in zip(networks, found, strict=True):
+            asked = queue.enqueue(run.running(stored), plan, each.point)
+            words = "waits to be tried" if asked.new else "is there already"
+            yield f"{visible(name)}: trial {asked.trial} {words}", False
+            if asked.new and isinstance(each.model, Model) and (why := over(plan, counted(plan, each.model))):
+                yield f"{visible(name)}: will not run: {visible(why.text)}", True
+
+
+def imported(
+    earlier: str, file: str, overrides: tuple[str, ...], where: str | None, consent: Consent
+) -> tuple[Stored, Carried]:
+    """Carry the trials of an earlier study over into another one; return the earlier one and what was done."""
+    old = opened(earlier, None)
+    plan, dataset, kept = planned(file, overrides, where, consent)
+    return old, carry_over(old, plan, dataset, kept)
+
+
+def lines(done: Carried) -> Iterator[str]:
+    """Yield what an import did, within 80 columns: how many came, and why the others did not."""
+    states = Counter(state for _, _, state in done.trials)
+    kinds = ", ".join(f"{count} {state}" for state, count in states.items())
+    yield f"carried over  {counted_words(len(done.trials), 'trial')}{f': {kinds}' if kinds else ''}"
+    if done.weights:
+        yield from _wrapped(f"  weights of  {', '.join(done.weights)}")
+    if done.confirmed:
+        yield from _wrapped(f"  confirmed   {', '.join(done.confirmed)}")
+    yield f"left          {counted_words(len(done.left), 'trial')}"
+    for first, count in _alike(done.left):
+        key = f"{first.about}: " if first.kind == "point" and first.about else ""
+        yield from _wrapped(f"  {count:>4} x  {visible(key + first.text)}")
+
+
+def _wrapped(line: str) -> list[str]:
+    return wrap(line, 80, subsequent_indent=" " * 14)
+
+
+def _alike(left: Sequence[Left]) -> list[tuple[Left, int]]:
+    """Return the first trial that was left for each reason and how many there are, most often first."""
+    groups: dict[tuple[str, str], list[Left]] = {}
+    for each in left:
+        groups.setdefault((each.kind, each.about), []).append(each)
+    return sorted(((each[0], len(each)) for each in groups.values()), key=lambda pair: -pair[1])[:_REASONS]
+
+
+def document(old: Stored, done: Carried) -> dict[str, Any]:
+    """Return what an import did, as JSON holds it: every trial that came, and why each other one did not."""
+    return {
+        "archcost": __version__,
+        "from": str(old.address),
+        "trials": [{"trial": new, "was": number, "state": state} for number, new, state in done.trials],
+        "weights": list(done.weights),
+        "confirmed": list(done.confirmed),
+        "left": [asdict(each) for each in done.left],
+        "notes": list(done.notes),
+    }

@@ -1,0 +1,1 @@
+"""What a study begins with: known networks first, and trials of an earlier study."""
