@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from archcost.models.load import Model, load
     from archcost.profiling.profile import profile
     from archcost.profiling.result import Profile
+    from archcost.search.pareto_sampler import ParetoSampler
 
 _HOMES = {
     "ArchcostError": "errors",
@@ -28,6 +29,7 @@ _HOMES = {
     "Latency": "latency.summary",
     "Mistake": "errors",
     "Model": "models.load",
+    "ParetoSampler": "search.pareto_sampler",
     "Profile": "profiling.result",
     "TargetError": "errors",
     "count": "graph.cost",
@@ -43,6 +45,7 @@ __all__ = [
     "Latency",
     "Mistake",
     "Model",
+    "ParetoSampler",
     "Profile",
     "TargetError",
     "count",

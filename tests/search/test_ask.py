@@ -289,7 +289,7 @@ def test_a_point_that_two_begin_at_once_is_left_to_one(monkeypatch: pytest.Monke
     study = study_of()
     first = ask(study, flat, Method())
     chosen = iter([first.point, {"a": 4, "b": "z"}, {"a": 4, "b": "y"}])
-    monkeypatch.setattr(searching, "_chosen", lambda asked: (next(chosen), "local"))
+    monkeypatch.setattr(searching, "chosen", lambda asked: (next(chosen), "local"))
     second = ask(study, flat, Method(), give_up)
     assert key(second.point) != key(first.point)
     gave_way = read(study, {})[1]
