@@ -34,7 +34,8 @@ class Parameter:
             case CategoricalDistribution():
                 return int(self.distribution.to_internal_repr(value))
             case FloatDistribution(low=low, step=step) if step is not None:
-                return round((value - low) / step)
+                steps: float = (value - low) / step
+                return round(steps)
             case FloatDistribution():
                 return float(value)
             case _:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -18,6 +18,9 @@ from archcost.search.domains import Domain, at_random, contains
 from archcost.search.parameters import Table, only, parameter
 from archcost.search.points import Seen, minimised, signs
 from archcost.search.structure import Row, learn, space
+
+_HUGE: Final = 1e150
+"""Beyond this a value is as good or bad as any: differences of the largest numbers there are would be infinite."""
 
 
 @final
@@ -116,7 +119,8 @@ def _read(trials: Iterable[FrozenTrial], ways: Sequence[float], hidden: Collecti
         point = {each.label: each.inside(trial.params[each.name]) for each in found}
         if not point:
             continue
-        begun.append(Seen(point, {each.label: each.domain for each in found}, trial.state, minimised(trial, ways)))
+        values = tuple(min(_HUGE, max(-_HUGE, value)) for value in minimised(trial, ways))
+        begun.append(Seen(point, {each.label: each.domain for each in found}, trial.state, values))
         if trial.state.is_finished():
             rows.append(Row(point, {each.label: each for each in found}))
     return _Others(tuple(begun), tuple(rows), table)
