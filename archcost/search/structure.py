@@ -1,4 +1,4 @@
-"""The structure of a define-by-run space, learnt from trials: which parameters there are, and what decides it.
+"""The structure of a define-by-run space, learnt from trials: what decides its parameters.
 
 A tree of yes-or-no questions about values (Breiman et al. 1984, CART, by the Gini impurity).
 """

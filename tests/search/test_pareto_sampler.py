@@ -6,7 +6,7 @@ import copy
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +60,6 @@ def study_of(seed: int | None = 0, **options: Any) -> optuna.Study:
 
 def points(study: optuna.Study) -> list[tuple[tuple[str, Any], ...]]:
     return [tuple(sorted(each.params.items())) for each in study.trials]
-
-
-@pytest.fixture
-def connect(tmp_path: Path) -> Iterator[Callable[[], RDBStorage]]:
-    """Yield what connects to one file as a process of its own would; every connection is closed after the test."""
-    made: list[RDBStorage] = []
-
-    def connected() -> RDBStorage:
-        made.append(RDBStorage(f"sqlite:///{tmp_path / 'study.db'}"))
-        return made[-1]
-
-    yield connected
-    for each in made:
-        each.remove_session()
-        each.engine.dispose()
 
 
 def test_it_is_a_public_name_that_loads_late() -> None:
