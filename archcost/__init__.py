@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from archcost.profiling.compare import Comparison
     from archcost.profiling.profile import profile
     from archcost.profiling.result import Profile
+    from archcost.search.pareto_sampler import ParetoSampler
 
 _HOMES = {
     "ArchcostError": "errors",
@@ -35,6 +36,7 @@ _HOMES = {
     "Latency": "latency.summary",
     "Mistake": "errors",
     "Model": "models.load",
+    "ParetoSampler": "search.pareto_sampler",
     "Profile": "profiling.result",
     "TargetError": "errors",
     "check": "profiling.calls",
@@ -56,6 +58,7 @@ __all__ = [
     "Latency",
     "Mistake",
     "Model",
+    "ParetoSampler",
     "Profile",
     "TargetError",
     "check",

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from archcost.search.domains import Point
 from archcost.search.features import Array, Axis, axes, features
-from archcost.search.gaussian_process import FITTED, Process, fit, predict, process
+from archcost.search.gaussian_process import FITTED, PRIOR, WIDE, Process, fit, predict, process
 from archcost.search.pareto import front
 from archcost.search.points import Seen, key
 
@@ -183,7 +183,8 @@ def _gives(seen: Sequence[Seen], along: Sequence[Axis], chance: np.random.Genera
 def _function(points: Array, values: Array, along: Sequence[Axis], chance: np.random.Generator) -> Process:
     groups = np.repeat(np.arange(len(along)), [axis.width for axis in along])
     some = chance.permutation(len(values))[:FITTED]
-    return process(fit(points[some], groups, values[some]), points, values)
+    prior = WIDE if any(axis.fine for axis in along) else PRIOR
+    return process(fit(points[some], groups, values[some], prior), points, values)
 
 
 def _scaled(values: Array) -> Array:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -71,12 +71,16 @@ class Asked:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """A trial that has begun and has no point yet, and what is known of the others."""
+class Question:
+    """A trial that has begun and has no point yet, and what is known of the others.
+
+    begun: those that have a point; choosing: how many began just before and have none yet.
+    """
 
     study: optuna.Study
     trial: FrozenTrial
-    others: tuple[FrozenTrial, ...]
+    begun: Sequence[Seen]
+    choosing: int
     draw: Draw
     method: Method
     chance: random.Random
@@ -104,8 +108,9 @@ def ask(study: optuna.Study, draw: Draw, method: Method, give_up: GiveUp = _fail
         chance = random.Random(f"{method.seed}:{trial.number}")
         waited = frozen.system_attrs.get("fixed_params")
         if waited is None:
-            with _one_thread():
-                point, origin = _chosen(_Question(mine, frozen, others, draw, method, chance))
+            with one_thread():
+                begun = list(seen(mine, others, draw))
+                point, origin = chosen(Question(mine, frozen, begun, choosing(frozen, others), draw, method, chance))
             asked = Asked(trial, point, origin, _written(mine, trial, draw, point))
             if origin == "repeated" or not _clashes(mine, asked, draw):
                 return asked
@@ -118,7 +123,7 @@ def ask(study: optuna.Study, draw: Draw, method: Method, give_up: GiveUp = _fail
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Limit BLAS to one thread: on a busy machine several wait for each other at every one of many small products."""
     # made anew each time, in under a millisecond: a BLAS may be loaded between two asks. OpenMP's threads are torch's
     with _CHOOSING, ThreadpoolController().select(user_api="blas").limit(limits=1):
@@ -134,9 +139,9 @@ def exhausted(study: optuna.Study, draw: Draw, method: Method) -> bool:
     return bool(known) and untried(draw, known, random.Random(0), grid=method.sampler == "grid") is None
 
 
-def _chosen(asked: _Question) -> tuple[Point, Origin]:
-    method, chance = asked.method, asked.chance
-    begun = list(seen(asked.study, asked.others, asked.draw))
+def chosen(asked: Question) -> tuple[Point, Origin]:
+    """Return a trial's point, one that no other trial has unless every point is known, and where it came from."""
+    method, chance, begun = asked.method, asked.chance, asked.begun
     known = {key(each.point) for each in begun}
     learnt = sum(bool(each.values) for each in begun)
     if method.around and learnt < _FIRST:
@@ -144,8 +149,8 @@ def _chosen(asked: _Question) -> tuple[Point, Origin]:
             return point, "random"
     elif method.around and chance.random() >= _SAMPLER:
         if best := promising(asked.draw, begun, known, chance):
-            return best[min(_at_once(asked), len(best) - 1)], "local"
-    elif method.sampler != "grid" and (point := _sampled(asked, begun, known)) is not None:
+            return best[min(asked.choosing, len(best) - 1)], "local"
+    elif method.sampler != "grid" and (point := _sampled(asked, known)) is not None:
         return point, method.sampler
     grid = method.sampler == "grid"
     if (point := untried(asked.draw, known, chance, grid=grid)) is not None:
@@ -153,9 +158,9 @@ def _chosen(asked: _Question) -> tuple[Point, Origin]:
     return sample(asked.draw, chance), "repeated"
 
 
-def _sampled(asked: _Question, begun: Sequence[Seen], known: set[Key]) -> Point | None:
+def _sampled(asked: Question, known: set[Key]) -> Point | None:
     """Return a new point that Optuna's sampler proposes, or one next to it; None if it finds none."""
-    alone = all(each.state is not TrialState.RUNNING for each in begun)
+    alone = all(each.state is not TrialState.RUNNING for each in asked.begun)
     by = sampler(asked.method.sampler, asked.chance.getrandbits(32), asked.method.trials, alone=alone)
     for _ in range(_TIMES):
         point = propose(asked.study, asked.trial, by, asked.draw)
@@ -164,12 +169,9 @@ def _sampled(asked: _Question, begun: Sequence[Seen], known: set[Key]) -> Point 
     return next((near for near in neighbours(asked.draw, point, asked.chance) if key(near) not in known), None)
 
 
-def _at_once(asked: _Question) -> int:
+def choosing(trial: FrozenTrial, others: Iterable[FrozenTrial]) -> int:
     """Return how many workers began just before and are still choosing: they take what is more promising."""
-    return sum(
-        each.state is TrialState.RUNNING and not each.params and each.number < asked.trial.number
-        for each in asked.others
-    )
+    return sum(each.state is TrialState.RUNNING and not each.params and each.number < trial.number for each in others)
 
 
 def _clashes(study: optuna.Study, asked: Asked, draw: Draw) -> bool:

@@ -6,12 +6,14 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 Scalar: TypeAlias = None | bool | int | float | str
 
 GRID: int = 5
 """Values that stand for a float's domain in a grid."""
+_BLUR: Final = (-3.0, -0.5)
+"""Logarithms of the least and the greatest deviation of what is near a number, as a share of its domain."""
 
 
 @final
@@ -46,6 +48,17 @@ class Whole:
             steps |= {value // 2, value * 2}
         return tuple(sorted(each for each in steps if self.low <= each <= self.high and each != value))
 
+    def moved(self, value: Scalar, by: float) -> int:
+        """Return the value that lies a share of the domain above one, or below; at least a step away."""
+        assert isinstance(value, int)
+        if self.log:
+            reached = round(value * math.pow(self.high / self.low, by))
+        else:
+            reached = value + self.step * round(by * (self.size - 1))
+        if reached == value:
+            reached += self.step if by > 0 else -self.step
+        return min(self.last, max(self.low, reached))
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,11 @@ class Real:
         share = self._share(value)
         near = {self.at(min(1.0, max(0.0, share + move))) for move in (-0.1, 0.1)}
         return tuple(sorted(each for each in near if each != value))
+
+    def moved(self, value: Scalar, by: float) -> float:
+        """Return the value that lies a share of the domain above one, or below."""
+        assert isinstance(value, int | float)
+        return self.at(min(1.0, max(0.0, self._share(value) + by)))
 
     def at(self, share: float) -> float:
         """Return the value that lies a share of the domain above its low end, of a log domain in its logarithm."""
@@ -209,16 +227,34 @@ def _at(draw: Draw, digits: Sequence[int]) -> tuple[Point, list[int]]:
     return point, sizes
 
 
+def blurred(draw: Draw, point: Point, chance: random.Random) -> Iterator[Point]:
+    """Yield points near one without end: each of its numbers is moved with a chance of a half, options stay.
+
+    How far, as a share of its domain, is normal, with a deviation that is drawn for each point in its logarithm.
+    """
+    while True:
+        deviation = 10 ** chance.uniform(*_BLUR)
+
+        def moved(name: str, domain: Domain, deviation: float = deviation) -> Scalar:
+            if name not in point or not contains(domain, point[name]):
+                return at_random(domain, chance)
+            if isinstance(domain, Choice) or chance.random() < 0.5:
+                return point[name]
+            return domain.moved(point[name], chance.gauss(0, deviation))
+
+        yield active(draw, {}, moved)[0]
+
+
 def neighbours(draw: Draw, point: Point, chance: random.Random) -> Iterator[Point]:
     """Yield every point that differs from one in one parameter's next value, in random order.
 
-    Parameters that such a point has and the other one has not are drawn at random.
+    Parameters that such a point has and the other one has not, or not with a value of the domain, are drawn at random.
     """
 
     def missing(_: str, domain: Domain) -> Scalar:
         return at_random(domain, chance)
 
-    _, domains = active(draw, point, missing)
+    point, domains = active(draw, point, missing)
     moves = [(name, value) for name, domain in domains.items() for value in domain.neighbours(point[name])]
     chance.shuffle(moves)
     for name, value in moves:

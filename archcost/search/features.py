@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,24 @@ from archcost.search.domains import Choice, Domain, Point, Scalar
 
 Array: TypeAlias = NDArray[np.float64]
 
+FINE: Final = 10
+"""Values of an ordered parameter beyond which it counts as fine."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One parameter over all points: ordered, low to high, or with options that are equal or not."""
+    """One parameter over all points: ordered, low to high, or with options that are equal or not.
+
+    fine: ordered, with so many values that one is little more than its neighbour.
+    """
 
     name: str
     options: tuple[Scalar, ...] = ()
     log: bool = False
     low: float = 0.0
     high: float = 0.0
+    fine: bool = False
 
     @property
     def width(self) -> int:
@@ -75,7 +82,8 @@ def _axis(name: str, domains: Sequence[Domain]) -> Iterable[Axis]:
         return
     low, high = min(domain.low for domain in ordered), max(domain.high for domain in ordered)
     if low < high:
-        yield Axis(name, log=all(domain.log for domain in ordered), low=low, high=high)
+        fine = any(domain.size > FINE for domain in ordered)
+        yield Axis(name, log=all(domain.log for domain in ordered), low=low, high=high, fine=fine)
 
 
 def features(points: Sequence[Point], along: Sequence[Axis]) -> Array:

@@ -5,6 +5,7 @@ Fitted in milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -20,6 +21,10 @@ FITTED: Final = 100
 STEPS: Final = 15
 PRIOR: Final = 0.7
 """Standard deviation of a scale's logarithm, before anything is known of it."""
+WIDE: Final = 1.5
+"""The same if a parameter has many values in an order: a function may have several hills along it."""
+ROUGH: Final = 2.0
+"""How much greater the logarithms of scales are where a rough function is tried."""
 NOISE: Final = 0.03
 """Share of the variance that is noise, before anything is known of it."""
 
@@ -69,29 +74,44 @@ def kernel(weights: Array, some: Array, others: Array) -> Array:
     return covariance
 
 
-def fit(points: Array, groups: Groups, values: Array) -> Scales:
+def fit(points: Array, groups: Groups, values: Array, prior: float = PRIOR) -> Scales:
     """Return the scales under which values are most probable, with a mild preference for smooth functions.
 
-    points: (n, q); groups: (q,), the parameter of each feature; values: (n,). Rprop on the logarithms of the marginal
-    likelihood (Rasmussen and Williams 2006, 5.9, the variance at its optimum) and of a log-normal prior.
+    points: (n, q); groups: (q,), the parameter of each feature; values: (n,); prior: of the scales, the deviation of
+    their logarithms. Where that is wide, a rough function is tried too: there may be two explanations.
     """
     values = values - values.mean()
     size = int(groups.max(initial=-1)) + 1
     spread = np.bincount(groups, 2 * points.var(axis=0), size)  # the mean squared distance in each parameter
-    start = np.append(-np.log(np.maximum(spread, 0.05) * max(size, 1)), np.log(NOISE))
+    smooth = np.append(-np.log(np.maximum(spread, 0.05) * max(size, 1)), np.log(NOISE))
+    deviations = np.append(np.full(size, prior), PRIOR)
+    starts = [smooth] if prior <= PRIOR else [smooth, smooth + np.append(np.full(size, ROUGH), 0.0)]
+
+    def probable(logs: Array) -> tuple[float, Array]:
+        likelihood, slope = _likelihood(logs, points, groups, values)
+        off = (logs - smooth) / deviations
+        return likelihood - float((off**2).sum()) / 2, slope - off / deviations
+
+    best = max((_climbed(start, probable) for start in starts), key=lambda each: each[0])[1]
+    return Scales(np.exp(best[:-1])[groups], float(np.exp(best[-1])))
+
+
+def _climbed(start: Array, probable: Callable[[Array], tuple[float, Array]]) -> tuple[float, Array]:
+    """Return the highest value found from a start, and where: Rprop on logarithms of scales and noise.
+
+    The marginal likelihood (Rasmussen and Williams 2006, 5.9, the variance at its optimum), a log-normal prior.
+    """
     now, stride, before = start.copy(), np.full(len(start), 0.5), np.zeros(len(start))
     best, best_at = -np.inf, start
     for _ in range(STEPS):
-        likelihood, slope = _likelihood(now, points, groups, values)
-        likelihood -= float(((now - start) ** 2).sum()) / (2 * PRIOR**2)
-        slope -= (now - start) / PRIOR**2
+        likelihood, slope = probable(now)
         if likelihood > best:
             best, best_at = likelihood, now.copy()
         turn = slope * before
         stride = np.clip(stride * np.where(turn > 0, 1.3, np.where(turn < 0, 0.5, 1.0)), 0.02, 1.5)
         before = slope
         now = np.clip(now + np.sign(slope) * stride, start - 6, start + 6)
-    return Scales(np.exp(best_at[:-1])[groups], float(np.exp(best_at[-1])))
+    return best, best_at
 
 
 def _likelihood(logs: Array, points: Array, groups: Groups, values: Array) -> tuple[float, Array]:

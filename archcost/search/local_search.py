@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from archcost.search.acquisition import learn, promise
-from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
+from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, blurred, neighbours, sample
 from archcost.search.features import axes, features
 from archcost.search.gaussian_process import kernel
 from archcost.search.pareto import front
@@ -24,6 +24,8 @@ ANYWHERE: Final = 100
 CLIMBS: Final = 2
 BEST: Final = 3
 """The candidates whose neighbours join in at each climb."""
+BLURRED: Final = 50
+"""Candidates near each of those, if a parameter has many values in an order."""
 
 
 AMONG: Final = 30
@@ -49,11 +51,15 @@ def promising(draw: Draw, seen: Sequence[Seen], known: Collection[Key], chance: 
             scores = promise(learnt, list(new.values()))
             pool.update({k: (score, point) for (k, point), score in zip(new.items(), scores, strict=True)})
 
-    judge((near for member in members for near in neighbours(draw, member, chance)), AROUND)
+    def look(places: Sequence[Point]) -> None:
+        judge((near for place in places for near in neighbours(draw, place, chance)), AROUND)
+        if any(axis.fine for axis in learnt.along):  # steps alone would stay on the grid of the first points
+            judge((near for place in places for near in islice(blurred(draw, place, chance), BLURRED)), AROUND)
+
+    look(members)
     judge((sample(draw, chance) for _ in range(ANYWHERE)), ANYWHERE)
     for _ in range(CLIMBS):
-        best = sorted(pool.values(), key=lambda each: -each[0])[:BEST]
-        judge((near for _, point in best for near in neighbours(draw, point, chance)), AROUND)
+        look([point for _, point in sorted(pool.values(), key=lambda each: -each[0])[:BEST]])
     return [point for _, point in sorted(pool.values(), key=lambda each: -each[0])]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final, Literal, TypeAlias, assert_never
@@ -136,18 +136,29 @@ def read_point(
 
 def seen(study: optuna.Study, trials: Iterable[FrozenTrial], draw: Draw) -> Iterator[Seen]:
     """Yield what is known of the trials that have begun and whose parameters are a point's."""
-    signs = [-1.0 if way is StudyDirection.MAXIMIZE else 1.0 for way in study.directions]
+    ways = signs(study)
     for trial in trials:
         if trial.state is TrialState.WAITING or GAVE_WAY in trial.user_attrs:
             continue
         if (found := read_point(draw, trial.params)) is not None:
-            values = tuple(sign * value for sign, value in zip(signs, trial.values or (), strict=False))
-            yield Seen(*found, trial.state, values if _good(trial) else ())
+            yield Seen(*found, trial.state, minimised(trial, ways))
 
 
-def _good(trial: FrozenTrial) -> bool:
-    complete = trial.state is TrialState.COMPLETE and all(map(isfinite, trial.values))
-    return complete and all(value <= 0 for value in trial.constraints.values())
+def signs(study: optuna.Study) -> tuple[float, ...]:
+    """Return what each objective is multiplied by, so that all are minimised."""
+    return tuple(-1.0 if way is StudyDirection.MAXIMIZE else 1.0 for way in study.directions)
+
+
+def minimised(trial: FrozenTrial, signs: Sequence[float]) -> tuple[float, ...]:
+    """Return what a trial gave, minimised.
+
+    Empty if it is not complete, breaks a constraint or gave what is not finite.
+    """
+    if trial.state is not TrialState.COMPLETE or not all(map(isfinite, trial.values)):
+        return ()
+    if any(value > 0 for value in trial.constraints.values()):
+        return ()
+    return tuple(sign * value for sign, value in zip(signs, trial.values, strict=False))
 
 
 def untried(draw: Draw, known: Collection[Key], chance: random.Random, *, grid: bool = False) -> Point | None:

@@ -24,10 +24,11 @@ from nasbench201_search import PROBLEMS, Problem
 from optuna.trial import FrozenTrial
 from sidebyside import table
 
-from archcost.search.ask import Method, _one_thread, ask
+from archcost.search import ask as searching
+from archcost.search.ask import Method, ask
 
 KNOWN = 200
-LIMITED = _one_thread
+LIMITED = searching.one_thread
 
 
 def known(problem: Problem) -> list[FrozenTrial]:
@@ -43,7 +44,7 @@ def took_s(problem: Problem, trials: list[FrozenTrial], seed: int, within: Calla
     """Return the seconds of one ask; within: the context that a point is chosen in."""
     study = optuna.create_study(directions=["minimize", "minimize"])
     study.add_trials(trials)
-    _one_thread = within
+    searching.one_thread = within
     begin = perf_counter()
     ask(study, problem.draw, Method(seed=seed))
     return perf_counter() - begin

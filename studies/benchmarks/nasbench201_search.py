@@ -25,8 +25,10 @@ from time import process_time
 
 import numpy as np
 import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from sidebyside import table
 
+from archcost import ParetoSampler
 from archcost.search.ask import Method, ask
 from archcost.search.domains import Choice, Draw, Pick, Point, Real, Scalar, Whole, neighbours, points, sample
 from archcost.search.pareto import front, hypervolume
@@ -150,22 +152,29 @@ def by_archcost(problem: Problem, method: Method) -> Iterator[Values]:
         study.tell(asked.trial, found)
 
 
-def by_optuna(problem: Problem, seed: int) -> Iterator[Values]:
-    """Yield what Optuna's multivariate TPE finds as it is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        by = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+def by_optuna(problem: Problem, by: BaseSampler) -> Iterator[Values]:
+    """Yield what a sampler finds by plain `study.optimize`."""
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=by)
-    while True:
-        trial, point = study.ask(), {}
 
-        def pick(name: str, domain: Choice | Whole | Real, point: Point = point, trial: optuna.Trial = trial) -> Scalar:
+    def objective(trial: optuna.Trial) -> Values:
+        point: Point = {}
+
+        def pick(name: str, domain: Choice | Whole | Real) -> Scalar:
             point[name] = suggest(trial, name, domain)
             return point[name]
 
         problem.draw(pick)
-        yield (found := problem.value(point))
-        study.tell(trial, found)
+        return problem.value(point)
+
+    study.optimize(objective, n_trials=MARKS[-1])
+    yield from (tuple(trial.values) for trial in study.get_trials(deepcopy=False))
+
+
+def multivariate(seed: int) -> BaseSampler:
+    """Return Optuna's multivariate TPE."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return TPESampler(seed=seed, multivariate=True, group=True)
 
 
 def by_steps(problem: Problem, seed: int) -> Iterator[Values]:
@@ -190,7 +199,10 @@ def by_steps(problem: Problem, seed: int) -> Iterator[Values]:
 DEFAULT = "archcost, default"
 METHODS: Mapping[str, Callable[[Problem, int], Iterator[Values]]] = {
     DEFAULT: lambda problem, seed: by_archcost(problem, Method(seed=seed, trials=MARKS[-1])),
-    "TPE multivariate": by_optuna,
+    "ParetoSampler": lambda problem, seed: by_optuna(problem, ParetoSampler(seed)),
+    "TPE multivariate": lambda problem, seed: by_optuna(problem, multivariate(seed)),
+    "TPE": lambda problem, seed: by_optuna(problem, TPESampler(seed=seed)),
+    "NSGA-II": lambda problem, seed: by_optuna(problem, NSGAIISampler(seed=seed)),
     "plain local search": by_steps,
     "TPE without repeats": lambda problem, seed: by_archcost(problem, Method(seed=seed, trials=MARKS[-1], local=False)),
     "random": lambda problem, seed: by_archcost(problem, Method("random", seed, MARKS[-1])),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import optuna
 import pytest
@@ -48,21 +47,6 @@ def score(point: Point) -> tuple[float, float]:
     """Return two objectives that contradict each other, from what a point says."""
     size = float(sum(len(str(value)) + (value if isinstance(value, int | float) else 0) for value in point.values()))
     return size, 100 / (1 + size)
-
-
-@pytest.fixture
-def connect(tmp_path: Path) -> Iterator[Callable[[], RDBStorage]]:
-    """Yield what connects to one file as a process of its own would; every connection is closed after the test."""
-    made: list[RDBStorage] = []
-
-    def connected() -> RDBStorage:
-        made.append(RDBStorage(f"sqlite:///{tmp_path / 'study.db'}"))
-        return made[-1]
-
-    yield connected
-    for each in made:
-        each.remove_session()
-        each.engine.dispose()
 
 
 def study_of(storage: RDBStorage | None = None) -> optuna.Study:
@@ -289,7 +273,7 @@ def test_a_point_that_two_begin_at_once_is_left_to_one(monkeypatch: pytest.Monke
     study = study_of()
     first = ask(study, flat, Method())
     chosen = iter([first.point, {"a": 4, "b": "z"}, {"a": 4, "b": "y"}])
-    monkeypatch.setattr(searching, "_chosen", lambda asked: (next(chosen), "local"))
+    monkeypatch.setattr(searching, "chosen", lambda asked: (next(chosen), "local"))
     second = ask(study, flat, Method(), give_up)
     assert key(second.point) != key(first.point)
     gave_way = read(study, {})[1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spaces import read, spaces
 from specs import laws
 
-from archcost.search.placement import Misfit, equal, fitting, similar
+from archcost.search.placement.trees import Misfit, equal, fitting, similar
 from archcost.search.points import key
 from archcost.search.space import Space
 

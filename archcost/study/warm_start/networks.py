@@ -15,7 +15,7 @@ from archcost.models.code import FAMILY
 from archcost.models.families.parts import Network
 from archcost.models.load import Model, expand, validate
 from archcost.search.domains import Point
-from archcost.search.placement import Misfit, equal, fitting
+from archcost.search.placement.trees import Misfit, equal, fitting
 from archcost.study.drawn import Drawn, contradictions, read_by
 from archcost.study.plan import StudyPlan
 

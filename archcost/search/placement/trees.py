@@ -11,7 +11,7 @@ from archcost.config.document import Value
 from archcost.config.writer import flow
 from archcost.errors import Path, shorten
 from archcost.search.domains import Choice, Domain, Point, Real, Scalar, Whole, contains
-from archcost.search.factors import tried
+from archcost.search.placement.factors import tried
 from archcost.search.space import (
     MODEL,
     Drawn,

@@ -1,0 +1,1 @@
+"""A template read backwards: the point of a plain tree."""
