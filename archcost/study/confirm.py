@@ -16,16 +16,19 @@ from archcost.search import pareto
 from archcost.study import jobs
 from archcost.study.options import Workplace
 from archcost.study.plan import StudyPlan
-from archcost.study.records import confirmed
+from archcost.study.records import confirmed, open_trainings
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import Candidate
 from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
+from archcost.study.records.trials import remembered
 from archcost.study.search_loop import refuse
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Scored
+from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Resumed, Scored, Train
+from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
+from archcost.training.header import Checkpoint
 from archcost.training.score import Score
 from archcost.units import counted_words
 
@@ -90,16 +93,25 @@ def _seeds(
     if not missing or time.monotonic() >= place.deadline:
         return
     say(f"confirming {candidate.name} with {counted_words(len(missing), 'seed')}")
+    kept = [_kept(study, place, candidate, seed) for seed in missing]
     again = [jobs.confirm(plan, model, place.folder, seed, place.options.threads) for seed in missing]
+    every = [replace(job, keep=each) for job, each in zip(again, kept, strict=True)]
     found = replace(found, reason=None)
-    for seed, (validation, test, reason) in zip(missing, _trained(context, again, place), strict=True):
-        if validation and (test or not plan.tested):
-            scores, tests = (*found.scores, validation), (*found.tests, *filter(None, [test]))
-            found = replace(found, seeds=(*found.seeds, seed), scores=scores, tests=tests)
+    for number, gave in _trained(context, every, place, lambda words: say(f"{candidate.name}: {words}")):
+        if isinstance(gave, Reason):
+            found = replace(found, reason=gave)
+            say(f"{candidate.name}: {gave.text}")
         else:
-            found = replace(found, reason=reason)
-            say(f"{candidate.name}: {reason.text}")
+            found = found.repeated(missing[number], gave["validation"], gave.get("test"))
         confirmed.keep(study, candidate.name, found)
+        if not isinstance(gave, Reason) or gave.kind != "time":
+            open_trainings.remove(kept[number])
+
+
+def _kept(study: optuna.Study, place: Workplace, candidate: Candidate, seed: int) -> Checkpoint:
+    assert candidate.trial.begun is not None
+    owner, identity = str(remembered(study, "identity") or ""), candidate.trial.begun.identity
+    return open_trainings.place(place.weights, owner, identity, candidate.part.column, seed)
 
 
 def _turns(
@@ -130,25 +142,32 @@ def _turns(
 
 
 def _trained(
-    context: ForkServerContext, every: Sequence[Job], place: Workplace
-) -> Iterator[tuple[Score | None, Score | None, Reason]]:
-    """Yield the scores on validation and test split of every job in order, or why there are none; several at a time.
+    context: ForkServerContext, every: Sequence[Train], place: Workplace, say: Say
+) -> Iterator[tuple[int, dict[str, Score] | Reason]]:
+    """Yield the scores of every job by split when it ends, or why there are none; several at a time.
 
-    What is under way when the time is over is ended.
+    What is under way when the time is over is ended, if its epoch does not end soon, and goes on in another run.
     """
     scores: list[dict[str, Score]] = [{} for _ in every]
-    reasons = [Reason("time", "the time was over")] * len(every)
+    left = set(range(len(every)))
     for number, event in _told(context, every, place):
         match event:
+            case Resumed():
+                if event.note:
+                    say(event.note)
             case Scored():
                 scores[number][event.split] = event.score
+            case Done():
+                left.remove(number)
+                yield number, scores[number]
             case Failed():
                 refuse(event.reason)
-                reasons[number] = replace(event.reason, text=visible(event.reason.text))
+                left.remove(number)
+                yield number, replace(event.reason, text=visible(event.reason.text))
             case _:
                 pass
-    for found, reason in zip(scores, reasons, strict=True):
-        yield found.get("validation"), found.get("test"), reason
+    for number in sorted(left):
+        yield number, Reason("time", "the time was over")
 
 
 def _measured(context: ForkServerContext, job: Job, place: Workplace) -> tuple[tuple[Samples, ...], str]:
@@ -162,15 +181,22 @@ def _measured(context: ForkServerContext, job: Job, place: Workplace) -> tuple[t
 
 def _told(context: ForkServerContext, every: Sequence[Job], place: Workplace) -> Iterator[tuple[int, Event]]:
     """Yield what jobs tell, with their number, so many at a time as there are workers; every reply is to go on."""
-    waiting, running = list(enumerate(every)), dict[int, Child]()
+    waiting, running, paces = list(enumerate(every)), dict[int, Child](), dict[int, Pace]()
     try:
-        while (waiting or running) and time.monotonic() < place.deadline:
+        while waiting or running:
+            if (now := time.monotonic()) >= place.deadline:
+                waiting.clear()
+                for number in [each for each in running if not paces[each].waits(place.deadline, now)]:
+                    running.pop(number).end()
+                if not running:
+                    break
             while waiting and len(running) < place.options.workers:
                 number, job = waiting.pop(0)
-                running[number] = processes.start(context, job)
+                running[number], paces[number] = processes.start(context, job), Pace(_epochs(job))
             numbers = {id(child): number for number, child in running.items()}
             for child, event in processes.events(list(running.values()), 1.0, place.options.patience_s):
                 number = numbers[id(child)]
+                paces[number].hear(event, time.monotonic())
                 if isinstance(event, Done | Failed):
                     running.pop(number).end()
                 else:
@@ -179,3 +205,7 @@ def _told(context: ForkServerContext, every: Sequence[Job], place: Workplace) ->
     finally:
         for child in running.values():
             child.end()
+
+
+def _epochs(job: Job) -> int:
+    return int(job.fit.get("epochs", 0)) if isinstance(job, Train) else 0

@@ -22,12 +22,14 @@ from archcost.study.limits import budget
 from archcost.study.objectives import quantity_of, worst
 from archcost.study.options import Options, Workplace
 from archcost.study.plan import StudyPlan
-from archcost.study.records import storage, weights_folder
+from archcost.study.records import open_trainings, storage, weights_folder
 from archcost.study.records.addresses import Address
 from archcost.study.records.front import Candidate
+from archcost.study.records.interruption import recover
 from archcost.study.records.stored import SCHEMA, Stored, described, find
 from archcost.study.records.trials import remember, remembered
-from archcost.study.search_loop import ENDS, End, Watch
+from archcost.study.search_loop import ENDS, End
+from archcost.study.state import State, Watch
 from archcost.study.warm_start import queue
 from archcost.units import counted_words
 from archcost.version import __version__
@@ -127,27 +129,30 @@ def explore(
         if hold.note:
             say(hold.note)
         with _workplace(stored, dataset, options) as place:
+            open_trainings.tidy(place.weights)
             for line in _missing(stored):
                 say(line)
-            if lost := search_loop.recover(running(stored)):
+            if lost := recover(stored, place.weights):
                 say(f"interrupted before: {counted_words(lost, 'trial')}, to be tried again")
             _tested(stored, plan, dataset)
             if known := queue.begin(running(stored), plan):
                 say(f"first: {counted_words(known, 'known network')}")
             settle, remains = _reference(stored, plan), storage.remaining(address)
 
-            def watched(state: search_loop.State) -> None:
+            def watched(state: State) -> None:
                 hold.check()
                 remains()
                 settle()
                 watch(state)
 
-            end = search_loop.search(stored, plan, place, watched)
+            end = search_loop.search(stored, plan, place, watched, say)
             settle(1)
             hold.check()
             _confirm(stored, plan, place, dataset, say)
             remains()
             _prune_weights(stored, place.weights)
+            if end != "time" and time.monotonic() < place.deadline and options.trials >= plan.spec.study.search.trials:
+                open_trainings.clear(place.weights, stored.identity)  # nobody asks for those points again
         return Outcome(stored.frozen(), end)
 
 

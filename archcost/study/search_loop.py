@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerContext
@@ -23,11 +23,13 @@ from archcost.study.limits import budget, over
 from archcost.study.options import Options, Workplace
 from archcost.study.parts import counted, part_of, parts
 from archcost.study.plan import StudyPlan
-from archcost.study.records import trials
-from archcost.study.records.reasons import INTERRUPTED, Reason, of_trial
+from archcost.study.records import open_trainings, trials
+from archcost.study.records.interruption import again
+from archcost.study.records.reasons import Reason, of_trial
 from archcost.study.records.storage import RESUMES
 from archcost.study.records.stored import Stored
-from archcost.study.records.trials import Begun, Ended, Part, achieved
+from archcost.study.records.trials import Begun, Ended, achieved
+from archcost.study.state import Running, Say, State, Watch
 from archcost.study.workers import processes
 from archcost.study.workers.messages import (
     Alive,
@@ -41,11 +43,14 @@ from archcost.study.workers.messages import (
     Measured,
     Reached,
     Refused,
+    Resumed,
     Scored,
     Trained,
 )
+from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
 from archcost.study.workers.signals import held_back
+from archcost.training.header import Checkpoint
 from archcost.units import duration
 from archcost.version import __version__
 
@@ -64,35 +69,6 @@ _IN_VAIN: Final = 1000
 
 
 @dataclass
-class Running:
-    """A trial under way, with what it has told so far."""
-
-    child: Child
-    asked: Asked
-    model: Drawn
-    parts: list[Part]
-    since: float = field(default_factory=time.monotonic)
-    epoch: int = 0
-    loss: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long it has been running."""
-        return time.monotonic() - self.since
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a study that runs shows: the trials under way, and what its storage holds."""
-
-    running: tuple[Running, ...]
-    stored: Stored
-
-
-Watch: TypeAlias = Callable[[State], None]
-
-
-@dataclass
 class _Run:
     stored: Stored
     study: optuna.Study
@@ -100,6 +76,7 @@ class _Run:
     place: Workplace
     context: ForkServerContext
     watch: Watch
+    say: Say
     under_way: list[Running] = field(default_factory=list)
     in_vain: int = 0
 
@@ -108,36 +85,27 @@ class _Run:
         return trials.read(self.study, self.stored.known)
 
 
-def recover(study: optuna.Study) -> int:
-    """End trials whose process is gone and ask for their points again; return how many there were.
-
-    Only who holds the study's lock may call it: then nobody runs them.
-    """
-    lost = [each for each in study.get_trials(deepcopy=False) if each.state is optuna.trial.TrialState.RUNNING]
-    for each in lost:
-        _again(study, optuna.trial.Trial(study, each._trial_id), 0.0)
-    return len(lost)
-
-
-def search(stored: Stored, plan: StudyPlan, place: Workplace, watch: Watch) -> End:
+def search(stored: Stored, plan: StudyPlan, place: Workplace, watch: Watch, say: Say = lambda _: None) -> End:
     """Run trials until there are as many as wanted, or the time is over; return why it ended.
 
-    What is under way when the time is over, or an exception comes, is ended, and its point asked for again. A signal
-    interrupts neither the beginning nor the end of a trial. Raises InputError if every trial would fail for the
+    What is under way when the time is over, or an exception comes, is ended, and its point asked for again: it goes on
+    from its checkpoint. When the time is over, an epoch may end that soon does. A signal interrupts neither the
+    beginning nor the end of a trial. Raises InputError if every trial would fail for the
     same: nothing can be written, or what the study keeps for its trials is gone.
     """
     assert isinstance(stored.study, optuna.Study)
-    run = _Run(stored, stored.study, plan, place, processes.server(), watch)
+    run = _Run(stored, stored.study, plan, place, processes.server(), watch, say)
     try:
         if _end(run) is None and exhausted(run.study, plan.spec.space.draw, _method(plan)):
             return "exhausted"  # before a trial is begun that could only say so
         while (end := _step(run)) is None:
             pass
+        _last_epochs(run, time.monotonic())
         return end
     finally:
         with held_back(), ExitStack() as each_of_them:  # what one of them raises keeps none of the others from its end
             for each in run.under_way:
-                each_of_them.callback(_again, run.study, each.asked.trial, each.seconds)
+                each_of_them.callback(again, run.study, each.asked.trial, each.seconds)
             for each in run.under_way:
                 each_of_them.callback(each.child.end)  # first: all processes, before a storage that cannot be written
 
@@ -150,12 +118,30 @@ def _step(run: _Run) -> End | None:
     end = _end(run)
     if end == "time" or not run.under_way:
         return end
+    _hear(run)
+    return None
+
+
+def _hear(run: _Run) -> None:
+    """Take what the trials under way have told."""
     told = list(processes.events([each.child for each in run.under_way], _TICK_S, run.place.options.patience_s))
     for child, event in told:
         with held_back():
             _take(run, next(each for each in run.under_way if each.child is child), event)
     run.watch(State(tuple(run.under_way), run.stored))
-    return None
+
+
+def _last_epochs(run: _Run, deadline: float) -> None:
+    """Interrupt what is under way when the time is over, each trial when its epoch has ended if that is soon."""
+    while run.under_way:
+        now = time.monotonic()
+        for each in [each for each in run.under_way if not each.pace.waits(deadline, now)]:
+            with held_back():
+                each.child.end()
+                again(run.study, each.asked.trial, each.seconds)
+                run.under_way.remove(each)
+        if run.under_way:
+            _hear(run)
 
 
 def _end(run: _Run) -> End | None:
@@ -173,7 +159,7 @@ def _end(run: _Run) -> End | None:
 
 def reserve_s(found: Sequence[trials.Trial], plan: StudyPlan, options: Options) -> float:
     """Return the time that confirming the front will take, from what trials took so far; at most half of all."""
-    took = [each.ended.seconds for each in found if each.state == "complete" and each.ended and each.ended.seconds]
+    took = [each.ended.training_s for each in found if each.state == "complete" and each.ended and each.ended.seconds]
     confirm = plan.spec.study.confirm
     if not took or not confirm.members:
         return 0.0
@@ -186,7 +172,7 @@ def _begin(run: _Run) -> None:
     """Ask for a point, and begin or end its trial; where that cannot be done, the point is asked for again."""
     asked = ask(run.study, run.plan.spec.space.draw, _method(run.plan), trials.give_up)
     with ExitStack() as undoing:
-        undoing.callback(_again, run.study, asked.trial, 0.0)
+        undoing.callback(again, run.study, asked.trial, 0.0)
         _begun(run, asked)
         undoing.pop_all()
 
@@ -214,11 +200,14 @@ def _begun(run: _Run, asked: Asked) -> None:
         return
     if (known := _known(run, identity, asked.trial.number)) is not None:
         run.in_vain += 1
+        open_trainings.remove(_kept(run, model))
         _repeat(run, asked, known)
         return
     run.in_vain = 0
     alone = parts(run.plan, model) if isinstance(model, Model) else []
-    run.under_way.append(Running(_started(run, asked, model), asked, model, alone))
+    pace, passed = Pace(run.plan.spec.study.fit.epochs), open_trainings.passed(run.trials(), identity)
+    child = _started(run, asked, model)
+    run.under_way.append(Running(child, asked, model, alone, _kept(run, model), pace, passed))
 
 
 def _repeat(run: _Run, asked: Asked, known: trials.Trial) -> None:
@@ -234,6 +223,7 @@ def _counted(run: _Run, trial: Running, event: Counted) -> None:
     trial.parts = [part_of(event)]
     identity = run.plan.identity(model, event.digest)
     trials.begin(trial.asked.trial, Begun(trial.asked.origin, model.name, model.family, model.yaml, identity))
+    trial.passed = open_trainings.passed(run.trials(), identity)
     if why := over(run.plan, event):
         run.in_vain += 1
         _lost(run, trial, why, counts=False)
@@ -255,16 +245,21 @@ def _started(run: _Run, asked: Asked, model: Drawn) -> Child:
         place = quoted(f"{weights.parent.name}/{weights.name}")
         what = f"{place} is in the place of the weights of trial {number}, which has not run yet"
         raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
-    trials.writes(asked.trial)
+    keep = _kept(run, model)
+    trials.writes(asked.trial, keep.training)
     job = jobs.train(run.plan, model, run.place.folder, run.place.options.threads)
     mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number}
     if isinstance(model, Model):  # of code, its process adds what it has made
         mark["digest"] = model.digest
     try:
-        return processes.start(run.context, replace(job, weights=str(weights), mark=mark))
+        return processes.start(run.context, replace(job, weights=str(weights), mark=mark, keep=keep))
     except OSError as error:
         why = error.strerror or error
         raise InputError(Mistake(f"no process can be started for a trial: {why}; run again to go on")) from error
+
+
+def _kept(run: _Run, model: Drawn) -> Checkpoint:
+    return open_trainings.place(run.place.weights, run.stored.identity, run.plan.identity(model))
 
 
 def _infeasible(error: InputError) -> Reason:
@@ -291,6 +286,7 @@ def _known(run: _Run, identity: str, number: int) -> trials.Trial | None:
 
 
 def _take(run: _Run, trial: Running, event: Event) -> None:
+    trial.pace.hear(event, time.monotonic())
     match event:
         case Counted():
             _counted(run, trial, event)
@@ -300,6 +296,8 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             _measured(run, trial, event)
         case Trained():
             trial.epoch, trial.loss = event.epoch, event.loss
+        case Resumed():
+            _resumed(run, trial, event)
         case Reached():
             _reached(run, trial, event)
         case Scored():
@@ -335,17 +333,26 @@ def _measured(run: _Run, trial: Running, event: Measured) -> None:
     trial.child.reply(processes.ON)
 
 
+def _resumed(run: _Run, trial: Running, event: Resumed) -> None:
+    trial.epoch, trial.before_s = event.epoch, event.seconds
+    for epoch, values in trial.passed.items():
+        if epoch < event.epoch:  # it will not come there again
+            trials.reach(trial.asked.trial, epoch, values)
+    if event.note:
+        run.say(f"trial {trial.asked.trial.number}: {event.note}")
+
+
 def _reached(run: _Run, trial: Running, event: Reached) -> None:
     trial.parts[0] = replace(trial.parts[0], score=event.score)
     values = achieved(trial.parts[0], run.plan.objectives)
     before = [
         each.rungs[event.epoch]
         for each in run.trials()
-        if event.epoch in each.rungs and each.number != trial.asked.trial.number
+        if event.epoch in each.rungs and each.number != trial.asked.trial.number and each.fate != "interrupted"
     ]
     trials.reach(trial.asked.trial, event.epoch, values)
     last = event.epoch >= run.plan.spec.study.fit.stops()[-1]
-    if last or halving.goes_on(values, before, SHARE):
+    if last or event.epoch in trial.passed or halving.goes_on(values, before, SHARE):
         trial.child.reply(processes.ON)
         return
     words = f"at epoch {event.epoch} not among the best third that had come so far"
@@ -364,22 +371,10 @@ def _lost(run: _Run, trial: Running, reason: Reason, *, counts: bool = True) -> 
 
 def _ended(run: _Run, trial: Running, reason: Reason | None) -> Ended:
     versions = {"archcost": __version__, "data": run.plan.fingerprint}
-    return Ended(tuple(trial.parts), reason, seconds=trial.seconds, versions=versions)
+    return Ended(tuple(trial.parts), reason, seconds=trial.seconds, versions=versions, before_s=trial.before_s)
 
 
 def _forget(run: _Run, trial: Running) -> None:
     run.under_way.remove(trial)
     trial.child.end()
-
-
-def _again(study: optuna.Study, trial: optuna.trial.Trial, seconds: float) -> None:
-    """Ask for the point of a trial again and end it: one whose process is gone, and that has not ended before."""
-    now = study._storage.get_trial(trial._trial_id)
-    if now.state.is_finished():
-        return
-    # of one that was asked for and had not begun, the point is where it was asked for
-    point = {**now.system_attrs.get("fixed_params", {}), **now.params}
-    waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
-    if point and all(each.system_attrs.get("fixed_params") != point for each in waiting):
-        study.enqueue_trial(point)  # before the end: who is killed in between asks for it again
-    trials.fail(study, trial, Ended(reason=INTERRUPTED, counts=False, seconds=seconds))
+    open_trainings.remove(trial.kept)

@@ -90,8 +90,9 @@ class Context:
     alive: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def save(self, state: State) -> None:
-        """Keep a state after an epoch, whole or not at all: tensors and plain values in mappings, lists and tuples.
+        """Keep the state of an epoch, before its `yield`, whole or not at all.
 
+        state: tensors and plain values, in mappings, lists and tuples.
         Without it an interrupted training begins again. Raises InputError for other values.
         """
         self.write(state)

@@ -36,12 +36,14 @@ from archcost.study.workers.messages import (
     Reached,
     ReadData,
     Refused,
+    Resumed,
     Scored,
     Setup,
     Survey,
     Train,
     Trained,
 )
+from archcost.training.header import Checkpoint
 from archcost.training.score import Score
 
 NATURAL = st.integers(0, 2**53)
@@ -79,6 +81,7 @@ TRAININGS = st.builds(
     memory=MEMORY,
     alone=st.booleans(),
     mark=st.dictionaries(TEXT, TEXT | NATURAL, max_size=3),
+    keep=st.none() | st.builds(Checkpoint, TEXT, TEXT, TEXT),
 )
 JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
     Train: TRAININGS,
@@ -94,12 +97,13 @@ SCORES = st.builds(Score, st.none() | NUMBER, st.none() | NATURAL, *(st.none() |
 SAMPLES = st.builds(lambda times, plan: samples([times], plan), st.lists(TIME_S, min_size=1, max_size=5), PLANS)
 EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Measured: st.builds(Measured, NATURAL, st.lists(SAMPLES, max_size=2).map(tuple)),
-    Trained: st.builds(Trained, NATURAL, st.none() | NUMBER, NUMBER),
+    Trained: st.builds(Trained, NATURAL, st.none() | NUMBER, NUMBER, st.booleans()),
     Counted: st.builds(Counted, TEXT, *[NATURAL] * 4, st.lists(TEXT, max_size=2).map(tuple), NATURAL),
     Refused: st.from_type(Refused),
     Imported: st.builds(Imported, DIGESTS),
     Described: st.from_type(Described),
     Alive: st.just(Alive()),
+    Resumed: st.builds(Resumed, NATURAL, NUMBER, TEXT),
     Reached: st.builds(Reached, NATURAL, SCORES),
     Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),
     Foreseen: st.builds(Foreseen, NUMBER, NUMBER),

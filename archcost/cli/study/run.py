@@ -158,6 +158,9 @@ def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
         yield f"  {counted_words(count, 'trial')} {was} under way when the run ended: run again to go on"
     yield f"  {now['counted']} of them count; {now['repeats']} had a known answer"
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
+    if now["unfinished"]["trainings"]:
+        kept = (counted_words(now["unfinished"][key], key.removesuffix("s")) for key in ("epochs", "trainings"))
+        yield f"kept         {' of '.join(kept)} under way or interrupted"
     for words, count in alike(each.reason for each in stored.trials() if each.reason)[:_REASONS]:
         yield from wrap(f"  {count:>4} x  {visible(words)}", 80, subsequent_indent=" " * 10)
     if now["hypervolume"] is not None:

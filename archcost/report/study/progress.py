@@ -126,4 +126,6 @@ def saved(found: Found) -> str:
 
 def _trained_s(trials: Sequence[Trial]) -> Iterator[float]:
     """Yield how long each complete trial took; one that was answered from what was known took no time."""
-    return (each.ended.seconds for each in trials if each.state == "complete" and each.ended and each.ended.seconds > 0)
+    return (
+        each.ended.training_s for each in trials if each.state == "complete" and each.ended and each.ended.seconds > 0
+    )

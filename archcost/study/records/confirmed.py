@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 import optuna
@@ -35,6 +35,13 @@ class Confirmed:
     def missing(self, count: int) -> tuple[int, ...]:
         """Return the seeds, 1 to `count`, that have given no score yet: none is trained twice."""
         return tuple(seed for seed in range(1, count + 1) if seed not in self.seeds)
+
+    def repeated(self, seed: int, score: Score, test: Score | None) -> Confirmed:
+        """Return it with the scores of another seed; seeds are in rising order, whichever ended first."""
+        at = sum(each < seed for each in self.seeds)
+        tests = (*self.tests[:at], test, *self.tests[at:]) if test else self.tests
+        seeds, scores = (*self.seeds[:at], seed, *self.seeds[at:]), (*self.scores[:at], score, *self.scores[at:])
+        return replace(self, seeds=seeds, scores=scores, tests=tests)
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 
 from archcost.config.writer import to_yaml
 from archcost.study.objectives import quantity_of
+from archcost.study.records import open_trainings
 from archcost.study.records.front import Candidate, Front, Objectives, bounds, named, restored
 from archcost.study.records.stored import Stored, network
 from archcost.study.records.trials import Part, Trial, achieved, counted
@@ -142,6 +143,7 @@ def status_of(stored: Stored, now: Front, runs: bool | None = None) -> dict[str,
         "kinds": dict(Counter(each.reason.kind for each in found if each.reason).most_common()),
         "repeats": sum(each.ended is not None and each.ended.repeats is not None for each in found),
         "seconds": sum(each.ended.seconds for each in found if each.ended),
+        "unfinished": open_trainings.summary(stored),
         "front": [each.name for each in now.members],
         "hypervolume": now.hypervolume,
         "reference": now.reference,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from math import isfinite
@@ -85,7 +85,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a trial gave; reason: why it ended early, None if it did not; counts: whether it is one of the trials."""
+    """What a trial gave; reason: why it ended early, None if it did not; counts: whether it is one of the trials.
+
+    seconds: that it took; before_s: that interrupted trials took which it went on from.
+    """
 
     parts: tuple[Part, ...] = ()
     reason: Kept = None
@@ -93,6 +96,12 @@ class Ended:
     repeats: int | None = None
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+    before_s: float = 0.0
+
+    @property
+    def training_s(self) -> float:
+        """How long the training took that it ended, in all trials together."""
+        return self.seconds + self.before_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,8 @@ class Trial:
     until: datetime | None = None
     writes: bool = False
     """Whether it began to train, and may have written the file of its weights."""
+    training: str = ""
+    """What its checkpoint is of, '' if it has none."""
 
     @property
     def reason(self) -> Reason | None:
@@ -147,8 +158,12 @@ def reach(trial: optuna.trial.Trial, epoch: int, values: Sequence[float]) -> Non
     trial.set_user_attr(f"{_RUNG}{epoch}", list(values))
 
 
-def writes(trial: optuna.trial.Trial) -> None:
-    """Keep that a trial is about to run, and will write the file of its weights."""
+def writes(trial: optuna.trial.Trial, training: str = "") -> None:
+    """Keep that a trial is about to run, and will write the file of its weights.
+
+    training: what its checkpoint is of.
+    """
+    trial.set_user_attr(f"{PREFIX}training", training)
     trial.set_user_attr(f"{PREFIX}writes", True)
 
 
@@ -158,8 +173,8 @@ def end(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended, values: Se
         return _told(study, trial, ended, TrialState.PRUNED, None)
     if all(isfinite(value) for value in values):
         return _told(study, trial, ended, TrialState.COMPLETE, list(values))
-    strange = Ended(ended.parts, Reason("not_finite", "its result is not finite"), ended.counts, seconds=ended.seconds)
-    return fail(study, trial, strange)
+    strange = Reason("not_finite", "its result is not finite")
+    return fail(study, trial, replace(ended, reason=strange, repeats=None, versions={}))
 
 
 def fail(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended) -> bool:
@@ -230,8 +245,8 @@ def typed(frozen: FrozenTrial) -> Trial:
         raise InputError(Mistake(f"trial {frozen.number} is not archcost's: {where}: {first['msg']}")) from None
     values = tuple(map(float, frozen.values)) if frozen.state is TrialState.COMPLETE and frozen.values else ()
     state, dates = _STATES[frozen.state], (frozen.datetime_start, frozen.datetime_complete)
-    wrote = attributes.get(f"{PREFIX}writes") is True
-    return Trial(frozen.number, state, dict(frozen.params), values, begun, rungs, ended, *dates, wrote)
+    wrote, training = attributes.get(f"{PREFIX}writes") is True, str(attributes.get(f"{PREFIX}training", ""))
+    return Trial(frozen.number, state, dict(frozen.params), values, begun, rungs, ended, *dates, wrote, training)
 
 
 def achieved(part: Part, objectives: Sequence[tuple[str, int | None]]) -> tuple[float, ...]:

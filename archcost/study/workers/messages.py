@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from archcost.latency.samples import Plan, Samples
 from archcost.study.records.reasons import Reason
+from archcost.training.header import Checkpoint
 from archcost.training.score import Score
 
 
@@ -65,7 +66,8 @@ class Train:
     data, test: files that `shared` wrote, test '' if it is not to be read; fit: the training as its spec's JSON;
     columns: also score every column; weights: the file they are written to, '' for none; threads: to train with; code:
     None if none of the user's own runs; memory: the batch and dtype at which a network of code is counted; alone: it is
-    trained once more, and scored at the end, also on the test split; mark: what the file of the weights says of itself.
+    trained once more, and scored at the end, also on the test split; mark: what the file of the weights says of itself;
+    keep: where the training is kept until it has ended, None for nowhere.
     """
 
     network: Network
@@ -81,6 +83,7 @@ class Train:
     memory: tuple[int, str] = (1, "float32")
     alone: bool = False
     mark: dict[str, str | int] = field(default_factory=dict)
+    keep: Checkpoint | None = None
     job: Literal["train"] = "train"
 
 
@@ -212,12 +215,26 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """An epoch is over."""
+    """An epoch is over, or is under way with seconds 0; kept: whether a checkpoint of it was written."""
 
     epoch: int
     loss: float | None
     seconds: float
+    kept: bool = False
     event: Literal["trained"] = "trained"
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A training goes on after so many epochs, which took so long.
+
+    note: why it begins again instead, or is not kept; '' if there is nothing to say.
+    """
+
+    epoch: int
+    seconds: float
+    note: str = ""
+    event: Literal["resumed"] = "resumed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +288,19 @@ class Failed:
 
 
 Event: TypeAlias = (
-    Counted | Refused | Imported | Described | Measured | Alive | Trained | Reached | Scored | Foreseen | Done | Failed
+    Counted
+    | Refused
+    | Imported
+    | Described
+    | Measured
+    | Alive
+    | Trained
+    | Resumed
+    | Reached
+    | Scored
+    | Foreseen
+    | Done
+    | Failed
 )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -38,10 +38,12 @@ from archcost.study.workers.messages import (
     Trained,
 )
 from archcost.study.workers.network import Blueprint, Measurable, blueprint, count
-from archcost.training import calibration, fit, scoring, speed
+from archcost.study.workers.progress import Progress, progress_of
+from archcost.training import calibration, checkpoints, fit, scoring, speed
 from archcost.training.context import Context
 from archcost.training.score import Score
 from archcost.training.spec import Fit
+from archcost.units import counted_words
 
 Tell: TypeAlias = Callable[[Event], None]
 GoesOn: TypeAlias = Callable[[], bool]
@@ -55,7 +57,10 @@ _MOST: Final = 20
 
 @dataclass(frozen=True)
 class _Trial:
-    """A trial whose network is there, untrained; context: what code of the user's own may ask."""
+    """A trial whose network is there, untrained; context: what code of the user's own may ask.
+
+    progress: what is kept of it as it goes on.
+    """
 
     job: Train
     net: nn.Module
@@ -63,6 +68,7 @@ class _Trial:
     spec: Fit
     columns: tuple[int, ...]
     context: Context
+    progress: Progress
     tell: Tell
     goes_on: GoesOn
 
@@ -79,12 +85,17 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         if isinstance(job.network, OfCode) and not goes_on():
             return
     plans = blueprint(job.network, job.code)
+    made = str(mark.get("digest", "")) if isinstance(job.network, OfCode) else ""
+    progress = progress_of(job, 1 + len(columns_of(job, plans)), made)
     for position, way in enumerate(job.ways):
-        measure(plans.measurable(columns_of(job, plans)), position, way, tell)
+        if position < progress.known:
+            tell(progress.measured[position])
+        else:
+            measure(plans.measurable(columns_of(job, plans)), position, way, progress.noting(tell))
         if not goes_on():
             return
     speed.keep_freed()
-    trial = begun(job, plans, tell, goes_on)
+    trial = begun(job, plans, progress, tell, goes_on)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
     if not _trained(trial):
         return
@@ -104,7 +115,7 @@ def measure(networks: Sequence[Measurable], position: int, way: Setup, tell: Tel
         tell(Measured(position, target.measure(sources, runtime, way.plan)))
 
 
-def begun(job: Train, plans: Blueprint, tell: Tell, goes_on: GoesOn) -> _Trial:
+def begun(job: Train, plans: Blueprint, progress: Progress, tell: Tell, goes_on: GoesOn) -> _Trial:
     """Return the trial of a job, its network untrained."""
     said, spec = [time.monotonic()], spec_of(job)
 
@@ -113,10 +124,10 @@ def begun(job: Train, plans: Blueprint, tell: Tell, goes_on: GoesOn) -> _Trial:
             said[0] = time.monotonic()
             tell(Alive())
 
-    context = Context(job.seed, "cpu", job.threads, spec.epochs, args=spec.args, alive=alive)
-    return _Trial(
-        job, plans.made(job.seed), data_of(job, plans.graph), spec, columns_of(job, plans), context, tell, goes_on
-    )
+    context = Context(job.seed, "cpu", job.threads, spec.epochs, args=spec.args, alive=alive,
+                      write=progress.save, read=progress.load)  # fmt: skip
+    data = data_of(job, plans.graph)
+    return _Trial(job, plans.made(job.seed), data, spec, columns_of(job, plans), context, progress, tell, goes_on)
 
 
 def data_of(job: Train, graph: Graph | None) -> Dataset:
@@ -156,8 +167,13 @@ def _introduced(job: Train, code: Code, tell: Tell) -> dict[str, str | int]:
 def _trained(trial: _Trial) -> bool:
     """Train to the end, with a score at every rung; return whether it was reached."""
     stops, reached = trial.spec.stops(), 0
-    for epoch in _epochs(trial):
-        trial.tell(Trained(epoch.number, epoch.loss, epoch.seconds))
+    start, epochs = _own(trial) if trial.spec.code is not None else _built_in(trial)
+    if start in stops:  # it was interrupted there
+        reached = start
+        if not _rung(trial, reached):
+            return False
+    for epoch, written in epochs:
+        trial.tell(Trained(epoch.number, epoch.loss, epoch.seconds, written))
         if epoch.number in stops:
             reached = epoch.number
             if not _rung(trial, reached):
@@ -166,11 +182,11 @@ def _trained(trial: _Trial) -> bool:
     return reached == stops[-1] or _rung(trial, stops[-1])
 
 
-def _epochs(trial: _Trial) -> Iterator[fit.Epoch | own.Epoch]:
-    if trial.spec.code is not None:
-        assert trial.job.code is not None  # code runs with consent alone
-        yield from own.epochs(trial.net, trial.dataset, trial.spec, trial.job.code, trial.context)
-        return
+_Epochs: TypeAlias = tuple[int, Iterator[tuple[fit.Epoch | own.Epoch, bool]]]
+"""How many epochs are done, whose weights the network has; and those that follow, with whether each was kept."""
+
+
+def _built_in(trial: _Trial) -> _Epochs:
     fitting = fit.begin(trial.net, trial.dataset, trial.spec, threads=trial.job.threads)
     said = [time.monotonic()]
 
@@ -179,7 +195,38 @@ def _epochs(trial: _Trial) -> Iterator[fit.Epoch | own.Epoch]:
             said[0] = time.monotonic()
             trial.tell(Trained(fitting.done, loss, 0.0))
 
-    yield from fit.epochs(fitting, told=told)
+    def written() -> bool:
+        return trial.progress.keep(fitting.done, lambda: checkpoints.state_of(fitting), trial.tell)
+
+    trial.progress.resume(lambda epochs, state: checkpoints.give(fitting, epochs, state), trial.tell)
+    written()  # what was measured, if that took long
+    return fitting.done, ((epoch, written()) for epoch in fit.epochs(fitting, told=told))
+
+
+def _own(trial: _Trial) -> _Epochs:
+    """Begin training by code of the user's own, which goes on from what it saved itself."""
+    code, progress = trial.job.code, trial.progress
+    assert code is not None  # code runs with consent alone
+
+    def give(epochs: int, state: Mapping[str, object]) -> None:
+        if lost := state.get("lost"):
+            raise ValueError(f"nothing that its code saved in {counted_words(int(str(lost)), 'epoch')}")
+        if epochs > trial.spec.epochs or not isinstance(state.get("own"), dict):
+            raise ValueError("the training of another code")
+        checkpoints.give_weights(trial.net, state.get("weights"))
+
+    def written(epoch: int) -> bool:
+        if progress.saved:
+            state = {"weights": trial.net.state_dict(), "own": progress.own}
+            return progress.keep(epoch, lambda: state, trial.tell)
+        if progress.own is None:  # what was measured is kept all the same
+            progress.keep(0, lambda: {"lost": epoch}, trial.tell)
+        return False
+
+    progress.resume(give, trial.tell)
+    context = replace(trial.context, start=progress.epochs)
+    epochs = own.epochs(trial.net, trial.dataset, trial.spec, code, context)
+    return context.start, ((epoch, written(epoch.number)) for epoch in epochs)
 
 
 def _rung(trial: _Trial, epoch: int) -> bool:

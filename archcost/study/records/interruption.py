@@ -1,0 +1,38 @@
+"""Interrupted trials: their points are asked for again, by whoever finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+
+from archcost.study.records import open_trainings, trials
+from archcost.study.records.reasons import INTERRUPTED
+from archcost.study.records.stored import Stored
+from archcost.study.records.trials import Ended
+
+
+def recover(stored: Stored, folder: Path) -> int:
+    """End trials whose process is gone and ask for their points again; return how many there were.
+
+    folder: where the study's weights are. Only who holds the study's lock may call it: then nobody runs them.
+    """
+    assert isinstance(stored.study, optuna.Study)
+    lost = [each for each in stored.study.get_trials(deepcopy=False) if each.state is optuna.trial.TrialState.RUNNING]
+    for each in lost:
+        took_s = open_trainings.spent_s(folder, stored.identity, trials.typed(each), stored.trials())
+        again(stored.study, optuna.trial.Trial(stored.study, each._trial_id), took_s)
+    return len(lost)
+
+
+def again(study: optuna.Study, trial: optuna.trial.Trial, seconds: float) -> None:
+    """Ask for the point of a trial again and end it: one whose process is gone, and that has not ended before."""
+    now = study._storage.get_trial(trial._trial_id)
+    if now.state.is_finished():
+        return
+    # of one that was asked for and had not begun, the point is where it was asked for
+    point = {**now.system_attrs.get("fixed_params", {}), **now.params}
+    waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+    if point and all(each.system_attrs.get("fixed_params") != point for each in waiting):
+        study.enqueue_trial(point)  # before the end: who is killed in between asks for it again
+    trials.fail(study, trial, Ended(reason=INTERRUPTED, counts=False, seconds=seconds))
