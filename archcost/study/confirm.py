@@ -22,6 +22,7 @@ from archcost.study.records.front import Candidate
 from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
+from archcost.study.release import seeds
 from archcost.study.search_loop import refuse
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Scored
@@ -90,7 +91,11 @@ def _seeds(
     if not missing or time.monotonic() >= place.deadline:
         return
     say(f"confirming {candidate.name} with {counted_words(len(missing), 'seed')}")
-    again = [jobs.confirm(plan, model, place.folder, seed, place.options.threads) for seed in missing]
+    threads = place.options.threads
+    again = [
+        seeds.kept(study, place.weights, candidate, seed, jobs.confirm(plan, model, place.folder, seed, threads))
+        for seed in missing
+    ]
     found = replace(found, reason=None)
     for seed, (validation, test, reason) in zip(missing, _trained(context, again, place), strict=True):
         if validation and (test or not plan.tested):

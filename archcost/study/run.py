@@ -27,6 +27,7 @@ from archcost.study.records.addresses import Address
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import SCHEMA, Stored, described, find
 from archcost.study.records.trials import remember, remembered
+from archcost.study.release import seeds
 from archcost.study.search_loop import ENDS, End, Watch
 from archcost.units import counted_words
 from archcost.version import __version__
@@ -143,6 +144,8 @@ def explore(
             _confirm(stored, plan, place, dataset, say)
             remains()
             _prune_weights(stored, place.weights)
+            keep = (plan.spec.study.confirm.keep, plan.spec.study.confirm.seeds)
+            seeds.settle(_running(stored), place.weights, stored.front(), stored.objectives, keep)
         return Outcome(stored.frozen(), end)
 
 
