@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from archcost.errors import InputError, Mistake, one_line, quoted
@@ -24,8 +26,18 @@ from archcost.nets.net import Net, build
 Mark: TypeAlias = Mapping[str, str | int]
 """What weights are those of: the study's identity, the trial's number, the digest of its graph."""
 
+_ALONE: Final = "alone_"  # the second row of statistics that columns have which also train alone
 _MARK, _WEIGHTS = "archcost", "weights"  # no layer has such a name: theirs have a dot
-_BROKEN: Final = (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError)
+_BROKEN: Final = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
 
 
 def save_weights(net: nn.Module, path: Path, mark: Mark | None = None) -> None:
@@ -50,11 +62,34 @@ def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
         raise InputError(f"{quoted(str(path))} holds the weights of another network or study")
     held = held[_WEIGHTS] if isinstance(held.get(_WEIGHTS), dict) else held
     wanted = net.state_dict()
-    extra = {name for name in held.keys() - wanted.keys() if name.rpartition(".")[2].startswith("alone_")}
+    extra = {name for name in held.keys() - wanted.keys() if name.rpartition(".")[2].startswith(_ALONE)}
     try:
         net.load_state_dict({name: value for name, value in held.items() if name not in extra})
     except _BROKEN as error:
         raise _unfit(path, error) from error
+
+
+def alone(net: Net) -> dict[str, Tensor]:
+    """Return the weights of a network as those of one that its graph makes: a column's statistics are its own then."""
+    held = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    own = {name: value for name, value in held.items() if not name.rpartition(".")[2].startswith(_ALONE)}
+    if not net.alone:
+        return own
+    rows = ((name.rpartition("."), value) for name, value in held.items())
+    moved = {f"{layer}.running_{leaf.removeprefix(_ALONE)}": value for (layer, _, leaf), value in rows
+             if leaf.startswith(_ALONE)}  # fmt: skip
+    return {**own, **moved}
+
+
+def load_alone(net: Net, path: Path) -> None:
+    """Give a network the weights that `alone` gave, from a safetensors file; raises InputError if they do not fit."""
+    with readable(path):
+        held = load(path.read_bytes())
+    plain = alone(net)
+    if {name: value.shape for name, value in held.items()} != {name: value.shape for name, value in plain.items()}:
+        raise InputError(f"cannot read {quoted(str(path))}: it does not fit this network")
+    with torch.no_grad():
+        net.load_state_dict(held, strict=False)  # a second row of statistics, which is for training, stays as it is
 
 
 def marked(path: Path, mark: Mark) -> bool:
@@ -95,8 +130,8 @@ def _unfit(path: Path, error: Exception) -> InputError:
 class Trained:
     """Weights of `whole`, of which `model` is all, or with `column` (1 = shallowest) that column; words: where from.
 
-    mark: what the file says that it holds, None of one of archcost 0.1.0, which says nothing; kept: the trials whose
-    weights there are.
+    mark: what the file says that it holds, None of one of archcost 0.1.0, which says nothing; absent: why the file may
+    not be there, and what there is instead.
     """
 
     model: Model
@@ -105,14 +140,12 @@ class Trained:
     weights: Path
     words: str
     mark: Mark | None = None
-    kept: tuple[int, ...] = ()
+    absent: str = ""
 
     def net(self) -> Net:
         """Return the network with its weights, in evaluation mode; raises InputError if the file does not fit."""
         if not self.weights.is_file():
-            there = ", ".join(map(str, self.kept)) or "none"
-            message = f"no weights {self.words}: kept are those of trials on the front; allowed: {there}"
-            raise InputError(Mistake(message))
+            raise InputError(Mistake(f"no weights {self.words}: {self.absent}"))
         net = build(self.whole.graph, self.whole.recipe)
         load_weights(net, self.weights, self.mark)
         return (net.column(self.column) if self.column else net).eval()

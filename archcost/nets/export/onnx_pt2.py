@@ -6,18 +6,15 @@ counted at; the batch stays open unless one is asked for.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from archcost.errors import InputError, one_line
+from archcost.errors import InputError
 from archcost.files import checked
 from archcost.graph.cost import peak_bytes
 from archcost.graph.dtypes import BYTES
@@ -28,6 +25,7 @@ from archcost.nets import copies, factory
 from archcost.nets.call import Call, tensors_in, weights_bytes
 from archcost.nets.dtypes import name_of
 from archcost.nets.export.agreement import agree
+from archcost.nets.export.sessions import onnxruntime, session
 from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.nets.net import build, example
 from archcost.nets.weights import Trained
@@ -38,7 +36,6 @@ Run: TypeAlias = Callable[[Any], object]
 
 ONNX_TOLERANCE: Final = 1e-5
 PT2_TOLERANCE: Final = 1e-6
-_PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 _OPEN: Final = (2, 1, 3)  # batches an open batch is tried with; the first is traced: 1 would be taken for a constant
 
 
@@ -83,33 +80,31 @@ def save_onnx(source: Model | Reference | Trained, path: Path, seed: int, batch:
     Raises InputError if the extra is not installed, memory is short or the weights are too many, TargetError where
     it computes something else than the network.
     """
-    runtime = _runtime()
+    onnxruntime()
     if isinstance(source, Model | Trained):
         model = source if isinstance(source, Model) else source.model
         _refuse_giants(model.cost.weights_bytes(BYTES["float32"]))
     program = _prepared(source, seed, batch)
+    return _said(program, write_onnx(program, path))
+
+
+def write_onnx(program: Program, path: Path) -> str:
+    """Write a program as one ONNX file, run it with ONNX Runtime, and say how far it is from the module at most.
+
+    Raises what `save_onnx` does.
+    """
+    version = onnxruntime().__version__
     _refuse_giants(weights_bytes(program.module))
     with quiet("torch.onnx cannot export"):
         convert(program.calls[0], path, program.facts, is_open=program.is_open)
-        share = compared(program.run, _session(runtime, path), program.calls, ONNX_TOLERANCE)
-    return _said(program, f"ONNX Runtime {runtime.__version__} {share}")
+        share = compared(program.run, _opened(path), program.calls, ONNX_TOLERANCE)
+    return f"ONNX Runtime {version} {share}"
 
 
 def _refuse_giants(size_bytes: int) -> None:
     if size_bytes > LARGEST_ONNX_BYTES:
         limit = data_size(LARGEST_ONNX_BYTES)
         raise InputError(f"given {data_size(size_bytes)} of weights; allowed: {limit}, what one ONNX file holds")
-
-
-def _runtime() -> ModuleType:
-    """Return ONNX Runtime; raises InputError if one of the packages of the extra is missing."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return [import_module(name) for name in _PACKAGES][-1]
-    except ImportError as error:
-        why = one_line(error, 120)
-        raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install 'archcost[onnx]'") from None
 
 
 def _prepared(source: Model | Reference | Trained, seed: int, batch: int | None) -> Program:
@@ -147,15 +142,13 @@ def _of_code(reference: Reference, seed: int, batches: tuple[int, ...]) -> Progr
     return Program(module, calls, len(batches) > 1, facts, notes)
 
 
-def _session(runtime: ModuleType, path: Path) -> Run:
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [given.name for given in session.get_inputs()]
+def _opened(path: Path) -> Run:
+    opened = session(path)
+    names = [given.name for given in opened.get_inputs()]
 
     def run(call: Call) -> list[Tensor]:
         given = [tensor.numpy() for tensor in inputs(call)]
-        return [torch.from_numpy(value) for value in session.run(None, dict(zip(names, given, strict=True)))]
+        return [torch.from_numpy(value) for value in opened.run(None, dict(zip(names, given, strict=True)))]
 
     return run
 
