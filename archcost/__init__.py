@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from archcost.models.load import Model, load
     from archcost.profiling.profile import profile
     from archcost.profiling.result import Profile
+    from archcost.study.release.load import load_trained
 
 _HOMES = {
     "ArchcostError": "errors",
@@ -32,6 +33,7 @@ _HOMES = {
     "TargetError": "errors",
     "count": "graph.cost",
     "load": "models.load",
+    "load_trained": "study.release.load",
     "profile": "profiling.profile",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "TargetError",
     "count",
     "load",
+    "load_trained",
     "profile",
 ]
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from archcost.config.validation import located
-from archcost.errors import InputError
-from archcost.study.records.addresses import Address, address, is_url
+from archcost.study.records.source import address_named, is_storage
 from archcost.study.records.stored import Stored, find
-from archcost.study.spec import StudySpec, load_study
+from archcost.study.spec import load_study
 
 
 def opened(file: str, where: str | None) -> Stored:
@@ -18,31 +14,10 @@ def opened(file: str, where: str | None) -> Stored:
 
     How it was read is said on standard error if that is not as usual.
     """
-    stored = find(_address(file, where))
+    stored = find(address_named(file, where))
     if stored.note:
         click.echo(f"note: {stored.note}", err=True)
     return stored
-
-
-def _address(file: str, where: str | None) -> Address:
-    typed = file if where is None and is_storage(file) else where
-    return address_of(load_study(file), file) if typed is None else address(typed, Path.cwd())
-
-
-def address_of(spec: StudySpec, file: str) -> Address:
-    """Return where a study is stored by what its file says; raises InputError, with its place, for what is no address.
-
-    A path that is typed is relative to where it is typed, one in a file to that file.
-    """
-    try:
-        return address(spec.study.storage, Path(file).parent)
-    except InputError as error:
-        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
-
-
-def is_storage(source: str) -> bool:
-    """Return whether what was typed is a storage itself, and no study's file."""
-    return source.endswith(".db") or is_url(source)
 
 
 def differing(file: str, stored: Stored) -> list[str]:

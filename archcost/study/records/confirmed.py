@@ -71,10 +71,9 @@ def median_seed(found: Confirmed, objectives: tuple[tuple[str, int | None], ...]
     It is judged by the first objective that is learnt. among: the seeds that may be taken, of which, if the median
     itself is not one, the nearest to it in the order of results is meant, of two the worse one.
     """
-    name = next(name for name, _ in objectives if QUANTITIES[name].learnt)
-    values = [
-        inf if (value := getattr(score, name)) is None else QUANTITIES[name].stored(value) for score in found.scores
-    ]
+    learnt = next(quantity for name, _ in objectives if (quantity := quantity_of(name)).learnt)
+    known = [score.value(learnt.name) for score in found.scores]
+    values = [inf if value is None else learnt.stored(value) for value in known]
     order = sorted(range(len(values)), key=lambda place: (values[place], place))
     middle = len(order) // 2
     ranked = [(abs(rank - middle), -rank, found.seeds[place]) for rank, place in enumerate(order)]

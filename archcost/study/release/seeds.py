@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import optuna
 
 from archcost.errors import InputError, Mistake, quoted
+from archcost.models.load import Model
 from archcost.nets.weights import Mark, marked
 from archcost.study.records import confirmed
 from archcost.study.records.front import Candidate, Front, Objectives
@@ -38,7 +39,12 @@ def kept(study: optuna.Study, folder: Path, each: Candidate, seed: int, job: Tra
         what = f"{place} is in the place of the weights of {each.name} with seed {seed}, and not of this study"
         raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
     confirmed.keep_files(study, each.name, {*confirmed.files(study, each.name), seed})
-    return replace(job, weights=str(file), mark={**mark, "digest": network(each).digest})
+    return replace(job, weights=str(file), mark={**mark, "digest": _digest(each)})
+
+
+def _digest(each: Candidate) -> str:
+    model = network(each)
+    return model.digest if isinstance(model, Model) else each.part.digest
 
 
 def there(study: Recorded, folder: Path, each: Candidate) -> tuple[int, ...]:
