@@ -67,7 +67,7 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
 
     to, output = _checked(wanted, trial), wanted.output
     if trial is not None:
-        return _export_trial(model, storage, trial, wanted)
+        return _export_trial(model, storage, trial, wanted, reading.allow_code)
     found = read_any(model, reading)
     if isinstance(found, Reference):
         _export_code(found, wanted)
@@ -100,7 +100,7 @@ def _checked(wanted: Wanted, trial: str | None) -> str:
     return wanted.to
 
 
-def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted) -> int:
+def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted, allow_code: bool) -> int:
     """Write a network of a study: as text what it is, else with weights; return 1 if it is not what was recorded."""
     from archcost.cli.study import release
     from archcost.cli.study.stored import opened
@@ -117,13 +117,13 @@ def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted) -
         else:
             put(formats.TEXTS[to](found), output)
         return 0
-    where = release.Where(study, stored, trial)
+    where = release.Where(study, stored, trial, allow_code=allow_code)
     if wanted.bundle is not None:
         agrees = release.bundled(where, wanted.bundle)
     else:
         assert to is not None  # checked by the caller, as is the output
         assert output is not None
-        agrees = release.written(where, to, output, batch=wanted.batch, scores=not wanted.unscored)
+        agrees = release.written(where, to, output, batch=wanted.batch, scored=not wanted.unscored)
     return 0 if agrees else 1
 
 

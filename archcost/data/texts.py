@@ -75,6 +75,7 @@ class Words:
     """The tokens of a text by their number; unknown: the number of all others; before: what is before a text."""
 
     tokens: tuple[str, ...]
+    level: str
     unknown: int
     before: int
 
@@ -90,7 +91,7 @@ def words(spec: DataSpec, folder: Path) -> Words:
     for code, name in every:
         if found.known[code] != found.unknown:
             names[found.known[code]] = name
-    return Words(tuple(names), found.unknown, found.before)
+    return Words(tuple(names), spec.level, found.unknown, found.before)
 
 
 def _dataset(

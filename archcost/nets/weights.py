@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from archcost.errors import InputError, Mistake, one_line, quoted
 from archcost.files import checked, placed
-from archcost.models.load import Model
+from archcost.models.load import Model, Reference
 from archcost.nets.net import Net, build
 
 Mark: TypeAlias = Mapping[str, str | int]
@@ -51,14 +51,14 @@ def save_weights(net: nn.Module, path: Path, mark: Mark | None = None) -> None:
         torch.save(weights if mark is None else {_MARK: dict(mark), _WEIGHTS: weights}, file)
 
 
-def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
+def load_weights(net: nn.Module, path: Path, mark: Mark | None = None) -> None:
     """Give a network the weights that `save_weights` wrote; raises InputError if they cannot be read or do not fit.
 
     mark: what they shall be the weights of; None: whatever they are. Statistics of columns that run alone are left out
     where this network has none, as one has that is not to train.
     """
     held = read_tensors(path, next(net.parameters()).device)
-    if mark is not None and held.get(_MARK) != dict(mark):
+    if mark is not None and not _says(held.get(_MARK), mark):
         raise InputError(f"{quoted(str(path))} holds the weights of another network or study")
     held = held[_WEIGHTS] if isinstance(held.get(_WEIGHTS), dict) else held
     wanted = net.state_dict()
@@ -69,9 +69,23 @@ def load_weights(net: Net, path: Path, mark: Mark | None = None) -> None:
         raise _unfit(path, error) from error
 
 
-def alone(net: Net) -> dict[str, Tensor]:
-    """Return the weights of a network as those of one that its graph makes: a column's statistics are its own then."""
-    held = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+def _says(kept: object, mark: Mark) -> bool:
+    """Return whether a file says what a mark does; a digest that is not asked for may be any."""
+    known = (
+        {key: value for key, value in kept.items() if key in mark or key != "digest"} if isinstance(kept, dict) else {}
+    )
+    return known == dict(mark)
+
+
+def alone(net: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a network as those of one that its graph makes: a column's statistics are its own then.
+
+    Those of another module are as they are; each is a tensor of its own.
+    """
+    state = ((name, value) for name, value in net.state_dict().items() if isinstance(value, Tensor))
+    held = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state}
+    if not isinstance(net, Net):
+        return held
     own = {name: value for name, value in held.items() if not name.rpartition(".")[2].startswith(_ALONE)}
     if not net.alone:
         return own
@@ -81,7 +95,7 @@ def alone(net: Net) -> dict[str, Tensor]:
     return {**own, **moved}
 
 
-def load_alone(net: Net, path: Path) -> None:
+def load_alone(net: nn.Module, path: Path) -> None:
     """Give a network the weights that `alone` gave, from a safetensors file; raises InputError if they do not fit."""
     with readable(path):
         held = load(path.read_bytes())
@@ -144,8 +158,31 @@ class Trained:
 
     def net(self) -> Net:
         """Return the network with its weights, in evaluation mode; raises InputError if the file does not fit."""
-        if not self.weights.is_file():
-            raise InputError(Mistake(f"no weights {self.words}: {self.absent}"))
+        _check_there(self.weights, self.words, self.absent)
         net = build(self.whole.graph, self.whole.recipe)
         load_weights(net, self.weights, self.mark)
         return (net.column(self.column) if self.column else net).eval()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedCode:
+    """Weights of a module that code makes, which `make` calls: only with consent. The others are as of Trained."""
+
+    reference: Reference
+    make: Callable[[], nn.Module]
+    weights: Path
+    words: str
+    mark: Mark
+    absent: str
+
+    def net(self) -> nn.Module:
+        """Return the module with its weights, in evaluation mode; raises InputError if its code fails or none fit."""
+        _check_there(self.weights, self.words, self.absent)
+        module = self.make()
+        load_weights(module, self.weights, self.mark)
+        return module.eval()
+
+
+def _check_there(file: Path, words: str, absent: str) -> None:
+    if not file.is_file():
+        raise InputError(Mistake(f"no weights {words}: {absent}"))

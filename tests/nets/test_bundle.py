@@ -25,7 +25,7 @@ from archcost.nets.export.sessions import Predict
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 
-COLOURS = Preprocess(255.0, (0.1, 0.2, 0.3), (0.5, 0.25, 1e-9))
+COLOURS = Preprocess(1 / 255, (0.1, 0.2, 0.3), (0.5, 0.25, 1e-9))
 
 
 def made(**changes: Any) -> Bundle:
@@ -60,7 +60,7 @@ def test_an_image_is_read_as_rows() -> None:
     """H steps of the W * C values of a row, each feature by its own mean and deviation."""
     x = torch.randint(256, (5, 3, 2, 2), dtype=torch.uint8)
     mean, std = tuple(i / 10 for i in range(6)), (0.5, 1.0, 2.0, 0.25, 0.125, 0.0)
-    given = Prepared(nn.Identity(), "rows", Preprocess(255.0, mean, std))(x)
+    given = Prepared(nn.Identity(), "rows", Preprocess(1 / 255, mean, std))(x)
     rows = torch.stack(
         [torch.stack([x[:, :, row, column] for column in range(2)], 1).flatten(1) for row in range(2)], 1
     )

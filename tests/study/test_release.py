@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from commands import refused, run
-from released import DIGITS, TEXT, WORDS, released
+from released import APART, DIGITS, TEXT, WORDS, apart, needs_onnx, released
 
 import archcost
 from archcost.data import load
@@ -34,9 +31,6 @@ from archcost.study.release.scores import Check, Fed, scored, windows
 from archcost.study.release.weights import source
 from archcost.training import scoring
 from archcost.training.score import Score
-
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 
 ROWS = DIGITS.replace(
     "family: fractal, columns: 2, widths: [4, 8], drop_path: {global: 0.5}", "family: hornn, hidden: 8, order: 2"
@@ -199,34 +193,6 @@ def test_options_that_do_not_go_together(
 ) -> None:
     """One message and exit code 2."""
     assert message in refused(capsys, "export", str(digits), *options)
-
-
-# a process in which neither torch nor archcost can be imported
-APART = """
-import sys
-
-class Refused:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] in ("torch", "archcost", "safetensors", "pandas", "optuna"):
-            raise ImportError(f"{name} is not here")
-
-sys.meta_path.insert(0, Refused())
-sys.path.insert(0, sys.argv[1])
-import numpy as np
-from predict import META, predict
-
-with np.load(sys.argv[2], allow_pickle=False) as held:
-    images, labels = held["x"], held["y"]
-print(np.mean(predict(images).argmax(1) != labels), META["test"]["error"], META["test"]["count"], len(labels))
-"""
-
-
-def apart(folder: Path, *arguments: str | Path) -> str:
-    """Return what a Python prints that knows neither this checkout nor its environment variables."""
-    typed = [sys.executable, "-I", *map(str, arguments)]
-    done = subprocess.run(typed, cwd=folder, capture_output=True, text=True, check=False)
-    assert 0 == done.returncode, done.stderr
-    return done.stdout
 
 
 def bundled(capsys: pytest.CaptureFixture[str], file: Path, trial: str, folder: Path) -> dict[str, Any]:
@@ -397,7 +363,8 @@ def test_a_batch_that_is_filled_up_counts_nothing_twice(batch: int | None) -> No
 )
 def test_a_tenth_of_a_point_is_allowed(given: Score, expected: Score, agrees: bool) -> None:
     """Of error; of perplexity a thousandth of it. What has neither is not taken to agree."""
-    assert agrees == Check("test", "the file", given, expected).agrees
+    metric = "error" if given.perplexity is None else "perplexity"
+    assert agrees == Check("test", "the file", metric, given, expected).agrees
 
 
 def test_wilsons_interval() -> None:

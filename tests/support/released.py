@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
 import torch
 from measurements import samples
 from plans import drawn
@@ -41,6 +45,36 @@ objectives: [{perplexity: min}]
 fit: {epochs: 1, rungs: [1], precision: float32}
 """
 WORDS: Final = "the cat saw the dog and the dog saw a cat\nno dog was there\n" * 40
+
+
+MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
+APART: Final = """
+import sys
+
+class Refused:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("torch", "archcost", "safetensors", "pandas", "optuna"):
+            raise ImportError(f"{name} is not here")
+
+sys.meta_path.insert(0, Refused())
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from predict import META, predict
+
+with np.load(sys.argv[2], allow_pickle=False) as held:
+    images, labels = held["x"], held["y"]
+print(np.mean(predict(images).argmax(1) != labels), META["test"]["error"], META["test"]["count"], len(labels))
+"""
+"""A process in which neither torch nor archcost can be imported: the test error by predict.py of a bundle."""
+
+
+def apart(folder: Path, *arguments: str | Path) -> str:
+    """Return what a Python prints that knows neither this checkout nor its environment variables."""
+    typed = [sys.executable, "-I", *map(str, arguments)]
+    done = subprocess.run(typed, cwd=folder, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    return done.stdout
 
 
 def released(folder: Path, study: str = DIGITS, names: tuple[str, ...] = ("0",), count: int = 3) -> Path:

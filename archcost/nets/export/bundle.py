@@ -22,9 +22,9 @@ from archcost.version import __version__
 
 NETWORK: Final = "model.yaml"
 WEIGHTS: Final = "weights.safetensors"
-_FACTS: Final = "meta.json"
+FACTS: Final = "meta.json"
 _WORDS: Final = "vocabulary.json"
-_FILES: Final = frozenset({"model.onnx", NETWORK, WEIGHTS, _FACTS, _WORDS, "card.md", "predict.py", "__pycache__"})
+_FILES: Final = frozenset({"model.onnx", NETWORK, WEIGHTS, FACTS, _WORDS, "card.md", "predict.py", "__pycache__"})
 _FORMAT: Final = 1
 _BATCHES: Final = (2, 1, 3)  # the first is traced: 1 would be taken for a constant
 
@@ -94,7 +94,7 @@ def write(
         _write(part / NETWORK, bundle.yaml)
         _write(part / "predict.py", script(bundle.inputs.layout))
         _write(part / "card.md", card(meta))
-        _write(part / _FACTS, _json(meta))
+        _write(part / FACTS, _json(meta))
     return said
 
 
@@ -145,7 +145,7 @@ def script(layout: Layout) -> str:
 def is_bundle(folder: Path) -> bool:
     """Return whether a folder is a bundle that archcost has written, and holds nothing besides."""
     try:
-        held = json.loads((folder / _FACTS).read_text("utf-8"))
+        held = json.loads((folder / FACTS).read_text("utf-8"))
         names = {each.name for each in folder.iterdir()}
     except (OSError, ValueError):
         return False

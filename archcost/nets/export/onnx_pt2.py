@@ -28,8 +28,11 @@ from archcost.nets.export.agreement import agree
 from archcost.nets.export.sessions import onnxruntime, session
 from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.nets.net import build, example
-from archcost.nets.weights import Trained
+from archcost.nets.weights import Trained, TrainedCode
 from archcost.units import data_size, grouped
+
+Source: TypeAlias = Model | Reference | Trained | TrainedCode
+"""A network, untrained or with weights, of a family or made by code."""
 
 Run: TypeAlias = Callable[[Any], object]
 """Gives the outputs of a call."""
@@ -57,7 +60,7 @@ class Program:
         return tensors_in(self.module(*call.args, **call.kwargs))
 
 
-def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
+def save_pt2(source: Source, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write what torch.export.load reads, run it again, and say what the file holds.
 
     Raises InputError if memory is short, TargetError where it computes something else than the network.
@@ -74,7 +77,7 @@ def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: 
     return _said(program, f"torch.export.load {share}")
 
 
-def save_onnx(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
+def save_onnx(source: Source, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write one ONNX file, run it with ONNX Runtime, and say what it holds.
 
     Raises InputError if the extra is not installed, memory is short or the weights are too many, TargetError where
@@ -107,7 +110,7 @@ def _refuse_giants(size_bytes: int) -> None:
         raise InputError(f"given {data_size(size_bytes)} of weights; allowed: {limit}, what one ONNX file holds")
 
 
-def _prepared(source: Model | Reference | Trained, seed: int, batch: int | None) -> Program:
+def _prepared(source: Source, seed: int, batch: int | None) -> Program:
     batches = _OPEN if batch is None else (batch,)
     if isinstance(source, Model | Trained):
         return _of_model(source, seed, batches)
@@ -131,15 +134,18 @@ def _of_model(source: Model | Trained, seed: int, batches: tuple[int, ...]) -> P
     return Program(net, calls, len(batches) > 1, facts, notes)
 
 
-def _of_code(reference: Reference, seed: int, batches: tuple[int, ...]) -> Program:
+def _of_code(source: Reference | TrainedCode, seed: int, batches: tuple[int, ...]) -> Program:
     """Return the module that code makes, in evaluation mode, with seeded inputs of every batch size that is tried."""
-    module = copies.unwrapped(factory.made(reference.spec, seed=seed, folder=Path.cwd())).eval()
+    if isinstance(source, TrainedCode):
+        reference, module, made, note = source.reference, source.net(), source.words, f"weights {source.words}"
+    else:
+        reference, made = source, f"as the code made them, seed {seed}"
+        module = copies.unwrapped(factory.made(source.spec, seed=seed, folder=Path.cwd())).eval()
+        note = f"weights as {source.spec.factory} made them, seed {seed}"
     free = available_memory_bytes()
     calls = [Call(module, *factory.arguments(reference.spec, b, seed=seed + b, available_bytes=free)) for b in batches]
-    made = f"as the code made them, seed {seed}"
     facts = {"name": reference.name, "factory": reference.spec.factory, "weights": made}
-    notes = (f"weights as {reference.spec.factory} made them, seed {seed}",)
-    return Program(module, calls, len(batches) > 1, facts, notes)
+    return Program(module, calls, len(batches) > 1, facts, (note,))
 
 
 def _opened(path: Path) -> Run:

@@ -17,9 +17,9 @@ _LEAST_DEVIATION = 1e-6  # as in training: what never varies is left as it is
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """What makes a network's inputs: values are divided by `scale`, then less `mean` and divided by `std`.
+    """What makes a network's inputs of raw values x: (x * scale - mean) / std.
 
-    mean, std: a value for each channel of an image, for each feature of a row or a sequence.
+    mean, std: a value for each channel of an image, for each feature of a row or a sequence, or one for all.
     """
 
     scale: float
@@ -29,6 +29,19 @@ class Preprocess:
     def to_dict(self) -> dict[str, object]:
         """Return it as JSON holds it."""
         return asdict(self)
+
+    def undone(self, x: Tensor, inputs: Inputs) -> Tensor:
+        """x: what a network is given -> what the file takes for it: bytes are rounded, which is exact for bytes."""
+        mean, std = (_shaped(values, inputs.layout) for values in (self.mean, self.std))
+        raw = (x.double() * std + mean) / self.scale
+        if inputs.layout == "rows":
+            channels, height, width = inputs.shape
+            raw = raw.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+        return raw.round().clamp(0, 255).to(torch.uint8) if inputs.dtype == "uint8" else raw.float()
+
+
+def _shaped(values: tuple[float, ...], layout: Layout) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64).reshape((-1, 1, 1) if layout == "image" else (-1,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +82,13 @@ class Prepared(nn.Module):
         self.network, self.layout, self.changes = network, layout, preprocess is not None
         if preprocess is None:
             return
-        mean = torch.tensor(preprocess.mean, dtype=torch.float64)
-        std = torch.tensor(preprocess.std, dtype=torch.float64)
+        mean, std = (_shaped(each, layout) for each in (preprocess.mean, preprocess.std))
         plain = torch.where(std < _LEAST_DEVIATION, 1.0, std)
         std = std.clamp_min(_LEAST_DEVIATION) if layout == "image" else plain  # each as training has it
-        shape = (-1, 1, 1) if layout == "image" else (-1,)
-        values = {"mean": mean, "std": std, "factor": 1 / (preprocess.scale * std), "shift": mean / std}
+        values = {"mean": mean, "std": std, "factor": preprocess.scale / std, "shift": mean / std}
         for name, value in values.items():
-            self.register_buffer(name, value.float().reshape(shape))
-        self.register_buffer("scale", torch.tensor(float(preprocess.scale)))
+            self.register_buffer(name, value.float())
+        self.register_buffer("scale", torch.tensor(1 / preprocess.scale))
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, H, W) bytes, (B, T, F) or (B, T) tokens, as `layout` says -> what the network gives."""

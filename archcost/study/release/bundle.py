@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from torch import nn
+
 from archcost.config.writer import to_yaml
-from archcost.data.known import known
 from archcost.data.names import class_names, vocabulary
-from archcost.data.spec import DataSpec
-from archcost.graph.dtypes import BYTES
+from archcost.data.spec import DataCode, DataSpec
 from archcost.latency.targets.device import this_device
+from archcost.models.load import Reference
 from archcost.nets.export import bundle
 from archcost.nets.export.bundle import Bundle, Meta, Vocabulary
 from archcost.nets.export.card import text
-from archcost.nets.export.preprocess import Inputs, Preprocess
 from archcost.nets.export.sessions import Predict
-from archcost.nets.net import Net
 from archcost.nets.weights import alone
 from archcost.study.records.stored import Stored
-from archcost.study.release.card import card
+from archcost.study.release.card import card, licence
 from archcost.study.release.material import Material
 from archcost.study.release.scores import Check, checks
 from archcost.study.release.weights import Source
@@ -32,9 +31,9 @@ class Release:
 
     stored: Stored
     source: Source
-    net: Net
+    net: nn.Module
     material: Material
-    spec: DataSpec
+    spec: DataSpec | DataCode
     folder: Path
 
 
@@ -66,7 +65,8 @@ def results(found: list[Check]) -> dict[str, object]:
 
 
 def _row(score: Score) -> dict[str, object]:
-    return {key: value for key, value in asdict(score).items() if value is not None}
+    known = {key: value for key, value in asdict(score).items() if value is not None and key != "metrics"}
+    return {**known, **score.metrics}
 
 
 def _recorded(source: Source) -> dict[str, object]:
@@ -76,56 +76,52 @@ def _recorded(source: Source) -> dict[str, object]:
 
 def contents(release: Release) -> Bundle:
     """Return what the bundle of a network is made of."""
-    held, model = release.material, release.source.trained.model
-    words = vocabulary(release.spec, release.folder)
+    held, spec = release.material, release.spec
+    words = vocabulary(spec, release.folder) if isinstance(spec, DataSpec) else None
     return Bundle(
         network=release.net,
-        inputs=_inputs(held),
-        preprocess=_preprocess(held),
-        classes=class_names(release.spec, release.folder, held.dataset.classes),
-        vocabulary=Vocabulary(words.tokens, release.spec.level, words.unknown, words.before) if words else None,
-        yaml=to_yaml(model.spec),
+        inputs=held.inputs,
+        preprocess=held.preprocess,
+        classes=_classes(release),
+        vocabulary=Vocabulary(words.tokens, words.level, words.unknown, words.before) if words else None,
+        yaml=to_yaml(release.source.model.spec),
         weights=alone(release.net),
         facts=_facts(release),
     )
 
 
-def _inputs(held: Material) -> Inputs:
-    if held.layout == "tokens":
-        assert isinstance(held.dataset.input, dict)  # of a text
-        return Inputs("tokens", (int(str(held.dataset.input["steps"])),), "int64", held.dataset.classes)
-    raw = held.raw.train.inputs
-    return Inputs(held.layout, tuple(raw.shape[1:]), "uint8" if held.layout in ("image", "rows") else "float32")
-
-
-def _preprocess(held: Material) -> Preprocess | None:
-    if held.layout == "tokens":
-        return None
-    scale = 255.0 if held.layout in ("image", "rows") else 1.0
-    return Preprocess(scale, held.dataset.mean, held.dataset.std)
+def _classes(release: Release) -> tuple[str, ...]:
+    dataset = release.material.dataset
+    if isinstance(release.spec, DataSpec):
+        return class_names(release.spec, release.folder, dataset.classes)
+    names = dataset.own.names if dataset.own else ()
+    return names or tuple(map(str, range(dataset.classes)))
 
 
 def _facts(release: Release) -> dict[str, object]:
-    stored, each, model = release.stored, release.source.network, release.source.trained.model
-    cost = model.cost
+    stored, source, dataset = release.stored, release.source, release.material.dataset
+    part = source.network.part
+    weights_bytes = sum(value.nbytes for value in alone(release.net).values())
     sizes = {
-        "params": cost.params,
-        "macs": cost.macs,
-        "weights_bytes": cost.weights_bytes(BYTES["float32"]),
-        "memory_bytes": each.part.memory_bytes,
+        "params": part.params,
+        "macs": part.macs,
+        "weights_bytes": weights_bytes,
+        "memory_bytes": part.memory_bytes,
     }
-    latencies = [latency.to_dict() for latency in each.latencies()]
-    data = release.material.dataset
+    latencies = [latency.to_dict() for latency in source.network.latencies()]
+    is_code = isinstance(source.model, Reference)
     return {
-        "name": model.name,
+        "name": source.model.name,
         "study": stored.name,
-        "trial": each.name,
-        "family": model.family,
-        "digest": model.digest,
-        "weights": release.source.trained.words,
-        "seed": release.source.seed,
+        "trial": source.network.name,
+        "family": source.network.trial.begun.family if source.network.trial.begun else None,
+        "digest": part.digest if isinstance(source.model, Reference) else source.model.digest,
+        "weights": source.trained.words,
+        "seed": source.seed,
         "sizes": sizes,
-        "data": {"name": data.name, "fingerprint": data.fingerprint, "licence": known(data.name).licence},
+        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "licence": licence(dataset)},
         "latency": latencies[0] if latencies else None,
         "latencies": latencies,
+        # what code gets that makes the network again
+        **({"offers": {"classes": dataset.classes, "input": dataset.input}} if is_code else {}),
     }

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import inf
-from typing import Final
+from typing import Final, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from archcost.data.splits import Split
 from archcost.nets.export.sessions import Predict
 from archcost.nets.net import Net
-from archcost.study.objectives import quantity_of
-from archcost.study.release.material import Material, Part
+from archcost.study.objectives import QUANTITIES
+from archcost.study.release.material import Material, Part, Predictor, normalised
 from archcost.study.release.weights import Source
 from archcost.training import scoring
-from archcost.training.batches import examples
 from archcost.training.score import Score, score
 from archcost.units import grouped
 
 _BATCH: Final = 256
 _MOST_SCORES: Final = 2**22  # of a text's windows at a time
 _POINTS: Final = 0.001  # of error
-_RELATIVE: Final = 0.001  # of perplexity
+_RELATIVE: Final = 0.001  # of other metrics
 _NOT: Final = -1  # the target of what does not count
 
 
@@ -43,24 +41,38 @@ class Fed:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A score beside the one that it should be; windows: of a text whose file forgets after so many tokens, else 0.
+    """A score beside the one that it should be, by one metric; windows: of a text whose file forgets after so many.
 
     whose: what has the score: the file, or the weights in torch with the state of a text carried on.
     """
 
     split: Part
-    whose: str
+    whose: Literal["the file", "these weights"]
+    metric: str
     given: Score
     expected: Score
     windows: int = 0
 
     @property
+    def values(self) -> tuple[float | None, float | None]:
+        """What the two say of the metric."""
+        return self.given.value(self.metric), self.expected.value(self.metric)
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """The two in words."""
+        shown = QUANTITIES[self.metric].words if self.metric in QUANTITIES else "{:.4g}".format
+        one, other = ("unknown" if value is None else shown(value) for value in self.values)
+        return one, other
+
+    @property
     def agrees(self) -> bool:
-        """Whether they are at most a tenth of a point of error apart, or a thousandth of the perplexity."""
-        if self.given.perplexity is not None and self.expected.perplexity is not None:
-            return abs(self.given.perplexity / self.expected.perplexity - 1) <= _RELATIVE
-        errors = [inf if each.error is None else each.error for each in (self.given, self.expected)]
-        return abs(errors[0] - errors[1]) <= _POINTS + 1e-9
+        """Whether they are at most a tenth of a point of error apart, or a thousandth of any other metric."""
+        one, other = self.values
+        if one is None or other is None:
+            return False
+        most = _POINTS if self.metric == "error" else _RELATIVE * abs(other)
+        return abs(one - other) <= most + 1e-9
 
 
 def scored(predict: Predict, fed: Fed, *, batch: int | None = None) -> Score:
@@ -88,13 +100,9 @@ def _batches(fed: Fed, batch: int | None) -> Iterator[tuple[Tensor, Tensor]]:
 def fed(held: Material, part: Part, *, raw: bool) -> Fed:
     """Return a split as a file takes it; raw: with the preprocessing inside, else as the network does."""
     if held.layout == "tokens":
-        assert isinstance(held.dataset.input, dict)  # of a text
-        return windows(held.split(part), int(str(held.dataset.input["steps"])), held.dataset.classes)
-    split = held.split(part, raw=raw)
-    if raw:
-        return Fed(lambda chosen: split.inputs[chosen], split.targets)
-    normal = examples(held.dataset, split, torch.device("cpu"))
-    return Fed(lambda chosen: normal.batch(chosen)[0].contiguous(), split.targets)
+        return windows(held.split(part), held.inputs.shape[0], held.dataset.classes)
+    inputs, targets = normalised(held, part)
+    return Fed((lambda chosen: held.raw(inputs(chosen))) if raw else inputs, targets)
 
 
 def windows(split: Split, steps: int, classes: int) -> Fed:
@@ -105,37 +113,62 @@ def windows(split: Split, steps: int, classes: int) -> Fed:
     return Fed(lambda chosen: inputs[chosen], targets, max(1, _MOST_SCORES // (steps * classes)))
 
 
-def checks(source: Source, net: Net, held: Material, predict: Predict, *, raw: bool, batch: int | None = None
+def checks(source: Source, net: nn.Module, held: Material, predict: Predict, *, raw: bool, batch: int | None = None
            ) -> Iterator[Check]:  # fmt: skip
     """Yield what a file reaches beside what it should, on validation, and on the test split if it was confirmed.
 
     net: with the weights of the file. A text's scores were recorded with the state carried from its first token to its
     last, which a file of so many steps cannot do: the file is compared with the network in the same windows, and the
-    network, carrying its state, with what was recorded.
+    network, carrying its state, with what was recorded. A study's own evaluation is called as it was before.
     """
     recorded: dict[Part, Score | None] = {"validation": source.validation, "test": source.test}
-    parts: tuple[Part, ...] = ("validation",) if source.test is None else ("validation", "test")
-    for part in parts:
-        given, before = fed(held, part, raw=raw), recorded[part]
+    for part, before in recorded.items():
+        if before is None:
+            continue
+        if held.judge is not None:
+            found = held.judge(_predictor(held, predict, raw=raw, batch=batch), held.dataset, held.split(part))
+            yield Check(part, "the file", source.metric, found, before)
+            continue
+        given = fed(held, part, raw=raw)
         found = scored(predict, given, batch=batch)
-        if held.layout == "tokens":
+        if held.layout == "tokens" and isinstance(net, Net):
             with torch.inference_mode():
                 alike = scored(net, given)
-            yield Check(part, "the file", found, alike, given.targets.shape[1])
+            yield Check(part, "the file", source.metric, found, alike, given.targets.shape[1])
             now = scoring.evaluate(net, held.split(part), held.dataset)
-            yield Check(part, "these weights", now, before or now)
+            yield Check(part, "these weights", source.metric, now, before)
         else:
-            yield Check(part, "the file", found, before or scoring.evaluate(net, held.split(part), held.dataset))
+            yield Check(part, "the file", source.metric, found, before)
+
+
+def _predictor(held: Material, predict: Predict, *, raw: bool, batch: int | None) -> Predictor:
+    """Return what an evaluation of the user's own is given: the file, which is handed what the network would be."""
+
+    def called(inputs: object) -> Tensor:
+        if not isinstance(inputs, Tensor):
+            given = type(inputs).__name__
+            raise TypeError(f"predict is given {given}; allowed: a tensor, as the file that was written has one input")
+        taken = held.raw(inputs) if raw else inputs
+        size = batch or max(len(taken), 1)
+        return torch.cat([_filled(predict, each, size) for each in torch.split(taken, size)])
+
+    return called
+
+
+def _filled(predict: Predict, x: Tensor, size: int) -> Tensor:
+    """Return what a file that takes `size` examples gives for as many or fewer."""
+    whole = torch.cat([x, x[:1].expand(size - len(x), *x.shape[1:])]).contiguous()
+    return predict(whole)[: len(x)]
 
 
 def words(check: Check) -> str:
     """Return a check as a line: what was found on how many examples, and what it is compared with."""
-    metric = "error" if check.given.perplexity is None else "perplexity"
-    values = [quantity_of(metric).words(getattr(each, metric)) for each in (check.given, check.expected)]
-    count, what = grouped(check.given.count or 0), "examples" if metric == "error" else "tokens"
-    head = f"{check.split:<11}{metric} {values[0]} ({check.whose}, {count} {what}"
-    if check.windows:
-        return f"{head} in windows of {check.windows}); the network in the same windows {values[1]}"
-    carried = "" if metric == "error" else ", state carried on"
+    one, other = check.words
+    count = "" if check.given.count is None else f", {grouped(check.given.count)} "
+    what = count and ("tokens" if check.given.perplexity is not None else "examples")
+    head = f"{check.split:<11}{check.metric} {one} ({check.whose}{count}{what}"
     apart = "" if check.agrees else ": more than a tenth of a point apart"
-    return f"{head}{carried}); recorded with these weights {values[1]}{apart}"
+    if check.windows:
+        return f"{head} in windows of {check.windows}); the network in the same windows {other}{apart}"
+    carried = ", state carried on" if check.whose == "these weights" else ""
+    return f"{head}{carried}); recorded with these weights {other}{apart}"
