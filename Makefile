@@ -60,7 +60,8 @@ test: $(READY)
 test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[onnx,openvino]'
 	@# in three processes: the libraries of all runtimes in one have crashed it
-	@$(BIN)/python -m pytest -q tests/nets/test_export.py tests/cli/test_export.py tests/cli/test_runtimes.py
+	@$(BIN)/python -m pytest -q tests/nets/test_export.py tests/nets/test_bundle.py \
+		tests/study/test_release.py tests/study/test_release_code.py tests/cli/test_export.py tests/cli/test_runtimes.py
 	@$(BIN)/python -m pytest -q tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py
 	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py tests/latency/test_gpu.py
 

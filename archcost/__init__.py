@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from archcost.profiling.profile import profile
     from archcost.profiling.result import Profile
     from archcost.search.pareto_sampler import ParetoSampler
+    from archcost.study.release.load import load_trained
 
 _HOMES = {
     "ArchcostError": "errors",
@@ -44,6 +45,7 @@ _HOMES = {
     "count": "graph.cost",
     "load": "models.load",
     "measure": "profiling.calls",
+    "load_trained": "study.release.load",
     "profile": "profiling.profile",
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "compare",
     "count",
     "load",
+    "load_trained",
     "measure",
     "profile",
 ]

@@ -1,11 +1,12 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Writing a file, or a folder of files, so that it is there whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast, final
@@ -54,6 +55,56 @@ def placed(target: Path) -> Iterator[Path]:
                 part.unlink()
     except OSError as error:
         raise InputError(f"cannot write {quoted(str(target))}: {error.strerror or error}") from error
+
+
+@contextmanager
+def placed_folder(target: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield a new folder beside `target`, renamed into its place at the end, or removed with all in it on an error.
+
+    A folder in the place is replaced if `ours` says so of it. Raises InputError if it is anything else, or nothing can
+    be written.
+    """
+    refused = InputError(f"{quoted(str(target))} is there, and nothing that may be replaced; allowed: another name")
+    if "\0" in str(target):
+        raise InputError(f"cannot write {quoted(str(target))}: no folder has such a name")
+    try:
+        target = target.parent.resolve(strict=True) / target.name  # `.` and `..` have a place of their own
+        if target.name in ("", "..") or (os.path.lexists(target) and not _replaceable(target, ours)):
+            raise refused
+        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part"))
+        try:
+            yield part
+            for each in part.iterdir():
+                with each.open("rb") as file:
+                    os.fsync(file.fileno())
+            part.chmod(0o777 & ~_umask())
+            if os.path.lexists(target) and not _replaceable(target, ours):  # meanwhile somebody put something there
+                raise refused
+            _exchanged(part, target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"cannot write {quoted(str(target))}: {error.strerror or error}") from error
+
+
+def _replaceable(target: Path, ours: Callable[[Path], bool]) -> bool:
+    return target.is_dir() and not target.is_symlink() and ours(target)
+
+
+def _exchanged(part: Path, target: Path) -> None:
+    """Rename a folder into its place; what was there is out of the way first, and back if that cannot be done."""
+    if not target.exists():
+        part.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".old"))
+    target.rename(aside / "old")
+    try:
+        part.rename(target)
+    except BaseException:
+        (aside / "old").rename(target)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -18,7 +18,7 @@ from torch import nn
 import archcost
 from archcost.data import shared
 from archcost.errors import InputError, TargetError
-from archcost.files import checked
+from archcost.files import checked, placed_folder
 from archcost.latency import runtimes
 from archcost.latency.runtimes import Source
 from archcost.latency.samples import Plan
@@ -109,3 +109,51 @@ def test_what_fits_is_written(tmp_path: Path) -> None:
     with checked(tmp_path / "x") as file:
         torch.save({"a": torch.arange(5)}, file)
     assert torch.equal(torch.arange(5), torch.load(tmp_path / "x", mmap=True, weights_only=True)["a"])
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    """What is raised while it is written removes it, and what was in its place before is as it was."""
+
+    def broken(folder: Path) -> None:
+        (folder / "x").write_text("half", "utf-8")
+        raise ZeroDivisionError
+
+    for before in (False, True):
+        with pytest.raises(ZeroDivisionError), placed_folder(tmp_path / "b", lambda _: True) as part:
+            broken(part)
+        assert (["b"] if before else []) == [each.name for each in tmp_path.iterdir()]
+        with placed_folder(tmp_path / "b", lambda _: True) as part:
+            (part / "x").write_text("whole", "utf-8")
+        assert ("whole", 1) == ((tmp_path / "b" / "x").read_text("utf-8"), len(list(tmp_path.iterdir())))
+
+
+def test_what_was_there_is_back_if_it_cannot_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new folder cannot be renamed into its place: the old one is renamed back."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x").write_text("old", "utf-8")
+    real = Path.rename
+
+    def refused(self: Path, target: Path) -> Path:
+        if self.suffix == ".part":
+            raise OSError(28, FULL)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(InputError, match=FULL), placed_folder(tmp_path / "b", lambda _: True):
+        pass
+    assert (["b"], "old") == ([each.name for each in tmp_path.iterdir()], (tmp_path / "b" / "x").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", [".", "..", "x/..", "nowhere/b", "a\0b", "file", "link", "theirs"])
+def test_a_folder_replaces_only_what_is_ours(tmp_path: Path, name: str) -> None:
+    """Neither the current folder, one above it, a file, a link nor a folder of others; nor is one made on the way."""
+    home = tmp_path / "home"
+    (home / "theirs").mkdir(parents=True)
+    (home / "x").mkdir()
+    (home / "file").touch()
+    (home / "link").symlink_to(home / "x")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=r"may be replaced|cannot write"):  # noqa: SIM117  # what is raised on entry
+        with placed_folder(home / name, lambda each: each.name == "x"):
+            pass
+    assert before == sorted(tmp_path.rglob("*"))

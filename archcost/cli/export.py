@@ -20,71 +20,95 @@ _TEXTS = ("json", "yaml")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The format that is written, and where to; seed: of untrained weights; batch: None for any."""
+    """The format that is written, and where to; seed: of untrained weights; batch: None for any.
 
-    to: str
+    bundle: a folder, which is written instead; unscored: what is written is not evaluated.
+    """
+
+    to: str | None
     output: str | None
     seed: int
     batch: int | None
+    bundle: str | None
+    unscored: bool
 
 
 @click.command()
 @click.argument("model")
-@click.option("--to", type=click.Choice(_FORMATS), required=True, help="json and yaml: no weights; onnx, pt2: with.")
+@click.option("--to", type=click.Choice(_FORMATS), help="json and yaml: no weights; onnx, pt2: with.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; json and yaml are printed without it.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @click.option(
     "--seed", type=click.IntRange(0, 2**62), default=0, show_default=True, help="Of the weights as initialised."
 )
 @click.option("--trial", help="MODEL is a study: this trial of it, 12, or a column of one, 12/2, as trained.")
+@click.option("--bundle", type=click.Path(file_okay=False), metavar="DIR", help="With --trial: all that its use needs.")
+@click.option("--no-scores", "unscored", is_flag=True, help="Do not evaluate what is written on the study's data.")
 @click.option("--storage", help="Where the study is stored; beside its file if left out.")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch if left out.")
 @coded
 @debugged
 @gathered("wanted", lambda: Wanted)
-def export(model: str, reading: Reading, trial: str | None, storage: str | None, wanted: Wanted) -> None:
-    """Write a network as JSON, YAML, ONNX or a torch.export file.
+def export(model: str, reading: Reading, trial: str | None, storage: str | None, wanted: Wanted) -> int:
+    """Write a network as JSON, YAML, ONNX or a torch.export file, or one of a study as a bundle.
 
     json is the graph, yaml the keys that are not the defaults. onnx (needs the extra: pip install 'archcost[onnx]') and
-    pt2 hold weights. Those of a study are trained ones: with --trial, as that trial has trained them. Those of other
-    networks are weights as initialised, not trained. The files are run and compared with the network before they are
-    written; a recurrent network is unrolled over its steps. MODEL is a study's file or storage with --trial, or else a
-    YAML file, - for standard input, a network that ships, or package.module:callable with --input; such code has no
-    json.
+    pt2 hold weights as initialised, not trained. They are run and compared with the network before they are written; a
+    recurrent network is unrolled over its steps. MODEL is a YAML file, - for standard input, a network that ships, or
+    package.module:callable with --input; such code has no json.
+
+    With --trial, MODEL is a study and the weights are trained ones: those that were confirmed, else the trial's. What
+    was written is then evaluated on the study's validation split, and on its test split if it was confirmed; if that is
+    more than a tenth of a point from what was recorded, the exit code is 1. --bundle DIR writes a folder: model.onnx
+    with the preprocessing inside, model.yaml, weights.safetensors, card.md, predict.py and meta.json.
     """
     # imported when the command runs: reading loads pydantic, onnx and pt2 load torch
     from archcost.cli.models import read_any
     from archcost.models.load import Reference
     from archcost.nets.export import formats
 
-    to, output = wanted.to, wanted.output
-    if to not in _TEXTS and output is None:
-        raise InputError(Mistake(f"--to {to} needs -o FILE: it is not text"))
-    if to in _TEXTS and wanted.batch is not None:
-        raise InputError(Mistake(f"--batch: {to} holds no batch; allowed: only with onnx and pt2"))
+    to, output = _checked(wanted, trial), wanted.output
     if trial is not None:
-        _export_trial(model, storage, trial, wanted)
-        return
+        return _export_trial(model, storage, trial, wanted, reading.allow_code)
     found = read_any(model, reading)
     if isinstance(found, Reference):
         _export_code(found, wanted)
-        return
+        return 0
     if output is None:
         put(formats.TEXTS[to](found), None)
-        return
+        return 0
     with progress(f"exporting {found.name} to {to}"):
         said = formats.export(found, to, output, seed=wanted.seed, batch=wanted.batch)
     for line in said:
         click.echo(line)
+    return 0
 
 
-def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted) -> None:
-    """Write a network of a study: as text what it is, else with the weights that its trial ended with."""
-    from archcost.cli.study.run import member, trained
+def _checked(wanted: Wanted, trial: str | None) -> str:
+    """Return the format, '' of a bundle; raises InputError for options that do not go together."""
+    if wanted.bundle is not None:
+        if trial is None:
+            raise InputError(Mistake("--bundle needs --trial: it holds a network that a study has trained"))
+        beside = {"--to": wanted.to, "-o": wanted.output, "--batch": wanted.batch, "--no-scores": wanted.unscored}
+        if given := [name for name, value in beside.items() if value]:
+            raise InputError(Mistake(f"--bundle and {given[0]} exclude each other; allowed: one of them"))
+        return ""
+    if wanted.to is None:
+        raise click.UsageError("Missing option '--to' (or '--bundle').")
+    if wanted.to not in _TEXTS and wanted.output is None:
+        raise InputError(Mistake(f"--to {wanted.to} needs -o FILE: it is not text"))
+    if wanted.to in _TEXTS and wanted.batch is not None:
+        raise InputError(Mistake(f"--batch: {wanted.to} holds no batch; allowed: only with onnx and pt2"))
+    return wanted.to
+
+
+def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted, allow_code: bool) -> int:
+    """Write a network of a study: as text what it is, else with weights; return 1 if it is not what was recorded."""
+    from archcost.cli.study import release
     from archcost.cli.study.stored import opened
     from archcost.models.load import Reference
     from archcost.nets.export import formats
-    from archcost.study.records.stored import network
+    from archcost.study.records.stored import member, network
 
     stored = opened(study, storage)
     to, output = wanted.to, wanted.output
@@ -94,12 +118,15 @@ def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted) -
             _export_code(found, wanted)
         else:
             put(formats.TEXTS[to](found), output)
-        return
-    assert output is not None  # checked by the caller for what is not text
-    with progress(f"exporting trial {trial} to {to}"):
-        said = formats.export(trained(stored, trial), to, output, seed=wanted.seed, batch=wanted.batch)
-    for line in said:
-        click.echo(line)
+        return 0
+    where = release.Where(study, stored, trial, allow_code=allow_code)
+    if wanted.bundle is not None:
+        agrees = release.bundled(where, wanted.bundle)
+    else:
+        assert to is not None  # checked by the caller, as is the output
+        assert output is not None
+        agrees = release.written(where, to, output, batch=wanted.batch, scored=not wanted.unscored)
+    return 0 if agrees else 1
 
 
 def _export_code(found: Reference, wanted: Wanted) -> None:
@@ -108,7 +135,7 @@ def _export_code(found: Reference, wanted: Wanted) -> None:
     from archcost.config.writer import to_yaml
     from archcost.nets.export import formats
 
-    to, output = wanted.to, wanted.output
+    to, output = wanted.to or "", wanted.output
     if to == "json":
         message = f"--to json needs the graph of a family, and {quoted(found.spec.factory)} is code"
         raise InputError(Mistake(f"{message}; allowed: --to yaml, onnx or pt2"))

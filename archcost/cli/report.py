@@ -75,7 +75,7 @@ def report(
 
 def _kind(source: str, storage: str | None) -> str:
     """Return what a source is, by its name, of a YAML file by what it holds."""
-    from archcost.cli.study.stored import is_storage
+    from archcost.study.records.source import is_storage
 
     if storage is not None or is_storage(source):
         return _STUDY

@@ -35,6 +35,11 @@ def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
     return (*train, *valid)
 
 
+def names(spec: DataSpec, folder: Path) -> tuple[str, ...]:
+    """Return the names of the classes in the order of their labels."""
+    return tuple(_classes(folder / (spec.path or "") / "train"))
+
+
 def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:
     """Return the images; without valid/ a tenth of each class of train/ is held out."""
     root = paths[0].parents[2]

@@ -50,15 +50,48 @@ def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
 def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:
     """Return a text; one file is cut into eight tenths, one and one, of three the test file is read when asked for."""
     codes = {EOS: 0}
-    every = _codes(paths[0], spec.level, codes)
-    if len(paths) == 1:
-        cut = len(every) // _TENTH
-        if not cut:
-            raise _wrong(f"{shown(paths[0])} has {len(every)} tokens; allowed: {_TENTH} or more")
-        train, valid, rest = every[: -2 * cut], every[-2 * cut : -cut], every[-cut:]
-        return _dataset(spec, paths[0], (train, valid), codes, lambda: rest)
+    train, rest = _parts(spec, paths, codes)
+    if rest is not None:
+        return _dataset(spec, paths[0], (train, rest[0]), codes, lambda: rest[1])
     valid = _codes(paths[1], spec.level, codes)
-    return _dataset(spec, paths[0], (every, valid), codes, lambda: _codes(paths[2], spec.level, codes))
+    return _dataset(spec, paths[0], (train, valid), codes, lambda: _codes(paths[2], spec.level, codes))
+
+
+def _parts(
+    spec: DataSpec, paths: tuple[Path, ...], codes: dict[str, int]
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+    """Return the codes of the training part, and of a text in one file those of validation and test part."""
+    every = _codes(paths[0], spec.level, codes)
+    if len(paths) > 1:
+        return every, None
+    cut = len(every) // _TENTH
+    if not cut:
+        raise _wrong(f"{shown(paths[0])} has {len(every)} tokens; allowed: {_TENTH} or more")
+    return every[: -2 * cut], (every[-2 * cut : -cut], every[-cut:])
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The tokens of a text by their number; unknown: the number of all others; before: what is before a text."""
+
+    tokens: tuple[str, ...]
+    level: str
+    unknown: int
+    before: int
+
+
+def words(spec: DataSpec, folder: Path) -> Words:
+    """Return the tokens by which a text is read; raises InputError if it cannot be."""
+    codes = {EOS: 0}
+    train, _ = _parts(spec, _files(spec, folder), codes)
+    found = _vocabulary(spec.level, train, codes)
+    names = [UNKNOWN] * found.size
+    written = ((number, word) for word, number in codes.items())
+    every = written if spec.level == "words" else ((code, chr(code)) for code in np.flatnonzero(np.bincount(train)))
+    for code, name in every:
+        if found.known[code] != found.unknown:
+            names[found.known[code]] = name
+    return Words(tuple(names), spec.level, found.unknown, found.before)
 
 
 def _dataset(

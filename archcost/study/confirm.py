@@ -23,6 +23,7 @@ from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
 from archcost.study.records.trials import remembered
+from archcost.study.release import seeds
 from archcost.study.search_loop import refuse
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Resumed, Scored, Train
@@ -94,7 +95,9 @@ def _seeds(
         return
     say(f"confirming {candidate.name} with {counted_words(len(missing), 'seed')}")
     kept = [_kept(study, place, candidate, seed) for seed in missing]
-    again = [jobs.confirm(plan, model, place.folder, seed, place.options.threads) for seed in missing]
+    threads = place.options.threads
+    again = [jobs.confirm(plan, model, place.folder, seed, threads) for seed in missing]
+    again = [seeds.kept(study, place.weights, candidate, *each) for each in zip(missing, again, strict=True)]
     every = [replace(job, keep=each) for job, each in zip(again, kept, strict=True)]
     found = replace(found, reason=None)
     for number, gave in _trained(context, every, place, lambda words: say(f"{candidate.name}: {words}")):

@@ -28,6 +28,7 @@ from archcost.study.records.front import Candidate
 from archcost.study.records.interruption import recover
 from archcost.study.records.stored import SCHEMA, Stored, described, find
 from archcost.study.records.trials import remember, remembered
+from archcost.study.release import seeds
 from archcost.study.search_loop import ENDS, End
 from archcost.study.state import State, Watch
 from archcost.study.warm_start import queue
@@ -153,6 +154,8 @@ def explore(
             _prune_weights(stored, place.weights)
             if end != "time" and time.monotonic() < place.deadline and options.trials >= plan.spec.study.search.trials:
                 open_trainings.clear(place.weights, stored.identity)  # nobody asks for those points again
+            keep = (plan.spec.study.confirm.keep, plan.spec.study.confirm.seeds)
+            seeds.settle(running(stored), place.weights, stored.front(), stored.objectives, keep)
         return Outcome(stored.frozen(), end)
 
 

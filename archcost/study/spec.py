@@ -162,6 +162,8 @@ class Confirm(Strict):
     """How often each member is trained again, each time with another seed."""
     members: Annotated[int, Field(ge=0, le=1000)] = 8
     """At most this many members are confirmed; 0: none."""
+    keep: Literal["median", "all"] = "median"
+    """Whose weights are kept: those of the seed with the median validation result, of two the worse; or of all."""
 
 
 class Study(Strict):

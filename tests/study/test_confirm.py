@@ -123,7 +123,8 @@ def place(tmp_path: Path) -> Workplace:
     dataset = replace(dataset, read_test=lambda: dataset.validation)
     shared.write(dataset, tmp_path / jobs.DATA)
     shared.write_test(dataset, tmp_path / jobs.TEST)
-    return replace(WORKPLACE, folder=tmp_path)
+    (tmp_path / "weights").mkdir()
+    return replace(WORKPLACE, folder=tmp_path, weights=tmp_path / "weights")
 
 
 def searched(plan: StudyPlan) -> optuna.Study:
@@ -162,6 +163,7 @@ def test_every_seed_is_trained_and_tested_once(plan: StudyPlan, place: Workplace
         first.reason,
     )
     assert [60, 60] == [each.count for each in first.tests]
+    assert ["0.seed1.pt", "0.seed2.pt"] == sorted(each.name for each in place.weights.iterdir())
     more = replace(plan, spec=planned(images(120), confirm={"seeds": 3, "members": 1}).spec)
     assert ["measuring 1 network by turns on fake"] == confirm(study, plan, place)[1]
     assert "confirming 0 with 1 seed" == confirm(study, more, place)[1][0]

@@ -155,12 +155,12 @@ def test_a_changed_study_is_refused(capsys: pytest.CaptureFixture[str], done: st
 
 
 def test_networks_can_be_taken(capsys: pytest.CaptureFixture[str], done: str, tmp_path: Path) -> None:
-    """As YAML, and with the weights of its trial as a torch program."""
+    """As YAML, and with its weights as a torch program."""
     found = json.loads(run(capsys, "study", "front", done, "--json")[1])["members"][0]
     code, out, _ = run(capsys, "export", done, "--trial", found["trial"], "--to", "yaml")
     assert (0, found["yaml"]) == (code, out)
     code, out, _ = run(capsys, "export", done, "--trial", found["trial"], "--to", "pt2", "-o", str(tmp_path / "x.pt2"))
-    assert (0, True) == (code, "weights of trial" in out)
+    assert (0, True) == (code, "weights of " in out)
     code, _, err = run(capsys, "export", done, "--trial", "77", "--to", "yaml")
     assert (2, True) == (code, "no complete trial '77'" in err)
 
@@ -169,7 +169,9 @@ def test_trials_that_are_offered_have_weights(tmp_path: Path) -> None:
     """Those of trials that have left the front are gone: the others are named."""
     model = archcost.load("resnet-20")
     with pytest.raises(archcost.InputError, match=r"no weights of trial 0: .*; allowed: 12"):
-        Trained(model, model, 0, tmp_path / "0.pt", "of trial 0", kept=(12,)).net()
+        Trained(
+            model, model, 0, tmp_path / "0.pt", "of trial 0", absent="kept are those of the front; allowed: 12"
+        ).net()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from archcost import scratch
 from archcost.cli.study.live import Live
-from archcost.cli.study.stored import address_of
 from archcost.data.splits import Dataset
-from archcost.errors import InputError, Mistake, TargetError, one_line, quoted, visible
+from archcost.errors import InputError, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
 from archcost.machine import physical_cores
-from archcost.models.load import Model
 from archcost.study import run
 from archcost.study.code import answers
 from archcost.study.code.consent import NONE, Consent, consented
@@ -27,19 +25,17 @@ from archcost.study.objectives import quantity_of
 from archcost.study.options import Wanted, options
 from archcost.study.plan import StudyPlan, settle
 from archcost.study.preview import forecast, outlook, probe
-from archcost.study.records import tables, weights_folder
+from archcost.study.records import tables
 from archcost.study.records.addresses import Address, address
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.reasons import alike
-from archcost.study.records.stored import Stored, find, network, worded
+from archcost.study.records.source import address_of
+from archcost.study.records.stored import Stored, find, worded
 from archcost.study.records.tables import front_of, status_of, yaml_of
 from archcost.study.run import Outcome
 from archcost.study.spec import StudySpec, load_study
 from archcost.study.warm_start import queue
 from archcost.units import counted_words, duration, percent, scaled
-
-if TYPE_CHECKING:
-    from archcost.nets.weights import Trained
 
 _COUNTS = (("params", "params"), ("macs", "MACs"))  # of a part, and their titles
 _LINE = 52
@@ -247,36 +243,3 @@ def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
         path = folder / f"{each.name.replace('/', '-column-')}.yaml"
         write_whole(path, yaml_of(each))
         yield path
-
-
-def trained(stored: Stored, name: str) -> Trained:
-    """Return a network of a study with the file of its trial's weights; raises InputError for a name that is none."""
-    from archcost.nets.weights import Trained  # loads torch
-
-    file_of = weights_folder.files(stored)
-    there = [each.number for each in stored.trials() if file_of(each)[0].is_file()]
-    found = member(stored, name, there)
-    whole = network(replace(found, part=replace(found.part, column=0)))
-    model = network(found)
-    if not (isinstance(whole, Model) and isinstance(model, Model)):
-        raise InputError(Mistake(f"trial {quoted(name)} is made by code; its weights are not exported yet"))
-    words = f"of trial {found.trial.number} of {visible(stored.name)}"
-    if found.part.column:
-        words += f", column {found.part.column}, shared with the others"
-    file, old = file_of(found.trial)
-    mark: dict[str, str | int] = {"study": stored.identity, "trial": found.trial.number, "digest": whole.digest}
-    return Trained(model, whole, found.part.column, file, words, None if old else mark, tuple(there))
-
-
-def member(stored: Stored, name: str, weights: Sequence[int] | None = None) -> Candidate:
-    """Return the network of that name, on the front or not; raises InputError with some of those there are.
-
-    weights: the trials that have some, which alone are named then.
-    """
-    now = stored.front()
-    every = {each.name: each for each in (*now.members, *now.others)}
-    if name not in every:
-        there = [key for key, each in every.items() if weights is None or each.trial.number in weights]
-        kind = "there are" if weights is None else "with weights there are"
-        raise InputError(Mistake(f"no complete trial {quoted(name)}; {kind}: {', '.join(there[:20]) or 'none yet'}"))
-    return every[name]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from archcost.config.validation import located
-from archcost.errors import InputError
 from archcost.study.records import holder
-from archcost.study.records.addresses import Address, address, is_url
+from archcost.study.records.source import address_named, is_storage
 from archcost.study.records.stored import Stored, find
-from archcost.study.spec import StudySpec, load_study
+from archcost.study.spec import load_study
 
 
 def opened(file: str, where: str | None) -> Stored:
@@ -19,7 +15,7 @@ def opened(file: str, where: str | None) -> Stored:
 
     How it was read is said on standard error if that is not as usual.
     """
-    stored = find(_address(file, where))
+    stored = find(address_named(file, where))
     if stored.note:
         click.echo(f"note: {stored.note}", err=True)
     return stored
@@ -30,31 +26,10 @@ def opened_with_run(file: str, where: str | None) -> tuple[Stored, bool | None]:
 
     It is asked before and after the study is read: a run may end meanwhile.
     """
-    kept = _address(file, where)
+    kept = address_named(file, where)
     before = holder.runs(kept)
     stored = opened(file, where)
     return stored, before or holder.runs(kept)
-
-
-def _address(file: str, where: str | None) -> Address:
-    typed = file if where is None and is_storage(file) else where
-    return address_of(load_study(file), file) if typed is None else address(typed, Path.cwd())
-
-
-def address_of(spec: StudySpec, file: str) -> Address:
-    """Return where a study is stored by what its file says; raises InputError, with its place, for what is no address.
-
-    A path that is typed is relative to where it is typed, one in a file to that file.
-    """
-    try:
-        return address(spec.study.storage, Path(file).parent)
-    except InputError as error:
-        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
-
-
-def is_storage(source: str) -> bool:
-    """Return whether what was typed is a storage itself, and no study's file."""
-    return source.endswith(".db") or is_url(source)
 
 
 def differing(file: str, stored: Stored) -> list[str]:

@@ -15,7 +15,7 @@ from archcost.graph import codec
 from archcost.models.load import Model, Reference
 
 if TYPE_CHECKING:
-    from archcost.nets.weights import Trained
+    from archcost.nets.weights import Trained, TrainedCode
 
 
 def as_json(model: Model) -> str:
@@ -40,7 +40,12 @@ FORMATS: Final = (*TEXTS, *PROGRAMS)
 
 
 def export(
-    source: Model | Trained, to: str, path: str | os.PathLike[str], *, seed: int = 0, batch: int | None = None
+    source: Model | Trained | TrainedCode,
+    to: str,
+    path: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    batch: int | None = None,
 ) -> tuple[str, ...]:
     """Write a network, untrained or with a trial's weights, whole or not at all; return what there is to say of it.
 
@@ -51,7 +56,10 @@ def export(
     if to not in FORMATS:
         raise InputError(unknown("format", to, FORMATS))
     if to in TEXTS:
-        write_whole(path, TEXTS[to](source if isinstance(source, Model) else source.model))
+        model = source if isinstance(source, Model) else getattr(source, "model", None)
+        if not isinstance(model, Model):
+            raise InputError(f"{to} needs the graph of a family, and code makes this network")
+        write_whole(path, TEXTS[to](model))
         return ()
     return _saved(source, to, path, seed, batch)
 
@@ -69,7 +77,11 @@ def export_module(
 
 
 def _saved(
-    source: Model | Reference | Trained, to: str, path: str | os.PathLike[str], seed: int, batch: int | None
+    source: Model | Reference | Trained | TrainedCode,
+    to: str,
+    path: str | os.PathLike[str],
+    seed: int,
+    batch: int | None,
 ) -> tuple[str, ...]:
     from archcost.nets.export.onnx_pt2 import save_onnx, save_pt2  # noqa: PLC0415  # loads torch
 

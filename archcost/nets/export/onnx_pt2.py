@@ -6,18 +6,15 @@ counted at; the batch stays open unless one is asked for.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from archcost.errors import InputError, one_line
+from archcost.errors import InputError
 from archcost.files import checked
 from archcost.graph.cost import peak_bytes
 from archcost.graph.dtypes import BYTES
@@ -28,17 +25,20 @@ from archcost.nets import copies, factory
 from archcost.nets.call import Call, tensors_in, weights_bytes
 from archcost.nets.dtypes import name_of
 from archcost.nets.export.agreement import agree
+from archcost.nets.export.sessions import onnxruntime, session
 from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.nets.net import build, example
-from archcost.nets.weights import Trained
+from archcost.nets.weights import Trained, TrainedCode
 from archcost.units import data_size, grouped
+
+Source: TypeAlias = Model | Reference | Trained | TrainedCode
+"""A network, untrained or with weights, of a family or made by code."""
 
 Run: TypeAlias = Callable[[Any], object]
 """Gives the outputs of a call."""
 
 ONNX_TOLERANCE: Final = 1e-5
 PT2_TOLERANCE: Final = 1e-6
-_PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 _OPEN: Final = (2, 1, 3)  # batches an open batch is tried with; the first is traced: 1 would be taken for a constant
 
 
@@ -60,7 +60,7 @@ class Program:
         return tensors_in(self.module(*call.args, **call.kwargs))
 
 
-def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
+def save_pt2(source: Source, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write what torch.export.load reads, run it again, and say what the file holds.
 
     Raises InputError if memory is short, TargetError where it computes something else than the network.
@@ -77,22 +77,31 @@ def save_pt2(source: Model | Reference | Trained, path: Path, seed: int, batch: 
     return _said(program, f"torch.export.load {share}")
 
 
-def save_onnx(source: Model | Reference | Trained, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
+def save_onnx(source: Source, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write one ONNX file, run it with ONNX Runtime, and say what it holds.
 
     Raises InputError if the extra is not installed, memory is short or the weights are too many, TargetError where
     it computes something else than the network.
     """
-    runtime = _runtime()
+    onnxruntime()
     if isinstance(source, Model | Trained):
         model = source if isinstance(source, Model) else source.model
         _refuse_giants(model.cost.weights_bytes(BYTES["float32"]))
     program = _prepared(source, seed, batch)
+    return _said(program, write_onnx(program, path))
+
+
+def write_onnx(program: Program, path: Path) -> str:
+    """Write a program as one ONNX file, run it with ONNX Runtime, and say how far it is from the module at most.
+
+    Raises what `save_onnx` does.
+    """
+    version = onnxruntime().__version__
     _refuse_giants(weights_bytes(program.module))
     with quiet("torch.onnx cannot export"):
         convert(program.calls[0], path, program.facts, is_open=program.is_open)
-        share = compared(program.run, _session(runtime, path), program.calls, ONNX_TOLERANCE)
-    return _said(program, f"ONNX Runtime {runtime.__version__} {share}")
+        share = compared(program.run, _opened(path), program.calls, ONNX_TOLERANCE)
+    return f"ONNX Runtime {version} {share}"
 
 
 def _refuse_giants(size_bytes: int) -> None:
@@ -101,18 +110,7 @@ def _refuse_giants(size_bytes: int) -> None:
         raise InputError(f"given {data_size(size_bytes)} of weights; allowed: {limit}, what one ONNX file holds")
 
 
-def _runtime() -> ModuleType:
-    """Return ONNX Runtime; raises InputError if one of the packages of the extra is missing."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return [import_module(name) for name in _PACKAGES][-1]
-    except ImportError as error:
-        why = one_line(error, 120)
-        raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install 'archcost[onnx]'") from None
-
-
-def _prepared(source: Model | Reference | Trained, seed: int, batch: int | None) -> Program:
+def _prepared(source: Source, seed: int, batch: int | None) -> Program:
     batches = _OPEN if batch is None else (batch,)
     if isinstance(source, Model | Trained):
         return _of_model(source, seed, batches)
@@ -136,26 +134,27 @@ def _of_model(source: Model | Trained, seed: int, batches: tuple[int, ...]) -> P
     return Program(net, calls, len(batches) > 1, facts, notes)
 
 
-def _of_code(reference: Reference, seed: int, batches: tuple[int, ...]) -> Program:
+def _of_code(source: Reference | TrainedCode, seed: int, batches: tuple[int, ...]) -> Program:
     """Return the module that code makes, in evaluation mode, with seeded inputs of every batch size that is tried."""
-    module = copies.unwrapped(factory.made(reference.spec, seed=seed, folder=Path.cwd())).eval()
+    if isinstance(source, TrainedCode):
+        reference, module, made, note = source.reference, source.net(), source.words, f"weights {source.words}"
+    else:
+        reference, made = source, f"as the code made them, seed {seed}"
+        module = copies.unwrapped(factory.made(source.spec, seed=seed, folder=Path.cwd())).eval()
+        note = f"weights as {source.spec.factory} made them, seed {seed}"
     free = available_memory_bytes()
     calls = [Call(module, *factory.arguments(reference.spec, b, seed=seed + b, available_bytes=free)) for b in batches]
-    made = f"as the code made them, seed {seed}"
     facts = {"name": reference.name, "factory": reference.spec.factory, "weights": made}
-    notes = (f"weights as {reference.spec.factory} made them, seed {seed}",)
-    return Program(module, calls, len(batches) > 1, facts, notes)
+    return Program(module, calls, len(batches) > 1, facts, (note,))
 
 
-def _session(runtime: ModuleType, path: Path) -> Run:
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [given.name for given in session.get_inputs()]
+def _opened(path: Path) -> Run:
+    opened = session(path)
+    names = [given.name for given in opened.get_inputs()]
 
     def run(call: Call) -> list[Tensor]:
         given = [tensor.numpy() for tensor in inputs(call)]
-        return [torch.from_numpy(value) for value in session.run(None, dict(zip(names, given, strict=True)))]
+        return [torch.from_numpy(value) for value in opened.run(None, dict(zip(names, given, strict=True)))]
 
     return run
 

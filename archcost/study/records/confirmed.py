@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from math import inf
 
 import optuna
 from pydantic import TypeAdapter
@@ -58,6 +60,31 @@ def confirmed(study: Recorded, name: str) -> Confirmed | None:
     """Return what was confirmed of a network, None if nothing was."""
     held = remembered(study, f"confirmed:{name}")
     return None if held is None else _adapter().validate_python(held)
+
+
+def keep_files(study: optuna.Study, name: str, seeds: Collection[int]) -> None:
+    """Keep with which seeds a network's weights are in a file, or may be: this is noted before one is written."""
+    remember(study, f"files:{name}", sorted(seeds))
+
+
+def files(study: Recorded, name: str) -> tuple[int, ...]:
+    """Return the seeds that `keep_files` kept; whether the files are there is not asked."""
+    return tuple(int(seed) for seed in remembered(study, f"files:{name}") or ())
+
+
+def median_seed(found: Confirmed, objectives: tuple[tuple[str, int | None], ...], among: Collection[int]) -> int | None:
+    """Return the seed with the median validation result, of two the worse one; None if there is none.
+
+    It is judged by the first objective that is learnt. among: the seeds that may be taken, of which, if the median
+    itself is not one, the nearest to it in the order of results is meant, of two the worse one.
+    """
+    learnt = next(quantity for name, _ in objectives if (quantity := quantity_of(name)).learnt)
+    known = [score.value(learnt.name) for score in found.scores]
+    values = [inf if value is None else learnt.stored(value) for value in known]
+    order = sorted(range(len(values)), key=lambda place: (values[place], place))
+    middle = len(order) // 2
+    ranked = [(abs(rank - middle), -rank, found.seeds[place]) for rank, place in enumerate(order)]
+    return min((each for each in ranked if each[2] in among), default=(0, 0, None))[-1]
 
 
 def everything(study: Recorded) -> dict[str, Confirmed]:

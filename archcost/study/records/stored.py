@@ -157,6 +157,20 @@ def worded(stored: Stored, values: Sequence[float]) -> list[str]:
     return [quantity_of(name).words(value) for (name, _), value in each]
 
 
+def member(stored: Stored, name: str, weights: Sequence[int] | None = None) -> Candidate:
+    """Return the network of that name, on the front or not; raises InputError with some of those there are.
+
+    weights: the trials that have some, which alone are named then.
+    """
+    now = stored.front()
+    every = {each.name: each for each in (*now.members, *now.others)}
+    if name not in every:
+        there = [key for key, each in every.items() if weights is None or each.trial.number in weights]
+        kind = "there are" if weights is None else "with weights there are"
+        raise InputError(Mistake(f"no complete trial {quoted(name)}; {kind}: {', '.join(there[:20]) or 'none yet'}"))
+    return every[name]
+
+
 def network(candidate: Candidate) -> Model | Reference:
     """Return the network of a candidate: of a column, the column as a network of its own; of code, none of which runs,
     the reference to it.

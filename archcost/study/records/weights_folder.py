@@ -30,6 +30,11 @@ def folder_of(address: Address, name: str, identity: str) -> Path:
     return Path.cwd() / f"{safe_name(name)}-{sha256(identity.encode()).hexdigest()[:12]}{_ENDING}"
 
 
+def seed_file(folder: Path, trial: int, column: int, seed: int) -> Path:
+    """Return the file of the weights of a network that was confirmed: 12.seed1.pt, of a column 12-2.seed1.pt."""
+    return folder / f"{trial:d}{f'-{column:d}' if column else ''}.seed{seed:d}.pt"
+
+
 def check(address: Address) -> None:
     """Raise InputError if a study that is not yet stored would find somebody else's folder in its place."""
     if address.file is not None and _filled(folder := folder_of(address, "", "")):

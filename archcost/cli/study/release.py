@@ -1,0 +1,83 @@
+"""A network of a study as a file or a bundle, and what the file reaches in its runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from archcost.cli.terminal import progress
+from archcost.errors import InputError, Mistake
+from archcost.nets.export import formats, sessions
+from archcost.study.records.source import is_storage
+from archcost.study.records.stored import Stored
+from archcost.study.release import bundle, scores
+from archcost.study.release.again import Again, again
+from archcost.study.release.material import Material
+from archcost.study.release.scores import Check
+from archcost.study.release.weights import Source, source
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A network of a study: the file or storage that was typed, what is stored there, and the network's name."""
+
+    file: str
+    stored: Stored
+    trial: str
+    allow_code: bool = False
+
+    def again(self) -> Again:
+        """Return the study's file with its data; raises InputError if it names code without consent."""
+        return again(self.file, allow_code=self.allow_code)
+
+
+def written(where: Where, to: str, output: str, *, batch: int | None, scored: bool) -> bool:
+    """Write a file and say what it holds and reaches; return whether that is what was recorded."""
+    if scored and is_storage(where.file):
+        click.echo("not evaluated: a storage does not say where its data are; name the study's file", err=True)
+    held, study = None, where.again() if not is_storage(where.file) and (scored or where.allow_code) else None
+    found = source(where.stored, where.trial, study.offered if study else None)
+    if study is not None and scored:
+        held = study.material(where.stored, found.model, tested=found.seed is not None)
+    with progress(f"exporting {where.trial} to {to}"):
+        said = formats.export(found.trained, to, output, batch=batch)
+    for line in said:
+        click.echo(line)
+    return held is None or _evaluated(found, held, to, Path(output), batch)
+
+
+def _evaluated(found: Source, held: Material, to: str, file: Path, batch: int | None) -> bool:
+    with progress("evaluating what was written"):
+        predict = sessions.of_onnx(file) if to == "onnx" else sessions.of_pt2(file)
+        checks = tuple(scores.checks(found, found.trained.net(), held, predict, raw=False, batch=batch))
+    return _said(checks)
+
+
+def _said(checks: Iterable[Check]) -> bool:
+    """Print what was found; return whether it is what was recorded."""
+    agree = True
+    for check in checks:
+        click.echo(scores.words(check))
+        agree = agree and check.agrees
+    if not agree:
+        click.echo("what was written is more than a tenth of a point from what was recorded", err=True)
+    return agree
+
+
+def bundled(where: Where, folder: str) -> bool:
+    """Write a bundle and say what it holds and reaches; return whether that is what was recorded."""
+    if is_storage(where.file):
+        raise InputError(Mistake("--bundle needs the study's file: a storage does not say where its data are"))
+    study = where.again()
+    found = source(where.stored, where.trial, study.offered)
+    held = study.material(where.stored, found.model, tested=found.seed is not None)
+    data, beside = study.spec.study.data, Path(where.file).parent
+    release = bundle.Release(where.stored, found, found.trained.net(), held, data, beside)
+    with progress(f"exporting {where.trial} as a bundle"):
+        said, checks = bundle.write(release, Path(folder))
+    for line in said:
+        click.echo(line)
+    return _said(checks)

@@ -1,0 +1,1 @@
+"""What leaves a study: the weights that are kept, and networks with them in files."""

@@ -1,0 +1,82 @@
+"""The weights of confirmed seeds: where they are written, and which of them are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import optuna
+
+from archcost.errors import InputError, Mistake, quoted
+from archcost.models.load import Model
+from archcost.nets.weights import Mark, marked
+from archcost.study.records import confirmed
+from archcost.study.records.front import Candidate, Front, Objectives
+from archcost.study.records.stored import network
+from archcost.study.records.trials import Recorded, remembered
+from archcost.study.records.weights_folder import seed_file
+from archcost.study.workers.messages import Train
+
+Keep: TypeAlias = Literal["median", "all"]
+
+
+def mark_of(identity: str, each: Candidate, seed: int) -> Mark:
+    """Return what the file of a confirmed seed says of itself; the digest of its graph comes on top."""
+    return {"study": identity, "trial": each.trial.number, "column": each.part.column, "seed": seed}
+
+
+def kept(study: optuna.Study, folder: Path, each: Candidate, seed: int, job: Train) -> Train:
+    """Return the job of training a network with a seed so that it keeps the weights; the study notes that before.
+
+    Raises InputError if there is a file in the place that this study has not written.
+    """
+    mark = mark_of(str(remembered(study, "identity") or ""), each, seed)
+    file = seed_file(folder, each.trial.number, each.part.column, seed)
+    if file.exists() and not (seed in confirmed.files(study, each.name) and marked(file, mark)):
+        place = quoted(f"{folder.name}/{file.name}")
+        what = f"{place} is in the place of the weights of {each.name} with seed {seed}, and not of this study"
+        raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
+    confirmed.keep_files(study, each.name, {*confirmed.files(study, each.name), seed})
+    return replace(job, weights=str(file), mark={**mark, "digest": _digest(each)})
+
+
+def _digest(each: Candidate) -> str:
+    model = network(each)
+    return model.digest if isinstance(model, Model) else each.part.digest
+
+
+def there(study: Recorded, folder: Path, each: Candidate) -> tuple[int, ...]:
+    """Return the seeds with which a network was confirmed and whose weights are in a file."""
+    scored = each.confirmed.seeds if each.confirmed else ()
+    noted = (seed for seed in confirmed.files(study, each.name) if seed in scored)
+    return tuple(s for s in noted if seed_file(folder, each.trial.number, each.part.column, s).is_file())
+
+
+def settle(study: optuna.Study, folder: Path, front: Front, objectives: Objectives, keep: tuple[Keep, int]) -> None:
+    """Remove the weights of seeds that are not to be kept: of networks off the front, and all but the median's.
+
+    keep: which, and how many seeds there shall be: as long as one is missing, nothing is decided. Only files are
+    removed that the study says it has written, and that say so themselves.
+    """
+    which, seeds = keep
+    for each in front.members:
+        found = each.confirmed
+        if found and which == "median" and not found.missing(seeds):
+            middle = confirmed.median_seed(found, objectives, there(study, folder, each))
+            _remove(study, folder, each, set() if middle is None else {middle})
+    for each in front.others:
+        _remove(study, folder, each, ())
+
+
+def _remove(study: optuna.Study, folder: Path, each: Candidate, kept: Collection[int]) -> None:
+    """Remove the files of a network's seeds but for those that are kept, and note which are left."""
+    noted = confirmed.files(study, each.name)
+    for seed in [seed for seed in noted if seed not in kept]:
+        file = seed_file(folder, each.trial.number, each.part.column, seed)
+        mark = mark_of(str(remembered(study, "identity") or ""), each, seed)
+        if file.is_file() and marked(file, mark):
+            file.unlink(missing_ok=True)
+    if not set(noted) <= set(kept):
+        confirmed.keep_files(study, each.name, set(noted) & set(kept))

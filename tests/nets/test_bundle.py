@@ -1,0 +1,194 @@
+"""A bundle from plain values: any module, with its preprocessing inside, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from archcost.errors import InputError
+from archcost.nets.export import bundle
+from archcost.nets.export.bundle import Bundle, is_bundle, script, write
+from archcost.nets.export.card import Card, Result, text
+from archcost.nets.export.preprocess import Inputs, Layout, Prepared, Preprocess
+from archcost.nets.export.sessions import Predict
+
+MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
+needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
+
+COLOURS = Preprocess(1 / 255, (0.1, 0.2, 0.3), (0.5, 0.25, 1e-9))
+
+
+def made(**changes: Any) -> Bundle:
+    """Return a bundle of a module that is nobody's but its author's."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4 * 2, 2)).eval()
+    values: dict[str, Any] = {
+        "network": net, "inputs": Inputs("image", (3, 6, 4), "uint8"), "preprocess": COLOURS,
+        "classes": ("cat", "no cat"), "vocabulary": None, "yaml": "family: module\n",
+        "weights": net.state_dict(), "facts": {"name": "mine", "sizes": {"params": 3}},
+    }  # fmt: skip
+    return Bundle(**{**values, **changes})
+
+
+def evaluated(_: Predict) -> Mapping[str, object]:
+    return {"validation": {"error": 0.5, "perplexity": float("inf")}, "test": None}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def test_bytes_are_normalised_as_training_does() -> None:
+    """Each channel over 255, less its mean, over its deviation; a channel that never varies is not blown up."""
+    x = torch.randint(256, (5, 3, 6, 4), dtype=torch.uint8)
+    given = Prepared(nn.Identity(), "image", replace(COLOURS, std=(0.5, 0.25, 2.0)))(x)
+    mean, std = (torch.tensor(each)[:, None, None] for each in ((0.1, 0.2, 0.3), (0.5, 0.25, 2.0)))
+    torch.testing.assert_close((x / 255 - mean) / std, given)
+
+
+def test_an_image_is_read_as_rows() -> None:
+    """H steps of the W * C values of a row, each feature by its own mean and deviation."""
+    x = torch.randint(256, (5, 3, 2, 2), dtype=torch.uint8)
+    mean, std = tuple(i / 10 for i in range(6)), (0.5, 1.0, 2.0, 0.25, 0.125, 0.0)
+    given = Prepared(nn.Identity(), "rows", Preprocess(1 / 255, mean, std))(x)
+    rows = torch.stack(
+        [torch.stack([x[:, :, row, column] for column in range(2)], 1).flatten(1) for row in range(2)], 1
+    )
+    divided = torch.tensor([*std[:-1], 1.0])
+    torch.testing.assert_close((rows / 255 - torch.tensor(mean)) / divided, given)
+
+
+@pytest.mark.parametrize(("layout", "dtype"), [("tokens", torch.int64), ("tensor", torch.float64)])
+def test_without_preprocessing_nothing_is_changed(layout: Layout, dtype: torch.dtype) -> None:
+    """A network is given what the file is given."""
+    x = torch.ones(2, 3, dtype=dtype)
+    assert Prepared(nn.Identity(), layout, None)(x) is x
+
+
+@pytest.mark.parametrize("layout", ["image", "rows", "sequence", "tokens", "tensor"])
+def test_a_script_is_short_and_needs_little(layout: Layout) -> None:
+    """Under 40 lines of at most 120 characters; it imports onnxruntime and numpy, pillow for images alone."""
+    lines = script(layout).splitlines()
+    compile(script(layout), "predict.py", "exec")
+    assert (True, True) == (len(lines) < 40, max(map(len, lines)) <= 120)
+    imported = {line.split()[1].partition(".")[0] for line in lines if line.strip().startswith(("import ", "from "))}
+    images = {"PIL"} if layout in ("image", "rows") else set()
+    assert {"json", "sys", "pathlib", "numpy", "onnxruntime"} | images == imported
+
+
+@needs_onnx
+def test_a_module_becomes_a_folder(tmp_path: Path) -> None:
+    """The file computes what module and preprocessing do, and says what it is; JSON has no infinite number."""
+    import onnxruntime
+
+    held = made()
+    said = write(tmp_path / "b", held, evaluated, lambda meta: f"card of {meta['name']}\n")
+    assert ("input (batch, 3, 6, 4), uint8; any batch", True) == (said[0], said[1].startswith("ONNX Runtime"))
+    files = ["card.md", "meta.json", "model.onnx", "model.yaml", "predict.py", "weights.safetensors"]
+    assert (["b"], files) == (names(tmp_path), names(tmp_path / "b"))
+    meta = json.loads((tmp_path / "b" / "meta.json").read_text("utf-8"))
+    assert (["cat", "no cat"], None, None) == (meta["classes"], meta["test"], meta["validation"]["perplexity"])
+    assert "card of mine\n" == (tmp_path / "b" / "card.md").read_text("utf-8")
+    session = onnxruntime.InferenceSession(str(tmp_path / "b" / "model.onnx"))
+    about = session.get_modelmeta().custom_metadata_map
+    assert ("mine", ["cat", "no cat"]) == (about["archcost.name"], json.loads(about["archcost.classes"]))
+    x = held.inputs.example(5, seed=7)
+    expected = Prepared(held.network, "image", COLOURS)(x).detach().numpy()
+    np.testing.assert_allclose(expected, session.run(None, {"input": x.numpy()})[0], rtol=1e-4, atol=1e-4)
+
+
+@needs_onnx
+def test_an_earlier_bundle_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    """A folder of somebody else's stays, and so does a bundle to which somebody has added a file."""
+
+    def again(name: str) -> None:
+        write(tmp_path / name, made(classes=(name, "other")), evaluated, lambda _: "")
+
+    again("b")
+    (tmp_path / "b" / "__pycache__").mkdir()
+    again("b")
+    assert ["b"] == names(tmp_path)
+    (tmp_path / "b" / "notes.txt").write_text("precious", "utf-8")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "d").write_text("precious", "utf-8")
+    (tmp_path / "e").symlink_to(tmp_path / "b")
+    for name in ("b", "c", "d", "e"):
+        with pytest.raises(InputError, match="is there, and nothing that may be replaced"):
+            again(name)
+    assert "precious" == (tmp_path / "b" / "notes.txt").read_text("utf-8")
+    assert ["b", "c", "d", "e"] == names(tmp_path)
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@needs_onnx
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("where", ["onnx", "weights", "text"])
+def test_a_full_disk_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, there: bool
+) -> None:
+    """Whatever does not fit: one message, and the folder is as it was before, or not there."""
+    if there:
+        write(tmp_path / "b", made(), evaluated, lambda _: "first")
+    before = {each: each.read_bytes() for each in (tmp_path / "b").iterdir()} if there else {}
+    match where:
+        case "onnx":
+            monkeypatch.setattr("archcost.nets.export.bundle.write_onnx", full)
+        case "weights":
+            monkeypatch.setattr(Path, "write_bytes", full)
+        case _:
+            monkeypatch.setattr(bundle, "_json", full)
+    with pytest.raises(InputError, match=r"cannot write .*: No space left on device"):
+        write(tmp_path / "b", made(), evaluated, lambda _: "second")
+    monkeypatch.undo()
+    assert (["b"] if there else []) == names(tmp_path)
+    assert before == ({each: each.read_bytes() for each in (tmp_path / "b").iterdir()} if there else {})
+
+
+@needs_onnx
+def test_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C while the file is evaluated."""
+
+    def interrupted(_: Predict) -> Mapping[str, object]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "b", made(), interrupted, lambda _: "")
+    assert [] == names(tmp_path)
+
+
+def test_what_is_no_bundle_is_not_taken_for_one(tmp_path: Path) -> None:
+    """No folder, no meta.json, one of another program, one that is no JSON, files that are not ours."""
+    assert not is_bundle(tmp_path / "nowhere")
+    for content in (None, "{", "[]", '{"bundle": 1}', '{"archcost": "0.4.0"}'):
+        if content is not None:
+            (tmp_path / "meta.json").write_text(content, "utf-8")
+        assert not is_bundle(tmp_path)
+    (tmp_path / "meta.json").write_text('{"archcost": "0.4.0", "bundle": 1}', "utf-8")
+    assert is_bundle(tmp_path)
+    (tmp_path / "other.txt").touch()
+    assert not is_bundle(tmp_path)
+
+
+def test_a_card_takes_names_literally() -> None:
+    """What others have named is no link, no HTML and no new line of the page."""
+    hostile = "<img src=x>[a](javascript:x)\n# no heading | x"
+    held = Card(
+        hostile, hostile, (hostile,), (Result("test", "error", "1%", hostile, "7"),), (), (), (), (), (hostile,)
+    )
+    lines = text(held).splitlines()
+    assert [] == [line for line in lines if "<" in line or "](" in line.replace("\\[a](", "")]
+    assert (5, 1) == (sum(line.startswith("## ") for line in lines), sum(line.startswith("# ") for line in lines))
+    assert "It was not measured." in lines
