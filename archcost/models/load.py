@@ -127,6 +127,7 @@ class Reference:
     spec: Foreign
 
     family: ClassVar[str] = FAMILY
+    graph: ClassVar[None] = None  # code has none
 
     @property
     def yaml(self) -> str:

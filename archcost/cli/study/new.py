@@ -1,4 +1,4 @@
-"""archcost study new: a first study of a network of one's own, written from the signature of its factory."""
+"""archcost study new: a first study of one's own network, from its factory's signature."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import Final, Literal
 from archcost.graph.cost import count
 from archcost.graph.dtypes import BYTES
 from archcost.latency.samples import Origin
-from archcost.models.load import Model
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget, Facts, Memory
 from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Verdict, Verdicts
@@ -90,8 +89,8 @@ def _weights_bytes(found: Found, each: Candidate) -> int:
     """Return the bytes of a network's weights; earlier versions did not keep them, and had families only."""
     if each.part.weights_bytes is not None:
         return each.part.weights_bytes
-    model = network(each)
-    return count(model.graph).weights_bytes(BYTES[found.dtype]) if isinstance(model, Model) else 0
+    graph = network(each).graph
+    return 0 if graph is None else count(graph).weights_bytes(BYTES[found.dtype])
 
 
 def _of_knee(found: Found, limits: Budget) -> Iterator[Verdict]:

@@ -1,4 +1,4 @@
-"""A first study of a factory, written from its signature: a domain for each argument that has a size."""
+"""A first study of a factory, from its signature: a domain for each argument with a size."""
 
 from __future__ import annotations
 
