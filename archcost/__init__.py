@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from archcost.models.load import Model, load
     from archcost.profiling.profile import profile
     from archcost.profiling.result import Profile
+    from archcost.study.study import Study
 
 _HOMES = {
     "ArchcostError": "errors",
@@ -29,6 +30,7 @@ _HOMES = {
     "Mistake": "errors",
     "Model": "models.load",
     "Profile": "profiling.result",
+    "Study": "study.study",
     "TargetError": "errors",
     "count": "graph.cost",
     "load": "models.load",
@@ -44,6 +46,7 @@ __all__ = [
     "Mistake",
     "Model",
     "Profile",
+    "Study",
     "TargetError",
     "count",
     "load",

@@ -15,18 +15,21 @@ import optuna
 from optuna.storages import RDBStorage
 
 from archcost import scratch
-from archcost.errors import InputError, Mistake, quoted
-from archcost.study import confirm, jobs, search_loop
+from archcost.config.validation import located
+from archcost.errors import ArchcostError, InputError, Mistake, TargetError, quoted, visible
+from archcost.study import confirm, jobs, preview, probe, search_loop
 from archcost.study.limits import budget
 from archcost.study.objectives import QUANTITIES, worst
 from archcost.study.options import Options, Workplace
-from archcost.study.plan import StudyPlan
+from archcost.study.plan import StudyPlan, settle
 from archcost.study.records import storage, weights_folder
 from archcost.study.records.addresses import Address
 from archcost.study.records.front import Candidate
+from archcost.study.records.reasons import alike
 from archcost.study.records.stored import SCHEMA, Stored, described, find
 from archcost.study.records.trials import remember, remembered
 from archcost.study.search_loop import ENDS, End, Watch
+from archcost.study.spec import StudySpec
 from archcost.units import counted_words
 from archcost.version import __version__
 
@@ -101,6 +104,28 @@ def check(address: Address) -> None:
         find(address)
     else:
         weights_folder.check(address)
+
+
+def data_of(spec: StudySpec, folder: Path) -> Dataset:
+    """Return a study's data; raises InputError for what is wrong with them, at its key."""
+    from archcost.data.load import load  # noqa: PLC0415  # loads every reader
+
+    try:
+        return load(spec.study.data, folder=folder)
+    except InputError as error:
+        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
+
+
+def prepare(spec: StudySpec, folder: Path, address: Address) -> tuple[StudyPlan, Dataset]:
+    """Return the plan of a study and its data, after all was tried that a run needs; folder: of what its file names.
+
+    Raises InputError for all that is wrong, TargetError if a way to measure does not work.
+    """
+    check(address)
+    dataset = data_of(spec, folder)
+    plan = settle(spec, dataset)
+    probe.probe(plan, preview.look(plan).typical)  # they refuse what cannot be searched or measured
+    return plan, dataset
 
 
 def explore(
@@ -226,3 +251,23 @@ def _prune_weights(stored: Stored, folder: Path) -> None:
         mark: dict[str, str | int] = {"study": stored.identity, "trial": each.number}
         if each.number not in wanted and each.writes and file.is_file() and marked(file, mark):
             file.unlink(missing_ok=True)
+
+
+def vain(outcome: Outcome, most: int) -> Iterator[str]:
+    """Yield why no trial of a study is complete: a line for each kind of reason, the most frequent first."""
+    reasons = alike(each.reason for each in outcome.stored.trials() if each.reason)
+    for words, count in reasons[:most]:
+        yield f"no trial is complete: {count} x {visible(words)}"
+    if left := sum(count for _, count in reasons[most:]):
+        yield f"no trial is complete: {left} x others; 'archcost study table' has all"
+
+
+def failure(outcome: Outcome) -> type[ArchcostError] | None:
+    """Return what a study without a complete trial is: the target's failure if trials ran and all failed.
+
+    The input's if nothing in the space could be tried at all; None if neither is known, as after a short time.
+    """
+    ran = [each for each in outcome.stored.trials() if each.counts]
+    if ran:
+        return TargetError if all(each.state == "failed" for each in ran) else None
+    return InputError if outcome.end == "exhausted" else None

@@ -14,9 +14,6 @@ import click
 
 from archcost import scratch
 from archcost.cli.study.live import Live
-from archcost.cli.study.stored import address_of
-from archcost.config.validation import located
-from archcost.data.load import load as load_data
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, Mistake, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
@@ -33,6 +30,7 @@ from archcost.study.records.stored import Stored, find, network, worded
 from archcost.study.records.tables import front_of, status_of, yaml_of
 from archcost.study.run import Outcome
 from archcost.study.spec import StudySpec, load_study
+from archcost.study.study import address_of
 from archcost.units import counted_words, duration, percent, scaled
 
 if TYPE_CHECKING:
@@ -48,23 +46,11 @@ def prepared(file: str, overrides: tuple[str, ...], where: str | None) -> tuple[
     """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
     kept = _address(spec, file, where)
-    run.check(kept)
-    dataset = _data(spec, file)
-    plan = settle(spec, dataset)
-    probe.probe(plan, preview.look(plan).typical)  # they refuse what cannot be searched or measured
-    return plan, dataset, kept
+    return *run.prepare(spec, Path(file).parent, kept), kept
 
 
 def _address(spec: StudySpec, file: str, where: str | None) -> Address:
-    return address_of(spec, file) if where is None else address(where, Path.cwd())
-
-
-def _data(spec: StudySpec, file: str) -> Dataset:
-    """Return a study's data; what is wrong with them is told at its key."""
-    try:
-        return load_data(spec.study.data, folder=Path(file).parent)
-    except InputError as error:
-        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
+    return address_of(spec, Path(file).parent) if where is None else address(where, Path.cwd())
 
 
 def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int:
@@ -98,21 +84,11 @@ def _left_over() -> Iterator[str]:
 
 
 def _in_vain(outcome: Outcome) -> int:
-    """Say why no trial of a study is complete; return the exit code.
-
-    That of a target where trials ran and all failed, of the input where nothing in the space could be tried at all.
-    """
-    every = outcome.stored.trials()
-    reasons = alike(each.reason for each in every if each.reason)
-    for words, count in reasons[:_REASONS]:
-        click.echo(f"no trial is complete: {count} x {visible(words)}", err=True)
-    if len(reasons) > _REASONS:
-        left = sum(count for _, count in reasons[_REASONS:])
-        click.echo(f"no trial is complete: {left} x others; 'archcost study table' has all", err=True)
-    ran = [each for each in every if each.counts]
-    if ran:
-        return TargetError.exit_code if all(each.state == "failed" for each in ran) else 0
-    return InputError.exit_code if outcome.end == "exhausted" else 0
+    """Say why no trial of a study is complete; return the exit code."""
+    for line in run.vain(outcome, _REASONS):
+        click.echo(line, err=True)
+    kind = run.failure(outcome)
+    return kind.exit_code if kind else 0
 
 
 def dry(file: str, overrides: tuple[str, ...], where: str | None, wanted: Wanted) -> Iterator[str]:
@@ -123,7 +99,7 @@ def dry(file: str, overrides: tuple[str, ...], where: str | None, wanted: Wanted
     since_s = time.monotonic()
     spec = load_study(file, overrides)
     run.check(_address(spec, file, where))
-    dataset = _data(spec, file)
+    dataset = run.data_of(spec, Path(file).parent)
     plan = settle(spec, dataset)
     found = preview.look(plan)
     probe.probe(plan, found.typical)

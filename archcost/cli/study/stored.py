@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from archcost.config.validation import located
-from archcost.errors import InputError
 from archcost.study.records.addresses import Address, address, is_url
 from archcost.study.records.stored import Stored, find
-from archcost.study.spec import StudySpec, load_study
+from archcost.study.spec import load_study
+from archcost.study.study import address_of
 
 
 def opened(file: str, where: str | None) -> Stored:
@@ -25,19 +24,9 @@ def opened(file: str, where: str | None) -> Stored:
 
 
 def _address(file: str, where: str | None) -> Address:
+    """Return where a study is stored: a path that is typed is relative to where it is typed, one in a file to it."""
     typed = file if where is None and is_storage(file) else where
-    return address_of(load_study(file), file) if typed is None else address(typed, Path.cwd())
-
-
-def address_of(spec: StudySpec, file: str) -> Address:
-    """Return where a study is stored by what its file says; raises InputError, with its place, for what is no address.
-
-    A path that is typed is relative to where it is typed, one in a file to that file.
-    """
-    try:
-        return address(spec.study.storage, Path(file).parent)
-    except InputError as error:
-        raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
+    return address_of(load_study(file), Path(file).parent) if typed is None else address(typed, Path.cwd())
 
 
 def is_storage(source: str) -> bool:
