@@ -58,7 +58,7 @@ class Wanted:
 def choose(study: str, storage: str | None, as_json: bool, wanted: Wanted) -> int:
     """Choose the network of a study to take within a budget.
 
-    It is the best one that keeps the budget with 95% when it is measured again. Limits that are not given are the
+    It is the best one that keeps the budget with 80% when it is measured again. Limits that are not given are the
     study's own. The exit code is 1 if no network keeps the budget; the nearest is named then.
     """
     # imported when the command runs: they load pydantic and optuna

@@ -41,7 +41,7 @@ def test_json_says_the_same(capsys: pytest.CaptureFixture[str], held: str) -> No
     assert (0, "", FIRST) == (code, err, [*found][: len(FIRST)])
     assert {"latency_s": 8e-4, "params": 20_000} == found["budget"]
     assert found["objectives"]["latency_s"] <= 8e-4
-    assert 0.95 <= found["probability"] <= 1
+    assert 0.8 <= found["probability"] <= 1
     assert found["export"].endswith(f"--trial {found['take']} --bundle trial-{found['take'].replace('/', '-')}")
     assert found["runner_up"]["take"] != found["take"]
 

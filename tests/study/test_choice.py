@@ -58,7 +58,7 @@ def test_the_best_that_keeps_the_budget(limit_s: float, take: str, runner_up: st
     """By what is learnt, among those that the next measurement finds within the limit."""
     found = chosen(told(*THREE), Budget(latency_s=limit_s))
     assert (take, runner_up) == (found.take, found.runner_up and str(found.runner_up.name))
-    assert 0.95 <= (found.probability or 0) <= 1
+    assert 0.8 <= (found.probability or 0) <= 1
     assert found.export == f"archcost export study.yaml --trial {take} --bundle trial-{take}"
 
 
@@ -92,8 +92,8 @@ def test_the_nearest_is_judged_by_the_limit_it_misses_by_most() -> None:
 def test_at_the_edge_the_likeliest_is_taken_and_doubted() -> None:
     """Where none is sure to keep the budget, but one more likely than not."""
     found = chosen(told(*THREE), Budget(latency_s=0.102))
-    assert (found.take, 0.5 < (found.probability or 0) < 0.95) == ("2", True)
-    assert found.doubts[0] == "No network is 95% likely to keep the budget: 2 is the likeliest."
+    assert (found.take, 0.5 < (found.probability or 0) < 0.8) == ("2", True)
+    assert found.doubts[0] == "No network is 80% likely to keep the budget: 2 is the likeliest."
 
 
 def test_json_has_the_keys_of_the_format() -> None:
@@ -146,13 +146,13 @@ def test_two_seeds_are_said_as_what_they_gave() -> None:
 
 
 def test_another_measurement_could_let_a_better_one_in() -> None:
-    """One that is better, and as likely out of the budget as in it."""
+    """One that is better, and whose trial measured it at the limit."""
     found = chosen(told(*THREE), Budget(latency_s=0.2))
     assert ("2", [("measurement", Name(1))]) == (
         found.take,
         [(each.kind, each.other) for each in found.changes if each.kind == "measurement"],
     )
-    assert "Another measurement could change that: 1 is better, and 50% likely to keep it." in found.why
+    assert "Another measurement could change that: 1 is better, and 32% likely to keep it." in found.why
 
 
 def test_another_seed_changes_what_seeds_do_not_tell_apart() -> None:

@@ -155,14 +155,14 @@ def test_mistakes_of_a_mapping_name_their_keys() -> None:
 
 def test_a_mapping_holds_plain_values() -> None:
     """What YAML could not say is refused, with what is allowed."""
-    with pytest.raises(archcost.InputError, match="no plain mapping: .*; allowed: texts, finite numbers"):
+    with pytest.raises(archcost.InputError, match=r"no plain mapping: .*; allowed: texts, finite numbers"):
         archcost.Study({**GIVEN, "name": object()})
 
 
 def test_a_study_that_was_not_run_says_so(tmp_path: Path) -> None:
     """There is no storage yet."""
     study = archcost.Study({**GIVEN, "storage": str(tmp_path / "none.db")})
-    with pytest.raises(archcost.InputError, match="no study is stored|there is no"):
+    with pytest.raises(archcost.InputError, match=r"no study is stored|there is no"):
         study.front()
 
 

@@ -16,7 +16,9 @@ from archcost.study.records.front import Candidate
 from archcost.study.records.names import Name
 from archcost.units import counted_words, data_size, duration, percent, points, scaled
 
-_FEW: Final = 2  # seeds whose interval says nothing: what each gave is shown instead
+FEW: Final = 2
+"""Seeds whose interval says nothing: what each gave is shown instead."""
+
 _POINT: Final = 1e-3  # what is printed as 0.1 points
 _NOUNS: Final = {"macs": "MACs", "memory": "of memory", "weights": "of weights"}
 
@@ -177,7 +179,7 @@ def _of_training(field: Field, each: Candidate) -> Iterator[str]:
         lost = field.lost(column=each.part.column > 0)
         learnt = f"; those that were trained again lost {_lost(name, lost)}" if lost and lost > 0 else ""
         yield f"{each.name} is not confirmed: the best {name} of one seed among {many} is optimistic{learnt}."
-    elif each.confirmed and len(each.confirmed.scores) <= _FEW:
+    elif each.confirmed and len(each.confirmed.scores) <= FEW:
         gave = [quantity.words(value) for score in each.confirmed.scores
                 if (value := getattr(score, name)) is not None]  # fmt: skip
         yield f"{each.name} rests on {counted_words(len(gave), 'seed')}, which gave {' and '.join(gave)}."

@@ -20,7 +20,7 @@ from archcost.study.records.names import Name
 from archcost.study.records.stored import Stored, network
 from archcost.study.records.trials import achieved
 
-ENOUGH: Final = 0.95
+ENOUGH: Final = 0.8
 """The probability to keep the budget from which on a network may be taken."""
 
 _EVEN: Final = 0.5  # if none is as likely as that to keep it, none does
@@ -223,15 +223,22 @@ def within(stored: Stored, given: Mapping[str, float | None]) -> Budget | None:
     Raises InputError for values that are no limits.
     """
     own = stored.limits
-    limits = {**(own.limits() if own else {}), **{name: limit for name, limit in given.items() if limit is not None}}
-    return Budget(**{_KEYS[name]: limit for name, limit in limits.items()}) if limits else None  # type: ignore[arg-type]  # Budget checks each
+    return limited(
+        {**(own.limits() if own else {}), **{name: limit for name, limit in given.items() if limit is not None}}
+    )
+
+
+def limited(limits: Mapping[str, float | None]) -> Budget | None:
+    """Return limits by their names as a budget, None if there are none; raises InputError for what is no limit."""
+    held: dict[str, Any] = {_KEYS[name]: limit for name, limit in limits.items()}
+    return Budget(**held) if held else None
 
 
 def decide(field: Field, budget: Budget | None) -> Choice:
     """Return the network to take within a budget, without words; raises InputError for a limit that nothing measures.
 
     It is the best of those that keep the budget with a probability of ENOUGH; if there is none, the one that is most
-    likely to keep it, as long as that is more likely than not.
+    likely to keep it, as long as that is more likely than not. None is taken whose own latency is above the limit.
     """
     limits = budget.limits() if budget else {}
     if "latency" in limits and not field.ways:
@@ -240,8 +247,9 @@ def decide(field: Field, budget: Budget | None) -> Choice:
     every = field.options(limits)
     if not every:
         raise InputError(Mistake("the study has no complete trial yet: there is nothing to choose from"))
-    ranked = [pair for pair in every if pair[1].probability >= ENOUGH]
-    unsure = [pair for pair in every if _EVEN <= pair[1].probability < ENOUGH]
+    inside = [pair for pair in every if not limits or exceeded(pair[1], limits)[1] <= 1]
+    ranked = [pair for pair in inside if pair[1].probability >= ENOUGH]
+    unsure = [pair for pair in inside if _EVEN <= pair[1].probability < ENOUGH]
     ranked += sorted(unsure, key=lambda pair: -pair[1].probability)
     if not ranked:
         nearest = min(every, key=lambda pair: exceeded(pair[1], limits)[1])[1]
@@ -267,7 +275,7 @@ def _changes(
 ) -> Iterator[Change]:
     """Yield what could change the answer: a measurement that lets a better one in, other seeds, more epochs."""
     better = every[: every.index(taken)]
-    if open_ones := [option for _, option in better if _WORTH <= option.probability < ENOUGH]:
+    if open_ones := [option for _, option in better if option.probability >= _WORTH]:
         yield Change("measurement", open_ones[0].name, open_ones[0].probability)
     for other, option in runner_up:
         chance = _by_seeds(field, taken[0], other)
