@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from archcost.profiling.result import Profile
     from archcost.search.pareto_sampler import ParetoSampler
     from archcost.study.release.load import load_trained
+    from archcost.study.study import Study
 
 _HOMES = {
     "ArchcostError": "errors",
@@ -39,6 +40,7 @@ _HOMES = {
     "Model": "models.load",
     "ParetoSampler": "search.pareto_sampler",
     "Profile": "profiling.result",
+    "Study": "study.study",
     "TargetError": "errors",
     "check": "profiling.calls",
     "compare": "profiling.calls",
@@ -62,6 +64,7 @@ __all__ = [
     "Model",
     "ParetoSampler",
     "Profile",
+    "Study",
     "TargetError",
     "check",
     "compare",

@@ -74,6 +74,11 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f}%"
 
 
+def points(share: float) -> str:
+    """Return a difference of two percentages in points, with one digit: 0.0312 -> '3.1 points'."""
+    return f"{share * 100:.1f} points"
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds that `10s`, `500 ms`, `1.5m`, `2h` or a bare number mean; raises ValueError otherwise."""
     match = _DURATION.fullmatch(text.strip())

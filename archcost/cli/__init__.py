@@ -18,6 +18,7 @@ import click
 
 from archcost import urls
 from archcost.cli.check import check
+from archcost.cli.choose import choose
 from archcost.cli.compare import compare
 from archcost.cli.datasets import datasets
 from archcost.cli.draw import draw
@@ -42,7 +43,7 @@ def cli() -> None:
 
 
 cli.section("A network", profile, compare, check, suggest, draw, export)
-cli.section("A study", study, report)
+cli.section("A study", study, choose, report)
 cli.section("Files and this machine", example, schema, targets, datasets, completion)
 cli.add_command(measure)  # hidden: only archcost itself calls it, over ssh
 

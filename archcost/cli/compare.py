@@ -174,9 +174,9 @@ def _times(ratio: float | None) -> str:
 
 def _timed_lines(a: str, b: str, timed: Timed) -> Iterator[str]:
     yield f"latency      {_where(timed.first)}"
-    for letter, latency in ((a, timed.first), (b, timed.other)):
+    for letter, latency, median_s in zip((a, b), (timed.first, timed.other), timed.medians_s, strict=True):
         doubts = "" if latency.stable else "; not stable"
-        yield _wrapped(f"  {letter:<11}{duration(latency.median_s)}, {_interval(latency)}{doubts}", 0, 13)
+        yield _wrapped(f"  {letter:<11}{duration(median_s)}, {_interval(latency)}{doubts}", 0, 13)
     yield f"  {b + '/' + a:<11}{timed.ratio:.3f}, {_verdict(b, timed)}"
 
 
@@ -243,8 +243,7 @@ def _csv_rows(found: Comparison, listed: str) -> Iterator[tuple[object, ...]]:
         for q in pair.totals:
             yield *names, "", "", q.name, q.first, q.other, q.ratio, _LEAST[q.least]
         for timed in pair.latencies:
-            medians = (timed.first.median_s, timed.other.median_s)
-            yield *names, "", _where(timed.first), "median_s", *medians, timed.ratio, ""
+            yield *names, "", _where(timed.first), "median_s", *timed.medians_s, timed.ratio, ""
         for layer, *rest in _layer_rows(pair) if listed else ():
             yield *names, layer, "", *rest, ""
 
@@ -277,7 +276,8 @@ def _markdown(found: Comparison, listed: str) -> str:
 
 def _markdown_times(pair: Against) -> Iterator[tuple[str, ...]]:
     for timed in pair.latencies:
-        cells = [f"{duration(each.median_s)} ({_interval(each)})" for each in (timed.first, timed.other)]
+        both = zip(timed.medians_s, (timed.first, timed.other), strict=True)
+        cells = [f"{duration(median_s)} ({_interval(each)})" for median_s, each in both]
         yield _where(timed.first), *cells, _times(timed.ratio), _verdict("the second", timed)
 
 

@@ -184,8 +184,8 @@ def _row(report: Report, number: int) -> dict[str, object]:
         "overrides": " ".join(suggestion.change.overrides),
         **_named(suggestion.after),
         **{f"{key}_saved": value for key, value in _named(suggestion.saved).items()},
-        "original_s": pair and pair.first.median_s,
-        "changed_s": pair and pair.other.median_s,
+        "original_s": pair and pair.medians_s[0],
+        "changed_s": pair and pair.medians_s[1],
         "ratio": pair and pair.ratio,
         "measured": _words(pair),
     }
@@ -338,7 +338,7 @@ def _latencies(report: Report) -> Iterator[str]:
     yield ""
     threads = counted_words(plan.threads, "thread")
     yield f"  Measured by turns, {report.place}, batch {plan.batch}, {plan.dtype}, {threads}:"
-    times = [(duration(p.first.median_s), duration(p.other.median_s)) for p in report.pairs.values()]
+    times = [tuple(map(duration, p.medians_s)) for p in report.pairs.values()]
     rows = [(str(n), *t, f"{p.ratio:.2f}") for (n, p), t in zip(report.pairs.items(), times, strict=True)]
     heads, *lines = aligned(("#", "original", "changed", "ratio"), rows).splitlines()
     yield heads

@@ -208,12 +208,16 @@ def _disturbances(samples: Samples) -> Iterator[Doubt]:
 class Ratio:
     """How many times the first's latency the other's is: the median over rounds, with a 99% interval.
 
-    In each round both run next to each other, in random order, so that what slows the machine slows both.
+    In each round both run next to each other, in random order, so that what slows the machine slows both. first_s,
+    other_s: the medians in the round whose ratio is the middle one, of two such rounds their geometric means; so that
+    other_s / first_s is the ratio.
     """
 
     ratio: float
     interval: tuple[float, float] | None
     rounds: int
+    first_s: float
+    other_s: float
 
     @property
     def differ(self) -> bool | None:
@@ -232,8 +236,10 @@ def ratio(first: Samples, other: Samples) -> Ratio:
     The interval supposes rounds that are independent of each other (Thompson 1936, by order statistics).
     """
     pairs = zip(first.bursts, other.bursts, strict=True)
-    logs = [math.log(median(b.samples_s) / median(a.samples_s)) for a, b in pairs]
-    bounds = interval(logs)
-    return Ratio(
-        math.exp(median(logs)), None if bounds is None else (math.exp(bounds[0]), math.exp(bounds[1])), len(logs)
-    )
+    rounds = [(math.log(median(a.samples_s)), math.log(median(b.samples_s))) for a, b in pairs]
+    rounds.sort(key=lambda each: each[1] - each[0])
+    middle = rounds[(len(rounds) - 1) // 2 : len(rounds) // 2 + 1]
+    one, two = (math.fsum(each) / len(middle) for each in zip(*middle, strict=True))
+    bounds = interval([after - before for before, after in rounds])
+    within = None if bounds is None else (math.exp(bounds[0]), math.exp(bounds[1]))
+    return Ratio(math.exp(two - one), within, len(rounds), math.exp(one), math.exp(two))

@@ -88,6 +88,11 @@ class Timed:
         return self.paired.ratio
 
     @property
+    def medians_s(self) -> tuple[float, float]:
+        """The medians of the turns that the ratio is of: the second over the first is the ratio."""
+        return self.paired.first_s, self.paired.other_s
+
+    @property
     def differ(self) -> bool | None:
         """Whether there is a detectable difference; None if there were too few rounds to tell."""
         return self.paired.differ
@@ -98,7 +103,7 @@ class Timed:
         bounds, pair = self.paired.interval, (("first", first), ("other", other))
         return {
             **{key: getattr(first, key) for key in ("target", "runtime", "device", "batch", "dtype", "threads")},
-            "median_s": {key: latency.median_s for key, latency in pair},
+            "median_s": dict(zip(("first", "other"), self.medians_s, strict=True)),
             "interval_s": {key: latency.interval_s and list(latency.interval_s) for key, latency in pair},
             "stable": {key: latency.stable for key, latency in pair},
             "doubts": {key: [asdict(doubt) for doubt in latency.doubts] for key, latency in pair},

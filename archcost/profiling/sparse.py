@@ -13,7 +13,7 @@ from archcost.graph.cost import count
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Conv, Input, Window
 from archcost.latency.measure import Measured, Place, Progress, measured
-from archcost.latency.summary import ratio, summarise
+from archcost.latency.summary import ratio
 from archcost.profiling.subjects import of_net
 from archcost.units import duration, percent
 
@@ -65,7 +65,7 @@ def slow_layers(graph: Graph, runs: Sequence[Measured], where: Sequence[Place], 
         dense, sparse = measured(both, place, like.origin.runtime, plan, progress)
         times = ratio(dense, sparse)
         if times.differ and times.ratio > 1:
-            took, instead = (duration(summarise(each).median_s) for each in (sparse, dense))
+            took, instead = duration(times.other_s), duration(times.first_s)
             less = percent(count(pair.sparse).macs / count(pair.dense).macs)
             words = f"takes {took}, a dense one in its place {instead}, with {less} of the dense one's MACs"
             yield f"{pair.name}: the sparse layer {words}"

@@ -90,6 +90,25 @@ class Text:
     text: str
 
 
+class Step(NamedTuple):
+    """One place of a slider: what it stands for, the answer in a sentence, more sentences; key: the row it selects."""
+
+    label: str
+    answer: str
+    lines: tuple[str, ...] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Slider:
+    """Answers to one question for each place of a slider; key: unique in the report; begin: the place it begins at."""
+
+    key: str
+    label: str
+    steps: tuple[Step, ...]
+    begin: int
+
+
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """A drawing that archcost made, as SVG whose texts are escaped already; words: what is to be seen."""
@@ -211,7 +230,7 @@ class Chart:
     left_out: int = 0
 
 
-Block: TypeAlias = Cards | Verdicts | Facts | Lines | Text | Drawing | Table | Chart
+Block: TypeAlias = Cards | Verdicts | Facts | Lines | Text | Slider | Drawing | Table | Chart
 
 
 @dataclass(frozen=True, slots=True)

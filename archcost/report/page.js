@@ -95,6 +95,30 @@
     table.closest(".wide").before(tools);
   };
 
+  // A slider: the answers are in the page, one for each place; it shows another one, and picks its row.
+  const sliding = (slider) => {
+    const labels = all("dt", slider), answers = all("dd", slider), shown = slider.querySelector(".answer");
+    const range = made("input", { type: "range", id: slider.id + "-range", min: 0, max: labels.length - 1, step: 1 });
+    const said = made("output", { htmlFor: range.id });
+    const show = (at) => {
+      range.value = at;
+      said.textContent = labels[at].textContent;
+      range.setAttribute("aria-valuetext", labels[at].textContent);
+      const [answer, lines] = answers[at].children;
+      shown.replaceChildren(made("p", {}, made("strong", { textContent: answer.textContent })), lines.cloneNode(true));
+    };
+    range.addEventListener("input", () => {
+      show(Number(range.value));
+      keep(slider.id, range.value);
+      pick(answers[Number(range.value)].dataset.key, false);
+    });
+    const bar = made("div", { className: "tools" });
+    bar.append(made("label", { htmlFor: range.id, textContent: slider.dataset.label }), range, said);
+    shown.after(bar);
+    const begun = Number(state.get(slider.id) ?? slider.dataset.begin);
+    show(Number.isInteger(begun) && labels[begun] ? begun : Number(slider.dataset.begin));
+  };
+
   // Rows and points of the same key are picked together.
   const steppers = [];
   const pick = (key, scroll) => {
@@ -219,6 +243,7 @@
   document.documentElement.classList.add("js");
   addEventListener("keydown", (event) => { if (event.key === "Escape" && state.get("pick")) pick("", false); });
   all("table[data-table]").forEach(arranged);
+  all(".slider").forEach(sliding);
   all("tr[data-key]").forEach((row) => row.addEventListener("click", (event) => {
     if (!event.target.closest("details, button")) pick(row.dataset.key, false);
   }));

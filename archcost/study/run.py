@@ -15,22 +15,24 @@ import optuna
 from optuna.storages import RDBStorage
 
 from archcost import scratch
-from archcost.errors import InputError, Mistake, quoted
-from archcost.study import confirm, jobs, search_loop
+from archcost.errors import ArchcostError, InputError, Mistake, TargetError, quoted, visible
+from archcost.study import jobs
 from archcost.study.code import digests
 from archcost.study.limits import budget
 from archcost.study.objectives import quantity_of, worst
 from archcost.study.options import Options, Workplace
+from archcost.study.phases import confirm, search_loop
+from archcost.study.phases.search_loop import ENDS, End
+from archcost.study.phases.state import State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, storage, weights_folder
 from archcost.study.records.addresses import Address
 from archcost.study.records.front import Candidate
 from archcost.study.records.interruption import recover
+from archcost.study.records.reasons import alike
 from archcost.study.records.stored import SCHEMA, Stored, described, find
 from archcost.study.records.trials import remember, remembered
 from archcost.study.release import seeds
-from archcost.study.search_loop import ENDS, End
-from archcost.study.state import State, Watch
 from archcost.study.warm_start import queue
 from archcost.units import counted_words
 from archcost.version import __version__
@@ -245,3 +247,23 @@ def _prune_weights(stored: Stored, folder: Path) -> None:
         mark: dict[str, str | int] = {"study": stored.identity, "trial": each.number}
         if each.number not in wanted and each.writes and file.is_file() and marked(file, mark):
             file.unlink(missing_ok=True)
+
+
+def vain(outcome: Outcome, most: int) -> Iterator[str]:
+    """Yield why no trial of a study is complete: a line for each kind of reason, the most frequent first."""
+    reasons = alike(each.reason for each in outcome.stored.trials() if each.reason)
+    for words, count in reasons[:most]:
+        yield f"no trial is complete: {count} x {visible(words)}"
+    if left := sum(count for _, count in reasons[most:]):
+        yield f"no trial is complete: {left} x others; 'archcost study table' has all"
+
+
+def failure(outcome: Outcome) -> type[ArchcostError] | None:
+    """Return what a study without a complete trial is: the target's failure if trials ran and all failed.
+
+    The input's if nothing in the space could be tried at all; None if neither is known, as after a short time.
+    """
+    ran = [each for each in outcome.stored.trials() if each.counts]
+    if ran:
+        return TargetError if all(each.state == "failed" for each in ran) else None
+    return InputError if outcome.end == "exhausted" else None

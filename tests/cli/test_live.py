@@ -10,9 +10,9 @@ from stored_studies import Wanted, made
 
 from archcost.cli.study.live import Live
 from archcost.study.options import Options
+from archcost.study.phases.search_loop import State
 from archcost.study.records.addresses import Address
 from archcost.study.records.stored import worded
-from archcost.study.search_loop import State
 
 ADDRESS = Address(Path("study.db"))
 

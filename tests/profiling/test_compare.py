@@ -141,6 +141,17 @@ def test_latencies_differ_where_their_ratio_does(first: Samples, other: Samples,
     assert found.ratio == pytest.approx(found.other.median_s / found.first.median_s, rel=0.05)
 
 
+@pytest.mark.parametrize("bursts", [8, 9])
+def test_a_reader_may_divide(bursts: int) -> None:
+    """The medians beside a ratio are those of the turns that it is of: one over the other is the ratio, exactly."""
+    found = timed(noisy(0.001, bursts=bursts, noise=0.3), noisy(0.002, bursts=bursts, noise=0.3, seed=1))
+    first_s, other_s = found.medians_s
+    assert found.ratio == pytest.approx(other_s / first_s, rel=1e-12)
+    assert {"first": first_s, "other": other_s} == found.to_dict()["median_s"]
+    apart = [abs(found.ratio / (two / one) - 1) for one, two in [(found.first.median_s, found.other.median_s)]]
+    assert apart[0] > 1e-3  # those of the whole measurements are not
+
+
 def test_latencies_are_paired_by_their_run() -> None:
     """The n-th measurement of one network was made by turns with the n-th of the others."""
     a = replace(A, samples=(noisy(0.001), noisy(0.008, batch=8)))

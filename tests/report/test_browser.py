@@ -243,6 +243,25 @@ def test_points_are_walked_through_by_keys(browser: Browser, pages: dict[str, tu
     assert picked == browser.js("return document.querySelector('#table-front-table tr.picked').dataset.key")
 
 
+def test_a_budget_slides_by_keys(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:
+    """An arrow key shows the answer for the next budget and picks its row; the address leads back to it."""
+    path = pages["study"][1]
+    browser.open(path, charts=False)
+    answer = "return document.querySelector('.answer strong').textContent"
+    answers = browser.js("return [...document.querySelectorAll('.slider dd > p')].map((each) => each.textContent)")
+    begin = browser.js("return Number(document.querySelector('.slider').dataset.begin)")
+    assert answers[begin] == browser.js(answer)
+    browser.driver.find_element("css selector", ".slider input").send_keys("\ue012")  # the arrow to the left
+    assert answers[begin - 1] == browser.js(answer)
+    words = browser.js("return document.querySelector('.slider input').getAttribute('aria-valuetext')")
+    assert words == browser.js(f"return document.querySelectorAll('.slider dt')[{begin - 1}].textContent")
+    picked = browser.js("return document.querySelector('#table-front-table tr.picked')?.dataset.key ?? ''")
+    assert picked in ("", browser.js(f"return document.querySelectorAll('.slider dd')[{begin - 1}].dataset.key"))
+    browser.open(path, browser.js("return location.hash"), charts=False)
+    assert answers[begin - 1] == browser.js(answer)
+    assert [] == browser.complaints()
+
+
 def test_without_scripts_text_and_tables_are_there(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:
     """With scripts off every number is in the page and no empty chart takes room."""
     browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})

@@ -12,14 +12,19 @@ import pytest
 from stored_studies import HOSTILE, Wanted, made
 
 from archcost.errors import InputError
-from archcost.report.blocks import Bars, Block, Chart, Document, Lines, Scatter, Series, Table, Verdicts
+from archcost.report.blocks import Bars, Block, Chart, Document, Lines, Scatter, Series, Slider, Table, Verdicts
+from archcost.report.page import page
 from archcost.report.study.document import study
 from archcost.report.study.facts import found
 from archcost.report.study.progress import saved
 from archcost.search import pareto
 from archcost.study.objectives import quantity_of
+from archcost.study.records import confirmed
+from archcost.study.records.advice import advise
+from archcost.study.records.choice import Field
 from archcost.study.records.stored import Stored, find
 from archcost.study.records.tables import front_of, rows, status_of
+from archcost.study.records.trials import Held
 
 LIMITS = {"params": 30_000, "latency": 5e-4, "weights": 100_000}
 
@@ -315,7 +320,7 @@ def test_the_same_storage_gives_the_same_report(tmp_path: Path) -> None:
     """Read from a file twice, and equal to what was put into it but for the storage's name."""
     kept = made(tmp_path / "a.db", Wanted(trials=15))
     assert study(find(kept.address)) == study(find(kept.address))
-    again = study(made(None, Wanted(trials=15)))
+    again = study(replace(made(None, Wanted(trials=15)), address=kept.address))
     assert again.sections == study(find(kept.address)).sections
 
 
@@ -348,7 +353,8 @@ def test_a_study_without_a_complete_trial_has_no_report(state: str) -> None:
 
 def test_a_study_that_says_little_of_itself_has_a_report(stored: Stored) -> None:
     """Without limits, fit or search in what it keeps, the sentences about them are left out."""
-    bare = replace(found(stored), about={})
+    attributes = {**stored.study.user_attrs, "archcost:about": {}}
+    bare = found(replace(stored, study=Held(tuple(stored.study.get_trials(deepcopy=False)), attributes)))
     from archcost.report.study.method import method_section
     from archcost.report.study.verdict import verdict_section
 
@@ -362,3 +368,48 @@ def test_a_report_is_gathered_without_torch_plotly_or_pandas() -> None:
     script = "import sys, archcost.report.study.document as _; print({'torch', 'plotly', 'pandas'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "set()" == done.stdout.strip()
+
+
+def test_the_report_begins_with_the_choice(stored: Stored, report: Document) -> None:
+    """The sentence that `archcost choose` prints, within the study's own limits, and one for every other budget."""
+    first = report.sections[0].blocks[0]
+    assert isinstance(first, Slider)
+    begin = first.steps[first.begin]
+    chosen = advise(Field(stored, stored.front()), stored.limits)
+    assert (begin.answer, begin.key, "at most 500 us") == (chosen.why[0], chosen.take, begin.label)
+    assert begin.lines[: len(chosen.why) - 1] == chosen.why[1:]
+    assert f"Doubt: {chosen.doubts[0]}" in begin.lines
+    assert len(first.steps) > 15
+    assert first.steps[0].answer.startswith("No network keeps ")
+    assert first.steps[-1].label == "no limit"
+
+
+def test_a_budget_slides_over_what_is_not_learnt() -> None:
+    """Over counts, if no latency is measured; over parameters, if nothing else is an objective."""
+    for objectives, name in (((("error", None), ("macs", None)), "macs"), ((("error", None),), "params")):
+        first = study(made(None, Wanted(trials=20, objectives=objectives))).sections[0].blocks[0]
+        assert isinstance(first, Slider)
+        assert (first.label, first.begin) == (f"Budget: {name}", len(first.steps) - 1)
+
+
+def test_two_seeds_are_shown_as_what_they_gave() -> None:
+    """Not as an interval, which of two seeds says nothing: in the table, and in the chart's bars."""
+    held = made(None, Wanted(trials=20, confirmed=1))
+    name = held.front().members[0].name
+    found_in = confirmed.confirmed(held.study, name)
+    assert found_in is not None
+    two = [replace(found_in.scores[0], error=error) for error in (0.1, 0.2)]
+    confirmed.keep(held.study, name, replace(found_in, seeds=(1, 2), scores=tuple(two), tests=tuple(two)))
+    report = study(held)
+    cells = [cell.text for block in blocks(report) if isinstance(block, Table) for row in block.rows if row.key == name
+             for cell in row.cells]  # fmt: skip
+    assert "15.0% (2 seeds: 10.0%, 20.0%)" in cells
+    assert not any("0.0% to 100.0%" in text for text in cells)
+    spans = [span for each in series(report, "front").values() for span in each.spans if span]
+    assert (0.1, 0.2) in spans or name in [each.name for each in held.front().left]
+
+
+def test_metadata_is_last(report: Document) -> None:
+    """Where a study's report comes from is behind all that it says."""
+    text = page(report)
+    assert text.index('<h2 id="method">') < text.index("<dt>storage</dt>") < text.index("<footer>")

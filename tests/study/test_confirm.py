@@ -14,10 +14,10 @@ from plans import WORKPLACE, drawn, planned
 
 from archcost.data import shared
 from archcost.errors import InputError
-from archcost.study import confirm as confirming
 from archcost.study import jobs
 from archcost.study.options import Workplace
 from archcost.study.parts import parts
+from archcost.study.phases import confirm as confirming
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, trials
 from archcost.study.records.front import Candidate, Front, candidates, front

@@ -19,7 +19,7 @@ from archcost.study.records.stored import Stored, find
 _QUICK = """
 import os
 
-from archcost.study import confirm, search_loop
+from archcost.study.phases import confirm, search_loop
 from archcost.study.workers.pace import Pace
 from archcost.study.workers import processes, progress
 from archcost.study.workers.messages import Trained

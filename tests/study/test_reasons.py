@@ -12,6 +12,7 @@ from written_before import FIRST
 
 from archcost.cli.study.run import _in_vain
 from archcost.errors import InputError, Mistake, TargetError
+from archcost.study.phases.search_loop import End, _infeasible
 from archcost.study.records import confirmed, storage, tables, trials
 from archcost.study.records.addresses import address
 from archcost.study.records.confirmed import Confirmed
@@ -19,7 +20,6 @@ from archcost.study.records.reasons import INTERRUPTED, JobKind, Kind, Reason, a
 from archcost.study.records.stored import described, find
 from archcost.study.records.trials import Ended
 from archcost.study.run import Outcome
-from archcost.study.search_loop import End, _infeasible
 from archcost.study.workers.job import reason_of
 from archcost.study.workers.messages import Failed, decode_event, encode
 

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from archcost.errors import shorten, visible
 from archcost.study.options import Options
+from archcost.study.phases.state import Running, State
 from archcost.study.records.addresses import Address
 from archcost.study.records.stored import Stored, worded
-from archcost.study.state import Running, State
 from archcost.units import counted_words
 
 _EVERY_S: Final = 2.0  # between looks at the storage

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -19,12 +18,11 @@ from archcost.errors import InputError, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
 from archcost.machine import physical_cores
 from archcost.study import run
-from archcost.study.code import answers
-from archcost.study.code.consent import NONE, Consent, consented
+from archcost.study.code.consent import NONE, Consent
 from archcost.study.objectives import quantity_of
 from archcost.study.options import Wanted, options
-from archcost.study.plan import StudyPlan, settle
-from archcost.study.preview import forecast, outlook, probe
+from archcost.study.plan import StudyPlan
+from archcost.study.preview import forecast, outlook, preparation, probe
 from archcost.study.records import tables
 from archcost.study.records.addresses import Address, address
 from archcost.study.records.front import Candidate, Front
@@ -47,10 +45,9 @@ def prepared(
     file: str, overrides: tuple[str, ...], where: str | None, consent: Consent = NONE
 ) -> tuple[StudyPlan, Dataset, Address]:
     """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
-    plan, dataset, kept = planned(file, overrides, where, consent)
-    queue.starts(plan)
-    probe.probe(plan, outlook.look(plan).typical)  # they refuse what cannot be searched or measured
-    return plan, dataset, kept
+    spec = load_study(file, overrides)
+    kept = _address(spec, file, where)
+    return *preparation.prepared(spec, kept, consent), kept
 
 
 def planned(
@@ -58,15 +55,12 @@ def planned(
 ) -> tuple[StudyPlan, Dataset, Address]:
     """Return a study, its data and where it is stored, of which nothing is tried yet."""
     spec = load_study(file, overrides)
-    code = consented(spec, allow_code=consent.allow_code)
     kept = _address(spec, file, where)
-    run.check(kept)
-    dataset, code = answers.with_data(spec, code)
-    return replace(settle(spec, dataset, code), code_changed=consent.code_changed), dataset, kept
+    return *preparation.planned(spec, kept, consent), kept
 
 
 def _address(spec: StudySpec, file: str, where: str | None) -> Address:
-    return address_of(spec, file) if where is None else address(where, Path.cwd())
+    return address_of(spec, Path(file).parent) if where is None else address(where, Path.cwd())
 
 
 def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int:
@@ -100,21 +94,11 @@ def _left_over() -> Iterator[str]:
 
 
 def _in_vain(outcome: Outcome) -> int:
-    """Say why no trial of a study is complete; return the exit code.
-
-    That of a target where trials ran and all failed, of the input where nothing in the space could be tried at all.
-    """
-    every = outcome.stored.trials()
-    reasons = alike(each.reason for each in every if each.reason)
-    for words, count in reasons[:_REASONS]:
-        click.echo(f"no trial is complete: {count} x {visible(words)}", err=True)
-    if len(reasons) > _REASONS:
-        left = sum(count for _, count in reasons[_REASONS:])
-        click.echo(f"no trial is complete: {left} x others; 'archcost study table' has all", err=True)
-    ran = [each for each in every if each.counts]
-    if ran:
-        return TargetError.exit_code if all(each.state == "failed" for each in ran) else 0
-    return InputError.exit_code if outcome.end == "exhausted" else 0
+    """Say why no trial of a study is complete; return the exit code."""
+    for line in run.vain(outcome, _REASONS):
+        click.echo(line, err=True)
+    kind = run.failure(outcome)
+    return kind.exit_code if kind else 0
 
 
 def dry(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from archcost.errors import InputError, Mistake, quoted
 from archcost.latency.samples import Origin
-from archcost.profiling.budget import UNITS, Budget
+from archcost.profiling.budget import Budget
 from archcost.report.blocks import Axis, Form
 from archcost.search.domains import Scalar
 from archcost.study.objectives import quantity_of
@@ -40,11 +40,10 @@ class Found:
     about: dict[str, Any]
     json: dict[str, Any]
 
-    @cached_property
-    def same(self) -> dict[str, Any]:
+    @property
+    def same(self) -> Mapping[str, Any]:
         """What may not change while the study goes on: data, fit, limits, objectives, search."""
-        held = self.about.get("same")
-        return held if isinstance(held, dict) else {}
+        return self.stored.same
 
     @cached_property
     def frozen(self) -> list[FrozenTrial]:
@@ -54,20 +53,17 @@ class Found:
     @cached_property
     def budget(self) -> Budget | None:
         """The study's limits, None if it has none."""
-        given = self.same.get("limits") or {}
-        held = {field.name: given.get(name) for name, field in zip(UNITS, fields(Budget), strict=True)}
-        return Budget(**held) if any(value is not None for value in held.values()) else None
+        return self.stored.limits
 
     @cached_property
     def limits(self) -> dict[str, float]:
         """The limits by name, in base units."""
         return self.budget.limits() if self.budget else {}
 
-    @cached_property
+    @property
     def dtype(self) -> str:
         """What memory is counted in: the dtype of the first way to measure, as a study counts it."""
-        ways = [each for each in self.same.get("objectives", ()) if "latency" in each]
-        return str(ways[0].get("dtype", "float32")) if ways else "float32"
+        return self.stored.dtype
 
     @cached_property
     def batch(self) -> int:

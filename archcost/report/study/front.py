@@ -10,6 +10,7 @@ from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule
 from archcost.report.study.facts import Found, marks, quantity_axis, thinned
 from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
+from archcost.study.records.advice import FEW
 from archcost.study.records.front import Candidate, bounds
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 
@@ -98,9 +99,16 @@ def _points(found: Found, name: str, each: Sequence[Candidate], look: dict[str, 
         tuple(one.name for one in each),
         **look,
     )
-    ends = [bounds(one, found.stored.objectives) for one in each]
+    ends = [_ends(found, one) for one in each]
     up, across = ([_pair(each, place) for each in ends] for place in (0, 1))
     return replace(drawn, spans=tuple(up), x_spans=tuple(across)) if any(ends) else drawn
+
+
+def _ends(found: Found, each: Candidate) -> list[Sequence[float]]:
+    """Return the intervals of a network that is confirmed, of few seeds the ends of what they gave."""
+    given = bounds(each, found.stored.objectives)
+    few = [_few(found, each, place) for place in range(len(given))]
+    return [(min(gave), max(gave)) if gave else ends for ends, gave in zip(given, few, strict=True)]
 
 
 def _pair(ends: Sequence[Sequence[float]], place: int) -> tuple[float, float] | None:
@@ -112,9 +120,21 @@ def _said(found: Found, each: Candidate) -> str:
     return "; ".join([f"{each.name}: {', '.join(cells)}", *marks(each, found.now.knee)])
 
 
+def _few(found: Found, each: Candidate, place: int) -> tuple[float, ...]:
+    """Return what seeds gave a network, in base units, if they are too few for an interval that says anything."""
+    name = found.stored.objectives[place][0]
+    if not quantity_of(name).learnt or not each.standing or not each.confirmed:
+        return ()
+    gave = [value for score in each.confirmed.scores if (value := getattr(score, name)) is not None]
+    return tuple(gave) if len(gave) <= FEW else ()
+
+
 def _within(found: Found, each: Candidate, place: int) -> str:
-    """Return an objective in words, with its interval where that has any length."""
+    """Return an objective in words, with its interval where that has any length; of few seeds, what each gave."""
     words = found.words(place, each.values[place])
+    if gave := _few(found, each, place):
+        quantity = quantity_of(found.stored.objectives[place][0])
+        return f"{words} ({counted_words(len(gave), 'seed')}: {', '.join(map(quantity.words, gave))})"
     if not each.standing or (ends := each.standing.intervals[place])[0] == ends[1]:
         return words
     low, high = (found.words(place, end) for end in ends)
@@ -145,7 +165,7 @@ def _heads(found: Found) -> Iterator[Head]:
     yield Head("family")
     for place, label in enumerate(found.stored.labels):
         way = "" if found.title(place) == label else f"{found.title(place)}. "
-        yield Head(label, True, f"{way}In brackets, the interval of 95% of draws.")
+        yield Head(label, True, f"{way}In brackets, the interval of 95% of draws; of two seeds, what each gave.")
     yield Head("test", True, "On the test split, the mean over the seeds; selection never saw it.")
     yield Head("probability", True, "The chance to belong to the front, by seeds and blocks.")
     yield Head("seeds", True, "Trainings of it alone.")

@@ -1,4 +1,4 @@
-"""What a study's report begins with: its limits, and what is against trusting it."""
+"""What a study's report begins with: the network to take, its limits, and what is to doubt."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from archcost.latency.samples import Origin
 from archcost.profiling import budget
 from archcost.profiling.budget import Budget, Facts, Memory
 from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Verdict, Verdicts
+from archcost.report.study.choice import slider
 from archcost.report.study.facts import Found, some
 from archcost.study.objectives import quantity_of
 from archcost.study.records.front import Candidate
@@ -54,8 +55,8 @@ def _devices(origins: Sequence[Origin]) -> Iterator[tuple[str, str]]:
 
 
 def verdict_section(found: Found) -> Section:
-    """Return whether the limits are kept, and how far the front can be trusted."""
-    blocks: list[Block] = [Cards(tuple(_cards(found)))]
+    """Return which network to take, whether the limits are kept, and how far the front can be trusted."""
+    blocks: list[Block] = [slider(found), Cards(tuple(_cards(found)))]
     if found.budget:
         blocks.append(Verdicts((*_of_knee(found, found.budget), *_of_front(found, found.budget))))
     else:

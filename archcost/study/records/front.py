@@ -13,6 +13,7 @@ from archcost.search import pareto
 from archcost.study.objectives import quantity_of
 from archcost.study.records import confirmed
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.names import Name
 from archcost.study.records.standings import Standing, standings
 from archcost.study.records.trials import Part, Recorded, Trial, achieved, counted
 
@@ -104,7 +105,7 @@ def bounds(each: Candidate, objectives: Objectives) -> list[list[float]]:
 
 def named(trial: Trial, part: Part) -> str:
     """Return how a network of a study is called."""
-    return f"{trial.number}/{part.column}" if part.column else str(trial.number)
+    return str(Name(trial.number, part.column))
 
 
 def candidates(study: Recorded, every: Sequence[Trial], objectives: Objectives) -> tuple[Candidate, ...]:

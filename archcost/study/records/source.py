@@ -16,16 +16,16 @@ def address_named(file: str, where: str | None = None) -> Address:
     where: the storage that is given beside the file. Raises InputError for what is no study and no address.
     """
     typed = file if where is None and is_storage(file) else where
-    return address_of(load_study(file), file) if typed is None else address(typed, Path.cwd())
+    return address_of(load_study(file), Path(file).parent) if typed is None else address(typed, Path.cwd())
 
 
-def address_of(spec: StudySpec, file: str) -> Address:
+def address_of(spec: StudySpec, folder: Path) -> Address:
     """Return where a study is stored by what its file says; raises InputError, with its place, for what is no address.
 
-    A path that is typed is relative to where it is typed, one in a file to that file.
+    A path in a file is relative to the folder of that file.
     """
     try:
-        return address(spec.study.storage, Path(file).parent)
+        return address(spec.study.storage, folder)
     except InputError as error:
         raise InputError(*(located(spec.source, mistake) for mistake in error.mistakes)) from None
 

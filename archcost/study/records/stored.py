@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
 
 import optuna
 
 from archcost.config.document import load
 from archcost.errors import InputError, Mistake, TargetError, named, one_line, quoted, visible
 from archcost.models.load import Model, Reference, alone, interpret
+from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import storage, trials
 from archcost.study.records.addresses import Address
@@ -49,9 +50,28 @@ class Stored:
         """What tells this study from all others, '' of one that archcost 0.1.0 made and nobody has gone on with."""
         return str(remembered(self.study, "identity") or "")
 
+    @property
+    def same(self) -> Mapping[str, Any]:
+        """What may not change while the study goes on: data, fit, limits, objectives, search."""
+        held = remembered(self.study, "about").get("same")
+        return held if isinstance(held, dict) else {}
+
+    @property
+    def limits(self) -> Budget | None:
+        """The study's limits, None if it has none."""
+        given = self.same.get("limits") or {}
+        held = {field.name: given.get(name) for name, field in zip(UNITS, fields(Budget), strict=True)}
+        return Budget(**held) if any(value is not None for value in held.values()) else None
+
+    @property
+    def dtype(self) -> str:
+        """What memory is counted in: the dtype of the first way to measure, as a study counts it."""
+        ways = [each for each in self.same.get("objectives", ()) if "latency" in each]
+        return str(ways[0].get("dtype", "float32")) if ways else "float32"
+
     def changed(self, fixed: Mapping[str, object]) -> list[str]:
         """Return the keys of what may not change that are not as they were when this study was made."""
-        made = remembered(self.study, "about").get("same", {})
+        made = self.same
         return [key for key, value in fixed.items() if key not in made or value != made[key]]
 
     def restored(self, values: Sequence[float]) -> list[float]:

@@ -64,6 +64,11 @@ def known(network: Candidate, objectives: Objectives) -> dict[str, float]:
     return dict(zip(column_names(objectives), restored(network, objectives), strict=True))
 
 
+def intervals(network: Candidate, objectives: Objectives) -> dict[str, list[float]]:
+    """Return the intervals of a confirmed network's objectives in base units, none of another."""
+    return dict(zip(column_names(objectives), bounds(network, objectives), strict=False))
+
+
 def sure(network: Candidate | None, objectives: Objectives) -> dict[str, Any]:
     """Return how sure what is known of a network is.
 
@@ -166,7 +171,6 @@ def front_of(stored: Stored, now: Front) -> dict[str, Any]:
 
 def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
     """Return a member of a front in base units; what is not known is None."""
-    names = column_names(stored.objectives)
     return {
         "trial": each.name,
         "family": each.trial.begun.family if each.trial.begun else None,
@@ -178,7 +182,7 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
         "macs": each.part.macs,
         "memory_bytes": each.part.memory_bytes,
         "digest": each.part.digest,
-        "intervals": dict(zip(names, bounds(each, stored.objectives), strict=False)),
+        "intervals": intervals(each, stored.objectives),
         "point": dict(each.trial.point),
         "yaml": yaml_of(each),
     }

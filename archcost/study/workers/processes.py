@@ -9,14 +9,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from types import ModuleType
 from typing import Final
 
 from archcost.study.records.reasons import JobKind, Reason
@@ -31,6 +33,7 @@ STOP: Final = b"stop"
 LOADED: Final = ("archcost.study.workers.job", "torch._dynamo")
 """What children have in memory from the start; each would take a second to load the second, which optimisers need."""
 
+_HIDING: Final = threading.Lock()
 _GRACE_S: Final = 2.0
 _KILLED: Final = {
     signal.SIGKILL: "killed by signal 9: by the system if memory ran short, or by somebody",
@@ -82,9 +85,25 @@ def start(context: ForkServerContext, job: Job) -> Child:
     ours, theirs = context.Pipe()
     own = job.code is not None  # a daemon could not have children, which a DataLoader has
     process = context.Process(target=_enter, args=(theirs, messages.encode(job)), daemon=not own)
-    process.start()
+    with _hidden_main():
+        process.start()
     theirs.close()
     return Child(process, ours, own)
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Hide the main module: multiprocessing would import it again in the child, and so run a script without a guard.
+
+    What a child calls is in this module; it needs nothing of the main one.
+    """
+    with _HIDING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _enter(pipe: Connection, text: bytes) -> None:

@@ -15,6 +15,7 @@ from archcost.latency.samples import Samples
 from archcost.search import pareto
 from archcost.study import jobs
 from archcost.study.options import Workplace
+from archcost.study.phases.search_loop import refuse
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, open_trainings
 from archcost.study.records.confirmed import Confirmed
@@ -24,7 +25,6 @@ from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
 from archcost.study.records.trials import remembered
 from archcost.study.release import seeds
-from archcost.study.search_loop import refuse
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Resumed, Scored, Train
 from archcost.study.workers.pace import Pace

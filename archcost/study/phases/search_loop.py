@@ -22,6 +22,7 @@ from archcost.study.drawn import Drawn
 from archcost.study.limits import budget, over
 from archcost.study.options import Options, Workplace
 from archcost.study.parts import counted, part_of, parts
+from archcost.study.phases.state import Running, Say, State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, trials
 from archcost.study.records.interruption import again
@@ -29,7 +30,6 @@ from archcost.study.records.reasons import Reason, of_trial
 from archcost.study.records.storage import RESUMES
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended, achieved
-from archcost.study.state import Running, Say, State, Watch
 from archcost.study.workers import processes
 from archcost.study.workers.messages import (
     Alive,

@@ -1,0 +1,1 @@
+"""The phases of a run: the search, and confirming what it found."""

@@ -1,0 +1,40 @@
+"""A study made ready: its code may run, its data are there, it can be searched and measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from archcost.study import run
+from archcost.study.code import answers
+from archcost.study.code.consent import Consent, consented
+from archcost.study.plan import StudyPlan, settle
+from archcost.study.preview import outlook, probe
+from archcost.study.records.addresses import Address
+from archcost.study.spec import StudySpec
+from archcost.study.warm_start import queue
+
+if TYPE_CHECKING:
+    from archcost.data.splits import Dataset
+
+
+def planned(spec: StudySpec, address: Address, consent: Consent) -> tuple[StudyPlan, Dataset]:
+    """Return the plan of a study and its data, of which nothing is tried yet.
+
+    Raises InputError for all that is wrong, and without consent for code that it names.
+    """
+    code = consented(spec, allow_code=consent.allow_code)
+    run.check(address)
+    dataset, code = answers.with_data(spec, code)
+    return replace(settle(spec, dataset, code), code_changed=consent.code_changed), dataset
+
+
+def prepared(spec: StudySpec, address: Address, consent: Consent) -> tuple[StudyPlan, Dataset]:
+    """Return the plan of a study and its data, after all was tried that a run needs.
+
+    Raises InputError as `planned` does, and TargetError if a way to measure does not work.
+    """
+    plan, dataset = planned(spec, address, consent)
+    queue.starts(plan)
+    probe.probe(plan, outlook.look(plan).typical)  # they refuse what cannot be searched or measured
+    return plan, dataset
