@@ -72,7 +72,7 @@ def _refuse_other(plan: StudyPlan, stored: Stored) -> None:
         raise InputError(
             Mistake(
                 f"{', '.join(map(quoted, changed))} of the study changed since {quoted(str(stored.address))} was made; "
-                "allowed: another 'storage', or the study as it was (trials, time and confirm may change)"
+                "allowed: another 'storage', or the study as it was (trials, time, share and confirm may change)"
             )
         )
 

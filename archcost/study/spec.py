@@ -125,6 +125,8 @@ class Search(Strict):
     """The longest time of one run, confirming included: `10m`."""
     seed: Natural = 0
     """Seed of everything that is random in the search."""
+    share: Share | None = None
+    """Of the trials that come to a rung of `fit`, those that go on: `25%` or `0.25`. Default: a third."""
     patience: Seconds = 600.0
     """A trial that is silent for so long is taken to hang: `10m`. Training reports every 5 s, measuring at its end."""
 

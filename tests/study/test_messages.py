@@ -73,7 +73,7 @@ SAMPLES = st.builds(lambda times, plan: samples([times], plan), st.lists(TIME_S,
 EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Measured: st.builds(Measured, NATURAL, st.lists(SAMPLES, max_size=2).map(tuple)),
     Trained: st.builds(Trained, NATURAL, NUMBER, NUMBER),
-    Reached: st.builds(Reached, NATURAL, SCORES),
+    Reached: st.builds(Reached, NATURAL, SCORES, st.lists(SCORES, max_size=3).map(tuple)),
     Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),
     Foreseen: st.builds(Foreseen, NUMBER, NUMBER),
     Done: st.just(Done()),

@@ -98,7 +98,7 @@ def foreseen(job: Train) -> Foreseen:
     trained = time.monotonic()
     scoring.evaluate(net, dataset.validation, dataset)
     now = time.monotonic()
-    scores = len(spec.stops()) + (len(columns(graph)) if job.columns else 0)
+    scores = len(spec.stops()) * (1 + (len(columns(graph)) if job.columns else 0))
     return Foreseen(total * median(spans or [ends[-1] - start]) + scores * (now - trained), now - start)
 
 
@@ -174,17 +174,17 @@ def _train(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     speed.keep_freed()
     net, dataset = begun(job, graph)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
-    if not _trained(net, dataset, job, tell, goes_on):
+    if not _trained(net, parts, dataset, job, tell, goes_on):
         return
-    if parts or job.test:
-        _scored(net, parts, dataset, job, tell)
+    if job.test:
+        _scored(net, dataset, tell)
     if job.weights:
         with kept("the weights of the study"):
             weights.save_weights(net, Path(job.weights), job.mark)
 
 
-def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn) -> bool:
-    """Train to the end, with a score at every rung; return whether it was reached."""
+def _trained(net: Net, parts: tuple[int, ...], dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn) -> bool:
+    """Train to the end, with a score of the network and of each column at every rung; return whether it got there."""
     spec = spec_of(job)
     fitting = fit.begin(net, dataset, spec, threads=job.threads)
     said = [time.monotonic()]
@@ -197,18 +197,17 @@ def _trained(net: Net, dataset: Dataset, job: Train, tell: Tell, goes_on: GoesOn
     for epoch in fit.epochs(fitting, told=told):
         tell(Trained(epoch.number, epoch.loss, epoch.seconds))
         if epoch.number in spec.stops():
-            if job.columns:
+            if parts:
                 calibration.recalibrate(net, dataset)
-            tell(Reached(epoch.number, scoring.evaluate(net, dataset.validation, dataset)))
+            every = (net, *map(net.column, parts))
+            first, *others = (scoring.evaluate(each, dataset.validation, dataset) for each in every)
+            tell(Reached(epoch.number, first, tuple(others)))
             if not goes_on():
                 return False
     return True
 
 
-def _scored(net: Net, parts: tuple[int, ...], dataset: Dataset, job: Train, tell: Tell) -> None:
-    """Score every column on the validation split, and if there is one, the network on the test split."""
-    for column in parts:
-        tell(Scored(column, "validation", scoring.evaluate(net.column(column), dataset.validation, dataset)))
-    if job.test:
-        tell(Scored(0, "validation", scoring.evaluate(net, dataset.validation, dataset)))
-        tell(Scored(0, "test", scoring.evaluate(net, dataset.read_test(), dataset)))
+def _scored(net: Net, dataset: Dataset, tell: Tell) -> None:
+    """Score the network on the validation split, and only then on the test split."""
+    tell(Scored(0, "validation", scoring.evaluate(net, dataset.validation, dataset)))
+    tell(Scored(0, "test", scoring.evaluate(net, dataset.read_test(), dataset)))
