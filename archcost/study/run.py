@@ -84,7 +84,7 @@ def _refuse_other(plan: StudyPlan, stored: Stored) -> None:
             Mistake(
                 f"{', '.join(map(quoted, changed))} of the study changed since {quoted(str(stored.address))} was made; "
                 "allowed: another 'storage', into which 'archcost study import' carries its trials over, "
-                "or the study as it was (trials, time and confirm may change)"
+                "or the study as it was (trials, time, share and confirm may change)"
             )
         )
 

@@ -151,6 +151,8 @@ class Search(Strict):
     """Seed of everything that is random in the search."""
     start: Annotated[tuple[Source, ...], Field(strict=False)] = ()
     """Networks that are tried first: model.yaml files, from the study's folder, or shipped networks by name."""
+    share: Share | None = None
+    """Of the trials that come to a rung of `fit`, those that go on: `25%` or `0.25`. Default: a third."""
     patience: Seconds = 600.0
     """A trial that is silent for so long is taken to hang: `10m`. Training reports every 5 s, measuring at its end."""
 

@@ -217,6 +217,17 @@ def test_what_pruning_saved_is_an_estimate_that_can_be_redone(stored: Stored) ->
     assert "No trial was pruned" in saved(found(made(None, Wanted(trials=12, only="complete"))))
 
 
+def test_columns_that_were_given_up_are_counted(stored: Stored) -> None:
+    """The best of them was ranked, and an earlier version's trials, which kept none, are not said to be."""
+    whole = found(stored)
+    assert "had columns" not in saved(whole)
+    pruned = [each.number for each in whole.trials if each.state == "pruned"]
+    first = [replace(each, columns={1: ((0.5, 1.0),)}) if each.number == pruned[0] else each for each in whole.trials]
+    assert saved(replace(whole, trials=tuple(first))) == (
+        f"{saved(whole)} Of those given up, 1 had columns: the best of them was not good enough."
+    )
+
+
 def test_what_cannot_be_judged_is_said_in_words() -> None:
     """Without bars, the table stands alone."""
     shown = study(made(None, Wanted(trials=6, only="complete")))

@@ -39,6 +39,7 @@ STATEMENTS = [
     "UPDATE trial_user_attributes SET value_json = '[]'",
     "UPDATE trial_user_attributes SET value_json = 'null'",
     "UPDATE OR IGNORE trial_user_attributes SET key = 'archcost:rung:x' WHERE key LIKE 'archcost:rung:%'",
+    "UPDATE OR IGNORE trial_user_attributes SET key = 'archcost:columns:1' WHERE key LIKE 'archcost:rung:%'",
     "UPDATE study_user_attributes SET value_json = 'x'",
     "UPDATE study_user_attributes SET value_json = '{}'",
     "UPDATE study_user_attributes SET value_json = '{\"schema\": 1}' WHERE key = 'archcost:about'",

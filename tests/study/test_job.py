@@ -13,6 +13,7 @@ from plans import FRACTAL, drawn, planned
 
 from archcost.data import shared
 from archcost.graph import codec
+from archcost.nets import weights
 from archcost.study import jobs
 from archcost.study.workers import job as working
 from archcost.study.workers.messages import (
@@ -28,10 +29,10 @@ from archcost.study.workers.messages import (
     Train,
     Trained,
 )
+from archcost.training import scoring
 
 OBJECTIVES = [{"error": "min"}, {"latency": "min", "target": "fake", "threads": 1, "time": 0.05}]
 RUNG = [Trained, Reached]
-COLUMNS = [Scored, Scored]
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ def told(job: Job, *, on: bool = True) -> list[Event]:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("train", [Measured, *RUNG, *RUNG, *COLUMNS, Done]),
+        ("train", [Measured, *RUNG, *RUNG, Done]),
         ("foresee", [Foreseen, Done]),
         ("measure", [Measured, Done]),
     ],
@@ -76,13 +77,34 @@ def test_a_graph_is_decoded_once(
     assert (expected, 1) == ([type(event) for event in told(asked[kind])], len(decoded))
 
 
-def test_every_column_is_measured_and_scored(job: Train) -> None:
+def test_every_column_is_measured_and_scored_at_every_rung(job: Train) -> None:
     """The whole network first; scores are those of all examples of the validation split."""
     events = told(job)
     (measured,) = (event for event in events if isinstance(event, Measured))
-    scored = [event for event in events if isinstance(event, Scored)]
-    assert (3, [1, 2]) == (len(measured.samples), [event.column for event in scored])
-    assert {("validation", 60)} == {(event.split, event.score.count) for event in scored}
+    reached = [event for event in events if isinstance(event, Reached)]
+    assert (3, [(1, 2), (2, 2)]) == (len(measured.samples), [(each.epoch, len(each.columns)) for each in reached])
+    assert {60} == {score.count for each in reached for score in (each.score, *each.columns)}
+
+
+def test_the_scores_of_columns_are_their_own(job: Train, tmp_path: Path) -> None:
+    """Each is that of the column of the weights which are kept, as it runs alone."""
+    kept = replace(job, weights=str(tmp_path / "0.pt"))
+    last = [event for event in told(kept) if isinstance(event, Reached)][-1]
+    net, dataset = working.begun(job, codec.decode(job.graph))
+    weights.load_weights(net, tmp_path / "0.pt")
+    found = [scoring.evaluate(each, dataset.validation, dataset) for each in (net, net.column(1), net.column(2))]
+    assert found == [last.score, *last.columns]
+
+
+def test_a_network_that_is_tested_is_scored_before(job: Train, tmp_path: Path) -> None:
+    """Its test split is read once, after the validation split, and no column is scored."""
+    dataset = images(120)
+    shared.write_test(replace(dataset, read_test=lambda: dataset.validation), tmp_path / "test.pt")
+    events = told(replace(job, columns=False, ways=(), test=str(tmp_path / "test.pt")))
+    assert [(0, "validation"), (0, "test")] == [
+        (each.column, each.split) for each in events if isinstance(each, Scored)
+    ]
+    assert {()} == {each.columns for each in events if isinstance(each, Reached)}
 
 
 def test_who_is_told_to_stop_trains_no_more(job: Train) -> None:

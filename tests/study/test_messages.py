@@ -104,7 +104,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Described: st.from_type(Described),
     Alive: st.just(Alive()),
     Resumed: st.builds(Resumed, NATURAL, NUMBER, TEXT),
-    Reached: st.builds(Reached, NATURAL, SCORES),
+    Reached: st.builds(Reached, NATURAL, SCORES, st.lists(SCORES, max_size=3).map(tuple)),
     Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),
     Foreseen: st.builds(Foreseen, NUMBER, NUMBER),
     Done: st.just(Done()),

@@ -102,9 +102,10 @@ def test_every_trial_is_a_row(capsys: pytest.CaptureFixture[str], done: str) -> 
 
 
 def test_running_again_adds_nothing_and_more_trials_go_on(capsys: pytest.CaptureFixture[str], done: str) -> None:
-    """`trials` is a total; `patience` may change."""
+    """`trials` is a total; `patience` and `share` may change."""
     before = json.loads(run(capsys, "study", "status", done, "--json")[1])
-    assert 0 == run(capsys, "study", "run", done, "--set", "search.patience=20m")[0]
+    changes = ("--set", "search.patience=20m", "--set", "search.share=25%")
+    assert 0 == run(capsys, "study", "run", done, *changes)[0]
     again = json.loads(run(capsys, "study", "status", done, "--json")[1])
     assert before["states"]["complete"] == again["states"]["complete"]
     assert before["counted"] == again["counted"]

@@ -70,6 +70,25 @@ def test_a_trial_is_read_as_it_goes_on(study: optuna.Study) -> None:
     assert (True, True, "complete", [1, 3, 10]) == (found.writes, found.counts, found.fate, list(found.rungs))
 
 
+def test_a_rung_is_that_of_all_networks_of_a_trial(study: optuna.Study) -> None:
+    """The whole one first, then its columns; none where it has not come."""
+    trial = study.ask()
+    trials.reach(trial, 1, (0.5, -7.0, 1.0), [(0.4, -8.0, 1.0), (0.6, -7.5, math.inf)])
+    trials.reach(trial, 3, (0.3, -7.0, 1.0))
+    found = read(study)
+    assert ((0.5, -7.0, 1.0), (0.4, -8.0, 1.0), (0.6, -7.5, math.inf)) == found.reached(1)
+    assert (((0.3, -7.0, 1.0),), ()) == (found.reached(3), found.reached(10))
+
+
+def test_the_rungs_of_an_earlier_version_are_those_of_the_whole_network(study: optuna.Study) -> None:
+    """It kept one list of values; where a column is on record, that list is still the whole network's."""
+    study.ask().set_user_attr("archcost:rung:3", [0.5, -7.0, 1.0])
+    assert ((0.5, -7.0, 1.0),) == read(study).reached(3)
+    second = study.ask()
+    trials.reach(second, 3, (0.5, -7.0, 1.0), [(0.4, -8.0, 1.0)])
+    assert [0.5, -7.0, 1.0] == study.trials[1].user_attrs["archcost:rung:3"]
+
+
 def test_one_that_is_left_behind_is_pruned(study: optuna.Study) -> None:
     """It has no values, and counts."""
     assert trials.end(study, study.ask(), Ended((PART,), seconds=1.0), None)
@@ -152,6 +171,7 @@ def test_what_others_wrote_is_no_trial(study: optuna.Study, key: str, value: obj
 
 COUNTS = st.integers(0, 2**53)
 NUMBERS = st.floats(allow_nan=False)
+VALUES = st.lists(NUMBERS, max_size=3).map(tuple)
 SCORES = st.builds(Score, NUMBERS, COUNTS, *(st.none() | NUMBERS for _ in range(3)))
 TAKEN = st.lists(st.integers(0, 99).map(lambda seed: noisy(0.001, seed=seed, bursts=2)), max_size=2).map(tuple)
 PARTS = st.builds(Part, COUNTS, st.text(max_size=9), COUNTS, COUNTS, COUNTS, st.none() | SCORES, TAKEN)
@@ -169,18 +189,21 @@ VERSIONS = st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=2)
         seconds=NUMBERS,
         versions=VERSIONS,
     ),
-    rungs=st.dictionaries(st.integers(0, 999), st.lists(NUMBERS, max_size=3).map(tuple), max_size=3),
+    rungs=st.dictionaries(st.integers(0, 999), st.tuples(VALUES, st.lists(VALUES, max_size=2)), max_size=3),
 )
-def test_all_that_is_kept_is_read(begun: Begun, ended: Ended, rungs: dict[int, tuple[float, ...]]) -> None:
+def test_all_that_is_kept_is_read(
+    begun: Begun, ended: Ended, rungs: dict[int, tuple[tuple[float, ...], list[tuple[float, ...]]]]
+) -> None:
     """Whatever a trial is of and whatever it gave."""
     study = created()
     trial = study.ask()
     trials.begin(trial, begun)
-    for epoch, values in rungs.items():
-        trials.reach(trial, epoch, values)
+    for epoch, (values, columns) in rungs.items():
+        trials.reach(trial, epoch, values, columns)
     trials.fail(study, trial, ended)
     found = read(study)
-    assert (begun, ended, rungs) == (found.begun, found.ended, found.rungs)
+    reached = {epoch: (values, *columns) for epoch, (values, columns) in rungs.items()}
+    assert (begun, ended, reached) == (found.begun, found.ended, {epoch: found.reached(epoch) for epoch in found.rungs})
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,9 @@ from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
 from archcost.study.workers.signals import held_back
 from archcost.training.header import Checkpoint
-from archcost.units import duration
+from archcost.units import duration, percent
 from archcost.version import __version__
 
-SHARE: Final = 1 / 3
-"""Of the trials that come to a rung, those that go on."""
 _TICK_S: Final = 0.5
 End: TypeAlias = Literal["time", "trials", "exhausted"]
 """Why no other trial begins."""
@@ -300,12 +298,9 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             _resumed(run, trial, event)
         case Reached():
             _reached(run, trial, event)
-        case Scored():
-            place = next(i for i, part in enumerate(trial.parts) if part.column == event.column)
-            trial.parts[place] = replace(trial.parts[place], score=event.score)
         case Done():
             _over(run, trial, None, achieved(trial.parts[0], run.plan.objectives))
-        case Alive() | Foreseen() | Refused() | Described():
+        case Scored() | Alive() | Foreseen() | Refused() | Described():
             pass  # that it came is enough, or no trial tells it
         case Failed():
             refuse(event.reason)
@@ -335,28 +330,37 @@ def _measured(run: _Run, trial: Running, event: Measured) -> None:
 
 def _resumed(run: _Run, trial: Running, event: Resumed) -> None:
     trial.epoch, trial.before_s = event.epoch, event.seconds
-    for epoch, values in trial.passed.items():
+    for epoch, (values, *columns) in trial.passed.items():
         if epoch < event.epoch:  # it will not come there again
-            trials.reach(trial.asked.trial, epoch, values)
+            trials.reach(trial.asked.trial, epoch, values, columns)
     if event.note:
         run.say(f"trial {trial.asked.trial.number}: {event.note}")
 
 
 def _reached(run: _Run, trial: Running, event: Reached) -> None:
-    trial.parts[0] = replace(trial.parts[0], score=event.score)
-    values = achieved(trial.parts[0], run.plan.objectives)
-    before = [
-        each.rungs[event.epoch]
-        for each in run.trials()
-        if event.epoch in each.rungs and each.number != trial.asked.trial.number and each.fate != "interrupted"
-    ]
-    trials.reach(trial.asked.trial, event.epoch, values)
-    last = event.epoch >= run.plan.spec.study.fit.stops()[-1]
-    if last or event.epoch in trial.passed or halving.goes_on(values, before, SHARE):
+    scored = zip(trial.parts, (event.score, *event.columns), strict=True)
+    trial.parts[:] = [replace(part, score=score) for part, score in scored]
+    values, *columns = (achieved(part, run.plan.objectives) for part in trial.parts)
+    others = [each for each in run.trials() if each.number != trial.asked.trial.number and each.fate != "interrupted"]
+    trials.reach(trial.asked.trial, event.epoch, values, columns)
+    reason = None
+    if event.epoch not in trial.passed:  # else it was judged there before an interruption
+        reason = fallen_behind(run.plan, event.epoch, (values, *columns), others)
+    if reason is None:
         trial.child.reply(processes.ON)
-        return
-    words = f"at epoch {event.epoch} not among the best third that had come so far"
-    _over(run, trial, Reason("pruned", words), None)
+    else:
+        _over(run, trial, reason, None)
+
+
+def fallen_behind(
+    plan: StudyPlan, epoch: int, values: Sequence[tuple[float, ...]], others: Sequence[trials.Trial]
+) -> Reason | None:
+    """Return why a trial ends at a rung, None if it goes on; values: of its networks there, the whole one first."""
+    passed = [reached for each in others if (reached := each.reached(epoch))]
+    share = plan.spec.study.search.share or halving.SHARE
+    if epoch >= plan.spec.study.fit.stops()[-1] or halving.goes_on(values, passed, share):
+        return None
+    return Reason("pruned", f"at epoch {epoch} not among the best {percent(share)} of {len(passed) + 1} trials")
 
 
 def _over(run: _Run, trial: Running, reason: Reason | None, values: Sequence[float] | None) -> None:

@@ -20,7 +20,7 @@ from archcost.training.header import Checkpoint
 class Running:
     """A trial under way, with what it has told so far.
 
-    kept: where its training is kept as it goes on; passed: its values at rungs, if it was interrupted after them;
+    kept: where its training is kept as it goes on; passed: the values of its networks at rungs, if it was interrupted after them;
     before_s: how long it had trained before.
     """
 
@@ -30,7 +30,7 @@ class Running:
     parts: list[Part]
     kept: Checkpoint
     pace: Pace
-    passed: dict[int, tuple[float, ...]]
+    passed: dict[int, tuple[tuple[float, ...], ...]]
     before_s: float = 0.0
     since: float = field(default_factory=time.monotonic)
     epoch: int = 0

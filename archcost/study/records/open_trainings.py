@@ -42,9 +42,9 @@ def summary(stored: Stored) -> dict[str, int]:
     return {"trainings": len(kept), "epochs": sum(each.epochs for each in kept)}
 
 
-def passed(every: Sequence[Trial], identity: str) -> dict[int, tuple[float, ...]]:
+def passed(every: Sequence[Trial], identity: str) -> dict[int, tuple[tuple[float, ...], ...]]:
     """Return the values at the rungs that interrupted trials of a network passed: it is not judged there again."""
-    return {epoch: values for each in _interrupted(every, identity) for epoch, values in each.rungs.items()}
+    return {epoch: each.reached(epoch) for each in _interrupted(every, identity) for epoch in each.rungs}
 
 
 def spent_s(folder: Path, study: str, trial: Trial, every: Sequence[Trial]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -26,6 +26,7 @@ from archcost.study.records.reasons import Kept, Reason
 from archcost.training.score import Score
 
 _RUNG: Final = f"{PREFIX}rung:"
+_COLUMNS: Final = f"{PREFIX}columns:"  # at a rung; a storage of an earlier version has none
 State: TypeAlias = Literal["complete", "pruned", "failed", "running", "waiting"]
 
 _LOG: Final = logging.getLogger(__name__)
@@ -121,6 +122,12 @@ class Trial:
     """Whether it began to train, and may have written the file of its weights."""
     training: str = ""
     """What its checkpoint is of, '' if it has none."""
+    columns: Mapping[int, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    """Of its columns the stored values at each rung; earlier versions kept none."""
+
+    def reached(self, epoch: int) -> tuple[tuple[float, ...], ...]:
+        """Return the stored values of its networks at a rung, the whole one first; none if it has not come there."""
+        return (self.rungs[epoch], *self.columns.get(epoch, ())) if epoch in self.rungs else ()
 
     @property
     def reason(self) -> Reason | None:
@@ -153,8 +160,12 @@ def begin(trial: optuna.trial.Trial, begun: Begun) -> None:
     trial.set_user_attr(f"{PREFIX}begun", asdict(begun))
 
 
-def reach(trial: optuna.trial.Trial, epoch: int, values: Sequence[float]) -> None:
-    """Keep the stored values a trial has at a rung."""
+def reach(
+    trial: optuna.trial.Trial, epoch: int, values: Sequence[float], columns: Sequence[Sequence[float]] = ()
+) -> None:
+    """Keep the stored values a trial has at a rung, and those of its columns."""
+    if columns:  # first: who reads the rung finds them
+        trial.set_user_attr(f"{_COLUMNS}{epoch}", list(map(list, columns)))
     trial.set_user_attr(f"{_RUNG}{epoch}", list(values))
 
 
@@ -232,8 +243,8 @@ def read(study: Recorded, ended: dict[int, Trial]) -> tuple[Trial, ...]:
 def typed(frozen: FrozenTrial) -> Trial:
     """Return one trial; raises InputError if it is not archcost's."""
     attributes = frozen.user_attrs
-    rungs = {int(key.removeprefix(_RUNG)): tuple(map(float, value)) for key, value in attributes.items()
-             if key.startswith(_RUNG)}  # fmt: skip
+    rungs = {epoch: _numbers(value) for epoch, value in _at_rungs(attributes, _RUNG)}
+    columns = {epoch: tuple(map(_numbers, value)) for epoch, value in _at_rungs(attributes, _COLUMNS)}
     try:
         begun, ended = (
             _adapter(kind).validate_python(attributes[key]) if (key := f"{PREFIX}{name}") in attributes else None
@@ -246,7 +257,17 @@ def typed(frozen: FrozenTrial) -> Trial:
     values = tuple(map(float, frozen.values)) if frozen.state is TrialState.COMPLETE and frozen.values else ()
     state, dates = _STATES[frozen.state], (frozen.datetime_start, frozen.datetime_complete)
     wrote, training = attributes.get(f"{PREFIX}writes") is True, str(attributes.get(f"{PREFIX}training", ""))
-    return Trial(frozen.number, state, dict(frozen.params), values, begun, rungs, ended, *dates, wrote, training)
+    return Trial(
+        frozen.number, state, dict(frozen.params), values, begun, rungs, ended, *dates, wrote, training, columns
+    )
+
+
+def _at_rungs(attributes: Mapping[str, Any], prefix: str) -> Iterator[tuple[int, Any]]:
+    return ((int(key.removeprefix(prefix)), value) for key, value in attributes.items() if key.startswith(prefix))
+
+
+def _numbers(value: Iterable[float]) -> tuple[float, ...]:
+    return tuple(map(float, value))
 
 
 def achieved(part: Part, objectives: Sequence[tuple[str, int | None]]) -> tuple[float, ...]:

@@ -239,10 +239,11 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A rung: the score on the validation split after so many epochs; a reply is awaited."""
+    """A rung: the score on the validation split after so many epochs, and that of each column; a reply is awaited."""
 
     epoch: int
     score: Score
+    columns: tuple[Score, ...] = ()
     event: Literal["reached"] = "reached"
 
 

@@ -231,18 +231,17 @@ def _own(trial: _Trial) -> _Epochs:
 
 def _rung(trial: _Trial, epoch: int) -> bool:
     """Score a network at a rung; return whether it goes on."""
+    networks: list[nn.Module] = [trial.net]
     if trial.columns and isinstance(trial.net, Net):
         calibration.recalibrate(trial.net, trial.dataset)
-    trial.tell(Reached(epoch, trial.score(trial.net, trial.dataset.validation)))
+        networks += map(trial.net.column, trial.columns)
+    first, *others = (trial.score(each, trial.dataset.validation) for each in networks)
+    trial.tell(Reached(epoch, first, tuple(others)))
     return trial.goes_on()
 
 
 def _scored(trial: _Trial) -> None:
-    """Score every column on the validation split; of a network trained alone, also the test split if there is one."""
-    for column in trial.columns:
-        assert isinstance(trial.net, Net)  # other networks have no columns
-        score = trial.score(trial.net.column(column), trial.dataset.validation)
-        trial.tell(Scored(column, "validation", score))
+    """Score a network that is trained alone on the validation split, and then on the test split if there is one."""
     if trial.job.alone:
         trial.tell(Scored(0, "validation", trial.score(trial.net, trial.dataset.validation)))
         if trial.job.test:
