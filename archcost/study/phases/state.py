@@ -20,8 +20,8 @@ from archcost.training.header import Checkpoint
 class Running:
     """A trial under way, with what it has told so far.
 
-    kept: where its training is kept as it goes on; passed: the values of its networks at rungs, if it was interrupted after them;
-    before_s: how long it had trained before.
+    kept: where its training is kept as it goes on; passed: the values of its networks at rungs, if it was
+    interrupted after them; before_s: how long it had trained before.
     """
 
     child: Child
