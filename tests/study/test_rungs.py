@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from archcost.study.search_loop import fallen_behind
+from archcost.study.phases.search_loop import fallen_behind
 from commands import run
 from plans import planned
 
