@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from archcost.config.document import Document
+from archcost.config.types import names_code
 from archcost.errors import InputError, Mistake, Place, one_of, quoted, shorten, visible
 from archcost.models import callables, published
-from archcost.models.code import names_code
 
 Kind: TypeAlias = Literal["network", "study", "budget", "profile"]
 """What a YAML or JSON text says that it is: by its keys alone, it may be wrong all the same."""
@@ -55,9 +55,10 @@ def refuse_for_study(source: str) -> None:
     if ending:
         what = _FILES[ending]
         words = f"; {_command('study front', source)} shows its networks" if ending == ".db" else ""
-    elif not os.path.lexists(source) and (is_code or source in published.names()):
-        what = "code that makes a network" if is_code else "a network that ships"
-        words = f"; {_command('profile', source)} takes it"
+    elif not os.path.lexists(source) and is_code:
+        what, words = "code that makes a network", f"; {_command('study new', source)} writes a first study of it"
+    elif not os.path.lexists(source) and source in published.names():
+        what, words = "a network that ships", f"; {_command('profile', source)} takes it"
     else:
         return
     raise InputError(Mistake(f"{quoted(source)} is {what}; allowed: the YAML file of a study{words}"))
