@@ -55,9 +55,10 @@ def refuse_for_study(source: str) -> None:
     if ending:
         what = _FILES[ending]
         words = f"; {_command('study front', source)} shows its networks" if ending == ".db" else ""
-    elif not os.path.lexists(source) and (is_code or source in published.names()):
-        what = "code that makes a network" if is_code else "a network that ships"
-        words = f"; {_command('profile', source)} takes it"
+    elif not os.path.lexists(source) and is_code:
+        what, words = "code that makes a network", f"; {_command('study new', source)} writes a first study of it"
+    elif not os.path.lexists(source) and source in published.names():
+        what, words = "a network that ships", f"; {_command('profile', source)} takes it"
     else:
         return
     raise InputError(Mistake(f"{quoted(source)} is {what}; allowed: the YAML file of a study{words}"))

@@ -91,7 +91,7 @@ def test_what_is_no_network_is_named(folder: Path, source: str, expected: str) -
         ("net.onnx", "'net.onnx' is an ONNX file, a network that was exported; allowed: the YAML file of a study"),
         ("study.db", "'study.db' is the storage of a study; allowed: the YAML file of a study; 'archcost study front"),
         ("resnet-20", "'resnet-20' is a network that ships; allowed: the YAML file of a study; 'archcost profile resn"),
-        ("mine:Net", "'mine:Net' is code that makes a network; allowed: the YAML file of a study; 'archcost profile"),
+        ("mine:Net", "'mine:Net' is code that makes a network; allowed: the YAML file of a study; 'archcost study n"),
         ("missing.yaml", "missing.yaml: cannot be read: No such file or directory"),
     ],
 )
