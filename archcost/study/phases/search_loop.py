@@ -219,6 +219,8 @@ def _counted(run: _Run, trial: Running, event: Counted) -> None:
     """Judge a network that code has made by what it costs, before anything of it is measured or trained."""
     number, model = trial.asked.trial.number, trial.model
     trial.parts = [part_of(event)]
+    for note in event.notes:
+        run.say(f"trial {number}: {visible(note)}")
     identity = run.plan.identity(model, event.digest)
     trials.begin(trial.asked.trial, Begun(trial.asked.origin, model.name, model.family, model.yaml, identity))
     trial.passed = open_trainings.passed(run.trials(), identity)
