@@ -16,7 +16,7 @@ from archcost.cli.study.group import study
 GROUPS: dict[str, tuple[tuple[str, ...], Sectioned, dict[str, list[str]]]] = {
     "archcost": ((), cli.cli, {
         "A network": ["profile", "compare", "check", "suggest", "draw", "export"],
-        "A study": ["study", "report"],
+        "A study": ["study", "choose", "report"],
         "Files and this machine": ["example", "schema", "targets", "datasets", "completion"],
     }),
     "archcost study": (("study",), study,
