@@ -182,6 +182,16 @@ def test_the_networks_of_the_readme_are_read(tmp_path: Path) -> None:
     assert len(load_study(tmp_path / "study.yaml", ()).templates) == 2
 
 
+TINY = """
+models: [{family: bottleneck, block: basic, depths: [1], widths: [{int: [4, 6]}]}]
+data: {name: digits, examples: 100}
+objectives: [{error: min}, {latency: min, target: fake, threads: 1, time: 0.05}]
+fit: {epochs: 1}
+search: {trials: 2, sampler: random}
+confirm: {members: 0}
+"""
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
 def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are executed as they are written, on a shipped network, with one thread and little time to measure."""
@@ -191,6 +201,7 @@ def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.M
         return profile(*given, **{**options, "threads": 1, "time_s": 0.1})  # type: ignore[arg-type]
 
     (tmp_path / "mine.yaml").write_text(CliRunner().invoke(cli.cli, ["example", "resnet-20"]).output)
+    (tmp_path / "study.yaml").write_text(TINY)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(archcost, "profile", briefly, raising=False)
     made: dict[str, object] = {}
