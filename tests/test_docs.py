@@ -182,14 +182,14 @@ def test_the_networks_of_the_readme_are_read(tmp_path: Path) -> None:
     assert len(load_study(tmp_path / "study.yaml", ()).templates) == 2
 
 
-SMALL = """
-models: [{family: bottleneck, block: basic, depths: [1], widths: [{int: [4, 8]}]}]
-data: {name: digits, examples: 200}
+TINY = """
+models: [{family: bottleneck, block: basic, depths: [1], widths: [{int: [4, 6]}]}]
+data: {name: digits, examples: 100}
 objectives: [{error: min}, {latency: min, target: fake, threads: 1, time: 0.05}]
 fit: {epochs: 1}
+search: {trials: 2, sampler: random}
 confirm: {members: 0}
 """
-"""A study that takes seconds, in place of the one a page speaks of."""
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
@@ -200,10 +200,8 @@ def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.M
     def briefly(*given: object, **options: object) -> object:
         return profile(*given, **{**options, "threads": 1, "time_s": 0.1})  # type: ignore[arg-type]
 
-    study = archcost.Study.run
-    (tmp_path / "study.yaml").write_text(SMALL)
-    monkeypatch.setattr(archcost.Study, "run", lambda self, **_: study(self, trials=2, workers=1))
     (tmp_path / "mine.yaml").write_text(CliRunner().invoke(cli.cli, ["example", "resnet-20"]).output)
+    (tmp_path / "study.yaml").write_text(TINY)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(archcost, "profile", briefly, raising=False)
     made: dict[str, object] = {}

@@ -19,7 +19,7 @@ from archcost.units import parse_count, parse_latency, parse_size
 
 if TYPE_CHECKING:
     from archcost.profiling.budget import Budget
-    from archcost.study.records.choice import Choice, Option
+    from archcost.study.records.best.choice import Choice, Option
     from archcost.study.records.stored import Stored
 
 _WIDTH: Final = 80
@@ -38,7 +38,7 @@ class Wanted:
 
     def budget(self, stored: Stored) -> Budget | None:
         """Return the study's own limits, and in place of them those that are given."""
-        from archcost.study.records.choice import within  # loads optuna
+        from archcost.study.records.best.choice import within  # loads optuna
 
         given = {"latency": self.latency, "weights": self.size, "macs": self.macs, "params": self.params}
         return within(stored, {**given, "memory": self.memory})
@@ -63,8 +63,8 @@ def choose(study: str, storage: str | None, as_json: bool, wanted: Wanted) -> in
     """
     # imported when the command runs: they load pydantic and optuna
     from archcost.cli.study.stored import opened
-    from archcost.study.records.advice import advise
-    from archcost.study.records.choice import Field
+    from archcost.study.records.best.advice import advise
+    from archcost.study.records.best.choice import Field
 
     stored = opened(study, storage)
     typed = [urls.shown(study), *(["--storage", urls.shown(storage)] if storage else [])]
@@ -105,7 +105,7 @@ def _table(stored: Stored, found: Choice) -> tuple[tuple[str, ...], list[tuple[s
 
 def _cells(stored: Stored, each: Option) -> tuple[str, ...]:
     from archcost.study.objectives import quantity_of
-    from archcost.study.records.advice import likely
+    from archcost.study.records.best.advice import likely
     from archcost.study.records.tables import learnt
 
     values = zip(stored.objectives, each.objectives.values(), strict=True)

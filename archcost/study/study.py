@@ -16,8 +16,8 @@ from archcost.errors import InputError, Mistake, one_line, visible
 from archcost.study.code.consent import Consent
 from archcost.study.options import Wanted, options
 from archcost.study.records import tables
-from archcost.study.records.advice import advise
-from archcost.study.records.choice import Choice, Field, within
+from archcost.study.records.best.advice import advise
+from archcost.study.records.best.choice import Choice, Field, within
 from archcost.study.records.front import Candidate
 from archcost.study.records.source import address_of
 from archcost.study.records.stored import Stored, find

@@ -20,8 +20,8 @@ from archcost.report.study.progress import saved
 from archcost.search import pareto
 from archcost.study.objectives import quantity_of
 from archcost.study.records import confirmed
-from archcost.study.records.advice import advise
-from archcost.study.records.choice import Field
+from archcost.study.records.best.advice import advise
+from archcost.study.records.best.choice import Field
 from archcost.study.records.stored import Stored, find
 from archcost.study.records.tables import front_of, rows, status_of
 from archcost.study.records.trials import Held

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from measurements import noisy, samples
 
 from archcost.study.records import confirmed, trials
-from archcost.study.records.chances import Measured, measured, student
+from archcost.study.records.best.chances import Measured, measured, student
 from archcost.study.records.front import candidates
 
 

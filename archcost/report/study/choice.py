@@ -8,8 +8,8 @@ from typing import Final
 from archcost.report.blocks import Slider, Step
 from archcost.report.study.facts import Found
 from archcost.study.objectives import quantity_of
-from archcost.study.records.advice import advise
-from archcost.study.records.choice import Choice, Field, limited
+from archcost.study.records.best.advice import advise
+from archcost.study.records.best.choice import Choice, Field, limited
 
 _PLACES: Final = 24
 _ROOM: Final = 1.3  # by how much the slider goes beyond the cheapest and the dearest of the front

@@ -10,7 +10,7 @@ from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule
 from archcost.report.study.facts import Found, marks, quantity_axis, thinned
 from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
-from archcost.study.records.advice import FEW
+from archcost.study.records.best.advice import FEW
 from archcost.study.records.front import Candidate, bounds
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 

@@ -11,7 +11,7 @@ from archcost.errors import visible
 from archcost.profiling.budget import Budget
 from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
-from archcost.study.records.choice import ENOUGH, Change, Choice, Field, Option, decide, exceeded
+from archcost.study.records.best.choice import ENOUGH, Change, Choice, Field, Option, decide, exceeded
 from archcost.study.records.front import Candidate
 from archcost.study.records.names import Name
 from archcost.units import counted_words, data_size, duration, percent, points, scaled

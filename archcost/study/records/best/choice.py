@@ -14,7 +14,8 @@ from archcost.graph.cost import count
 from archcost.graph.dtypes import BYTES
 from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import quantity_of
-from archcost.study.records import chances, tables
+from archcost.study.records import tables
+from archcost.study.records.best import chances
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.names import Name
 from archcost.study.records.stored import Stored, network
