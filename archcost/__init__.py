@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archcost.profiling.compare import Comparison
     from archcost.profiling.profile import profile
     from archcost.profiling.result import Profile
-    from archcost.search.pareto_sampler import ParetoSampler
+    from archcost.search.optuna_studies.pareto_sampler import ParetoSampler
     from archcost.study.release.load import load_trained
     from archcost.study.study import Study
 
@@ -38,7 +38,7 @@ _HOMES = {
     "Latency": "latency.summary",
     "Mistake": "errors",
     "Model": "models.load",
-    "ParetoSampler": "search.pareto_sampler",
+    "ParetoSampler": "search.optuna_studies.pareto_sampler",
     "Profile": "profiling.result",
     "Study": "study.study",
     "TargetError": "errors",

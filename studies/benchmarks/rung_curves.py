@@ -2,11 +2,12 @@
 
 Twenty networks of each of three families (bottleneck, fractal, HORNN on the rows of images), drawn at random from the
 spaces below, with two seeds each: 6,000 images of Fashion-MNIST, 12 epochs, trained as a study trains, on one thread.
+With `--data digits` the same on the digits that ship with archcost, in minutes: there rules are tried out.
 Kept after every epoch: the error and the loss on the validation split, of the whole network and of every column that
 a study scores (recalibrated as it does), the loss in training, and the seconds that training took. A second call goes
 on where the first one ended; seed 0 comes first, the families by turns, so that a part of it is of use.
 
-    python studies/benchmarks/rung_curves.py [--out studies/benchmarks/rung_curves.npz] [--most 120]
+    python studies/benchmarks/rung_curves.py [--data digits] [--out FILE] [--most 120]
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ from archcost.models.load import Model
 from archcost.nets.net import build
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan, settle
-from archcost.study.spec import read_study
+from archcost.study.spec import StudySpec, read_study
 from archcost.training import calibration, fit, scoring, speed
 from archcost.version import __version__
 
-OUT: Final = Path(__file__).with_name("rung_curves.npz")
+DATA: Final = {"fashion-mnist": "{name: fashion-mnist, examples: 6000}", "digits": "{name: digits}"}
+OUT: Final = {name: Path(__file__).with_name(f"rung_curves_{name.replace('-', '_')}.npz") for name in DATA}
 EPOCHS, NETWORKS, SEEDS, PARTS = 12, 20, 2, 4  # parts: the whole network and at most three columns
 MACS: Final = 7_000_000  # of a network at most: 120 trainings shall end within a night
 SPACES: Final = {
@@ -49,23 +51,31 @@ SPACES: Final = {
 }
 STUDY: Final = """
 models: [{space}]
-data: {{name: fashion-mnist, examples: 6000}}
+data: {data}
 objectives: [{{error: min}}, {{macs: min}}]
 limits: {{macs: {macs}}}
 fit: {{epochs: {epochs}, precision: float32, seed: 0}}
 """
 
 
-def networks(family: str, images: Dataset) -> list[tuple[StudyPlan, Model]]:
+def spec(family: str, data: str) -> StudySpec:
+    """Return the study of a family on a data set."""
+    text = STUDY.format(space=SPACES[family], data=DATA[data], macs=MACS, epochs=EPOCHS)
+    return read_study(document.load(text, f"{family}.yaml"))
+
+
+def networks(family: str, data: str, images: Dataset) -> list[tuple[StudyPlan, Model]]:
     """Return a family's networks, no two alike and none too large; the same ones at every call."""
-    text = STUDY.format(space=SPACES[family], macs=MACS, epochs=EPOCHS)
-    plan = settle(read_study(document.load(text, f"{family}.yaml")), images)
+    plan = settle(spec(family, data), images)
     chance, found = Random(f"rungs {family}"), dict[str, Model]()
     for _ in range(100 * NETWORKS):
         model = plan.model(plan.spec.space.tree(plan.spec.space.sample(chance)))
-        if model.cost.macs <= MACS and len(found) < NETWORKS:
+        if model.cost.macs <= MACS:
             found.setdefault(model.digest, model)
-    assert len(found) == NETWORKS, f"the space of {family} has {len(found)} networks that are small enough"
+        if len(found) == NETWORKS:
+            break
+    else:
+        sys.exit(f"the space of {family} has only {len(found)} networks that are small enough")
     return [(plan, model) for model in found.values()]
 
 
@@ -99,8 +109,8 @@ def train(plan: StudyPlan, model: Model, images: Dataset, seed: int) -> dict[str
     parts = columns(model)
     found = {name: np.full((PARTS, EPOCHS), np.nan, np.float32) for name in ("error", "loss")}
     found |= {name: np.full(EPOCHS, np.nan, np.float32) for name in ("train_loss", "seconds")}
-    spec = plan.spec.study.fit.model_copy(update={"seed": seed})
-    for epoch in fit.epochs(fit.begin(net, data, spec, threads=1)):
+    how = plan.spec.study.fit.model_copy(update={"seed": seed})
+    for epoch in fit.epochs(fit.begin(net, data, how, threads=1)):
         at = epoch.number - 1
         found["train_loss"][at], found["seconds"][at] = epoch.loss, epoch.seconds
         if parts:
@@ -114,19 +124,20 @@ def train(plan: StudyPlan, model: Model, images: Dataset, seed: int) -> dict[str
 def main() -> None:
     """Train what is missing, and write the record after each training."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--data", choices=DATA, default="fashion-mnist")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--most", type=int, default=len(SPACES) * NETWORKS * SEEDS, help="trainings of this call")
     given = parser.parse_args()
+    out = given.out or OUT[given.data]
     torch.set_num_threads(1)
     speed.keep_freed()
-    fashion = read_study(document.load(STUDY.format(space=SPACES["hornn"], macs=MACS, epochs=EPOCHS), "curves.yaml"))
-    images = load(fashion.study.data, folder=Path.cwd())
-    chosen = {family: networks(family, images) for family in SPACES}
+    images = load(spec("hornn", given.data).study.data, folder=Path.cwd())
+    chosen = {family: networks(family, given.data, images) for family in SPACES}
     record = blank(chosen)
-    if given.out.is_file():
-        with np.load(given.out, allow_pickle=False) as held:
+    if out.is_file():
+        with np.load(out, allow_pickle=False) as held:
             if not np.array_equal(held["yaml"], record["yaml"]):
-                sys.exit(f"{given.out} holds other networks; allowed: a file of this command, or one that is not there")
+                sys.exit(f"{out} holds other networks; allowed: a file of this command, or one that is not there")
             record = {name: held[name] for name in held.files}
     missing = [place for place in product(range(SEEDS), range(NETWORKS), range(len(SPACES)))
                if np.isnan(record["seconds"][place[2], place[1], place[0], -1])]  # fmt: skip
@@ -134,7 +145,7 @@ def main() -> None:
         family = list(SPACES)[row]
         for name, values in train(*chosen[family][nth], images, seed).items():
             record[name][row, nth, seed] = values
-        with placed(given.out) as part, part.open("wb") as file:
+        with placed(out) as part, part.open("wb") as file:
             np.savez_compressed(file, **record)
         error, took = record["error"][row, nth, seed, 0, -1], record["seconds"][row, nth, seed].sum()
         print(f"{family} {nth}, seed {seed}: error {error:.4f} after {took:.0f} s of training", flush=True)

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from archcost.search.domains import Choice, Domain, Real, Whole, at_random, contains
-from archcost.search.parameters import Table, only, parameter
+from archcost.search.optuna_studies.parameters import Table, only, parameter
 
 NAN = float("nan")
 

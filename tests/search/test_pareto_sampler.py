@@ -21,8 +21,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from threadpoolctl import threadpool_info
 
 import archcost
+from archcost.search.optuna_studies.pareto_sampler import ParetoSampler
 from archcost.search.pareto import hypervolume
-from archcost.search.pareto_sampler import ParetoSampler
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 Values = tuple[float, float]

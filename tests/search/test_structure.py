@@ -9,8 +9,8 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from archcost.search.domains import Choice, Draw, Pick, Point, Real, Scalar, Whole, at_random, sample
-from archcost.search.parameters import Parameter, Table, parameter
-from archcost.search.structure import CHANGED, Leaf, Row, learn, space
+from archcost.search.optuna_studies.parameters import Parameter, Table, parameter
+from archcost.search.optuna_studies.structure import CHANGED, Leaf, Row, learn, space
 
 
 def distribution(domain: Whole | Real | Choice) -> BaseDistribution:

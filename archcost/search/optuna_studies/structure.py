@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, final
 
 from archcost.search.domains import Choice, Domain, Draw, Pick, Point, Real, Scalar
-from archcost.search.parameters import Parameter
+from archcost.search.optuna_studies.parameters import Parameter
 
 LATEST: Final = 300
 """Trials that the structure is learnt from, the newest."""

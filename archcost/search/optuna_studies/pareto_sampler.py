@@ -15,9 +15,9 @@ from optuna.trial import FrozenTrial
 
 from archcost.search.ask import Method, Question, choosing, chosen, one_thread
 from archcost.search.domains import Domain, at_random, contains
-from archcost.search.parameters import Table, only, parameter
+from archcost.search.optuna_studies.parameters import Table, only, parameter
+from archcost.search.optuna_studies.structure import Row, learn, space
 from archcost.search.points import Seen, minimised, signs
-from archcost.search.structure import Row, learn, space
 
 _HUGE: Final = 1e150
 """Beyond this a value is as good or bad as any: differences of the largest numbers there are would be infinite."""
