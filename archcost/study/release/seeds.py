@@ -39,10 +39,11 @@ def kept(study: optuna.Study, folder: Path, each: Candidate, seed: int, job: Tra
         what = f"{place} is in the place of the weights of {each.name} with seed {seed}, and not of this study"
         raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
     confirmed.keep_files(study, each.name, {*confirmed.files(study, each.name), seed})
-    return replace(job, weights=str(file), mark={**mark, "digest": _digest(each)})
+    return replace(job, weights=str(file), mark={**mark, "digest": digest_of(each)})
 
 
-def _digest(each: Candidate) -> str:
+def digest_of(each: Candidate) -> str:
+    """Return the digest that marks a network's weights: of its graph, or of what code has made in its trial."""
     model = network(each)
     return model.digest if isinstance(model, Model) else each.part.digest
 

@@ -26,7 +26,7 @@ from archcost.study.records import confirmed, storage, weights_folder
 from archcost.study.records.addresses import Address
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Trial, remember, remembered
-from archcost.study.warm_start import agreement
+from archcost.study.warm_start import agreement, seeds
 from archcost.study.warm_start.selection import Chosen, Left, select
 
 FROM: Final = f"{PREFIX}imported"
@@ -75,8 +75,9 @@ def carry_over(old: Stored, plan: StudyPlan, dataset: Dataset, address: Address)
         origin = _origins(study, old)
         weights, missed = _weights(old, new, origin)
         again, untested = _confirmed(old, new, plan, dataset, on, origin)
+        lost = tuple(seeds.carry_over(old, new, origin, confirmed.everything(new.study)))
         trials = tuple((each.trial.number, origin[each.trial.number], each.trial.state) for each in chosen)
-        return Carried(trials, left, weights, again, (*missed, *untested))
+        return Carried(trials, left, weights, again, (*missed, *untested, *lost))
 
 
 def _of(old: Stored) -> str:
