@@ -169,6 +169,6 @@ def test_texts_load_no_torch(to: str) -> None:
 def test_help_says_which_weights_are_trained(capsys: pytest.CaptureFixture[str]) -> None:
     """Those of a study; nobody takes the file of another network for a trained one."""
     words = " ".join(run(capsys, "export", "--help")[1].split())
-    assert "Those of a study are trained ones: with --trial, as that trial has trained them." in words
-    assert "Those of other networks are weights as initialised, not trained." in words
+    assert "With --trial, MODEL is a study and the weights are trained ones: those that were confirmed" in words
+    assert "pt2 hold weights as initialised, not trained." in words
     assert "pip install 'archcost[onnx]'" in words

@@ -54,7 +54,7 @@ def test_reasons_are_wrapped(tmp_path: Path) -> None:
     study = optuna.create_study()
     trials.remember(study, "about", {"schema": 1, "name": "x", "objectives": [["error", None]], "labels": ["error"]})
     trials.fail(study, study.ask(), Ended(reason=Reason("input", f"input: {'word ' * 40}end")))
-    lines = list(status_lines(described(study, address("study.db", tmp_path))))
+    lines = list(status_lines(described(study, address("study.db", tmp_path)), None))
     assert max(map(len, lines)) <= 80
     assert any(line.endswith(" end") for line in lines)
 

@@ -13,9 +13,12 @@ from plans import FRACTAL, drawn, planned
 
 from archcost.data import shared
 from archcost.graph import codec
+from archcost.graph.recipe import Recipe
 from archcost.nets import weights
+from archcost.nets.net import build
 from archcost.study import jobs
 from archcost.study.workers import job as working
+from archcost.study.workers import trial
 from archcost.study.workers.messages import (
     Done,
     Event,
@@ -24,6 +27,7 @@ from archcost.study.workers.messages import (
     Job,
     Measure,
     Measured,
+    OfGraph,
     Reached,
     Scored,
     Train,
@@ -90,7 +94,9 @@ def test_the_scores_of_columns_are_their_own(job: Train, tmp_path: Path) -> None
     """Each is that of the column of the weights which are kept, as it runs alone."""
     kept = replace(job, weights=str(tmp_path / "0.pt"))
     last = [event for event in told(kept) if isinstance(event, Reached)][-1]
-    net, dataset = working.begun(job, codec.decode(job.graph))
+    assert isinstance(job.network, OfGraph)
+    graph = codec.decode(job.network.graph)
+    net, dataset = build(graph, Recipe("xavier", 0.0, 0.5), seed=job.seed), trial.data_of(job, graph)
     weights.load_weights(net, tmp_path / "0.pt")
     found = [scoring.evaluate(each, dataset.validation, dataset) for each in (net, net.column(1), net.column(2))]
     assert found == [last.score, *last.columns]
@@ -100,7 +106,7 @@ def test_a_network_that_is_tested_is_scored_before(job: Train, tmp_path: Path) -
     """Its test split is read once, after the validation split, and no column is scored."""
     dataset = images(120)
     shared.write_test(replace(dataset, read_test=lambda: dataset.validation), tmp_path / "test.pt")
-    events = told(replace(job, columns=False, ways=(), test=str(tmp_path / "test.pt")))
+    events = told(replace(job, columns=False, ways=(), test=str(tmp_path / "test.pt"), alone=True))
     assert [(0, "validation"), (0, "test")] == [
         (each.column, each.split) for each in events if isinstance(each, Scored)
     ]

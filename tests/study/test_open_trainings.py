@@ -81,7 +81,7 @@ def trial(number: int, seconds: float, rungs: dict[int, tuple[float, ...]], iden
 def test_rungs_that_were_passed_are_known() -> None:
     """Of all interrupted trials of the network, and of no other."""
     every = (trial(0, 1.0, {1: (0.5,)}), trial(1, 1.0, {3: (0.4,)}), trial(2, 1.0, {9: (0.1,)}, "b"))
-    assert {1: (0.5,), 3: (0.4,)} == open_trainings.passed(every, "a")
+    assert {1: ((0.5,),), 3: ((0.4,),)} == open_trainings.passed(every, "a")
 
 
 def test_seconds_of_a_trial_that_was_killed_are_those_kept(tmp_path: Path) -> None:

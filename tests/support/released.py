@@ -84,7 +84,7 @@ def released(folder: Path, study: str = DIGITS, names: tuple[str, ...] = ("0",),
     spec = load_study(file)
     dataset = load_data(spec.study.data, folder=folder)
     plan = settle(spec, dataset)
-    with run.begun(plan, address_of(spec, str(file))) as stored:
+    with run.begun(plan, address_of(spec, folder)) as stored:
         weights_folder.prepared(stored)
         _tried(stored, plan, dataset)
         remember(stored.study, "test", fingerprint(dataset.read_test()))  # type: ignore[arg-type]  # it is open
