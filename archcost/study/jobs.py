@@ -10,6 +10,7 @@ from typing import Final
 from archcost.graph import codec
 from archcost.models.load import Model
 from archcost.study.drawn import Drawn
+from archcost.study.objectives import quantity_of
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan
 from archcost.study.workers.messages import Measure, OfCode, OfGraph, Setup, Train
@@ -44,6 +45,7 @@ def train(plan: StudyPlan, model: Drawn, folder: Path, threads: int) -> Train:
         threads=threads,
         code=plan.code,
         memory=plan.memory_at,
+        metrics=tuple(each.name for name, _ in plan.objectives if (each := quantity_of(name)).learnt),
     )
 
 

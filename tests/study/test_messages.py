@@ -80,6 +80,7 @@ TRAININGS = st.builds(
     code=st.none() | CODES,
     memory=MEMORY,
     alone=st.booleans(),
+    metrics=st.lists(TEXT, max_size=2).map(tuple),
     mark=st.dictionaries(TEXT, TEXT | NATURAL, max_size=3),
     keep=st.none() | st.builds(Checkpoint, TEXT, TEXT, TEXT),
 )
@@ -112,7 +113,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
 }
 
 
-OPTIONAL = {"mark", "code", "memory", "alone"}
+OPTIONAL = {"mark", "code", "memory", "alone", "metrics"}
 """Keys of a job that have a default."""
 
 

@@ -281,3 +281,27 @@ def test_code_that_hangs_ends_its_own_trial(capsys: pytest.CaptureFixture[str], 
     assert 0 == code, err
     assert {0: "complete", 1: "failed"} == {each.point["0.args.what"]: each.state for each in study(tmp_path).trials()}
     assert "silent" == reasons(tmp_path)[1].kind
+
+
+def test_a_metric_that_is_missing_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """With what came in its place; a study in which no trial has it ends with 3."""
+    text = STUDY.replace("{error: min}", "{metric: recall, goal: max}")
+    keys = "epochs: 2, rungs: [1, 2], code: 'mytrain:fit', evaluate: 'mytrain:evaluate'"
+    file = written(tmp_path, text.replace("epochs: 2, rungs: [1, 2]", keys).replace("trials: 3", "trials: 2"))
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert 3 == code
+    assert "'mytrain:evaluate' gave no 'recall', which is an objective; it gave 'error', 'right' or 'seen'" in err
+
+
+def test_a_report_and_a_choice_have_metrics_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Confirmed ones too; the command that exports asks for consent, as that runs the code."""
+    text = STUDY.replace("{error: min}", "{metric: right, goal: max}")
+    keys = "epochs: 1, code: 'mytrain:fit', evaluate: 'mytrain:evaluate'"
+    file = written(tmp_path, text.replace("epochs: 2, rungs: [1, 2]", keys))
+    assert 0 == run(capsys, "study", "run", str(file), *CODE)[0]
+    code, out, err = run(capsys, "choose", str(file), "--json")
+    assert 0 == code, err
+    assert json.loads(out)["export"].endswith(" --allow-code")
+    code, _, err = run(capsys, "report", str(file), "-o", str(tmp_path / "r.html"))
+    assert 0 == code, err
+    assert f"archcost export {file}" in (tmp_path / "r.html").read_text("utf-8")

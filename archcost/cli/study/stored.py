@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
+
 import click
 
 from archcost.study.records import holder
@@ -15,7 +18,8 @@ def opened(file: str, where: str | None) -> Stored:
 
     How it was read is said on standard error if that is not as usual.
     """
-    stored = find(address_named(file, where))
+    typed = [file, *(["--storage", where] if where is not None else [])]
+    stored = replace(find(address_named(file, where)), typed=shlex.join(typed))
     if stored.note:
         click.echo(f"note: {stored.note}", err=True)
     return stored

@@ -122,10 +122,10 @@ def _said(found: Found, each: Candidate) -> str:
 
 def _few(found: Found, each: Candidate, place: int) -> tuple[float, ...]:
     """Return what seeds gave a network, in base units, if they are too few for an interval that says anything."""
-    name = found.stored.objectives[place][0]
-    if not quantity_of(name).learnt or not each.standing or not each.confirmed:
+    quantity = quantity_of(found.stored.objectives[place][0])
+    if not quantity.learnt or not each.standing or not each.confirmed:
         return ()
-    gave = [value for score in each.confirmed.scores if (value := getattr(score, name)) is not None]
+    gave = [value for score in each.confirmed.scores if (value := score.value(quantity.name)) is not None]
     return tuple(gave) if len(gave) <= FEW else ()
 
 

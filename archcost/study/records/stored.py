@@ -38,6 +38,13 @@ class Stored:
     known: dict[int, Trial] = field(default_factory=dict)
     """Trials that have ended, read once."""
     note: str = ""
+    typed: str = ""
+    """What commands are given to open it again, as it was typed; '' if that is not known."""
+
+    @property
+    def has_code(self) -> bool:
+        """Whether it runs code of the user's own, which needs consent."""
+        return bool(remembered(self.study, "code"))
 
     @property
     def reference(self) -> tuple[float, ...] | None:

@@ -150,7 +150,10 @@ def _usage(held: Material) -> Iterator[str]:
             yield f"model.onnx takes {held.inputs.dtype} ({shape}), as the network does: nothing is normalised."
             yield "python predict.py examples.npy prints classes."
     yield "It gives scores, of which the largest is the answer; their softmax sums to 1."
-    yield "archcost.load_trained(folder) gives the torch module, which takes what is normalised already."
+    yield (
+        "archcost.load_trained(folder) gives the torch module, which takes what is normalised already; of a network "
+        "that code made it needs allow_code=True, and that code, which is not in this folder."
+    )
 
 
 def _data(held: Material) -> Iterator[str]:

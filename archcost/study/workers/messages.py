@@ -66,7 +66,8 @@ class Train:
     data, test: files that `shared` wrote, test '' if it is not to be read; fit: the training as its spec's JSON;
     columns: also score every column; weights: the file they are written to, '' for none; threads: to train with; code:
     None if none of the user's own runs; memory: the batch and dtype at which a network of code is counted; alone: it is
-    trained once more, and scored at the end, also on the test split; mark: what the file of the weights says of itself;
+    trained once more, and scored at the end, also on the test split; metrics: those
+    that a score must have; mark: what the file of the weights says of itself;
     keep: where the training is kept until it has ended, None for nowhere.
     """
 
@@ -82,6 +83,7 @@ class Train:
     code: Code | None = None
     memory: tuple[int, str] = (1, "float32")
     alone: bool = False
+    metrics: tuple[str, ...] = ()
     mark: dict[str, str | int] = field(default_factory=dict)
     keep: Checkpoint | None = None
     job: Literal["train"] = "train"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from archcost.data.splits import Dataset, Split
-from archcost.errors import InputError, quoted, shorten
+from archcost.errors import InputError, one_of, quoted, shorten
 from archcost.nets.factory import guarded, importing_from, named_object
 from archcost.nets.restore import evaluating
 from archcost.study.workers.messages import Code
 from archcost.training import scoring
 from archcost.training.context import Context, given, handed
 from archcost.training.losses import Diverged
-from archcost.training.score import Score, of_metrics
+from archcost.training.score import NAMED, Score, of_metrics
 from archcost.training.spec import Fit
 
 Predict = Callable[[object], object]
@@ -114,6 +114,14 @@ def scored(net: nn.Module, split: Split, dataset: Dataset, spec: Fit, code: Code
         return scoring.evaluate(net, split, dataset)
     assert code is not None  # code runs with consent alone
     return evaluated(predictor(net, context.device), handed(dataset, split), spec.evaluate, code, context)
+
+
+def refuse_missing(score: Score, metrics: Sequence[str], evaluate: str | None) -> None:
+    """Raise InputError if a score lacks what is an objective."""
+    if missing := [name for name in metrics if score.value(name) is None]:
+        given = one_of([name for name in NAMED if score.value(name) is not None] + [*score.metrics])
+        who = quoted(evaluate) if evaluate else "archcost's own evaluation"
+        raise InputError(f"{who} gave no {one_of(missing)}, which is an objective; it gave {given}")
 
 
 def evaluated(predict: Predict, split: object, name: str, code: Code, context: Context) -> Score:

@@ -74,7 +74,9 @@ class _Trial:
 
     def score(self, net: nn.Module, split: Split) -> Score:
         """Return how good the network, or a column of it, is on a split."""
-        return own.scored(net, split, self.dataset, self.spec, self.job.code, self.context)
+        score = own.scored(net, split, self.dataset, self.spec, self.job.code, self.context)
+        own.refuse_missing(score, self.job.metrics, self.spec.evaluate)
+        return score
 
 
 def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:

@@ -32,10 +32,12 @@ def advise(field: Field, budget: Budget | None, study: str = "") -> Choice:
     if found.taken is None:
         assert found.nearest is not None
         return replace(found, why=(_none(field, found.nearest, found.budget),))
-    export = f"archcost export {study or shlex.quote(str(field.stored.address))} --trial {found.taken.name} --bundle "
+    where = study or field.stored.typed or shlex.quote(str(field.stored.address))
+    consent = " --allow-code" if field.stored.has_code else ""
+    export = f"archcost export {where} --trial {found.taken.name} --bundle "
     why = (headline(field, found), *_beside(field, found), *_changes(found))
     doubts = tuple(_doubts(field, found.taken, found.budget))
-    return replace(found, why=why, doubts=doubts, export=f"{export}trial-{found.taken.name.file}")
+    return replace(found, why=why, doubts=doubts, export=f"{export}trial-{found.taken.name.file}{consent}")
 
 
 def headline(field: Field, found: Choice) -> str:
