@@ -113,7 +113,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
 }
 
 
-OPTIONAL = {"mark", "code", "memory", "alone", "metrics"}
+OPTIONAL = {"mark", "code", "memory", "alone", "metrics", "keep"}
 """Keys of a job that have a default."""
 
 
