@@ -100,7 +100,7 @@ def _exchanged(part: Path, target: Path) -> None:
     target.rename(aside / "old")
     try:
         part.rename(target)
-    except BaseException:
+    except BaseException:  # a signal too: what was there comes back, and the error goes on
         (aside / "old").rename(target)
         aside.rmdir()
         raise

@@ -81,7 +81,7 @@ def _made(name: str, distribution: BaseDistribution) -> Parameter:
         case IntDistribution(low=low, high=high, log=log, step=step):
             return Parameter(name, distribution, name, Whole(low, high, step, log))
         case _:
-            raise NotImplementedError(f"{type(distribution).__name__} is not one of Optuna's distributions")
+            raise TypeError(f"{type(distribution).__name__} is not one of Optuna's distributions")
 
 
 def only(domain: Domain, value: Scalar) -> Domain:
