@@ -168,20 +168,21 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
 @debugged
 def table(file: str, storage: str | None, form: str, output: str | None) -> None:
     """Print every trial of a study, and every column of a trial, as a table."""
-    from archcost.cli.study.stored import opened
+    from archcost.cli.study.stored import opened_with_run
     from archcost.files import write_whole
 
-    text = _text(opened(file, storage), form)
+    text = _text(*opened_with_run(file, storage), form)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_whole(output, text)
 
 
-def _text(stored: Stored, form: str) -> str:
+def _text(stored: Stored, runs: bool | None, form: str) -> str:
     from archcost.study.records import tables
+    from archcost.study.records.interruption import as_left
 
-    what = (stored.trials(), stored.front(), stored.objectives)
+    what = (as_left(stored.trials(), runs), stored.front(), stored.objectives)
     with stored.undamaged():
         rows = tables.rows(*what)
     return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)

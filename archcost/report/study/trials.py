@@ -79,7 +79,7 @@ def data(found: Found, rows: Sequence[dict[str, Any]]) -> dict[str, object]:
     whole = {
         "archcost": __version__,
         "schema": SCHEMA,
-        "study": status_of(found.stored, found.now),
+        "study": status_of(found.stored, found.now, found.runs),
         "front": found.json,
         "trials": list(rows),
     }
