@@ -136,7 +136,7 @@ def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
     if count := len(now["lost"]):
         was = "was" if count == 1 else "were"
         yield f"  {counted_words(count, 'trial')} {was} under way when the run ended: run again to go on"
-    yield f"  {now['counted']} of them count; {now['repeats']} had a known answer"
+    yield from _tried(now["counted"], now["repeats"])
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
     if now["unfinished"]["trainings"]:
         kept = (counted_words(now["unfinished"][key], key.removesuffix("s")) for key in ("epochs", "trainings"))
@@ -147,6 +147,15 @@ def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
     yield from front_lines(stored, front)
+
+
+def _tried(counted: int, repeats: int) -> Iterator[str]:
+    """Yield how many networks were tried, and of how many it was known from others what they give."""
+    if counted:
+        yield f"  {counted_words(counted, 'network')} tried: they are what 'trials' asks for"
+    if repeats:
+        were = "was the same network as an earlier one" if repeats == 1 else "were the same networks as earlier ones"
+        yield f"  {counted_words(repeats, 'trial')} {were}, and took its result"
 
 
 def front_rows(stored: Stored) -> list[dict[str, Any]]:
