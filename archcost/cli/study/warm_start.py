@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
@@ -62,6 +62,8 @@ def lines(done: Carried) -> Iterator[str]:
     states = Counter(state for _, _, state in done.trials)
     kinds = ", ".join(f"{count} {state}" for state, count in states.items())
     yield f"carried over  {counted_words(len(done.trials), 'trial')}{f': {kinds}' if kinds else ''}"
+    if done.trials:
+        yield from _wrapped(f"  old -> new  {', '.join(_numbers(done.trials))}")
     if done.weights:
         yield from _wrapped(f"  weights of  {', '.join(done.weights)}")
     if done.confirmed:
@@ -70,6 +72,18 @@ def lines(done: Carried) -> Iterator[str]:
     for first, count in _alike(done.left):
         key = f"{first.about}: " if first.kind == "point" and first.about else ""
         yield from _wrapped(f"  {count:>4} x  {visible(key + first.text)}")
+
+
+def _numbers(trials: Iterable[tuple[int, int, str]]) -> Iterator[str]:
+    """Yield what became of the numbers of trials: 3 -> 0, and of those in a row 4-9 -> 1-6."""
+    rows: list[list[tuple[int, int]]] = []
+    for old, new, _ in sorted(trials):
+        if rows and rows[-1][-1] == (old - 1, new - 1):
+            rows[-1].append((old, new))
+        else:
+            rows.append([(old, new)])
+    for (first, *more), (old, new) in ((row, row[-1]) for row in rows):
+        yield f"{first[0]}-{old} -> {first[1]}-{new}" if more else f"{old} -> {new}"
 
 
 def _wrapped(line: str) -> list[str]:
