@@ -13,6 +13,7 @@ import click
 
 from archcost import scratch
 from archcost.cli.study.live import Live
+from archcost.cli.terminal import drawn
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
@@ -182,6 +183,9 @@ def front_lines(stored: Stored, now: Front) -> Iterator[str]:
                          for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()  # fmt: skip
         yield line
     yield from _notes(now)
+    if parameters := [line for each in now.members for line in drawn(each.name, tables.drawn(each.trial))]:
+        yield ""
+        yield from parameters
     yield from _left(stored, now)
 
 

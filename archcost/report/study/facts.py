@@ -13,7 +13,6 @@ from archcost.errors import InputError, Mistake, quoted
 from archcost.latency.samples import Origin
 from archcost.profiling.budget import Budget
 from archcost.report.blocks import Axis, Form
-from archcost.search.domains import Scalar
 from archcost.study.objectives import quantity_of
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.interruption import as_left
@@ -143,11 +142,6 @@ def found(stored: Stored, runs: bool | None = None) -> Found:
 def quantity_axis(name: str, title: str) -> Axis:
     """Return the axis of a quantity: of one that counts by its ratios, a logarithmic one."""
     return Axis(title, _FORMS.get(name, "number"), quantity_of(name).log)
-
-
-def scalar_words(value: Scalar) -> str:
-    """Return a parameter's value as people read it: four digits of a number that is not whole."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def some(names: Sequence[str], most: int = 10) -> str:

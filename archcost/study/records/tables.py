@@ -191,6 +191,12 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
     }
 
 
+def drawn(trial: Trial) -> dict[str, Any]:
+    """Return what was drawn for a trial's network, by the keys of its template; of code, by the names of arguments."""
+    keys = ((key.partition("."), value) for key, value in trial.point.items())
+    return {key.removeprefix("args."): value for (place, _, key), value in keys if place.isdigit() and key}
+
+
 def yaml_of(each: Candidate) -> str:
     """Return a member as the YAML of a network of its own; of a column with `use_columns`."""
     return to_yaml(network(each).spec)
