@@ -8,10 +8,14 @@ from pathlib import Path
 import optuna
 import pytest
 from commands import run
+from fronts import fronted, part, told
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from stored_studies import Wanted, made
 
+from archcost.cli.study.run import unconfirmed_lines
+from archcost.study.phases.confirm import outstanding
 from archcost.study.records import tables, trials
+from archcost.study.records.standings import Standing
 from archcost.study.records.trials import Begun, Ended
 
 
@@ -45,6 +49,21 @@ def test_what_was_drawn_of_a_network_is_shown(capsys: pytest.CaptureFixture[str]
         _, out, err = run(capsys, *command, str(stored.address))
         assert f"{trial.number}      width=0.5 blocks=3 sizes.by=2" in out.splitlines(), out + err
         assert max(map(len, out.splitlines()[:-1])) <= 80
+
+
+@pytest.mark.parametrize(("most", "soon", "never"), [(0, 0, 0), (3, 0, 2), (4, 1, 1), (9, 2, 0)])
+def test_what_is_not_confirmed_says_how_it_comes_to_be(most: int, soon: int, never: int) -> None:
+    """By another run, or by more members than the study asks for; those first without which the front loses most."""
+    whole = fronted(told(*(part(str(i), 0.1 * (5 - i), 0.1 * (i + 1)) for i in range(5))))
+    held = [replace(each, standing=Standing(1.0, (), ())) for each in whole.members[:3]]
+    assert (5, 0.0) == (len(whole.members), whole.members[0].values[0] - min(m.values[0] for m in whole.members))
+    now = replace(whole, members=(*held, *whole.members[3:]), reference=None)
+    found = outstanding(now, most)
+    assert (soon if most else 0, never if most else 2) == tuple(map(len, found))
+    said = list(unconfirmed_lines(now, most))
+    assert ("", True) == ("".join(said) if soon + never == 0 else "", all(len(line) <= 80 for line in said))
+    assert [bool(soon), bool(never)] == [words in " ".join(map(str.strip, said)) for words in (
+        "running the study again confirms them", "--set confirm.members=5 confirms all")]  # fmt: skip
 
 
 def test_what_is_no_key_of_a_template_is_not_drawn() -> None:

@@ -65,6 +65,7 @@ def test_a_second_evening(capsys: pytest.CaptureFixture[str], evenings: Path, tm
     assert (0, True) == (code, out.startswith("carried over  2 trials: 2 complete\n")), out
     assert "\n  old -> new  0-1 -> 0-1\n" in out
     assert "left          0 trials\n" in out
+    assert "not confirmed" not in out  # what was confirmed came too
     (name, *_) = [each.name for each in stored(evenings / "second").front().members]
     code, out, err = run(capsys, "export", file, "--trial", name, "--to", "yaml")
     assert (0, True) == (code, "family: bottleneck" in out), err

@@ -13,7 +13,7 @@ import click
 
 from archcost import scratch
 from archcost.cli.study.live import Live
-from archcost.cli.terminal import drawn
+from archcost.cli.terminal import drawn, wrapped
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
@@ -22,6 +22,7 @@ from archcost.study import run
 from archcost.study.code.consent import NONE, Consent
 from archcost.study.objectives import quantity_of
 from archcost.study.options import Wanted, options
+from archcost.study.phases.confirm import outstanding
 from archcost.study.plan import StudyPlan
 from archcost.study.preview import forecast, outlook, preparation, probe
 from archcost.study.records import tables
@@ -80,9 +81,23 @@ def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int
     now = outcome.stored.front()
     words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
     click.echo(f"{outcome.why}; {words}", err=True)
+    for line in unconfirmed_lines(now, plan.spec.study.confirm.members):
+        click.echo(line, err=True)
     for line in front_lines(outcome.stored, now):
         click.echo(line)
     return 0 if now.members else _in_vain(outcome)
+
+
+def unconfirmed_lines(now: Front, most: int) -> Iterator[str]:
+    """Yield which members are not confirmed, and how they come to be, within 80 columns; most: `confirm.members`."""
+    if not most:
+        return
+    soon, never = outstanding(now, most)
+    if soon:
+        yield from wrapped(f"not confirmed: {', '.join(soon)}; running the study again confirms them", 2)
+    if never:
+        how = f"'confirm.members' is {most}; --set confirm.members={len(now.members)} confirms all"
+        yield from wrapped(f"not confirmed: {', '.join(never)}; {how}", 2)
 
 
 def _left_over() -> Iterator[str]:
@@ -127,8 +142,11 @@ def dry(
         yield f"time         not foreseen: {one_line(error, _LINE)}"
 
 
-def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
-    """Yield how far a study is, within 80 columns; runs: whether a process runs it, None if that is not known."""
+def status_lines(stored: Stored, runs: bool | None, most: int = 0) -> Iterator[str]:
+    """Yield how far a study is, within 80 columns.
+
+    runs: whether a process runs it, None if that is not known; most: `confirm.members`, 0 if that is not known.
+    """
     front = stored.front()
     now = status_of(stored, front, runs)
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
@@ -148,6 +166,9 @@ def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
     yield from front_lines(stored, front)
+    if not runs and (lines := list(unconfirmed_lines(front, most))):
+        yield ""
+        yield from lines
 
 
 def _tried(counted: int, repeats: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
 
-from archcost.cli.study.run import planned
+from archcost.cli.study.run import planned, unconfirmed_lines
 from archcost.cli.study.stored import opened
 from archcost.errors import visible
 from archcost.models.load import Model
@@ -17,7 +17,7 @@ from archcost.study.code.consent import Consent
 from archcost.study.limits import over
 from archcost.study.parts import counted
 from archcost.study.records import storage
-from archcost.study.records.stored import Stored
+from archcost.study.records.stored import Stored, find
 from archcost.study.warm_start import queue
 from archcost.study.warm_start.selection import Left
 from archcost.study.warm_start.transfer import Carried, carry_over
@@ -50,11 +50,15 @@ def enqueued(
 
 def imported(
     earlier: str, file: str, overrides: tuple[str, ...], where: str | None, consent: Consent
-) -> tuple[Stored, Carried]:
-    """Carry the trials of an earlier study over into another one; return the earlier one and what was done."""
+) -> tuple[Stored, Carried, tuple[str, ...]]:
+    """Carry the trials of an earlier study over into another one.
+
+    Returns the earlier one, what was done, and in words which members of the front are not confirmed now.
+    """
     old = opened(earlier, None)
     plan, dataset, kept = planned(file, overrides, where, consent)
-    return old, carry_over(old, plan, dataset, kept)
+    done = carry_over(old, plan, dataset, kept)
+    return old, done, tuple(unconfirmed_lines(find(kept).front(), plan.spec.study.confirm.members))
 
 
 def lines(done: Carried) -> Iterator[str]:
