@@ -138,3 +138,8 @@ def _quantity(text: str, factors: Mapping[str, int | Fraction]) -> Fraction | No
     """Return a number times its unit, exactly; None if it is none, or the unit is not one of `factors`."""
     match = _QUANTITY.fullmatch(text.strip())
     return Fraction(match[1]) * factors[match[2]] if match and match[2] in factors else None
+
+
+def scalar_words(value: object) -> str:
+    """Return a drawn value as people read it: four digits of a number that is not whole."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -13,6 +13,7 @@ import click
 
 from archcost import urls
 from archcost.cli.options import Read, debugged, gathered
+from archcost.cli.terminal import drawn
 from archcost.errors import visible
 from archcost.rows import aligned
 from archcost.units import parse_count, parse_latency, parse_size
@@ -80,6 +81,8 @@ def _lines(stored: Stored, found: Choice) -> Iterator[str]:
     yield from _wrapped(first)
     yield ""
     yield aligned(*_table(stored, found), indent=0).rstrip("\n")
+    yield ""
+    yield from _drawn(stored, found)
     if more:
         yield ""
     for line in more:
@@ -97,10 +100,23 @@ def _wrapped(line: str, indent: int = 0) -> list[str]:
     return wrap(visible(line), _WIDTH - 1, subsequent_indent=" " * indent)
 
 
+def _named(found: Choice) -> list[tuple[str, Option]]:
+    rows = (("take", found.taken), ("runner-up", found.runner_up), ("nearest", found.nearest))
+    return [(word, each) for word, each in rows if each]
+
+
+def _drawn(stored: Stored, found: Choice) -> Iterator[str]:
+    """Yield what was drawn for each network that is named."""
+    from archcost.study.records import tables
+
+    trials = {each.number: each for each in stored.trials()}
+    for _, each in _named(found):
+        yield from drawn(str(each.name), tables.drawn(trials[each.name.trial]))
+
+
 def _table(stored: Stored, found: Choice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    rows = [("take", found.taken), ("runner-up", found.runner_up), ("nearest", found.nearest)]
     heads = ("", "trial", *map(visible, stored.labels), "test", "keeps budget")
-    return heads, [(word, *_cells(stored, each)) for word, each in rows if each]
+    return heads, [(word, *_cells(stored, each)) for word, each in _named(found)]
 
 
 def _cells(stored: Stored, each: Option) -> tuple[str, ...]:

@@ -117,15 +117,15 @@ def _refuse_measuring(source: str, kind: str, budget: str | None) -> None:
 
 
 def _study(source: str, storage: str | None) -> Document:
-    from archcost.cli.study.stored import differing, opened
+    from archcost.cli.study.stored import differing, opened_with_run
     from archcost.report.study.document import study
 
-    stored = opened(source, storage)
+    stored, runs = opened_with_run(source, storage)
     if changed := differing(source, stored):
         words = f"the page shows the study as it is stored; {quoted(source)} says otherwise of"
         click.echo(f"note: {words} {', '.join(map(quoted, changed))}", err=True)
     with stored.undamaged():
-        return study(stored, command_line())
+        return study(stored, command_line(), runs)
 
 
 def _counted(networks: Sequence[Model | Reference], asked: Request) -> tuple[dict[str, object], Sequence[Failure]]:

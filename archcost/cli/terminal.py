@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import wrap
 from typing import Final
 
 import click
 
-from archcost.errors import visible
+from archcost.errors import shorten, visible
 from archcost.files import write_whole
+from archcost.units import scalar_words
 
 _PATIENCE_S = 5  # where standard error is no terminal, what ends sooner is not mentioned
 
@@ -65,6 +66,18 @@ def field(label: str, text: str) -> Iterator[str]:
     lines = wrap(text, WIDTH - LABEL, break_on_hyphens=False) if len(text) > WIDTH - LABEL else [text]
     for i, line in enumerate(lines):
         yield f"  {label if i == 0 else '':<{LABEL - 2}}{line}"
+
+
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Return a text as lines of at most WIDTH characters, the second and those after it indented; words stay whole."""
+    return wrap(visible(text), WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def drawn(name: str, values: Mapping[str, object]) -> Iterator[str]:
+    """Yield what was drawn for a network, after its name: 3  width=0.5 blocks=3."""
+    if values:
+        words = (f"{key}={shorten(scalar_words(value))}" for key, value in values.items())
+        yield from wrapped(f"{name:<6} {' '.join(words)}", 7)
 
 
 def tail(name: str, length: int) -> str:

@@ -15,10 +15,11 @@ from archcost.config.document import Document
 from archcost.errors import InputError, Mistake, one_line, visible
 from archcost.study.code.consent import Consent
 from archcost.study.options import Wanted, options
-from archcost.study.records import tables
+from archcost.study.records import holder, tables
 from archcost.study.records.best.advice import advise
 from archcost.study.records.best.choice import Choice, Field, within
 from archcost.study.records.front import Candidate
+from archcost.study.records.interruption import as_left
 from archcost.study.records.source import address_of
 from archcost.study.records.stored import Stored, find
 from archcost.study.spec import load_study, read_study
@@ -141,7 +142,8 @@ class Study:
 
         stored = find(self._address)
         with stored.undamaged():
-            return pd.DataFrame(tables.rows(stored.trials(), stored.front(), stored.objectives))
+            every = as_left(stored.trials(), holder.runs(self._address))
+            return pd.DataFrame(tables.rows(every, stored.front(), stored.objectives))
 
 
 def _document(given: Mapping[str, Any]) -> Document:

@@ -12,9 +12,11 @@ import pytest
 from commands import refused, run
 from planted import again, begun, planted
 
+from archcost.cli.study.warm_start import lines
 from archcost.study.records import confirmed, storage
 from archcost.study.records.addresses import address
 from archcost.study.records.stored import Stored, find
+from archcost.study.warm_start.transfer import Carried
 
 FIRST = """
 models: [{family: bottleneck, block: basic, depths: [1], widths: [{int: [4, 6]}]}]
@@ -61,7 +63,9 @@ def test_a_second_evening(capsys: pytest.CaptureFixture[str], evenings: Path, tm
     old, file = str(evenings / "first" / "study.yaml"), str(evenings / "second" / "study.yaml")
     code, out, _ = run(capsys, "study", "import", old, "--into", file)
     assert (0, True) == (code, out.startswith("carried over  2 trials: 2 complete\n")), out
+    assert "\n  old -> new  0-1 -> 0-1\n" in out
     assert "left          0 trials\n" in out
+    assert "not confirmed" not in out  # what was confirmed came too
     (name, *_) = [each.name for each in stored(evenings / "second").front().members]
     code, out, err = run(capsys, "export", file, "--trial", name, "--to", "yaml")
     assert (0, True) == (code, "family: bottleneck" in out), err
@@ -73,6 +77,24 @@ def test_a_second_evening(capsys: pytest.CaptureFixture[str], evenings: Path, tm
     trials = stored(evenings / "second").trials()
     assert ["imported", "imported", "random"] == [each.begun.origin for each in trials if each.begun]
     assert 3 == len({each.point[WIDTH] for each in trials})
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([], None),
+        ([(3, 0)], "3 -> 0"),
+        ([(4, 1), (3, 0), (5, 2), (9, 3)], "3-5 -> 0-2, 9 -> 3"),
+        ([(0, 7), (1, 6), (2, 5)], "0 -> 7, 1 -> 6, 2 -> 5"),
+        ([(each, 3 * each) for each in range(40)], None),
+    ],
+)
+def test_old_numbers_are_beside_the_new_ones(numbers: list[tuple[int, int]], expected: str | None) -> None:
+    """Those in a row together; many within 80 columns."""
+    said = list(lines(Carried(tuple((old, new, "complete") for old, new in numbers), (), (), (), ())))
+    assert max(map(len, said)) <= 80
+    assert (bool(numbers), expected or "") == (any("old -> new" in line for line in said), "".join(
+        line.removeprefix("  old -> new  ") for line in said if expected and "old -> new" in line))  # fmt: skip
 
 
 def test_what_was_left_is_listed_as_json(capsys: pytest.CaptureFixture[str], evenings: Path) -> None:

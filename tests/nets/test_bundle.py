@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from torch import nn
 
 from archcost.errors import InputError
 from archcost.nets.export import bundle
-from archcost.nets.export.bundle import Bundle, is_bundle, script, write
+from archcost.nets.export.bundle import Bundle, Vocabulary, is_bundle, script, write
 from archcost.nets.export.card import Card, Result, text
 from archcost.nets.export.preprocess import Inputs, Layout, Prepared, Preprocess
 from archcost.nets.export.sessions import Predict
@@ -25,6 +27,8 @@ from archcost.nets.export.sessions import Predict
 MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 
+PIXELS, STEPS = Inputs("image", (3, 6, 4), "uint8"), Inputs("sequence", (6, 2), "float32")
+TOKENS = Inputs("tokens", (5,), "int64", 3)
 COLOURS = Preprocess(1 / 255, (0.1, 0.2, 0.3), (0.5, 0.25, 1e-9))
 
 
@@ -82,8 +86,8 @@ def test_a_script_is_short_and_needs_little(layout: Layout) -> None:
     compile(script(layout), "predict.py", "exec")
     assert (True, True) == (len(lines) < 40, max(map(len, lines)) <= 120)
     imported = {line.split()[1].partition(".")[0] for line in lines if line.strip().startswith(("import ", "from "))}
-    images = {"PIL"} if layout in ("image", "rows") else set()
-    assert {"json", "sys", "pathlib", "numpy", "onnxruntime"} | images == imported
+    besides = {"image": {"PIL"}, "rows": {"PIL"}, "tokens": {"os"}}.get(layout, set())
+    assert {"json", "sys", "pathlib", "numpy", "onnxruntime"} | besides == imported
 
 
 @needs_onnx
@@ -105,6 +109,64 @@ def test_a_module_becomes_a_folder(tmp_path: Path) -> None:
     x = held.inputs.example(5, seed=7)
     expected = Prepared(held.network, "image", COLOURS)(x).detach().numpy()
     np.testing.assert_allclose(expected, session.run(None, {"input": x.numpy()})[0], rtol=1e-4, atol=1e-4)
+
+
+MISTYPED: dict[str, tuple[Layout, Inputs, list[str], str]] = {
+    "no image is named": ("image", PIXELS, [], "usage: python predict.py image.png ..."),
+    "no array is named": ("sequence", STEPS, [], "usage: python predict.py examples.npy ..."),
+    "no text is given": ("tokens", TOKENS, [], 'usage: python predict.py "some text", or the name of a file'),
+    "two texts": ("tokens", TOKENS, ["a", "b"], 'usage: python predict.py "some text", or the name of a file'),
+    "an image is missing": ("image", PIXELS, ["absent.png"], "absent.png: "),
+    "what is no image": ("image", PIXELS, ["bytes"], "bytes: "),
+    "a folder": ("image", PIXELS, ["."], ".: "),
+    "an array is missing": ("sequence", STEPS, ["absent.npy"], "absent.npy: "),
+    "what is no array": ("sequence", STEPS, ["bytes"], "bytes: "),
+    "an empty file": ("sequence", STEPS, ["empty"], "empty: "),
+    "an array of another shape": ("sequence", STEPS, ["flat.npy"], "flat.npy: shape (4, 6); allowed: (N, 6, 2)"),
+    "an array of too few axes": ("sequence", STEPS, ["row.npy"], "row.npy: shape (2,); allowed: (N, 6, 2)"),
+    "an array of texts": ("sequence", STEPS, ["texts.npy"], "texts.npy: "),
+    "what is no text": ("tokens", TOKENS, ["bytes"], "bytes: "),
+}
+
+
+def predicted(folder: Path, layout: Layout, inputs: Inputs, *typed: str) -> subprocess.CompletedProcess[str]:
+    """Run predict.py of a bundle of a network that takes what is said, in its folder."""
+    size = int(np.prod(inputs.shape))
+    pooled = (
+        nn.Sequential(nn.Embedding(3, 3)) if layout == "tokens" else nn.Sequential(nn.Flatten(), nn.Linear(size, 3))
+    )
+    words = Vocabulary(("a", "b", "<unk>"), "characters", 2, 0) if layout == "tokens" else None
+    net = pooled.eval()
+    whole = made(network=net, inputs=inputs, preprocess=None if words else Preprocess(1.0, (0.0,), (1.0,)),
+                 classes=("x", "y", "z"), vocabulary=words, weights=net.state_dict())  # fmt: skip
+    write(folder / "b", whole, evaluated, lambda _: "")
+    command = [sys.executable, str(folder / "b" / "predict.py"), *typed]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@needs_onnx
+@pytest.mark.parametrize("case", MISTYPED)
+def test_predict_says_in_a_line_what_is_wrong(tmp_path: Path, case: str) -> None:
+    """A file that is missing or no such file, and nothing at all: exit code 2, one line, no traceback."""
+    layout, inputs, typed, message = MISTYPED[case]
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\xfd")
+    (tmp_path / "empty").write_bytes(b"")
+    for name, array in (("flat", np.zeros((4, 6))), ("row", np.zeros(2)), ("texts", np.array(["a"]))):
+        np.save(tmp_path / f"{name}.npy", array)
+    done = predicted(tmp_path, layout, inputs, *typed)
+    assert (2, "", 1) == (done.returncode, done.stdout, len(done.stderr.splitlines())), done.stderr
+    assert done.stderr.startswith(message)
+
+
+@needs_onnx
+def test_predict_takes_one_example_or_many_and_texts_of_any_length(tmp_path: Path) -> None:
+    """An array without its first axis is one example; a text may be longer than a file's name can be."""
+    np.save(tmp_path / "one.npy", np.zeros((6, 2)))
+    np.save(tmp_path / "two.npy", np.zeros((2, 6, 2)))
+    done = predicted(tmp_path, "sequence", STEPS, "one.npy", "two.npy")
+    assert ["one.npy 0:", "two.npy 0:", "two.npy 1:"] == [line[:10] for line in done.stdout.splitlines()], done.stderr
+    done = predicted(tmp_path, "tokens", TOKENS, "ab" * 5000)
+    assert ["perplexity", "next"] == [line.split()[0] for line in done.stdout.splitlines()], done.stderr
 
 
 @needs_onnx

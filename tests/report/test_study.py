@@ -207,6 +207,15 @@ def test_reasons_that_are_alike_are_one(report: Document) -> None:
     assert 60 == sum(row.cells[1].value or 0 for row in table(report, "states").rows)
 
 
+def test_what_a_killed_run_left_is_interrupted(stored: Stored) -> None:
+    """In the table of states and in that of trials; while a process runs the study, or may do so, it runs."""
+    for runs, state in ((False, "interrupted"), (True, "running"), (None, "running")):
+        report = study(stored, "", runs)
+        for name, column in (("states", 0), ("trials", 1)):
+            states = {row.cells[column].text for row in table(report, name).rows}
+            assert states & {"interrupted", "running"} == {state}
+
+
 def test_what_pruning_saved_is_an_estimate_that_can_be_redone(stored: Stored) -> None:
     """Epochs after the last rung, at the mean seconds of an epoch of complete trials."""
     words = saved(found(stored))

@@ -162,7 +162,22 @@ def test_another_seed_changes_what_seeds_do_not_tell_apart() -> None:
         confirmed.keep(study, "0", again(0.08, 0.10, 0.12))
         confirmed.keep(study, "1", again(second - 0.02, second, second + 0.02))
     assert [["seed"], []] == [[each.kind for each in chosen(study).changes] for study in (close, far)]
-    assert "Another measurement, another seed or more epochs are not likely to change that." in chosen(far).why
+    assert any("of more epochs that is not known" in line for line in chosen(far).why)
+
+
+@pytest.mark.parametrize(("rungs", "unknown"), [((), ("epochs",)), ((0.9,), ("epochs",)), ((0.92, 0.9), ())])
+def test_what_more_epochs_would_do_is_known_by_two_rungs(rungs: tuple[float, ...], unknown: tuple[str, ...]) -> None:
+    """By fewer nothing is known of it, and nothing is said to be unlikely."""
+    study = optuna.create_study(directions=["minimize"] * len(OBJECTIVES))
+    for name, curve in (("a", tuple(each - 0.8 for each in rungs)), ("b", rungs)):
+        each, trial = part(name, 0.1 if name == "a" else 0.9), study.ask()
+        for epoch, error in enumerate(curve, 1):
+            trials.reach(trial, epoch, (error, 0.0, 0.0))
+        trials.end(study, trial, Ended((each,)), trials.achieved(each, OBJECTIVES))
+    confirmed.keep(study, "0", again(0.08, 0.10, 0.12))
+    confirmed.keep(study, "1", again(0.88, 0.90, 0.92))
+    found = chosen(study)
+    assert (unknown, not unknown) == (found.unknown, any("more epochs are not likely" in line for line in found.why))
 
 
 def test_more_epochs_change_what_still_falls() -> None:

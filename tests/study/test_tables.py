@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,6 +16,9 @@ from stored_studies import Wanted, made
 
 from archcost.latency.samples import Samples
 from archcost.study.records import confirmed, tables, trials
+from archcost.study.records.addresses import Address
+from archcost.study.records.interruption import as_left
+from archcost.study.records.reasons import INTERRUPTED
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended
 
@@ -46,6 +51,22 @@ def test_all_rows_have_the_same_columns_but_those_of_their_point(stored: Stored)
     every = tables.rows(stored.trials(), stored.front(), stored.objectives)
     assert len({tuple(key for key in row if not key.startswith("point.")) for row in every}) == 1
     assert {"complete", "pruned", "failed", "running"} == {row["state"] for row in every}
+    left = tables.rows(as_left(stored.trials(), False), stored.front(), stored.objectives)
+    assert {"complete", "pruned", "failed", "interrupted"} == {row["state"] for row in left}
+    assert list(every[0]) == list(left[0])
+
+
+@pytest.mark.parametrize("runs", [True, False, None])
+def test_a_trial_has_one_state_in_every_table(runs: bool | None) -> None:
+    """One that was interrupted, and one whose run was killed, are that in the rows and in the status."""
+    study = told(part("a", 0.1))
+    trials.fail(study, study.ask(), Ended(reason=INTERRUPTED, counts=False))
+    study.ask()
+    held = Stored(study, Address(Path("study.db")), "x", OBJECTIVES, ("error", "latency"))
+    last = "interrupted" if runs is False else "running"
+    found = tables.rows(as_left(held.trials(), runs), held.front(), OBJECTIVES)
+    assert ["complete", "interrupted", last] == [row["state"] for row in found]
+    assert Counter(row["state"] for row in found) == tables.status_of(held, held.front(), runs)["states"]
 
 
 def test_values_are_in_base_units() -> None:
@@ -54,7 +75,13 @@ def test_values_are_in_base_units() -> None:
     (row,) = rows(study)
     assert (0.1, 0.25) == (row["error"], pytest.approx(row["latency_s"]))
     assert (6274, 12_345, 4096) == (row["params"], row["macs"], row["memory_bytes"])
-    assert ("0", 0, 0, "complete", True) == (row["trial"], row["number"], row["column"], row["state"], row["on_front"])
+    assert ("0", 0, None, "complete", True) == (
+        row["trial"],
+        row["number"],
+        row["column"],
+        row["state"],
+        row["on_front"],
+    )
 
 
 def test_what_is_not_known_is_none() -> None:
@@ -100,7 +127,7 @@ def test_each_column_of_a_trial_is_a_row() -> None:
     both = (part("a", 0.1, 0.2), replace(part("b", 0.3, 0.1), column=1))
     trials.end(study, study.ask(), Ended(both), trials.achieved(both[0], OBJECTIVES))
     found = rows(study)
-    assert [("0", 0, 0.1), ("0/1", 1, 0.3)] == [(row["trial"], row["column"], row["first.error"]) for row in found]
+    assert [("0", None, 0.1), ("0/1", 1, 0.3)] == [(row["trial"], row["column"], row["first.error"]) for row in found]
 
 
 def test_what_is_sure_of_a_network_that_was_never_confirmed() -> None:

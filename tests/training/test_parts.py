@@ -310,13 +310,17 @@ def test_a_network_without_norms_begins_in_scale() -> None:
 
 
 def test_freed_memory_is_kept() -> None:
-    """Large tensors that come and go ask the system for no new pages, where the allocator is glibc's."""
+    """Large tensors that come and go ask the system for no new pages, where the allocator is glibc's.
+
+    Each is 40 MiB: glibc keeps freed blocks of up to 32 MiB by itself, once it has met one. The first few may each get
+    a new place (an aligned block is looked for in a gap that is larger than itself), so that the median decides.
+    """
     script = (
-        "import resource, torch; from archcost.training.speed import keep_freed; keep_freed()\n"
+        "import resource, statistics, torch; from archcost.training.speed import keep_freed; keep_freed()\n"
         "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "torch.set_num_threads(1); [torch.ones(2**22) for _ in range(3)]; before = faults()\n"
-        "for _ in range(20): torch.ones(2**22)\n"
-        "print(faults() - before)"
+        "torch.set_num_threads(1)\n"
+        "def asked(): before = faults(); torch.ones(10 * 2**20); return faults() - before\n"
+        "print(statistics.median(asked() for _ in range(21)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert sys.platform != "linux" or int(done.stdout) < 2000  # 20 times 16 MiB are 81,920 pages
+    assert sys.platform != "linux" or int(done.stdout) < 100  # 40 MiB are 10,240 pages

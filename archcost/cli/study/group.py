@@ -102,13 +102,13 @@ def import_(
     """Carry the trials of study OLD over into another one, with their weights; OLD does not change."""
     from archcost.cli.study.warm_start import document, imported, lines
 
-    old, done = imported(earlier, file, overrides, storage, consent)
+    old, done, left = imported(earlier, file, overrides, storage, consent)
     for note in done.notes:
         click.echo(f"note: {visible(note)}", err=True)
     if as_json:
         click.echo(json.dumps(document(old, done), indent=1))
         return
-    for line in lines(done):
+    for line in (*lines(done), *left):
         click.echo(line)
 
 
@@ -120,14 +120,14 @@ def import_(
 def status(file: str, storage: str | None, as_json: bool) -> None:
     """Say how far a study is: trials by state, why some ended early, its front."""
     from archcost.cli.study.run import status_lines
-    from archcost.cli.study.stored import opened_with_run
+    from archcost.cli.study.stored import confirmable, opened_with_run
     from archcost.study.records.tables import status_of
 
     stored, runs = opened_with_run(file, storage)
     if as_json:
         click.echo(json.dumps(status_of(stored, stored.front(), runs), indent=1))
         return
-    for line in status_lines(stored, runs):
+    for line in status_lines(stored, runs, confirmable(file)):
         click.echo(line)
 
 
@@ -168,20 +168,21 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
 @debugged
 def table(file: str, storage: str | None, form: str, output: str | None) -> None:
     """Print every trial of a study, and every column of a trial, as a table."""
-    from archcost.cli.study.stored import opened
+    from archcost.cli.study.stored import opened_with_run
     from archcost.files import write_whole
 
-    text = _text(opened(file, storage), form)
+    text = _text(*opened_with_run(file, storage), form)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_whole(output, text)
 
 
-def _text(stored: Stored, form: str) -> str:
+def _text(stored: Stored, runs: bool | None, form: str) -> str:
     from archcost.study.records import tables
+    from archcost.study.records.interruption import as_left
 
-    what = (stored.trials(), stored.front(), stored.objectives)
+    what = (as_left(stored.trials(), runs), stored.front(), stored.objectives)
     with stored.undamaged():
         rows = tables.rows(*what)
     return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from archcost.cli.terminal import progress
-from archcost.errors import InputError, Mistake
+from archcost.errors import InputError, Mistake, visible
 from archcost.nets.export import formats, sessions
+from archcost.nets.export.bundle import tried
 from archcost.study.records.source import is_storage
 from archcost.study.records.stored import Stored
 from archcost.study.release import bundle, scores
@@ -68,7 +69,7 @@ def _said(checks: Iterable[Check]) -> bool:
 
 
 def bundled(where: Where, folder: str) -> bool:
-    """Write a bundle and say what it holds and reaches; return whether that is what was recorded."""
+    """Write a bundle; say what it holds and reaches, and how to try it; return whether that is what was recorded."""
     if is_storage(where.file):
         raise InputError(Mistake("--bundle needs the study's file: a storage does not say where its data are"))
     study = where.again()
@@ -80,4 +81,7 @@ def bundled(where: Where, folder: str) -> bool:
         said, checks = bundle.write(release, Path(folder))
     for line in said:
         click.echo(line)
-    return _said(checks)
+    agree = _said(checks)
+    click.echo(f"wrote {visible(folder)}")
+    click.echo(f"try it: {visible(tried(Path(folder), held.layout))}")
+    return agree

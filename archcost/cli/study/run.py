@@ -13,6 +13,7 @@ import click
 
 from archcost import scratch
 from archcost.cli.study.live import Live
+from archcost.cli.terminal import drawn, wrapped
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
@@ -21,6 +22,7 @@ from archcost.study import run
 from archcost.study.code.consent import NONE, Consent
 from archcost.study.objectives import quantity_of
 from archcost.study.options import Wanted, options
+from archcost.study.phases.confirm import outstanding
 from archcost.study.plan import StudyPlan
 from archcost.study.preview import forecast, outlook, preparation, probe
 from archcost.study.records import tables
@@ -79,9 +81,23 @@ def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int
     now = outcome.stored.front()
     words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
     click.echo(f"{outcome.why}; {words}", err=True)
+    for line in unconfirmed_lines(now, plan.spec.study.confirm.members):
+        click.echo(line, err=True)
     for line in front_lines(outcome.stored, now):
         click.echo(line)
     return 0 if now.members else _in_vain(outcome)
+
+
+def unconfirmed_lines(now: Front, most: int) -> Iterator[str]:
+    """Yield which members are not confirmed, and how they come to be, within 80 columns; most: `confirm.members`."""
+    if not most:
+        return
+    soon, never = outstanding(now, most)
+    if soon:
+        yield from wrapped(f"not confirmed: {', '.join(soon)}; running the study again confirms them", 2)
+    if never:
+        how = f"'confirm.members' is {most}; --set confirm.members={len(now.members)} confirms all"
+        yield from wrapped(f"not confirmed: {', '.join(never)}; {how}", 2)
 
 
 def _left_over() -> Iterator[str]:
@@ -126,8 +142,11 @@ def dry(
         yield f"time         not foreseen: {one_line(error, _LINE)}"
 
 
-def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
-    """Yield how far a study is, within 80 columns; runs: whether a process runs it, None if that is not known."""
+def status_lines(stored: Stored, runs: bool | None, most: int = 0) -> Iterator[str]:
+    """Yield how far a study is, within 80 columns.
+
+    runs: whether a process runs it, None if that is not known; most: `confirm.members`, 0 if that is not known.
+    """
     front = stored.front()
     now = status_of(stored, front, runs)
     states = ", ".join(f"{count} {state}" for state, count in now["states"].items()) or "none yet"
@@ -136,7 +155,7 @@ def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
     if count := len(now["lost"]):
         was = "was" if count == 1 else "were"
         yield f"  {counted_words(count, 'trial')} {was} under way when the run ended: run again to go on"
-    yield f"  {now['counted']} of them count; {now['repeats']} had a known answer"
+    yield from _tried(now["counted"], now["repeats"])
     yield f"time         {duration(now['seconds'])} in trials" if now["seconds"] else "time         none yet"
     if now["unfinished"]["trainings"]:
         kept = (counted_words(now["unfinished"][key], key.removesuffix("s")) for key in ("epochs", "trainings"))
@@ -147,6 +166,18 @@ def status_lines(stored: Stored, runs: bool | None) -> Iterator[str]:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
     yield from front_lines(stored, front)
+    if not runs and (lines := list(unconfirmed_lines(front, most))):
+        yield ""
+        yield from lines
+
+
+def _tried(counted: int, repeats: int) -> Iterator[str]:
+    """Yield how many networks were tried, and of how many it was known from others what they give."""
+    if counted:
+        yield f"  {counted_words(counted, 'network')} tried: they are what 'trials' asks for"
+    if repeats:
+        were = "was the same network as an earlier one" if repeats == 1 else "were the same networks as earlier ones"
+        yield f"  {counted_words(repeats, 'trial')} {were}, and took its result"
 
 
 def front_rows(stored: Stored) -> list[dict[str, Any]]:
@@ -173,6 +204,9 @@ def front_lines(stored: Stored, now: Front) -> Iterator[str]:
                          for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()  # fmt: skip
         yield line
     yield from _notes(now)
+    if parameters := [line for each in now.members for line in drawn(each.name, tables.drawn(each.trial))]:
+        yield ""
+        yield from parameters
     yield from _left(stored, now)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -34,6 +35,11 @@ def opened_with_run(file: str, where: str | None) -> tuple[Stored, bool | None]:
     before = holder.runs(kept)
     stored = opened(file, where)
     return stored, before or holder.runs(kept)
+
+
+def confirmable(file: str) -> int:
+    """Return how many members of its front the study in a file confirms; of a storage, which does not say, 0."""
+    return 0 if is_storage(file) or not Path(file).is_file() else load_study(file).study.confirm.members
 
 
 def differing(file: str, stored: Stored) -> list[str]:

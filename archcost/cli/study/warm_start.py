@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
 
-from archcost.cli.study.run import planned
+from archcost.cli.study.run import planned, unconfirmed_lines
 from archcost.cli.study.stored import opened
 from archcost.errors import visible
 from archcost.models.load import Model
@@ -17,7 +17,7 @@ from archcost.study.code.consent import Consent
 from archcost.study.limits import over
 from archcost.study.parts import counted
 from archcost.study.records import storage
-from archcost.study.records.stored import Stored
+from archcost.study.records.stored import Stored, find
 from archcost.study.warm_start import queue
 from archcost.study.warm_start.selection import Left
 from archcost.study.warm_start.transfer import Carried, carry_over
@@ -50,11 +50,15 @@ def enqueued(
 
 def imported(
     earlier: str, file: str, overrides: tuple[str, ...], where: str | None, consent: Consent
-) -> tuple[Stored, Carried]:
-    """Carry the trials of an earlier study over into another one; return the earlier one and what was done."""
+) -> tuple[Stored, Carried, tuple[str, ...]]:
+    """Carry the trials of an earlier study over into another one.
+
+    Returns the earlier one, what was done, and in words which members of the front are not confirmed now.
+    """
     old = opened(earlier, None)
     plan, dataset, kept = planned(file, overrides, where, consent)
-    return old, carry_over(old, plan, dataset, kept)
+    done = carry_over(old, plan, dataset, kept)
+    return old, done, tuple(unconfirmed_lines(find(kept).front(), plan.spec.study.confirm.members))
 
 
 def lines(done: Carried) -> Iterator[str]:
@@ -62,6 +66,8 @@ def lines(done: Carried) -> Iterator[str]:
     states = Counter(state for _, _, state in done.trials)
     kinds = ", ".join(f"{count} {state}" for state, count in states.items())
     yield f"carried over  {counted_words(len(done.trials), 'trial')}{f': {kinds}' if kinds else ''}"
+    if done.trials:
+        yield from _wrapped(f"  old -> new  {', '.join(_numbers(done.trials))}")
     if done.weights:
         yield from _wrapped(f"  weights of  {', '.join(done.weights)}")
     if done.confirmed:
@@ -70,6 +76,18 @@ def lines(done: Carried) -> Iterator[str]:
     for first, count in _alike(done.left):
         key = f"{first.about}: " if first.kind == "point" and first.about else ""
         yield from _wrapped(f"  {count:>4} x  {visible(key + first.text)}")
+
+
+def _numbers(trials: Iterable[tuple[int, int, str]]) -> Iterator[str]:
+    """Yield what became of the numbers of trials: 3 -> 0, and of those in a row 4-9 -> 1-6."""
+    rows: list[list[tuple[int, int]]] = []
+    for old, new, _ in sorted(trials):
+        if rows and rows[-1][-1] == (old - 1, new - 1):
+            rows[-1].append((old, new))
+        else:
+            rows.append([(old, new)])
+    for (first, *more), (old, new) in ((row, row[-1]) for row in rows):
+        yield f"{first[0]}-{old} -> {first[1]}-{new}" if more else f"{old} -> {new}"
 
 
 def _wrapped(line: str) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias, assert_never
 
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -138,8 +139,25 @@ def _write(path: Path, text: str) -> None:
 
 def script(layout: Layout) -> str:
     """Return the text of predict.py for what is given to a network."""
-    name = {"image": "image", "rows": "image", "tokens": "text"}.get(layout, "array")
-    return (files("archcost.nets.export") / "scripts" / f"{name}.py.txt").read_text("utf-8")
+    return (files("archcost.nets.export") / "scripts" / f"{_taken(layout)}.py.txt").read_text("utf-8")
+
+
+def tried(folder: Path, layout: Layout) -> str:
+    """Return a command that tries a bundle, for a shell."""
+    example = {"image": "image.png", "text": "some text", "array": "examples.npy"}[_taken(layout)]
+    return shlex.join(["python", str(folder / "predict.py"), example])
+
+
+def _taken(layout: Layout) -> Literal["image", "text", "array"]:
+    match layout:
+        case "image" | "rows":
+            return "image"
+        case "tokens":
+            return "text"
+        case "sequence" | "tensor":
+            return "array"
+        case _:
+            assert_never(layout)
 
 
 def is_bundle(folder: Path) -> bool:

@@ -15,12 +15,12 @@ from archcost.study.records import tables
 from archcost.study.records.stored import Stored
 
 
-def study(stored: Stored, command: str = "") -> Document:
+def study(stored: Stored, command: str = "", runs: bool | None = None) -> Document:
     """Return the report of a study, the same for the same storage; raises InputError if no trial is complete.
 
-    command: what made it, '' if that is not known.
+    command: what made it, '' if that is not known; runs: whether a process runs the study, None if that is not known.
     """
-    found = read(stored)
+    found = read(stored, runs)
     rows = tables.rows(found.trials, found.now, stored.objectives)
     return Document(
         title=stored.name,

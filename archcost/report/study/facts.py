@@ -13,9 +13,9 @@ from archcost.errors import InputError, Mistake, quoted
 from archcost.latency.samples import Origin
 from archcost.profiling.budget import Budget
 from archcost.report.blocks import Axis, Form
-from archcost.search.domains import Scalar
 from archcost.study.objectives import quantity_of
 from archcost.study.records.front import Candidate, Front
+from archcost.study.records.interruption import as_left
 from archcost.study.records.stored import Stored
 from archcost.study.records.tables import front_of
 from archcost.study.records.trials import Trial, remembered
@@ -39,6 +39,7 @@ class Found:
     now: Front
     about: dict[str, Any]
     json: dict[str, Any]
+    runs: bool | None = None
 
     @property
     def same(self) -> Mapping[str, Any]:
@@ -119,8 +120,11 @@ class Found:
         return quantity_axis(self.stored.objectives[place][0], self.title(place))
 
 
-def found(stored: Stored) -> Found:
-    """Return what a study holds; raises InputError if no trial is complete."""
+def found(stored: Stored, runs: bool | None = None) -> Found:
+    """Return what a study holds; raises InputError if no trial is complete.
+
+    runs: whether a process runs it, None if that is not known: what was under way if none does is interrupted.
+    """
     now = stored.front()
     if not now.members:
         where = quoted(str(stored.address))
@@ -131,17 +135,13 @@ def found(stored: Stored) -> Found:
             )
         )
     about = remembered(stored.study, "about")
-    return Found(stored, stored.trials(), now, about if isinstance(about, dict) else {}, front_of(stored, now))
+    every = as_left(stored.trials(), runs)
+    return Found(stored, every, now, about if isinstance(about, dict) else {}, front_of(stored, now), runs)
 
 
 def quantity_axis(name: str, title: str) -> Axis:
     """Return the axis of a quantity: of one that counts by its ratios, a logarithmic one."""
     return Axis(title, _FORMS.get(name, "number"), quantity_of(name).log)
-
-
-def scalar_words(value: Scalar) -> str:
-    """Return a parameter's value as people read it: four digits of a number that is not whole."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def some(names: Sequence[str], most: int = 10) -> str:

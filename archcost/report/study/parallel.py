@@ -10,10 +10,10 @@ from typing import Any, Final
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from archcost.report.blocks import Axis, Block, Cell, Chart, Head, Row, Scatter, Series, Table
-from archcost.report.study.facts import Found, scalar_words, thinned
+from archcost.report.study.facts import Found, thinned
 from archcost.search.domains import Scalar
 from archcost.study.records.front import Candidate
-from archcost.units import counted_words
+from archcost.units import counted_words, scalar_words
 
 MOST_LINES: Final = 200
 """Networks that are drawn."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from archcost.report.blocks import MOST_ROWS, Cell, Head, Row, Section, Table
-from archcost.report.study.facts import Found, scalar_words
+from archcost.report.study.facts import Found
 from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
 from archcost.study.records.tables import status_of
-from archcost.units import data_size, duration, scaled
+from archcost.units import data_size, duration, scalar_words, scaled
 from archcost.version import __version__
 
 SCHEMA: Final = 1
@@ -79,7 +79,7 @@ def data(found: Found, rows: Sequence[dict[str, Any]]) -> dict[str, object]:
     whole = {
         "archcost": __version__,
         "schema": SCHEMA,
-        "study": status_of(found.stored, found.now),
+        "study": status_of(found.stored, found.now, found.runs),
         "front": found.json,
         "trials": list(rows),
     }

@@ -50,6 +50,18 @@ def following(front: Members, done: Collection[str], most: int) -> Candidate | N
     return front.members[max(left, key=lambda place: lost[place])]
 
 
+def outstanding(front: Members, most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of members that another run confirms, and of those that it does not: they are more than `most`.
+
+    As the front is now: members that leave it when they are confirmed make room for others.
+    """
+    done: list[str] = []
+    while (each := following(front, done, most)) is not None:
+        done.append(each.name)
+    left = [each.name for each in front.members if not each.standing]
+    return tuple(name for name in left if name in done), tuple(name for name in left if name not in done)
+
+
 def confirm(
     study: optuna.Study, plan: StudyPlan, place: Workplace, front: Callable[[], Members], say: Say
 ) -> tuple[str, ...]:

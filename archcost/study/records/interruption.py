@@ -1,15 +1,33 @@
-"""Interrupted trials: their points are asked for again, by whoever finds them."""
+"""Interrupted trials: how they are shown, and their points asked for again, by whoever finds them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import optuna
 
 from archcost.study.records import open_trainings, trials
-from archcost.study.records.reasons import INTERRUPTED
+from archcost.study.records.reasons import INTERRUPTED, Reason
 from archcost.study.records.stored import Stored
-from archcost.study.records.trials import Ended
+from archcost.study.records.trials import Ended, Trial
+
+_LOST: Final = Reason("interrupted", "under way when the run ended: run again to go on")
+
+
+def as_left(every: Iterable[Trial], runs: bool | None) -> tuple[Trial, ...]:
+    """Return trials as they are shown: those that were under way when the last run ended are interrupted.
+
+    runs: whether a process runs the study, None if that is not known, when they are shown as running.
+    """
+    return tuple(
+        replace(each, state="failed", ended=Ended(reason=_LOST, counts=False))
+        if runs is False and each.state == "running"
+        else each
+        for each in every
+    )
 
 
 def recover(stored: Stored, folder: Path) -> int:

@@ -12,6 +12,7 @@ from archcost.config.writer import to_yaml
 from archcost.study.objectives import quantity_of
 from archcost.study.records import open_trainings
 from archcost.study.records.front import Candidate, Front, Objectives, bounds, named, restored
+from archcost.study.records.interruption import as_left
 from archcost.study.records.stored import Stored, network
 from archcost.study.records.trials import Part, Trial, achieved, counted
 from archcost.version import __version__
@@ -20,6 +21,7 @@ from archcost.version import __version__
 def rows(every: Sequence[Trial], front: Front, objectives: Objectives) -> list[dict[str, Any]]:
     """Return every trial and column as a flat row, in base units; what is not known is None.
 
+    The state is the trial's fate, as `status_of` says it; the column of a whole network is None, as in a choice.
     The columns of the objectives are what the front says of a network, `first.` and their name what its trial gave.
     """
     members = {each.name for each in front.members}
@@ -38,8 +40,8 @@ def _row(trial: Trial, part: Part | None, network: Candidate | None, objectives:
     ended, begun = trial.ended, trial.begun
     return {
         "number": trial.number,
-        "column": part.column if part else None,
-        "state": trial.state,
+        "column": part.column or None if part else None,
+        "state": trial.fate,
         "reason": trial.why,
         "origin": begun.origin if begun else None,
         "family": begun.family if begun else None,
@@ -135,6 +137,7 @@ def status_of(stored: Stored, now: Front, runs: bool | None = None) -> dict[str,
     """
     found = stored.trials()
     lost = [each.number for each in found if each.state == "running" and runs is False]
+    shown = as_left(found, runs)
     return {
         "archcost": __version__,
         "study": stored.name,
@@ -142,7 +145,7 @@ def status_of(stored: Stored, now: Front, runs: bool | None = None) -> dict[str,
         "objectives": list(stored.labels),
         "runs": runs,
         "lost": lost,
-        "states": dict(Counter("interrupted" if each.number in lost else each.fate for each in found)),
+        "states": dict(Counter(each.fate for each in shown)),
         "counted": sum(each.counts for each in found),
         "reasons": dict(Counter(each.why for each in found if each.why).most_common()),
         "kinds": dict(Counter(each.reason.kind for each in found if each.reason).most_common()),
@@ -186,6 +189,12 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
         "point": dict(each.trial.point),
         "yaml": yaml_of(each),
     }
+
+
+def drawn(trial: Trial) -> dict[str, Any]:
+    """Return what was drawn for a trial's network, by the keys of its template; of code, by the names of arguments."""
+    keys = ((key.partition("."), value) for key, value in trial.point.items())
+    return {key.removeprefix("args."): value for (place, _, key), value in keys if place.isdigit() and key}
 
 
 def yaml_of(each: Candidate) -> str:

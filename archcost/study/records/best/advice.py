@@ -135,7 +135,11 @@ def _difference(label: str, name: str, value: float) -> str:
 
 def _changes(found: Choice) -> Iterator[str]:
     yield from (_change(each) for each in found.changes)
-    if found.runner_up and not found.changes:
+    if not found.runner_up or found.changes:
+        return
+    if "epochs" in found.unknown:
+        yield "Another measurement or another seed is not likely to change that; of more epochs that is not known."
+    else:
         yield "Another measurement, another seed or more epochs are not likely to change that."
 
 

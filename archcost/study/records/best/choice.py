@@ -70,8 +70,8 @@ class Choice:
     """The network to take, None if none keeps the budget; then `nearest` is the one that misses it by least.
 
     budget: limits by name, in base units, empty if there is none; runner_up: who would be taken without the first; why:
-    the answer in sentences, and what would change it; doubts: what is against trusting it, a sentence each; export: the
-    command that writes the network.
+    the answer in sentences, and what would change it; unknown: of what nothing says whether it would; doubts: what is
+    against trusting it, a sentence each; export: the command that writes the network.
     """
 
     taken: Option | None
@@ -79,6 +79,7 @@ class Choice:
     nearest: Option | None
     budget: Mapping[str, float]
     changes: tuple[Change, ...]
+    unknown: tuple[Kind, ...] = ()
     why: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     export: str | None = None
@@ -259,7 +260,10 @@ def decide(field: Field, budget: Budget | None) -> Choice:
         return Choice(None, None, nearest, limits, ())
     (taken, first), *others = ranked
     changes = tuple(_changes(field, (taken, first), others[:1], every))
-    return Choice(first, others[0][1] if others else None, None, limits, changes)
+    unknown: tuple[Kind, ...] = (
+        ("epochs",) if any(_still_falling(field, taken, o) is None for o, _ in others[:1]) else ()
+    )
+    return Choice(first, others[0][1] if others else None, None, limits, changes, unknown)
 
 
 def exceeded(option: Option, limits: Mapping[str, float]) -> tuple[str, float]:
@@ -299,11 +303,14 @@ def _by_seeds(field: Field, taken: Candidate, other: Candidate) -> float | None:
     return chances.student(-apart / width, freedom) if width > 0 else float(apart < 0)
 
 
-def _still_falling(field: Field, taken: Candidate, other: Candidate) -> bool:
-    """Return whether the other network gained more between its last two rungs than it is behind now."""
+def _still_falling(field: Field, taken: Candidate, other: Candidate) -> bool | None:
+    """Return whether the other network gained more between its last two rungs than it is behind now.
+
+    None if that is not known: one of them came to fewer than two rungs, or is a column.
+    """
     reached = [each.trial.rungs for each in (taken, other)]
     if any(each.part.column for each in (taken, other)) or min(map(len, reached)) < 2:
-        return False
+        return None
     ours, theirs = ([values[field.learnt] for _, values in sorted(each.items())] for each in reached)
     behind = field.expected(other) - field.expected(taken)
     return (theirs[-2] - theirs[-1]) - (ours[-2] - ours[-1]) > max(behind, 0.0)
