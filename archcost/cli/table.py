@@ -83,6 +83,10 @@ def _owned(found: Profile) -> Iterator[str]:
     told = [f"{grouped(getattr(weights, kind))} {kind}" for kind in kinds if getattr(weights, kind)]
     if told:
         yield from field("of them", f"{', '.join(told)} of the parameters; {grouped(weights.buffers)} in buffers")
+    if weights.kept:
+        names = ", ".join(map(visible, list(weights.kept)[:3])) + (", ..." if len(weights.kept) > 3 else "")
+        size = data_size(sum(weights.kept.values()))
+        yield from field("kept", shorten(f"{size} that the call reads from plain attributes: {names}", 200))
 
 
 def _groups(found: Profile, depth: int | None, colour: bool) -> Iterator[str]:

@@ -16,9 +16,12 @@ from torch._C import DispatchKey
 from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from archcost.counting import row_lengths, sparse
 from archcost.counting.lifetimes import Lifetimes
-from archcost.counting.operators import FLEX, LOOKUPS, Rule, elementwise_rule, flex_work, known, macs_rule
+from archcost.counting.operators import FLEX, Rule, elementwise_rule, flex_work, known, macs_rule
 from archcost.counting.shapes import FORMS, Form, Result, form_of, made
+from archcost.counting.work import NOTHING, Odd, Work, is_odd, odd_work, work_of
+from archcost.nets.storage import is_wrapper
 
 # fresh by their schema, but they look at their argument's storage, or at data
 _VIEWS_IN_DISGUISE: Final = frozenset(
@@ -31,6 +34,7 @@ _HARMLESS: Final = frozenset(
 
 
 _PLAIN: Final = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})
+_LISTS: Final = frozenset({list, tuple})
 _NUMBERS: Final = frozenset({int, float, bool})
 
 
@@ -38,7 +42,8 @@ class _Facts(NamedTuple):
     """What is known of an operator before it is called.
 
     fresh: its results are new storage; writes: it changes an argument; repeats: its result's form follows from its
-    arguments' forms; makes: it makes a tensor from none; composite: it has no rule, but consists of others.
+    arguments' forms; makes: it makes a tensor from none; composite: it has no rule, but consists of others;
+    on_data: its result depends on values; deep: it may be given tensors in lists, or by name.
     """
 
     name: str
@@ -52,6 +57,8 @@ class _Facts(NamedTuple):
     makes: bool
     composite: bool
     form: Callable[[Sequence[Any]], Result] | None
+    on_data: bool = False
+    deep: bool = False
 
 
 @cache
@@ -61,7 +68,9 @@ def _facts(op: Any) -> _Facts:
     fresh = bool(returns) and all(value.alias_info is None for value in returns) and name not in _VIEWS_IN_DISGUISE
     writes = any(a.alias_info is not None and a.alias_info.is_write for a in arguments)
     made = any(a.name == "device" for a in arguments) and not any("Tensor" in str(a.type) for a in arguments)
-    aten, has_rule = space == "aten", known(op)
+    aten = space == "aten"
+    has_rule = known(op) or (aten and (sparse.harmless(name) or row_lengths.harmless(name)))
+    has_rule = has_rule or space == "prim"  # a tensor's device or layout, and no operator of the dispatcher's
     return _Facts(
         name if aten else op._schema.name,
         macs_rule(op),
@@ -74,6 +83,8 @@ def _facts(op: Any) -> _Facts:
         made,
         not has_rule and op.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd),
         FORMS.get(name) if aten else None,
+        name in _ON_DATA,
+        any("Tensor" in str(a.type) and (a.kwarg_only or "List" in str(a.type)) for a in arguments),
     )
 
 
@@ -92,26 +103,11 @@ class Tally:
     known: bool = True
 
 
-class _Work(NamedTuple):
-    """What one call of an operator did."""
-
-    macs: int
-    elementwise: int
-    read: int
-    written: int
-    read_bytes: int
-    written_bytes: int
-    shape: tuple[int, ...]
-
-
-_NOTHING: Final = _Work(0, 0, 0, 0, 0, 0, ())
-
-
 _MOST_REMEMBERED: Final = 100_000  # kinds of calls: some 50 MB
 
 
 @cache
-def remembered(_: torch.dtype) -> dict[Any, tuple[Result, _Work]]:
+def remembered(_: torch.dtype) -> dict[Any, tuple[Result, Work]]:
     """Return the results and work of torch's own operators so far, by operator and form of the arguments.
 
     They follow from those and the default dtype alone, so what one count has learned the next need not.
@@ -123,12 +119,14 @@ def remembered(_: torch.dtype) -> dict[Any, tuple[Result, _Work]]:
 class Calls:
     """What happened in a call of a module: by (module path, operator), in order.
 
-    runs: how often each module ran; on_data: operators whose result depends on values, not only on shapes.
+    runs: how often each module ran; on_data: operators whose result depends on values, not only on shapes;
+    by_value: those that multiplied what sparse or nested tensors store, and no more.
     """
 
     tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     on_data: set[str] = field(default_factory=set)
+    by_value: set[str] = field(default_factory=set)
 
 
 def elsewhere(calls: Calls, path: str) -> None:
@@ -146,12 +144,18 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
     """Counts every operator that passes into `calls`, under the module path on top of `path`.
 
     place: gives the path instead, where it is set; hollow: the call runs on meta tensors, and what it makes without a
-    tensor to go by is made there too; kinds: the classes of the parameters; used: ids of those an operator was given.
+    tensor to go by is made there too; kinds: the classes of the parameters, and of `kept`; used: ids of those an
+    operator was given; kept: the names of other tensors that the module holds, by id, until one is read; read: their
+    bytes then.
     """
 
-    def __init__(self, lifetimes: Lifetimes, kinds: Collection[type], *, hollow: bool) -> None:
+    def __init__(
+        self, lifetimes: Lifetimes, kinds: Collection[type], kept: Mapping[int, str] | None = None, *, hollow: bool
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.kinds = kinds
+        self.kept = dict(kept or {})
+        self.read: dict[str, int] = {}
         self.calls = Calls()
         self.lifetimes = lifetimes
         self.hollow = hollow
@@ -180,8 +184,14 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         facts = self._known.get(id(func)) or self._known.setdefault(id(func), _facts(func))  # by id: its hash is slow
         for value in args:
             if type(value) in self.kinds:
-                self.used.add(id(value))
-        if facts.composite and not types and not _nested(args):
+                self._use(value)
+        if facts.deep:
+            self._use_inside(args, kwargs)
+        if types and any(map(is_wrapper, types)) and not row_lengths.padded(facts.name, args):
+            if row_lengths.multiplies(facts.name) and any(map(row_lengths.is_nested, args)):
+                self.calls.by_value.add(facts.name)
+            return NotImplemented  # it says itself which operators on dense tensors it consists of, and these are seen
+        if facts.composite and not types and not any(map(row_lengths.is_nested, args)):
             with self:  # whole only because autograd was left (inference mode): run what it consists of
                 result = func.decompose(*args, **(kwargs or {}))
             if result is not NotImplemented:
@@ -200,8 +210,23 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                     return self._again(func, facts, (id(func), key), args, kwargs or {})
         result = func(*args, **(kwargs or {}))
         if facts.fresh or facts.writes or facts.macs or not facts.known:
-            self._note(*_worked(facts, args, result))
+            if is_odd(args) or is_odd((result,)):
+                self._note_odd(facts, args, result)
+            else:
+                self._note(facts, result, work_of(facts, args, result))
         return result
+
+    def _use(self, tensor: Tensor) -> None:
+        self.used.add(id(tensor))
+        name = self.kept.pop(id(tensor), "") if self.kept else ""
+        if name and (size_bytes := self.lifetimes.held(tensor)):
+            self.read[name] = size_bytes
+
+    def _use_inside(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
+        for values in (*(value for value in args if type(value) in _LISTS), tuple((kwargs or {}).values())):
+            for value in values:
+                if type(value) in self.kinds:
+                    self._use(value)
 
     def _higher(self, func: HigherOrderOperator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run an operator over functions: the branch that is taken, attention by its rule, any other uncounted."""
@@ -213,7 +238,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                 return taken(*args[3])
         result = func(*args, **kwargs)
         facts = _Facts(name, None, None, name == FLEX, True, False, False, False, False, False, None)
-        work = _work(facts, args, result)
+        work = work_of(facts, args, result)
         if facts.known:
             macs_of, elementwise = flex_work(args)
             work = work._replace(macs=macs_of, elementwise=elementwise)
@@ -225,7 +250,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         if seen is None:
             form = None if facts.in_place else self._form(func, facts, args, kwargs)
             result = args[0] if facts.in_place else made(form)
-            work = _work(facts, args, result)
+            work = work_of(facts, args, result)
             self._seen[key] = (form, work)
         else:
             form, work = seen
@@ -238,16 +263,22 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         form = facts.form(args) if facts.form and plain else None
         return form_of(func(*args, **kwargs)) if form is None else form
 
-    def _note(self, facts: _Facts, result: Any, work: _Work) -> None:
-        if work is _NOTHING and facts.known:
+    def _note_odd(self, facts: _Facts, args: Sequence[Any], result: Any) -> None:
+        did: Odd = odd_work(facts, args, result)
+        if did.by_value:
+            self.calls.by_value.add(facts.name)
+        self._note(facts._replace(known=did.known), result, did.work)
+
+    def _note(self, facts: _Facts, result: Any, work: Work) -> None:
+        if work is NOTHING and facts.known:
             return
         key = (self.path[-1] if self.place is None else self.place(), facts.name)
         tally = self.calls.tallies.get(key)
         if tally is None or tally.known is not facts.known:
             tally = self.calls.tallies[key] = tally or Tally()
             tally.known = facts.known
-            if facts.name in _ON_DATA:
-                self.calls.on_data.add(facts.name)
+        if facts.on_data and not row_lengths.asked_by_torch():
+            self.calls.on_data.add(facts.name)
         macs_of, elementwise, read, written, read_bytes, written_bytes, shape = work
         tally.calls += 1
         tally.macs += macs_of
@@ -262,45 +293,6 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                 for value in result if isinstance(result, tuple | list) else (result,):
                     if isinstance(value, Tensor) and value.numel():
                         self.lifetimes.born(value)
-
-
-def _nested(args: Sequence[Any]) -> bool:
-    return any(isinstance(value, Tensor) and value.is_nested for value in args)
-
-
-def _worked(facts: _Facts, args: Sequence[Any], result: Any) -> tuple[_Facts, Any, _Work]:
-    """Return what a call did, not always on meta; nested tensors have no sizes, and leave an operator uncounted."""
-    if _nested(args):
-        return facts._replace(known=False, fresh=False), result, _NOTHING
-    return facts, result, _work(facts, args, result)
-
-
-def _work(facts: _Facts, args: Sequence[Any], result: Any) -> _Work:
-    made, made_bytes, shape = _sizes(result if isinstance(result, tuple | list) else (result,))
-    given, given_bytes, _ = _sizes(args[1:] if facts.name in LOOKUPS else args)
-    if facts.name in LOOKUPS:
-        given, given_bytes = given + made, given_bytes + made_bytes
-    work = _Work(
-        facts.macs(args, result) if facts.macs else 0,
-        facts.elementwise(args, result) if facts.elementwise else 0,
-        *(given, made, given_bytes, made_bytes, shape),
-    )
-    return work if any(work) else _NOTHING
-
-
-def _sizes(values: Sequence[Any]) -> tuple[int, int, tuple[int, ...]]:
-    """Return the scalars and bytes of tensors, as deep as they stand in lists, and the first one's shape."""
-    scalars = size_bytes = 0
-    shape: tuple[int, ...] = ()
-    for value in values:
-        if isinstance(value, Tensor):
-            scalars += value.numel()
-            size_bytes += value.numel() * value.element_size()
-            shape = shape or tuple(value.shape) if value.numel() else shape
-        elif isinstance(value, list | tuple) and value and isinstance(value[0], Tensor | None):
-            inner, inner_bytes, _ = _sizes(value)
-            scalars, size_bytes = scalars + inner, size_bytes + inner_bytes
-    return scalars, size_bytes, shape
 
 
 def _key(values: Sequence[Any], *, needs_tensor: bool = True) -> Any:

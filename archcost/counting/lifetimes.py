@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, UntypedStorage, strided
 
+from archcost.nets.storage import dense_parts, is_plain
+
 
 class Lifetimes:
     """The bytes alive now and at most, weights apart: they are there before and after.
@@ -24,12 +26,29 @@ class Lifetimes:
         self._refs: dict[weakref.ref[UntypedStorage], int] = {}
         for tensor in inputs:
             self.born(tensor)
-        self.inputs_bytes = self.now_bytes
+        self._before = set(self._alive)
+
+    @property
+    def made_bytes(self) -> int:
+        """What is alive now and was not before the call: inputs, and what the module holds, are apart."""
+        return self.now_bytes - sum(self._alive.get(key, 0) for key in self._before)
+
+    def held(self, tensor: Tensor) -> int:
+        """Count a tensor that was there from the beginning and is read only now; return its bytes, 0 if it is known."""
+        known = set(self._alive)
+        peak_bytes, now_bytes = self.peak_bytes, self.now_bytes
+        self.born(tensor)
+        size_bytes = self.now_bytes - now_bytes
+        self.peak_bytes = peak_bytes + size_bytes
+        self._before |= self._alive.keys() - known
+        return size_bytes
 
     def born(self, tensor: Tensor) -> None:
         """Count the storage of a tensor that was made until it dies, unless it is known already."""
-        if tensor.layout is not strided or tensor.is_nested:
-            return  # no storage of its own: its parts have theirs
+        if (type(tensor) is not Tensor or tensor.layout is not strided or tensor.is_nested) and not is_plain(tensor):
+            for part in dense_parts(tensor):  # it has no storage of its own: its parts have theirs
+                self.born(part)
+            return
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._alive:
@@ -41,4 +60,6 @@ class Lifetimes:
         self.peak_bytes = max(self.peak_bytes, self.now_bytes)
 
     def _died(self, reference: weakref.ref[UntypedStorage]) -> None:
-        self.now_bytes -= self._alive.pop(self._refs.pop(reference))
+        key = self._refs.pop(reference)
+        self._before.discard(key)
+        self.now_bytes -= self._alive.pop(key)

@@ -21,7 +21,7 @@ from archcost.counting.parameters import Weights, weights_of
 from archcost.counting.passes import Pass, TrainingPass
 from archcost.counting.rows import Placed, by_path, digest, placed
 from archcost.counting.witnesses.witness import Uncounted
-from archcost.errors import named, one_line, shorten
+from archcost.errors import named, one_line
 from archcost.graph.account import Account, Layer, Trained, Training
 from archcost.graph.cost import Cost, listed
 from archcost.graph.dtypes import BYTES, FLOATING
@@ -51,6 +51,7 @@ class Module:
     weights: Weights
     uncounted: tuple[Uncounted, ...]
     coverage: float
+    by_value: frozenset[str]
     accounts: tuple[Account, ...]
     notes: tuple[str, ...]
     call_at: CallAt
@@ -79,7 +80,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own
     given = call_at(1)
     call = passes.settled(given)
     first = passes.forward(call)
-    weights = weights_of(call.module, first.used, given.module)
+    weights = weights_of(call.module, first.used, given.module, first.kept)
     rows = placed(call.module, first.calls, weights)
     accounts = _Accounts(call, call_at, first, rows, weights, own)
     calls = sum(tally.calls for tally in first.calls.tallies.values())
@@ -93,6 +94,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own
         weights,
         unknown,
         1 - sum(op.calls for op in unknown) / calls if calls else 1.0,
+        frozenset(first.calls.by_value),
         tuple(accounts.at(batch, dtype) for batch, dtype in settings),
         tuple(_notes(first, weights, unknown)),
         call_at,
@@ -201,7 +203,7 @@ def _notes(first: Pass, weights: Weights, unknown: Sequence[Uncounted]) -> list[
             f"its course may depend on values ({', '.join(sorted(first.calls.on_data))}): counted for the given input"
         )
     elif first.real_because:
-        found.append(f"counted on real tensors; on meta: {shorten(first.real_because, 160)}")
+        found.append(f"counted on real tensors; {first.real_because}")
     if weights.unread:
         names = ", ".join(weights.unread_names[:3]) + (", ..." if len(weights.unread_names) > 3 else "")
         found.append(f"{weights.unread} parameters are not read by this call: {names}")

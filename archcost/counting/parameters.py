@@ -6,12 +6,12 @@ A parameter is counted once: where it stands in several parts (shared), and wher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from archcost.nets import copies
+from archcost.nets import copies, storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,10 @@ class Weights:
     """Scalars of a module's parameters and buffers; `own`: of each part by path, counted where they stand first.
 
     shared, tied, lazy, unread: scalars among params that stand in several parts, that several parameters hold, whose
-    shape the call decided, that the call did not read. unread_names: their parameters. size_bytes: of all, as typed,
-    packed integer weights with them.
+    shape the call decided, that the call did not read. unread_names: their parameters. Of a sparse one the stored
+    values are counted; absent: the zeros that sparse parameters do not store. size_bytes: the memory of all, as typed,
+    each piece once, however many are views of it; packed weights with it. floating: the floating values in it. kept:
+    bytes by name of tensors that the call read and that are no parameters and no buffers; in no other number here.
     """
 
     params: int
@@ -33,7 +35,9 @@ class Weights:
     buffers: int
     size_bytes: int
     floating: int
+    absent: int
     own: Mapping[str, tuple[int, int]]
+    kept: Mapping[str, int]
 
     @property
     def trainable(self) -> int:
@@ -44,16 +48,17 @@ class Weights:
         """Return the bytes of all with its floating values at another size."""
         return self.size_bytes + self.floating * (itemsize - own_itemsize)
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, object]:
         """Return the scalars as JSON holds them."""
         names = ("params", "trainable", "frozen", "shared", "tied", "lazy", "unread", "buffers")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, "kept_bytes": dict(self.kept)}
 
 
-def weights_of(module: nn.Module, used: Collection[int], given: nn.Module) -> Weights:
+def weights_of(module: nn.Module, used: Collection[int], given: nn.Module, kept: Mapping[str, int]) -> Weights:
     """Return what a module owns; `used`: positions, in the order of copies.tensors, of what a call read.
 
-    `given` is the module before lazy parameters got their shapes, else the same: what is tied is known there.
+    kept: bytes of what else of the module's it read, by name. `given` is the module before lazy parameters got their
+    shapes, else the same: what is tied is known there.
     """
     read = {id(tensor) for i, tensor in enumerate(copies.tensors(module)) if i in used}
     places = list(_places(module))
@@ -61,9 +66,7 @@ def weights_of(module: nn.Module, used: Collection[int], given: nn.Module) -> We
     times: dict[int, int] = {}
     for _, parameter in module.named_parameters(remove_duplicate=False):
         times[id(parameter)] = times.get(id(parameter), 0) + 1
-    sums = dict.fromkeys(
-        ("params", "frozen", "shared", "tied", "lazy", "unread", "buffers", "size_bytes", "floating"), 0
-    )
+    sums = dict.fromkeys(("params", "frozen", "shared", "tied", "lazy", "unread", "buffers", "absent"), 0)
     own: dict[str, tuple[int, int]] = {}
     unread: list[str] = []
     objects: set[int] = set()
@@ -72,7 +75,7 @@ def weights_of(module: nn.Module, used: Collection[int], given: nn.Module) -> We
         if id(tensor) in objects:
             continue
         objects.add(id(tensor))
-        size, full = tensor.numel(), _named(path, name)
+        size, full = storage.values_of(tensor).numel(), _named(path, name)
         if is_parameter and (place := _memory(before[full])) is not None:
             if place in memory:
                 sums["tied"] += size
@@ -80,18 +83,26 @@ def weights_of(module: nn.Module, used: Collection[int], given: nn.Module) -> We
             memory.add(place)
         params, buffers = own.get(path, (0, 0))
         own[path] = (params + size, buffers) if is_parameter else (params, buffers + size)
-        sums["size_bytes"] += size * tensor.element_size()
-        sums["floating"] += size if tensor.is_floating_point() else 0
         sums["params" if is_parameter else "buffers"] += size
         if is_parameter:
+            sums["absent"] += tensor.numel() - size
             sums["frozen"] += 0 if tensor.requires_grad else size
             sums["shared"] += size if times[id(tensor)] > 1 else 0
             sums["lazy"] += size if copies.is_lazy(before[full]) else 0
             if id(tensor) not in read:
                 sums["unread"] += size
                 unread.append(full)
-    sums["size_bytes"] += sum(t.numel() * t.element_size() for _, part in copies.parts(module) for t in _packed(part))
-    return Weights(**sums, unread_names=tuple(unread), own=own)
+    size_bytes, floating = _memory_of(module, [tensor for _, _, tensor, _ in places])
+    return Weights(
+        **sums, size_bytes=size_bytes, floating=floating, unread_names=tuple(unread), own=own, kept=dict(kept)
+    )
+
+
+def _memory_of(module: nn.Module, tensors: Iterable[Tensor]) -> tuple[int, int]:
+    """Return the bytes of tensors and of packed weights, and the floating values in them, each piece of memory once."""
+    found = {place.key: place for tensor in tensors for place in storage.memories(tensor)}
+    found |= {place.key: place for place in storage.packed(part for _, part in copies.parts(module))}
+    return sum(place.size_bytes for place in found.values()), sum(place.floating for place in found.values())
 
 
 def _named(path: str, name: str) -> str:
@@ -111,12 +122,7 @@ def _memory(tensor: Tensor) -> object | None:
     """Return what two tensors share that are the same memory; None if there is none to share."""
     if copies.is_lazy(tensor) or not tensor.numel():
         return None
-    storage = tensor.untyped_storage()
-    return storage._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
-
-
-def _packed(part: nn.Module) -> Iterator[Tensor]:
-    """Yield a quantised layer's weight, which is no parameter and no buffer."""
-    unpack = getattr(part, "_weight_bias", None)
-    if callable(unpack):
-        yield from (tensor for tensor in unpack() if isinstance(tensor, Tensor))
+    parts = [tensor] if storage.is_plain(tensor) else storage.dense_parts(tensor)
+    if not parts:
+        return id(tensor)
+    return tuple((p.untyped_storage()._cdata, p.storage_offset(), tuple(p.shape), p.stride()) for p in parts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from threading import get_ident
@@ -16,15 +16,21 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.__future__ import (
+    get_overwrite_module_params_on_conversion,
+    set_overwrite_module_params_on_conversion,
+)
 
 from archcost.counting.attention import fused_attention
+from archcost.counting.complex_numbers import complex_convolutions
 from archcost.counting.dispatch import Calls, Counting, elsewhere
 from archcost.counting.lifetimes import Lifetimes
-from archcost.errors import named, one_line
+from archcost.errors import named, one_line, shorten
 from archcost.machine import collector_off
 from archcost.nets import copies
 from archcost.nets.call import Call, tensors_in
 from archcost.nets.restore import evaluating, settings, untouched
+from archcost.nets.storage import SPARSE
 
 T = TypeVar("T")
 
@@ -34,13 +40,14 @@ class Pass:
     """What one pass did.
 
     peak_bytes: the most that was alive at once, inputs with it and weights without; used: positions, in the order of
-    copies.tensors, of the weights that were read; real_because: why it ran on data and not on meta tensors, empty where
-    it did not.
+    copies.tensors, of the weights that were read; kept: bytes by name of other tensors of the module's that were read,
+    which are in the peak; real_because: why it ran on data and not on meta tensors, empty where it did not.
     """
 
     calls: Calls
     peak_bytes: int
     used: frozenset[int]
+    kept: Mapping[str, int]
     real_because: str
 
 
@@ -63,6 +70,7 @@ class _Ready:
 
     call: Call
     weights: Sequence[Tensor]
+    kept: Mapping[str, Tensor]
     ours: bool
     hollow: bool
 
@@ -75,8 +83,10 @@ def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
     with torch.inference_mode(False), collector_off():  # what inference mode makes could not be trained
         try:
             return _forward(_on_meta(call, cast), "")
+        except copies.NeedsData as error:
+            because = str(error)
         except Exception as error:  # a copy on meta may fail in any way: the run on data decides
-            because = one_line(named(error), 200)
+            because = f"on meta: {shorten(one_line(named(error), 200), 160)}"
         with on_data(call, cast) as ready:
             return _forward(ready, because)
 
@@ -121,8 +131,11 @@ def settled(call: Call) -> Call:
 
 
 def _on_meta(call: Call, cast: torch.dtype | None) -> _Ready:
-    module, weights = copies.on_meta(call.module)
-    ready = _Ready(Call(module, call.args, call.kwargs), weights, ours=True, hollow=True)
+    memo: dict[int, Any] = {}
+    others = copies.held(call.module)
+    module, weights = copies.on_meta(call.module, memo, others.values())
+    kept = {name: memo[id(tensor)] for name, tensor in others.items()}
+    ready = _Ready(Call(module, call.args, call.kwargs), weights, kept, ours=True, hollow=True)
     return _changed(ready, copies.hollow, cast)
 
 
@@ -132,13 +145,16 @@ def on_data(call: Call, cast: torch.dtype | None = None) -> Iterator[_Ready]:
 
     Its inputs are copies too: a module may write into them.
     """
+    memo: dict[int, Any] = {}
+    others = copies.held(call.module)
     with ExitStack() as stack:
         try:
-            module, ours = copies.real(call.module), True
+            module, ours = copies.real(call.module, memo, others.values()), True
         except Exception:  # locks, generators, open files: what cannot be copied
             stack.enter_context(untouched(call.module))
-            module, ours = call.module, False
-        ready = _Ready(Call(module, call.args, call.kwargs), list(copies.tensors(module)), ours, hollow=False)
+            module, ours, memo = call.module, False, {}
+        kept = {name: memo.get(id(tensor), tensor) for name, tensor in others.items()}
+        ready = _Ready(Call(module, call.args, call.kwargs), list(copies.tensors(module)), kept, ours, hollow=False)
         yield _changed(ready, copies.filled, cast)
 
 
@@ -156,21 +172,35 @@ def _changed(ready: _Ready, change: Callable[[Tensor], Tensor], cast: torch.dtyp
         return replace(ready, call=changed)
     if not ready.ours:
         raise TypeError("a module that cannot be copied is not cast to another type")
-    call.module.to(cast)
+    with _replacing(ready.weights):
+        call.module.to(cast)
     return replace(ready, call=changed, weights=list(copies.tensors(call.module)))
 
 
+@contextmanager
+def _replacing(weights: Sequence[Tensor]) -> Iterator[None]:
+    """Let a cast put new parameters in the place of the old: what it does to sparse ones otherwise, torch refuses."""
+    before = get_overwrite_module_params_on_conversion()
+    set_overwrite_module_params_on_conversion(before or any(weight.layout in SPARSE for weight in weights))
+    try:
+        yield
+    finally:
+        set_overwrite_module_params_on_conversion(before)
+
+
 def _counting(ready: _Ready) -> Counting:
-    kinds = set(map(type, ready.weights)) - {Tensor}
-    return Counting(Lifetimes(tensors_in((ready.call.args, ready.call.kwargs))), kinds, hollow=ready.hollow)
+    kinds = set(map(type, ready.weights)) - {Tensor} | set(map(type, ready.kept.values()))
+    kept = {id(tensor): name for name, tensor in ready.kept.items()}
+    return Counting(Lifetimes(tensors_in((ready.call.args, ready.call.kwargs))), kinds, kept, hollow=ready.hollow)
 
 
 def _forward(ready: _Ready, because: str) -> Pass:
     mode, call = _counting(ready), ready.call
-    with quiet(), torch.no_grad(), _tracked(ready, mode, None, training=False), mode:
+    nested = any(tensor.is_nested for tensor in tensors_in((call.args, call.kwargs)))
+    with quiet(nested=nested), torch.no_grad(), _tracked(ready, mode, None, training=False), mode:
         call.module(*call.args, **call.kwargs)
     used = frozenset(i for i, tensor in enumerate(ready.weights) if id(tensor) in mode.used)
-    return Pass(mode.calls, mode.lifetimes.peak_bytes, used, because)
+    return Pass(mode.calls, mode.lifetimes.peak_bytes, used, mode.read, because)
 
 
 def _training(ready: _Ready) -> TrainingPass:
@@ -184,7 +214,7 @@ def _training(ready: _Ready) -> TrainingPass:
         ahead, mode.calls = mode.calls, Calls()
         loss = [t.sum().real if t.is_complex() else t.sum() for t in outputs]
         outputs.clear()
-        saved_bytes = mode.lifetimes.now_bytes - mode.lifetimes.inputs_bytes
+        saved_bytes = mode.lifetimes.made_bytes
         mode.place = lambda: mode.path[-1] if len(mode.path) > 1 else nodes.place()
         with mode:
             if loss:
@@ -193,11 +223,12 @@ def _training(ready: _Ready) -> TrainingPass:
 
 
 @contextmanager
-def quiet(*, fused: bool = True) -> Iterator[None]:
+def quiet(*, fused: bool = True, nested: bool = False) -> Iterator[None]:
     """Run with torch's settings as a count needs them, and leave them as they were.
 
     The attention fast path and torch.compile hide operators; a compiler that is not loaded yet has compiled nothing,
-    and compiles nothing under a count. fused: attention on meta is one operator, as on a CPU.
+    and compiles nothing under a count. fused: attention on meta is one operator, as on a CPU. nested: the call takes
+    nested tensors, for which torch's layers have the fast path alone.
     """
     with ExitStack() as stack:
         stack.enter_context(settings())
@@ -208,8 +239,9 @@ def quiet(*, fused: bool = True) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         if fused:
             stack.enter_context(fused_attention())
+        stack.enter_context(complex_convolutions())
         torch.default_generator.manual_seed(0)  # torch.manual_seed looks for devices, which takes as long as the count
-        torch.backends.mha.set_fastpath_enabled(False)
+        torch.backends.mha.set_fastpath_enabled(nested)
         yield
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from archcost.nets.copies import NeedsData
+
 _META: Final = torch.device("meta")
 
 
@@ -197,8 +199,10 @@ FORMS: Final[Mapping[str, Callable[[Sequence[Any]], Result]]] = {
 
 
 def form_of(result: Any) -> Result:
-    """Return what an operator's result is."""
+    """Return what an operator's result is; raises NeedsData for what stores values that are not there on meta."""
     if isinstance(result, Tensor):
+        if result.layout is not torch.strided:
+            raise NeedsData("sparse tensors: products are counted by the values that they store")
         return _form(result)
     return [form_of(value) for value in result] if isinstance(result, tuple | list) else result
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from archcost.errors import shorten
 from archcost.nets import copies
+from archcost.nets.storage import size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ def reason(error: BaseException) -> str:
 
 def weights_bytes(module: nn.Module) -> int:
     """Return the bytes of a module's parameters and buffers, each once."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in copies.tensors(module))
+    return sum(size_bytes(tensor) for tensor in copies.tensors(module))
 
 
 def tensors_in(value: object) -> list[Tensor]:

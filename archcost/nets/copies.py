@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType
@@ -20,6 +20,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.overrides import TorchFunctionMode
 
 from archcost.errors import InputError, quoted
+from archcost.nets.kept import kept
+from archcost.nets.storage import SPARSE, is_plain, memories
 
 _ATOMS: Final = frozenset(
     {int, float, str, bool, bytes, complex, type(None), type, FunctionType, BuiltinFunctionType, torch.dtype}
@@ -79,19 +81,68 @@ def is_lazy(tensor: Tensor) -> bool:
     return isinstance(tensor, UninitializedParameter | UninitializedBuffer)
 
 
-def on_meta(module: nn.Module) -> tuple[nn.Module, list[Tensor]]:
+class NeedsData(TypeError):  # noqa: N818  # no error: the call is counted on data
+    """What a tensor takes part in depends on the values it stores, which there are none of on meta; says so."""
+
+
+def on_meta(
+    module: nn.Module, memo: dict[int, Any] | None = None, others: Iterable[Tensor] = ()
+) -> tuple[nn.Module, list[Tensor]]:
     """Return a copy whose tensors hold no data, and those tensors; nothing the size of the weights is allocated.
 
-    Raises TypeError if a tensor is of a kind that meta does not know (quantized, sparse, a subclass).
+    memo: empty, and then what became of each thing, by its id; others: what `held` gives. Raises NeedsData if a tensor
+    is sparse, TypeError if it is of another kind that meta does not know (quantized, a subclass).
     """
-    memo = {id(t): hollow(t) for t in tensors(module)}
-    made = list(memo.values())
+    memo = {} if memo is None else memo
+    memo |= {id(t): hollow(t) for t in tensors(module)}
+    made, shared = list(memo.values()), _Shared(hollow=True)
+    memo |= {id(t): shared(t) for t in others}
     return _copied_whole(module, memo, hollow), made
 
 
-def real(module: nn.Module) -> nn.Module:
-    """Return a copy with data of its own."""
-    return _copied_whole(module, {id(t): _detached(t) for t in tensors(module) if not t.is_leaf}, filled)
+def real(module: nn.Module, memo: dict[int, Any] | None = None, others: Iterable[Tensor] = ()) -> nn.Module:
+    """Return a copy with data of its own; what shares memory shares it there too. memo, others: as on_meta's."""
+    memo, shared = {} if memo is None else memo, _Shared(hollow=False)
+    with torch.inference_mode(False):
+        memo |= {id(t): shared(t) for t in (*tensors(module), *others) if type(t) in _PLAIN}
+    return _copied_whole(module, memo, filled)
+
+
+def held(module: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that a module holds by name, if their memory is no parameter's and no buffer's."""
+    every = parts(module)
+    found = kept(every)
+    if not found:
+        return found
+    own = [t for _, part in every for group in (part._parameters, part._buffers) for t in group.values()]
+    places = {place.key for t in own if t is not None and not is_lazy(t) for place in memories(t)}
+    return {name: t for name, t in found.items() if places.isdisjoint(place.key for place in memories(t))}
+
+
+class _Shared:
+    """Copies tensors; those that are views of one memory become views of one again."""
+
+    def __init__(self, *, hollow: bool) -> None:
+        self.hollow = hollow
+        self.wholes: dict[object, Tensor] = {}
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """Return the copy, of the same class and with the same wish for a gradient."""
+        if is_lazy(tensor) or not is_plain(tensor) or tensor.is_quantized or tensor.is_conj() or tensor.is_neg():
+            return _like(tensor, hollow(tensor) if self.hollow else _detached(tensor))
+        storage = tensor.untyped_storage()
+        key, itemsize = (storage._cdata, tensor.dtype), tensor.element_size()
+        if key not in self.wholes:
+            flat = tensor.detach().as_strided((storage.nbytes() // itemsize,), (1,), 0)
+            self.wholes[key] = torch.empty_like(flat, device=_META) if self.hollow else flat.clone()
+        made = self.wholes[key].as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+        return _like(tensor, made.detach())
+
+
+def _like(tensor: Tensor, made: Tensor) -> Tensor:
+    if type(tensor) is nn.Parameter and type(made) is not nn.Parameter:
+        return nn.Parameter(made, requires_grad=tensor.requires_grad)
+    return made.requires_grad_(tensor.requires_grad and tensor.is_leaf)
 
 
 def hollow(tensor: Tensor) -> Tensor:
@@ -99,6 +150,10 @@ def hollow(tensor: Tensor) -> Tensor:
     if type(tensor) not in _PLAIN and is_lazy(tensor):
         lazy: Tensor = type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-overload]  # both take them
         return lazy
+    if tensor.layout in SPARSE:
+        raise NeedsData("sparse tensors: products are counted by the values that they store")
+    if tensor.is_nested:
+        raise NeedsData("nested tensors: counted by the lengths of their rows")
     if type(tensor) not in _PLAIN or tensor.is_quantized or tensor.layout is not torch.strided:
         raise TypeError(f"{type(tensor).__name__} ({tensor.dtype}, {tensor.layout}) is not copied to meta")
     made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META)

@@ -29,7 +29,6 @@ from archcost.profiling.result import Profile
 
 UNCOUNTED = {"custom operator": "awkward::product"}
 REFUSED = {"torch.jit.script"}
-BLIND = {"sparse @ dense"}  # torch's counter takes a sparse matrix for a dense one, and is told apart
 COUNTABLE = [case for case in CASES if case.name not in REFUSED | UNCOUNTED.keys()]
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:UserWarning"),  # torch's, about the awkward things the cases do
@@ -49,7 +48,7 @@ def test_what_is_multiplied_is_counted(case: Case) -> None:
     """The MACs are those derived by hand; a witness that can count the case agrees; layers add up; all is JSON."""
     found = profiled(case)
     assert case.macs == found.macs
-    assert (found.agree is False) is (case.name in BLIND)
+    assert found.agree is not False
     assert ((), 1.0) == (found.uncounted, found.coverage)
     for key in ("params", "macs", "elementwise"):
         assert getattr(found, key) == sum(getattr(layer, key) for layer in found.layers)
@@ -262,6 +261,7 @@ def test_parameters_are_told_apart() -> None:
         "lazy": 15,
         "unread": 56,
         "buffers": 9,
+        "kept_bytes": {},
     } == value
     assert found.agree is True
     assert any("56 parameters are not read by this call: never.weight, never.bias" in w for w in found.warnings)
@@ -440,16 +440,6 @@ def test_what_runs_in_another_thread_is_not_a_silent_0() -> None:
     found = archcost.profile(Threads(), torch.ones(2, 4), latency=False, witness=False)
     assert ({"op": "another thread", "calls": 2},) == found.uncounted
     assert found.coverage < 1
-
-
-@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
-def test_nested_tensors_leave_an_operator_uncounted(layout: torch.layout) -> None:
-    """They have no sizes to count by: what runs on them is listed."""
-    x = torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)], layout=layout)
-    found = archcost.profile(nn.Linear(4, 3), (x,), latency=False, witness=False)
-    assert 0 == found.macs
-    assert "linear" in {str(op["op"]) for op in found.uncounted}
-    json.dumps(found.to_dict(), allow_nan=False)
 
 
 @dataclass

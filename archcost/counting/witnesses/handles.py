@@ -160,7 +160,25 @@ def _quantized(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(sizes_of(outputs[0])) * sizes_of(inputs[0])[-1]
 
 
-HANDLES: Final[Mapping[str, Handle]] = {
+def _is_complex(value: Any) -> list[bool]:
+    """Return whether a traced tensor is complex, or each tensor of a traced list; nothing for what is no tensor."""
+    kind = value.type()
+    if kind.kind() == "TensorType":
+        return [str(kind.scalarType()).startswith("Complex")]
+    return [found for part in _listed(value) for found in _is_complex(part)]
+
+
+def _scaled(handle: Handle) -> Handle:
+    """Return a handle that counts a complex product as the four real ones that it consists of."""
+
+    def scaled(inputs: list[Any], outputs: list[Any]) -> int:
+        macs = handle(inputs, outputs)
+        return 4 * macs if macs and any(found for value in inputs for found in _is_complex(value)) else macs
+
+    return scaled
+
+
+_OWN: Final[Mapping[str, Handle]] = {
     "aten::scaled_dot_product_attention": _attention,
     "aten::_convolution_mode": _padded_by_name,
     **{f"aten::{kind}": _matmul for kind in ("matmul", "mm", "bmm", "mv", "dot", "vdot")},
@@ -176,4 +194,5 @@ HANDLES: Final[Mapping[str, Handle]] = {
     "quantized::linear_dynamic": _quantized,
     "quantized::linear_relu_dynamic": _quantized,
 }
+HANDLES: Final[Mapping[str, Handle]] = {name: _scaled(handle) for name, handle in _OWN.items()}
 """By the name the tracer gives; norms and pools, which fvcore adds to its total, are kept apart by their names."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
+from torch._ops import OpOverloadPacket
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from archcost.counting import passes
+from archcost.counting.complex_numbers import real_products
 from archcost.counting.module import Module
 from archcost.counting.witnesses.fvcore import Trace, trace
 from archcost.counting.witnesses.witness import Engine, Witness
@@ -18,8 +21,9 @@ from archcost.nets.call import Call, tensors_in
 def witness(module: Module) -> Witness:
     """Return what both witnesses count for a module's call at batch 1; neither leaves anything behind."""
     call = passes.settled(module.call_at(1))
-    seen, fvcore_why = _traced(call)
-    torch_macs, torch_why = _flops(call)
+    takes_dense = f"it takes what is sparse or nested for dense ({', '.join(sorted(module.by_value))})"
+    seen, fvcore_why = (None, takes_dense) if module.by_value else _traced(call)
+    torch_macs, torch_why = (None, takes_dense) if module.by_value else _flops(call)
     blind = _blind(module) if torch_macs is not None else {}
     told = [*_against_fvcore(module, seen)] if seen else []
     expected = module.cost.macs - sum(blind.values())
@@ -48,9 +52,22 @@ def _flops(call: Call) -> tuple[int | None, str]:
 
 
 def _total(call: Call) -> int:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False, custom_mapping=_formulas()) as counter, torch.no_grad():
         call.module(*call.args, **call.kwargs)
     return int(counter.get_total_flops()) // 2
+
+
+def _formulas() -> dict[Any, Callable[..., int]]:
+    """Return torch's own formulas, which count a complex product as one, with the real products that it consists of."""
+    return {op: _scaled(op, formula) for op, formula in flop_registry.items() if isinstance(op, OpOverloadPacket)}
+
+
+def _scaled(op: OpOverloadPacket, formula: Callable[..., int]) -> Callable[..., int]:
+    def scaled(*args: Any, out_val: Any = None, **kwargs: Any) -> int:
+        return formula(*args, out_val=out_val, **kwargs) * real_products(op.__name__, args)
+
+    scaled._get_raw = True  # type: ignore[attr-defined]  # torch's sign for a formula that gets tensors, not shapes
+    return scaled
 
 
 def _blind(module: Module) -> dict[str, int]:
@@ -59,7 +76,8 @@ def _blind(module: Module) -> dict[str, int]:
 
 
 def _against_fvcore(module: Module, seen: Trace) -> Iterator[str]:
-    expected_params = module.weights.params + module.weights.tied
+    weights = module.weights
+    expected_params = weights.params + weights.tied + weights.absent
     if seen.params != expected_params:
         yield f"params: {expected_params} counted, fvcore sees {seen.params}"
     if seen.macs == module.cost.macs:
