@@ -52,7 +52,8 @@ def test_a_signature_becomes_domains(capsys: pytest.CaptureFixture[str], tmp_pat
     """Those around the defaults, the options of a Literal, what a type says; what the study gives is left out."""
     code, out, err = run(capsys, "study", "new", "signed:net", "--data", "digits", "-o", "first.yaml")
     assert (0, "") == (code, out)
-    assert "next: archcost study run first.yaml --allow-code" in err
+    command = "archcost study run first.yaml --allow-code"
+    assert ["wrote first.yaml; next:", f"  {command} --dry-run", f"  {command}"] == err.splitlines()
     (template,) = load_study(tmp_path / "first.yaml").templates
     assert isinstance(template, dict)
     assert ARGS == template["args"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -49,8 +50,10 @@ def new(factory: str, data: str, path: str | None, given: tuple[str, ...], outpu
         click.echo(text, nl=False)
         return
     write_whole(output, text)
-    command = f"archcost study run {visible(output)} --allow-code"
-    click.echo(f"written: {visible(output)}; next: {command} --dry-run, then {command}", err=True)
+    command = f"archcost study run {shlex.quote(output)} --allow-code"
+    click.echo(f"wrote {visible(output)}; next:", err=True)
+    click.echo(f"  {visible(command)} --dry-run", err=True)
+    click.echo(f"  {visible(command)}", err=True)
 
 
 def _assigned(given: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, wrapped
 from archcost.errors import InputError, Mistake, visible
 from archcost.nets.export import formats, sessions
 from archcost.nets.export.bundle import tried
@@ -46,7 +46,7 @@ def written(where: Where, to: str, output: str, *, batch: int | None, scored: bo
     with progress(f"exporting {where.trial} to {to}"):
         said = formats.export(found.trained, to, output, batch=batch)
     for line in said:
-        click.echo(line)
+        click.echo("\n".join(wrapped(line, 2)))
     return held is None or _evaluated(found, held, to, Path(output), batch)
 
 
@@ -61,7 +61,7 @@ def _said(checks: Iterable[Check]) -> bool:
     """Print what was found; return whether it is what was recorded."""
     agree = True
     for check in checks:
-        click.echo(scores.words(check))
+        click.echo("\n".join(wrapped(scores.words(check), 11)))
         agree = agree and check.agrees
     if not agree:
         click.echo("what was written is more than a tenth of a point from what was recorded", err=True)
@@ -80,7 +80,7 @@ def bundled(where: Where, folder: str) -> bool:
     with progress(f"exporting {where.trial} as a bundle"):
         said, checks = bundle.write(release, Path(folder))
     for line in said:
-        click.echo(line)
+        click.echo("\n".join(wrapped(line, 2)))
     agree = _said(checks)
     click.echo(f"wrote {visible(folder)}")
     click.echo(f"try it: {visible(tried(Path(folder), held.layout))}")
