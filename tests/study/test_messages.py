@@ -42,6 +42,7 @@ from archcost.study.workers.messages import (
     Survey,
     Train,
     Trained,
+    Waits,
 )
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
@@ -104,6 +105,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Imported: st.builds(Imported, DIGESTS),
     Described: st.from_type(Described),
     Alive: st.just(Alive()),
+    Waits: st.builds(Waits, st.none() | NATURAL, st.sampled_from(("measures", "trains")), NUMBER),
     Resumed: st.builds(Resumed, NATURAL, NUMBER, TEXT),
     Reached: st.builds(Reached, NATURAL, SCORES, st.lists(SCORES, max_size=3).map(tuple)),
     Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),

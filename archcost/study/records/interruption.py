@@ -1,4 +1,4 @@
-"""Interrupted trials: how they are shown, and their points asked for again, by whoever finds them."""
+"""Interrupted trials: how they are shown; their points are asked for again."""
 
 from __future__ import annotations
 
