@@ -12,6 +12,7 @@ from archcost.cli.terminal import progress, wrapped
 from archcost.errors import InputError, Mistake, visible
 from archcost.nets.export import formats, sessions
 from archcost.nets.export.bundle import tried
+from archcost.study.code.consent import NONE, Consent
 from archcost.study.records.source import is_storage
 from archcost.study.records.stored import Stored
 from archcost.study.release import bundle, scores
@@ -28,18 +29,18 @@ class Where:
     file: str
     stored: Stored
     trial: str
-    allow_code: bool = False
+    consent: Consent = NONE
 
     def again(self) -> Again:
-        """Return the study's file with its data; raises InputError if it names code without consent."""
-        return again(self.file, allow_code=self.allow_code)
+        """Return the study's file with its data; raises InputError for code without consent, or that has changed."""
+        return again(self.file, self.stored, self.consent)
 
 
 def written(where: Where, to: str, output: str, *, batch: int | None, scored: bool) -> bool:
     """Write a file and say what it holds and reaches; return whether that is what was recorded."""
     if scored and is_storage(where.file):
         click.echo("not evaluated: a storage does not say where its data are; name the study's file", err=True)
-    held, study = None, where.again() if not is_storage(where.file) and (scored or where.allow_code) else None
+    held, study = None, where.again() if not is_storage(where.file) and (scored or where.consent.allow_code) else None
     found = source(where.stored, where.trial, study.offered if study else None)
     if study is not None and scored:
         held = study.material(where.stored, found.model, tested=found.seed is not None)
