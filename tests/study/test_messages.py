@@ -29,6 +29,7 @@ from archcost.study.workers.messages import (
     Import,
     Imported,
     Job,
+    Make,
     Measure,
     Measured,
     OfCode,
@@ -93,6 +94,7 @@ JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
     Import: st.builds(Import, st.lists(TEXT, max_size=2).map(tuple), CODES),
     ReadData: st.builds(ReadData, TEXT, OBJECTS, TEXT, CODES),
     Describe: st.builds(Describe, TEXT, CODES),
+    Make: st.builds(Make, OBJECTS, OBJECTS, CODES),
 }
 METRICS = st.dictionaries(TEXT, NUMBER, max_size=2)
 SCORES = st.builds(Score, st.none() | NUMBER, st.none() | NATURAL, *(st.none() | NUMBER for _ in range(3)), METRICS)

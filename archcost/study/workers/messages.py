@@ -152,7 +152,17 @@ class Describe:
     job: Literal["describe"] = "describe"
 
 
-Job: TypeAlias = Train | Measure | Foresee | Survey | Import | ReadData | Describe
+@dataclass(frozen=True, slots=True)
+class Make:
+    """The job of making a module once, to see that it can be made; spec: as YAML says it; offers: what else it gets."""
+
+    spec: dict[str, Any]
+    offers: dict[str, Any]
+    code: Code
+    job: Literal["make"] = "make"
+
+
+Job: TypeAlias = Train | Measure | Foresee | Survey | Import | ReadData | Describe | Make
 
 
 @dataclass(frozen=True, slots=True)
