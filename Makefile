@@ -8,9 +8,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 BEGUN := .venv/.begun
 PEERS := .venv-peers
+ZOO := .venv-zoo
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-extras test-gpu faults bench bench-peers rooms fix clean
+.PHONY: help demo test test-extras test-gpu faults bench bench-peers bench-zoo rooms fix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +26,8 @@ help:
 	@echo "make bench         run every script in studies/benchmarks"
 	@echo "make bench-peers   the one that compares with other counters, in an"
 	@echo "                   environment that has them"
+	@echo "make bench-zoo     the one that counts networks of timm and transformers,"
+	@echo "                   in an environment that has them"
 	@echo "make rooms         who imports whom between the rooms of archcost/"
 	@echo "make fix           mend what the linter can mend, and format"
 	@echo "make clean         remove .venv and everything made"
@@ -89,6 +92,16 @@ $(PEERS)/.ready: pyproject.toml constraints.txt studies/benchmarks/peers.txt
 bench-peers: $(PEERS)/.ready
 	@$(PEERS)/bin/python studies/benchmarks/peers.py
 
+$(ZOO)/.ready: pyproject.toml constraints.txt studies/benchmarks/zoo.txt
+	@echo "Making $(ZOO) (once; torch is large, this takes minutes) ..."
+	@rm -rf $(ZOO) && $(PYTHON) -m venv $(ZOO)
+	@$(ZOO)/bin/python -m pip --quiet --disable-pip-version-check install $(PIP_FLAGS) -c constraints.txt -e . tqdm h11 idna certifi
+	@$(ZOO)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps -r studies/benchmarks/zoo.txt
+	@touch $@
+
+bench-zoo: $(ZOO)/.ready
+	@$(ZOO)/bin/python studies/benchmarks/zoo.py
+
 rooms:
 	@$(PYTHON) tests/support/rooms.py
 
@@ -97,5 +110,5 @@ fix: $(READY)
 	@$(BIN)/ruff check --quiet --fix . ; status=$$?; $(BIN)/ruff format --quiet . && exit $$status
 
 clean:
-	@rm -rf .venv $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info reports/demo.html
+	@rm -rf .venv $(PEERS) $(ZOO) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info reports/demo.html
 	@find archcost tests studies -name __pycache__ -type d -prune -exec rm -rf {} +

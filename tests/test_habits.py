@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 CHECKED = frozenset(".py .toml .yaml .yml .md .css .js".split())
-SKIPPED = frozenset({".git", ".venv", ".venv-peers", "fixtures", "build", "dist"})
+SKIPPED = frozenset({".git", ".venv", ".venv-peers", ".venv-zoo", "fixtures", "build", "dist"})
 
 
 def recipe(target: str, makefile: str) -> list[str]:

@@ -6,14 +6,13 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from archcost import urls
 from archcost.cli.options import Read, debugged, gathered
-from archcost.cli.terminal import drawn
+from archcost.cli.terminal import drawn, wrapped
 from archcost.errors import visible
 from archcost.rows import aligned
 from archcost.units import parse_count, parse_latency, parse_size
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from archcost.study.records.best.choice import Choice, Option
     from archcost.study.records.stored import Stored
 
-_WIDTH: Final = 80
 _NONE: Final = 1  # the exit code of a check that does not hold
 
 
@@ -78,7 +76,7 @@ def choose(study: str, storage: str | None, as_json: bool, wanted: Wanted) -> in
 def _lines(stored: Stored, found: Choice) -> Iterator[str]:
     """Yield a choice within 80 columns."""
     first, *more = found.why
-    yield from _wrapped(first)
+    yield from wrapped(first)
     yield ""
     yield aligned(*_table(stored, found), indent=0).rstrip("\n")
     yield ""
@@ -86,18 +84,14 @@ def _lines(stored: Stored, found: Choice) -> Iterator[str]:
     if more:
         yield ""
     for line in more:
-        yield from _wrapped(line)
+        yield from wrapped(line)
     if found.doubts:
         yield ""
     for line in found.doubts:
-        yield from _wrapped(f"doubt: {line}", 7)
+        yield from wrapped(f"doubt: {line}", 7)
     if found.export:
         yield ""
         yield visible(found.export)
-
-
-def _wrapped(line: str, indent: int = 0) -> list[str]:
-    return wrap(visible(line), _WIDTH - 1, subsequent_indent=" " * indent)
 
 
 def _named(found: Choice) -> list[tuple[str, Option]]:

@@ -22,7 +22,8 @@ _TEXTS = ("json", "yaml")
 class Wanted:
     """The format that is written, and where to; seed: of untrained weights; batch: None for any.
 
-    bundle: a folder, which is written instead; unscored: what is written is not evaluated.
+    bundle: a folder, which is written instead; unscored: what is written is not evaluated; code_changed: code of a
+    study's may be other code than it ran with.
     """
 
     to: str | None
@@ -31,6 +32,7 @@ class Wanted:
     batch: int | None
     bundle: str | None
     unscored: bool
+    code_changed: bool
 
 
 @click.command()
@@ -46,6 +48,7 @@ class Wanted:
 @click.option("--no-scores", "unscored", is_flag=True, help="Do not evaluate what is written on the study's data.")
 @click.option("--storage", help="Where the study is stored; beside its file if left out.")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch if left out.")
+@click.option("--code-changed", is_flag=True, help="With --trial: though files of its code are not as they were.")
 @coded
 @debugged
 @gathered("wanted", lambda: Wanted)
@@ -108,6 +111,7 @@ def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted, a
     from archcost.cli.study.stored import opened
     from archcost.models.load import Reference
     from archcost.nets.export import formats
+    from archcost.study.code.consent import Consent
     from archcost.study.records.stored import member, network
 
     stored = opened(study, storage)
@@ -119,7 +123,7 @@ def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted, a
         else:
             put(formats.TEXTS[to](found), output)
         return 0
-    where = release.Where(study, stored, trial, allow_code=allow_code)
+    where = release.Where(study, stored, trial, Consent(allow_code, wanted.code_changed))
     if wanted.bundle is not None:
         agrees = release.bundled(where, wanted.bundle)
     else:

@@ -35,13 +35,17 @@ _TURNS: Final[dict[Path, int]] = {}  # descriptors of the turns this process is 
 Waiting: TypeAlias = Callable[[int | None], AbstractContextManager[object]]
 """Told which process has the device, None if that is not known; the context lasts until it is this one's."""
 
+_LATE_S: Final = 1.0  # a turn is a mini-batch: what takes longer is worth a word
+_TRAINER: Final = re.compile(r"\.turn-([0-9]{1,10})-")
+
 
 @contextmanager
-def held(device: str, waiting: Waiting = nullcontext) -> Iterator[None]:
+def held(device: str, waiting: Waiting = nullcontext, training: Waiting = nullcontext) -> Iterator[None]:
     """Keep other measurements and all mini-batches off `device`, a key such as 'cpu' or 'cuda-0', inside the context.
 
     Queues without a limit, inside `waiting(holder)` where another thread or process has the device, then waits for the
-    mini-batches under way. A thread that has the device already passes; its own turn pauses.
+    mini-batches under way, after a second inside `training(trainer)`: one may be long, or its process stopped. A thread
+    that has the device already passes; its own turn pauses.
     Raises TargetError if the lock cannot be made or taken.
     """
     stem = _stem(device)
@@ -52,7 +56,7 @@ def held(device: str, waiting: Waiting = nullcontext) -> Iterator[None]:
     with _paused(stem):
         try:
             _queue(lock, stem, waiting)
-            _clear(stem)
+            _clear(stem, training)
             yield
         finally:
             if lock.is_locked:  # not where the queue was left early, nor in a child that was forked inside
@@ -172,18 +176,38 @@ def _tried(lock: BaseFileLock) -> bool:
     return True
 
 
-def _clear(stem: Path) -> None:
+def _clear(stem: Path, training: Waiting) -> None:
     """Let no new turn begin and wait for those under way; their files, and those of trainers that died, are removed."""
     with _refusing(stem):
         stem.with_suffix(".held").write_text(str(os.getpid()), encoding="ascii")
-        for file in stem.parent.glob(f"{stem.name}.turn-*"):
-            while (descriptor := _locked(file)) is None:
-                time.sleep(_POLL_S)
+        files = list(stem.parent.glob(f"{stem.name}.turn-*"))
+    for file in files:
+        descriptor = _ended(stem, file, training)
+        with _refusing(stem):
             try:
                 with suppress(PermissionError):  # Windows removes no open file
                     file.unlink(missing_ok=True)
             finally:
                 _unlock(descriptor)
+
+
+def _ended(stem: Path, file: Path, training: Waiting) -> int:
+    """Wait for the end of a turn; return a descriptor that locks its file."""
+    late = time.monotonic() + _LATE_S
+    while time.monotonic() < late:
+        if (descriptor := _tried_turn(stem, file)) is not None:
+            return descriptor
+        time.sleep(_POLL_S)
+    name = _TRAINER.search(file.name)
+    with training(int(name[1]) if name else None):
+        while (descriptor := _tried_turn(stem, file)) is None:
+            time.sleep(_POLL_S)
+    return descriptor
+
+
+def _tried_turn(stem: Path, file: Path) -> int | None:
+    with _refusing(stem):
+        return _locked(file)
 
 
 def _release(lock: BaseFileLock, stem: Path) -> None:

@@ -156,11 +156,11 @@ def measured(
     if short := shortage(needed, free):
         raise TargetError(short)
     sources = [subject.source(plan) for subject in subjects]
-    waiting = partial(_waiting, target.name, progress)
-    with held(target.lock, waiting) if target.lock else nullcontext(), progress(what):
+    waiting, training = (partial(_waiting, target.name, progress, doing) for doing in ("measures", "trains"))
+    with held(target.lock, waiting, training) if target.lock else nullcontext(), progress(what):
         return target.measure(sources, found, plan)
 
 
-def _waiting(target: str, progress: Progress, holder: int | None) -> AbstractContextManager[object]:
+def _waiting(target: str, progress: Progress, doing: str, holder: int | None) -> AbstractContextManager[object]:
     who = "another thread" if holder == os.getpid() else f"process {holder}" if holder else "another process"
-    return progress(f"waiting: {who} measures on {target}")
+    return progress(f"waiting: {who} {doing} on {target}")

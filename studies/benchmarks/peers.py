@@ -1,8 +1,8 @@
 """Does archcost count what its peers miss, at a tenth of fvcore's cost? Awkward modules, side by side; times; memory.
 
-Counts: the modules of awkward.py, true MACs derived by hand; right is within 1%. Every counter is called as its
-documentation says, in evaluation mode without gradients, on a module made anew for it. Times: interleaved, one thread.
-Giant: a decoder of 70 billion parameters on meta, in a process of its own. ptflops, torchinfo and thop are no
+Counts: the modules of awkward.py and unusual.py, true MACs derived by hand; right is within 1%. Every counter is called
+as its documentation says, in evaluation mode without gradients, on a module made anew for it. Times: interleaved, one
+thread. Giant: a decoder of 70 billion parameters on meta, in a process of its own. ptflops, torchinfo and thop are no
 dependencies: `make bench-peers` runs this in an environment that has them; those that are missing are left out.
 
     python studies/benchmarks/peers.py [--counts] [--speed] [--giant]
@@ -29,16 +29,19 @@ from time import perf_counter
 from typing import Final, NamedTuple, TypeAlias
 
 import torch
-from awkward import CASES, Case, Given
+from awkward import CASES as AWKWARD
+from awkward import Case, Given
 from networks import Decoder, MobileNet, Sizes, chain, chain_macs, encoder, encoder_macs, mobilenet_macs, resnet50_macs
 from sidebyside import Times, interleaved, machine, milliseconds, table
 from torch.utils.flop_counter import FlopCounterMode
 from twins import ResNet
+from unusual import CASES as UNUSUAL
 
 import archcost
 from archcost.counting import dispatch, passes
 from archcost.nets import call
 
+CASES: Final = (*AWKWARD, *UNUSUAL)
 WITHIN: Final = 0.01
 CHEAPER: Final = 10
 GIANT_BYTES: Final = 2 << 30

@@ -34,7 +34,9 @@ def lines(capsys: pytest.CaptureFixture[str], wanted: Wanted, seconds: list[floa
         for passed in seconds:
             clock.now = 100.0 + passed
             live.watch(State((), stored))
-    first, *others = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr().err
+    assert max(map(len, said.splitlines())) <= 80
+    first, *others = said.replace("\n  ", " ").splitlines()  # what a line goes on in is indented
     assert f"mine: {ADDRESS}" == first
     return others
 

@@ -22,6 +22,19 @@ def net(width=64, blocks: int = 2, ratio=0.5, scale=1.0, sizes=(8, 16), norm=Tru
     return nn.Linear(1, classes)
 
 
+def fails(classes, width=7):
+    raise ValueError(f"width {width} and {classes} classes")
+
+
+def none():
+    return None
+
+
+def exits():
+    print("bye")
+    raise SystemExit(3)
+
+
 def needs(width, depth: int):
     return nn.Linear(1, 1)
 """
@@ -52,7 +65,8 @@ def test_a_signature_becomes_domains(capsys: pytest.CaptureFixture[str], tmp_pat
     """Those around the defaults, the options of a Literal, what a type says; what the study gives is left out."""
     code, out, err = run(capsys, "study", "new", "signed:net", "--data", "digits", "-o", "first.yaml")
     assert (0, "") == (code, out)
-    assert "next: archcost study run first.yaml --allow-code" in err
+    command = "archcost study run first.yaml --allow-code"
+    assert ["wrote first.yaml; next:", f"  {command} --dry-run", f"  {command}"] == err.splitlines()
     (template,) = load_study(tmp_path / "first.yaml").templates
     assert isinstance(template, dict)
     assert ARGS == template["args"]
@@ -87,6 +101,20 @@ WRONG = {
     "data that have a path": (("signed:net", "--data", "digits", "--path", "x"), "--path goes with"),
     "an argument that nothing is known of": (("signed:needs", "--data", "digits"), "allowed: --set width=VALUE"),
     "an argument that it does not take": (("signed:net", "--data", "digits", "--set", "hight=3"), "takes no 'hight'"),
+    "an argument that is mistyped": (
+        ("signed:net", "--data", "digits", "--set", "widht=3", "--set", "bloks=2"),
+        "takes no 'widht' (did you mean 'width'?)",
+    ),
+    "another one": (
+        ("signed:net", "--data", "digits", "--set", "widht=3", "--set", "bloks=2"),
+        "takes no 'bloks' (did you mean 'blocks'?)",
+    ),
+    "a factory that fails": (("signed:fails", "--data", "digits"), "ValueError: width 7 and 10 classes"),
+    "a value with which it fails": (("signed:fails", "--data", "digits", "--set", "width=9"), "ValueError: width 9"),
+    "domains all of which fail": (("signed:fails", "--data", "digits", "--set", "width={int: [8, 8]}"), "width 8"),
+    "one that gives no module": (("signed:none", "--data", "digits"), "returned None; allowed: a torch.nn.Module"),
+    "one that exits": (("signed:exits", "--data", "digits"), "SystemExit"),
+    "data that fail": (("signed:fails", "--data", "signed:none"), "signed:none"),
     "an assignment that is none": (("signed:net", "--data", "digits", "--set", "width"), "allowed: NAME=VALUE"),
     "a domain that is none": (("signed:net", "--data", "digits", "--set", "width={int: [4, 1]}"), "args.width"),
     "another folder": (("signed:net", "--data", "digits", "-o", "sub/first.yaml"), "in its own folder first"),

@@ -53,6 +53,11 @@ def told():
 def waiting(holder):
     say(f"waits for {holder}")
     yield
+
+@contextmanager
+def training(trainer):
+    say(f"waits for the turn of {trainer}")
+    yield
 """
 MEASURE = """
 with held("cpu", waiting):
@@ -60,6 +65,7 @@ with held("cpu", waiting):
     told()
     write("out")
 """
+MEASURE_AND_SAY = MEASURE.replace("waiting)", "waiting, training)")
 TRAIN = """
 with turn("cpu"):
     say("in")
@@ -348,6 +354,21 @@ def test_a_turn_under_way_delays_a_measurer_and_no_new_one_begins(stage: Stage) 
         tell(process)
     assert [0, 0, 0] == ended(trainer, measurer, late)
     assert ["t0 in", "t1 asks", "t0 out", "m0 in", "m0 out", "t1 in", "t1 out"] == stage.log()
+
+
+def test_a_turn_that_lasts_is_said_with_its_process(stage: Stage) -> None:
+    """One whose process is stopped, after a second; when it goes on, the measurement begins."""
+    trainer = stage.start("t0", code=TRAIN)
+    assert "in" == heard(trainer)
+    os.kill(trainer.pid, signal.SIGSTOP)
+    tell(trainer)
+    measurer = stage.start("m0", code=MEASURE_AND_SAY)
+    assert f"waits for the turn of {trainer.pid}" == heard(measurer)
+    os.kill(trainer.pid, signal.SIGCONT)
+    assert "in" == heard(measurer)
+    tell(measurer)
+    assert [0, 0] == ended(trainer, measurer)
+    assert ["t0 in", f"m0 waits for the turn of {trainer.pid}", "t0 out", "m0 in", "m0 out"] == stage.log()
 
 
 def test_turns_overlap(stage: Stage) -> None:

@@ -29,6 +29,7 @@ from archcost.study.workers.messages import (
     Import,
     Imported,
     Job,
+    Make,
     Measure,
     Measured,
     OfCode,
@@ -42,6 +43,7 @@ from archcost.study.workers.messages import (
     Survey,
     Train,
     Trained,
+    Waits,
 )
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
@@ -92,6 +94,7 @@ JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
     Import: st.builds(Import, st.lists(TEXT, max_size=2).map(tuple), CODES),
     ReadData: st.builds(ReadData, TEXT, OBJECTS, TEXT, CODES),
     Describe: st.builds(Describe, TEXT, CODES),
+    Make: st.builds(Make, OBJECTS, OBJECTS, CODES),
 }
 METRICS = st.dictionaries(TEXT, NUMBER, max_size=2)
 SCORES = st.builds(Score, st.none() | NUMBER, st.none() | NATURAL, *(st.none() | NUMBER for _ in range(3)), METRICS)
@@ -104,6 +107,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Imported: st.builds(Imported, DIGESTS),
     Described: st.from_type(Described),
     Alive: st.just(Alive()),
+    Waits: st.builds(Waits, st.none() | NATURAL, st.sampled_from(("measures", "trains")), NUMBER),
     Resumed: st.builds(Resumed, NATURAL, NUMBER, TEXT),
     Reached: st.builds(Reached, NATURAL, SCORES, st.lists(SCORES, max_size=3).map(tuple)),
     Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),

@@ -198,7 +198,8 @@ def test_options_that_do_not_go_together(
 def bundled(capsys: pytest.CaptureFixture[str], file: Path, trial: str, folder: Path) -> dict[str, Any]:
     code, out, err = run(capsys, "export", str(file), "--trial", trial, "--bundle", str(folder))
     assert 0 == code, out + err
-    *_, wrote, try_it = out.splitlines()  # last of all, what to do next
+    *said, wrote, try_it = out.splitlines()  # last of all, what to do next
+    assert max(map(len, said)) <= 80
     assert (f"wrote {folder}", ["try", "it:", "python", f"{folder}/predict.py"]) == (wrote, try_it.split()[:4])
     return dict(json.loads((folder / "meta.json").read_text("utf-8")))
 

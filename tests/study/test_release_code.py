@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
@@ -115,6 +116,35 @@ def test_a_bundle_of_code_takes_bytes(capsys: pytest.CaptureFixture[str], own: P
     with chdir(own.parent), torch.no_grad():
         again = archcost.load_trained(tmp_path / "b", allow_code=True)
         torch.testing.assert_close(archcost.load_trained(own, "0", allow_code=True)(x), again(x))
+
+
+@needs_onnx
+def test_code_that_has_changed_is_refused(
+    capsys: pytest.CaptureFixture[str], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its file, as going on with the study does: for a file, for a bundle, and when one of them is loaded."""
+    folder = shutil.copytree(own.parent, tmp_path / "copy")
+    file, kept = folder / own.name, ("export", str(folder / own.name), "--trial", "0", "--allow-code")
+    code, out, err = run(capsys, *kept, "--bundle", str(tmp_path / "b"))
+    assert 0 == code, out + err
+    with (folder / "mynet.py").open("a") as opened:
+        opened.write("# another one\n")
+    monkeypatch.chdir(folder)
+    sys.modules.pop("mynet", None)
+    for to in (
+        ("--bundle", str(tmp_path / "c")),
+        ("--to", "pt2", "-o", "x.pt2"),
+        ("--to", "pt2", "-o", "x", "--no-scores"),
+    ):
+        message = refused(capsys, *kept, *to)
+        assert (True, True) == ("'mynet.py' changed since the study ran" in message, "--code-changed" in message)
+    assert (False, False) == ((tmp_path / "c").exists(), (folder / "x.pt2").exists())
+    for of, trial in ((file, "0"), (tmp_path / "b", None)):
+        with pytest.raises(InputError, match=r"'mynet.py' changed since the study ran.*code_changed=True"):
+            archcost.load_trained(of, trial, allow_code=True)
+        assert archcost.load_trained(of, trial, allow_code=True, code_changed=True)
+    code, out, err = run(capsys, *kept, "--to", "pt2", "-o", "x.pt2", "--code-changed")
+    assert 0 == code, out + err
 
 
 def test_preprocessing_that_does_not_make_the_inputs_is_refused(

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live as Display
 from rich.text import Text
 
+from archcost.cli.terminal import wrapped
 from archcost.errors import shorten, visible
 from archcost.study.options import Options
 from archcost.study.phases.state import Running, State
@@ -58,7 +59,7 @@ class Live:
         if self._terminal:
             self._display.update(Text(self._last))
         else:
-            click.echo(self._last, err=True)
+            _said(line)
 
     def watch(self, state: State) -> None:
         """Look at how a study is."""
@@ -70,7 +71,7 @@ class Live:
             self._display.update(Text("\n".join(self._lines(state))))
         elif now - self._said >= _SAYS_S:
             self._said = now
-            click.echo(visible(f"{self._head(state.stored)}; {_best(state.stored)}"), err=True)
+            _said(f"{self._head(state.stored)}; {_best(state.stored)}")
 
     def _head(self, stored: Stored) -> str:
         found = stored.trials()
@@ -88,6 +89,11 @@ class Live:
             values = "  ".join(worded(state.stored, each.values))
             lines.append(f"  {each.name:<8}{values}{'  *' if each.name == now.knee else ''}")
         return [shorten(visible(line), 79) for line in lines]
+
+
+def _said(line: str) -> None:
+    for each in wrapped(line, 2):
+        click.echo(each, err=True)
 
 
 def _best(stored: Stored) -> str:

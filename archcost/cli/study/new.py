@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from archcost.cli.options import debugged
+from archcost.cli.terminal import progress
 from archcost.errors import InputError, Mistake, quoted, visible
+
+if TYPE_CHECKING:
+    from archcost.study.spec import StudySpec
+    from archcost.study.workers.messages import Parameter
 
 _PATIENCE_S = 60.0
 
@@ -44,13 +52,35 @@ def new(factory: str, data: str, path: str | None, given: tuple[str, ...], outpu
     if output is not None:
         _refuse_elsewhere(Path(output), list(code.files))
     text = first.study(factory, data, path, parameters, dict(_assigned(given)))
-    read_study(document.load(text, output or "study.yaml"))  # what was typed with --set may be wrong
+    spec = read_study(document.load(text, output or "study.yaml"))  # what was typed with --set may be wrong
+    _try(factory, spec, parameters, [name for name, _ in _assigned(given)])
     if output is None:
         click.echo(text, nl=False)
         return
     write_whole(output, text)
-    command = f"archcost study run {visible(output)} --allow-code"
-    click.echo(f"written: {visible(output)}; next: {command} --dry-run, then {command}", err=True)
+    command = f"archcost study run {shlex.quote(output)} --allow-code"
+    click.echo(f"wrote {visible(output)}; next:", err=True)
+    click.echo(f"  {visible(command)} --dry-run", err=True)
+    click.echo(f"  {visible(command)}", err=True)
+
+
+def _try(factory: str, spec: StudySpec, parameters: Sequence[Parameter], given: Sequence[str]) -> None:
+    """Have the factory make a module once, in a child; raises InputError with what it raises."""
+    from archcost.study.code import answers, first
+    from archcost.study.workers.messages import Code, Make
+
+    code = Code(str(Path.cwd()))
+    with progress(f"trying {factory}"):
+        takes = any(each.name in first.OFFERED for each in parameters)
+        offers = answers.offered(spec, code) if takes else {}
+        args = first.once(spec, parameters, given, offers)
+        if args is None:
+            click.echo(
+                f"note: {visible(factory)} was not tried: the data that give it its input are not here", err=True
+            )
+        else:
+            said = {"family": "module", "factory": factory, "args": args, "input": [1]}  # it is not called
+            answers.try_factory(Make(said, offers, code), _PATIENCE_S)
 
 
 def _assigned(given: tuple[str, ...]) -> list[tuple[str, str]]:

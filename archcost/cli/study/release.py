@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, wrapped
 from archcost.errors import InputError, Mistake, visible
 from archcost.nets.export import formats, sessions
 from archcost.nets.export.bundle import tried
+from archcost.study.code.consent import NONE, Consent
 from archcost.study.records.source import is_storage
 from archcost.study.records.stored import Stored
 from archcost.study.release import bundle, scores
@@ -28,25 +29,25 @@ class Where:
     file: str
     stored: Stored
     trial: str
-    allow_code: bool = False
+    consent: Consent = NONE
 
     def again(self) -> Again:
-        """Return the study's file with its data; raises InputError if it names code without consent."""
-        return again(self.file, allow_code=self.allow_code)
+        """Return the study's file with its data; raises InputError for code without consent, or that has changed."""
+        return again(self.file, self.stored, self.consent)
 
 
 def written(where: Where, to: str, output: str, *, batch: int | None, scored: bool) -> bool:
     """Write a file and say what it holds and reaches; return whether that is what was recorded."""
     if scored and is_storage(where.file):
         click.echo("not evaluated: a storage does not say where its data are; name the study's file", err=True)
-    held, study = None, where.again() if not is_storage(where.file) and (scored or where.allow_code) else None
+    held, study = None, where.again() if not is_storage(where.file) and (scored or where.consent.allow_code) else None
     found = source(where.stored, where.trial, study.offered if study else None)
     if study is not None and scored:
         held = study.material(where.stored, found.model, tested=found.seed is not None)
     with progress(f"exporting {where.trial} to {to}"):
         said = formats.export(found.trained, to, output, batch=batch)
     for line in said:
-        click.echo(line)
+        click.echo("\n".join(wrapped(line, 2)))
     return held is None or _evaluated(found, held, to, Path(output), batch)
 
 
@@ -61,7 +62,7 @@ def _said(checks: Iterable[Check]) -> bool:
     """Print what was found; return whether it is what was recorded."""
     agree = True
     for check in checks:
-        click.echo(scores.words(check))
+        click.echo("\n".join(wrapped(scores.words(check), 11)))
         agree = agree and check.agrees
     if not agree:
         click.echo("what was written is more than a tenth of a point from what was recorded", err=True)
@@ -80,7 +81,7 @@ def bundled(where: Where, folder: str) -> bool:
     with progress(f"exporting {where.trial} as a bundle"):
         said, checks = bundle.write(release, Path(folder))
     for line in said:
-        click.echo(line)
+        click.echo("\n".join(wrapped(line, 2)))
     agree = _said(checks)
     click.echo(f"wrote {visible(folder)}")
     click.echo(f"try it: {visible(tried(Path(folder), held.layout))}")

@@ -49,7 +49,11 @@ def prepared(
     """Return a study ready to run, its data and where it is stored; raises InputError for all that is wrong."""
     spec = load_study(file, overrides)
     kept = _address(spec, file, where)
-    return *preparation.prepared(spec, kept, consent), kept
+    return *preparation.prepared(spec, kept, consent, _aside), kept
+
+
+def _aside(line: str) -> None:
+    click.echo("\n".join(wrapped(line, 2)), err=True)
 
 
 def planned(
@@ -127,7 +131,7 @@ def dry(
     since_s = time.monotonic()
     plan, dataset, _ = planned(file, overrides, where, consent)
     known, found = queue.starts(plan), outlook.look(plan)
-    probe.probe(plan, found.typical)
+    probe.probe(plan, found.typical, _aside)
     yield from outlook.lines(plan, found)
     if known:
         yield f"first        {counted_words(len(known), 'known network')}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from textwrap import wrap
 from typing import Any
 
 from archcost.cli.study.run import planned, unconfirmed_lines
 from archcost.cli.study.stored import opened
+from archcost.cli.terminal import wrapped
 from archcost.errors import visible
 from archcost.models.load import Model
 from archcost.study import run
@@ -67,15 +67,15 @@ def lines(done: Carried) -> Iterator[str]:
     kinds = ", ".join(f"{count} {state}" for state, count in states.items())
     yield f"carried over  {counted_words(len(done.trials), 'trial')}{f': {kinds}' if kinds else ''}"
     if done.trials:
-        yield from _wrapped(f"  old -> new  {', '.join(_numbers(done.trials))}")
+        yield from wrapped(f"  old -> new  {', '.join(_numbers(done.trials))}", 14)
     if done.weights:
-        yield from _wrapped(f"  weights of  {', '.join(done.weights)}")
+        yield from wrapped(f"  weights of  {', '.join(done.weights)}", 14)
     if done.confirmed:
-        yield from _wrapped(f"  confirmed   {', '.join(done.confirmed)}")
+        yield from wrapped(f"  confirmed   {', '.join(done.confirmed)}", 14)
     yield f"left          {counted_words(len(done.left), 'trial')}"
     for first, count in _alike(done.left):
         key = f"{first.about}: " if first.kind == "point" and first.about else ""
-        yield from _wrapped(f"  {count:>4} x  {visible(key + first.text)}")
+        yield from wrapped(f"  {count:>4} x  {key + first.text}", 14)
 
 
 def _numbers(trials: Iterable[tuple[int, int, str]]) -> Iterator[str]:
@@ -88,10 +88,6 @@ def _numbers(trials: Iterable[tuple[int, int, str]]) -> Iterator[str]:
             rows.append([(old, new)])
     for (first, *more), (old, new) in ((row, row[-1]) for row in rows):
         yield f"{first[0]}-{old} -> {first[1]}-{new}" if more else f"{old} -> {new}"
-
-
-def _wrapped(line: str) -> list[str]:
-    return wrap(line, 80, subsequent_indent=" " * 14)
 
 
 def _alike(left: Sequence[Left]) -> list[tuple[Left, int]]:

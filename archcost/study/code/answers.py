@@ -26,6 +26,7 @@ from archcost.study.workers.messages import (
     Import,
     Imported,
     Job,
+    Make,
     Parameter,
     ReadData,
 )
@@ -84,6 +85,24 @@ def parameters(name: str, folder: Path, patience_s: float) -> tuple[tuple[Parame
             case _:
                 pass
     return found, code
+
+
+def try_factory(job: Make, patience_s: float) -> None:
+    """Make the module of a factory that was typed, in a child; raises InputError with what its code raises."""
+    for event in processes.told(job, patience_s):
+        if isinstance(event, Failed):
+            raise InputError(f"{event.reason.text}; allowed: other values, as --set NAME=VALUE gives them")
+
+
+def offered(spec: StudySpec, code: Code) -> dict[str, object]:
+    """Return what a study's data give a factory: classes and input; nothing if data that have a name are not here."""
+    try:
+        dataset, _ = with_data(spec, code if isinstance(spec.study.data, DataCode) else None)
+    except InputError:
+        if isinstance(spec.study.data, DataCode):
+            raise
+        return {}
+    return {"classes": dataset.classes, "input": dataset.input}
 
 
 def _asked(job: Job, code: Code, spec: StudySpec, key: Key) -> Code:

@@ -37,8 +37,17 @@ def keep(study: optuna.Study, files: Mapping[str, str]) -> None:
 
 def refuse_changed(study: Recorded, files: Mapping[str, str]) -> None:
     """Raise InputError with the files that are not as they were when the study last ran."""
-    before = known(study)
+    allowed = "--code-changed to go on all the same, or another 'storage'"
+    refuse_other(known(study), files, f"and its trials may not be comparable; allowed: {allowed}")
+
+
+def refuse_other_network(before: Mapping[str, str], files: Mapping[str, str]) -> None:
+    """Raise InputError with the files that are not as they were when a network was trained."""
+    allowed = "the files as they were, or --code-changed (Python: code_changed=True) if they make the same network"
+    refuse_other(before, files, f"and its weights may be another network's; allowed: {allowed}")
+
+
+def refuse_other(before: Mapping[str, str], files: Mapping[str, str], words: str) -> None:
+    """Raise InputError with the files whose digests are others than before; words: what that means, and is allowed."""
     if changed := [name for name, digest in files.items() if before.get(name, digest) != digest]:
-        names = ", ".join(map(quoted, changed))
-        message = f"{names} changed since the study ran, and its trials may not be comparable"
-        raise InputError(Mistake(f"{message}; allowed: --code-changed to go on all the same, or another 'storage'"))
+        raise InputError(Mistake(f"{', '.join(map(quoted, changed))} changed since the study ran, {words}"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import random
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from archcost.data.known import PLACED
 from archcost.data.spec import SEQUENCES, TEXTS
-from archcost.errors import InputError, Mistake, quoted
+from archcost.errors import InputError, Mistake, did_you_mean, one_of, quoted
+from archcost.study.spec import StudySpec
 from archcost.study.workers.messages import Parameter
 
 OFFERED: Final = ("classes", "input")
@@ -45,6 +47,21 @@ def study(factory: str, data: str, path: str | None, parameters: Iterable[Parame
     return "\n".join(lines) + "\n"
 
 
+def once(spec: StudySpec, parameters: Iterable[Parameter], given: Collection[str], offers: Mapping[str, object]
+         ) -> dict[str, object] | None:  # fmt: skip
+    """Return what a factory is called with to see that it works: its defaults, and one point of all else.
+
+    None if it needs something that is not known here. given: arguments that were typed; offers: what the data give.
+    """
+    _, tree = spec.space.tree(spec.space.sample(random.Random(0)))
+    drawn = tree.get("args") if isinstance(tree, dict) else None
+    args = dict(drawn) if isinstance(drawn, dict) else {}
+    needed = [each.name for each in parameters if each.required]
+    if any(name not in args and name not in offers for name in needed):
+        return None
+    return {name: value for name, value in args.items() if name in given or name in needed}
+
+
 def refuse_unplaced(data: str, path: str | None) -> None:
     """Raise InputError for data that need a path and have none."""
     if data in PLACED and path is None:
@@ -56,7 +73,8 @@ def refuse_unplaced(data: str, path: str | None) -> None:
 def _arguments(factory: str, parameters: list[Parameter], given: Mapping[str, str]) -> Iterator[str]:
     names = [each.name for each in parameters]
     if strange := [name for name in given if name not in names]:
-        raise InputError(Mistake(f"{quoted(factory)} takes no {quoted(strange[0])}; allowed: {', '.join(names)}"))
+        words = (f"{quoted(factory)} takes no {quoted(name)}{did_you_mean(name, names)}" for name in strange)
+        raise InputError(*(Mistake(f"{each}; allowed: {one_of(names)}", ("--set",)) for each in words))
     lacking = []
     for each in parameters:
         if each.name in given:

@@ -26,7 +26,7 @@ from archcost.study.records.stored import network
 from archcost.study.records.trials import remembered
 from archcost.study.release import seeds
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Resumed, Scored, Train
+from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Resumed, Scored, Train, Waits
 from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
 from archcost.training.header import Checkpoint
@@ -144,7 +144,7 @@ def _turns(
     for number, way in enumerate(plan.ways):
         models = [network(each) for each in graphs.values()]
         say(f"measuring {counted_words(len(models), 'network')} by turns on {way.target}")
-        samples, why = _measured(processes.server(), jobs.measure(plan, models, way), place)
+        samples, why = _measured(processes.server(), jobs.measure(plan, models, way), place, say)
         taken = dict(zip(graphs, samples, strict=False))
         for each in (*front.members, *front.others):
             if each.part.digest in taken and (found := confirmed.confirmed(study, each.name)):
@@ -185,12 +185,14 @@ def _trained(
         yield number, Reason("time", "the time was over")
 
 
-def _measured(context: ForkServerContext, job: Job, place: Workplace) -> tuple[tuple[Samples, ...], str]:
+def _measured(context: ForkServerContext, job: Job, place: Workplace, say: Say) -> tuple[tuple[Samples, ...], str]:
     for _, event in _told(context, [job], replace(place, deadline=inf)):
         if isinstance(event, Measured):
             return event.samples, ""
         if isinstance(event, Failed):
             return (), visible(event.reason.text)
+        if isinstance(event, Waits):
+            say(event.words)
     return (), "nothing was measured"
 
 

@@ -46,6 +46,7 @@ from archcost.study.workers.messages import (
     Resumed,
     Scored,
     Trained,
+    Waits,
 )
 from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
@@ -302,6 +303,8 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             _reached(run, trial, event)
         case Done():
             _over(run, trial, None, achieved(trial.parts[0], run.plan.objectives))
+        case Waits():
+            run.say(f"trial {trial.asked.trial.number}: {event.words}")
         case Scored() | Alive() | Foreseen() | Refused() | Described():
             pass  # that it came is enough, or no trial tells it
         case Failed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,14 @@ def planned(spec: StudySpec, address: Address, consent: Consent) -> tuple[StudyP
     return replace(settle(spec, dataset, code), code_changed=consent.code_changed), dataset
 
 
-def prepared(spec: StudySpec, address: Address, consent: Consent) -> tuple[StudyPlan, Dataset]:
-    """Return the plan of a study and its data, after all was tried that a run needs.
+def prepared(
+    spec: StudySpec, address: Address, consent: Consent, say: Callable[[str], None] = lambda _: None
+) -> tuple[StudyPlan, Dataset]:
+    """Return the plan of a study and its data, after all was tried that a run needs; say: told who is waited for.
 
     Raises InputError as `planned` does, and TargetError if a way to measure does not work.
     """
     plan, dataset = planned(spec, address, consent)
     queue.starts(plan)
-    probe.probe(plan, outlook.look(plan).typical)  # they refuse what cannot be searched or measured
+    probe.probe(plan, outlook.look(plan).typical, say)  # they refuse what cannot be searched or measured
     return plan, dataset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -15,13 +16,13 @@ from archcost.study import jobs
 from archcost.study.drawn import Drawn
 from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Failed
+from archcost.study.workers.messages import Failed, Waits
 
 _TIME_S: Final = 0.02
 
 
-def probe(plan: StudyPlan, model: Drawn) -> None:
-    """Try every way in which a study measures on one of its networks.
+def probe(plan: StudyPlan, model: Drawn, say: Callable[[str], None] = lambda _: None) -> None:
+    """Try every way in which a study measures on one of its networks; say: told who is waited for.
 
     Raises InputError for more threads than a target has CPUs, TargetError with every way that cannot be measured.
     """
@@ -29,7 +30,7 @@ def probe(plan: StudyPlan, model: Drawn) -> None:
     reasons = [
         f"objectives.{place}: cannot measure on {way(each.target, each.runtime, each.plan)}: {visible(why)}"
         for place, each in zip(places, plan.ways, strict=True)
-        if (why := _not_here(plan, place) or _not_measured(plan, places.index(place), model))
+        if (why := _not_here(plan, place) or _not_measured(plan, places.index(place), model, say))
     ]
     if reasons:
         raise TargetError("\n".join(reasons))
@@ -58,8 +59,12 @@ def _not_here(plan: StudyPlan, place: int) -> str:
     return ""
 
 
-def _not_measured(plan: StudyPlan, number: int, model: Drawn) -> str:
+def _not_measured(plan: StudyPlan, number: int, model: Drawn, say: Callable[[str], None]) -> str:
     each = plan.ways[number]
     job = jobs.measure(plan, [model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
-    events = processes.told(job, plan.spec.study.search.patience)
-    return next((event.reason.text for event in events if isinstance(event, Failed)), "")
+    for event in processes.told(job, plan.spec.study.search.patience):
+        if isinstance(event, Failed):
+            return event.reason.text
+        if isinstance(event, Waits):
+            say(event.words)
+    return ""

@@ -1,4 +1,4 @@
-"""Interrupted trials: how they are found, and that their points are asked for again."""
+"""Interrupted trials: how they are shown; their points are asked for again."""
 
 from __future__ import annotations
 

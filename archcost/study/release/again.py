@@ -11,8 +11,8 @@ import torch
 from archcost.data import own as own_data
 from archcost.data.splits import Dataset, Split
 from archcost.models.load import Model, Reference
-from archcost.study.code import answers
-from archcost.study.code.consent import consented
+from archcost.study.code import answers, digests
+from archcost.study.code.consent import Consent, consented
 from archcost.study.records.stored import Stored
 from archcost.study.release.material import Judge, Material, Predictor, check_test, material
 from archcost.study.release.weights import Offered
@@ -68,13 +68,16 @@ class Again:
         return judge
 
 
-def again(file: str | os.PathLike[str], *, allow_code: bool) -> Again:
-    """Return a study's file with its data; raises InputError for all that is wrong, and for code without consent.
+def again(file: str | os.PathLike[str], stored: Stored, consent: Consent) -> Again:
+    """Return a study's file with its data, as it is stored.
 
-    Data that are no tensors are made by their code in this process.
+    Data that are no tensors are made by their code in this process. Raises InputError for all that is wrong, and for
+    code without consent, or that has changed since the study ran.
     """
     spec = load_study(file)
-    dataset, code = answers.with_data(spec, consented(spec, allow_code=allow_code))
+    dataset, code = answers.with_data(spec, consented(spec, allow_code=consent.allow_code))
+    if code is not None and not consent.code_changed:
+        digests.refuse_other_network(digests.known(stored.study), code.files)
     if dataset.own is not None and dataset.loose and code is not None:
         dataset = own_data.again(dataset, inquiries.data(dataset.own.code, dataset.own.args, code))
     return Again(spec, dataset, code)

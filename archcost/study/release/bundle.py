@@ -17,6 +17,7 @@ from archcost.nets.export.bundle import Bundle, Meta, Vocabulary
 from archcost.nets.export.card import text
 from archcost.nets.export.sessions import Predict
 from archcost.nets.weights import alone
+from archcost.study.code import digests
 from archcost.study.records.stored import Stored
 from archcost.study.release.card import card, licence
 from archcost.study.release.material import Material
@@ -122,6 +123,7 @@ def _facts(release: Release) -> dict[str, object]:
         "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "licence": licence(dataset)},
         "latency": latencies[0] if latencies else None,
         "latencies": latencies,
-        # what code gets that makes the network again
+        # what code gets that makes the network again, and the digests of its files
         **({"offers": {"classes": dataset.classes, "input": dataset.input}} if is_code else {}),
+        **({"code": digests.known(stored.study)} if is_code else {}),
     }

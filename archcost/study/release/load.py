@@ -13,32 +13,40 @@ from archcost.models.load import Model, Reference, read
 from archcost.nets.export import bundle
 from archcost.nets.net import build
 from archcost.nets.weights import load_alone
+from archcost.study.code import digests
+from archcost.study.code.consent import Consent
 from archcost.study.records.source import address_named, is_storage
 from archcost.study.records.stored import Stored, find, member, network
 from archcost.study.release.again import again
 from archcost.study.release.weights import Offered, source
+from archcost.study.workers import isolation
 
 
 def load_trained(
-    study_or_bundle: str | os.PathLike[str], trial: str | int | None = None, *, allow_code: bool = False
+    study_or_bundle: str | os.PathLike[str],
+    trial: str | int | None = None,
+    *,
+    allow_code: bool = False,
+    code_changed: bool = False,
 ) -> nn.Module:
     """Return a trained network in evaluation mode, ready to run on the CPU.
 
     study_or_bundle: the folder of a bundle, or a study's file or its storage, of which `trial` names the network: '12',
     of a column '12/2'; it may be left out if the front has one network alone. The weights are those that `archcost
     export` writes. A network that code makes needs `allow_code`; the code is looked for in the study's folder, of a
-    bundle in the current one. Raises InputError if there is no such network, or its weights are not there or not its
-    own.
+    bundle in the current one, and refused if it has changed since the study ran, unless `code_changed` is given. Raises
+    InputError if there is no such network, or its weights are not there or not its own.
     """
+    consent = Consent(allow_code, code_changed)
     given = os.fspath(study_or_bundle)
     if Path(given).is_dir():
         if trial is not None:
             raise InputError(f"{quoted(given)} is a bundle, which has one network; allowed: no trial")
-        return _of_bundle(Path(given), allow_code=allow_code)
+        return _of_bundle(Path(given), consent)
     stored = find(address_named(given))
     name = _only(stored) if trial is None else str(trial)
     is_code = isinstance(network(member(stored, name)), Reference)
-    offered = again(given, allow_code=True).offered if is_code and allow_code and not is_storage(given) else None
+    offered = again(given, stored, consent).offered if is_code and allow_code and not is_storage(given) else None
     return source(stored, name, offered).trained.net()
 
 
@@ -50,19 +58,22 @@ def _only(stored: Stored) -> str:
     raise InputError(Mistake(f"missing: the trial of {quoted(stored.name)}; on the front there are: {there}"))
 
 
-def _of_bundle(folder: Path, *, allow_code: bool) -> nn.Module:
+def _of_bundle(folder: Path, consent: Consent) -> nn.Module:
     if not bundle.is_bundle(folder):
         raise InputError(f"{quoted(str(folder))} is no bundle; allowed: a folder that 'archcost export --bundle' wrote")
-    net = _untrained(folder, allow_code=allow_code)
+    net = _untrained(folder, consent)
     load_alone(net, folder / bundle.WEIGHTS)
     return net.eval()
 
 
-def _untrained(folder: Path, *, allow_code: bool) -> nn.Module:
+def _untrained(folder: Path, consent: Consent) -> nn.Module:
     """Return the network of a bundle without its weights."""
-    model: Model | Reference = read(folder / bundle.NETWORK, allow_code=allow_code)
+    model: Model | Reference = read(folder / bundle.NETWORK, allow_code=consent.allow_code)
     if isinstance(model, Model):
         return build(model.graph, model.recipe)
-    offers = json.loads((folder / bundle.FACTS).read_text("utf-8")).get("offers")
-    offers = offers if isinstance(offers, dict) else {}
-    return Offered(Path.cwd(), int(offers.get("classes", 0)), offers.get("input")).made(model)
+    facts = json.loads((folder / bundle.FACTS).read_text("utf-8"))
+    offers, before = (held if isinstance(held, dict) else {} for held in (facts.get("offers"), facts.get("code")))
+    found = Offered(Path.cwd(), int(offers.get("classes", 0)), offers.get("input")).made(model)
+    if not consent.code_changed:
+        digests.refuse_other_network(before, isolation.imported(Path.cwd()))
+    return found

@@ -11,6 +11,8 @@ from typing import Final, TypeAlias
 from archcost.data import own as own_data
 from archcost.data import shared
 from archcost.errors import InputError, quoted
+from archcost.models.code import Foreign
+from archcost.nets import factory
 from archcost.nets.factory import guarded, importing_from, named_object, signature
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import isolation
@@ -21,6 +23,7 @@ from archcost.study.workers.messages import (
     Event,
     Import,
     Imported,
+    Make,
     Parameter,
     ReadData,
     Refused,
@@ -87,6 +90,12 @@ def describe(job: Describe, tell: Tell) -> None:
     tell(files(job.code))
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     tell(Described(tuple(_parameter(each) for each in signature(found).values() if each.kind in named)))
+
+
+def make(job: Make) -> None:
+    """Make a module; raises InputError with what its code raises."""
+    spec = Foreign.model_validate_json(json.dumps(job.spec))
+    factory.made(spec, folder=Path(job.code.folder), offers=job.offers)
 
 
 def _parameter(each: inspect.Parameter) -> Parameter:

@@ -19,6 +19,7 @@ from archcost.study.workers.messages import (
     Foresee,
     Import,
     Job,
+    Make,
     Measure,
     ReadData,
     Survey,
@@ -53,6 +54,8 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
                 inquiries.read_data(job, tell)
             case Describe():
                 inquiries.describe(job, tell)
+            case Make():
+                inquiries.make(job)
             case _:
                 assert_never(job)
         tell(Done())

@@ -13,6 +13,7 @@ from archcost.latency.samples import Plan, Samples
 from archcost.study.records.reasons import Reason
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
+from archcost.units import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,17 @@ class Describe:
     job: Literal["describe"] = "describe"
 
 
-Job: TypeAlias = Train | Measure | Foresee | Survey | Import | ReadData | Describe
+@dataclass(frozen=True, slots=True)
+class Make:
+    """The job of making a module once, to see that it can be made; spec: as YAML says it; offers: what else it gets."""
+
+    spec: dict[str, Any]
+    offers: dict[str, Any]
+    code: Code
+    job: Literal["make"] = "make"
+
+
+Job: TypeAlias = Train | Measure | Foresee | Survey | Import | ReadData | Describe | Make
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +286,28 @@ class Alive:
     event: Literal["alive"] = "alive"
 
 
+Doing: TypeAlias = Literal["measures", "trains"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A measurement waits for the device.
+
+    process: that has it, None if that is not known; doing: what it does there; seconds: for how long so far.
+    """
+
+    process: int | None
+    doing: Doing
+    seconds: float
+    event: Literal["waits"] = "waits"
+
+    @property
+    def words(self) -> str:
+        """Who is waited for, in words."""
+        who = f"process {self.process}" if self.process else "another process"
+        return f"waiting to measure for {duration(self.seconds)}: {who} {self.doing} on the same device"
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """The job is over."""
@@ -297,6 +330,7 @@ Event: TypeAlias = (
     | Described
     | Measured
     | Alive
+    | Waits
     | Trained
     | Resumed
     | Reached

@@ -19,11 +19,10 @@ from archcost.data.shared import kept
 from archcost.data.splits import Dataset, Split, as_rows
 from archcost.graph.graph import Graph
 from archcost.latency import runtimes, targets
-from archcost.latency.lock import held
 from archcost.latency.statistics import median
 from archcost.nets import weights
 from archcost.nets.net import Net
-from archcost.study.workers import inquiries, own
+from archcost.study.workers import device_wait, inquiries, own
 from archcost.study.workers.messages import (
     Alive,
     Code,
@@ -113,7 +112,7 @@ def measure(networks: Sequence[Measurable], position: int, way: Setup, tell: Tel
     """Measure networks by turns and tell of it; raises TargetError."""
     target, runtime = targets.find(way.target), runtimes.find(way.runtime)
     sources = [each.source(way.plan) for each in networks]
-    with held(target.lock) if target.lock else nullcontext():
+    with device_wait.held_alone(target.lock, tell) if target.lock else nullcontext():
         tell(Measured(position, target.measure(sources, runtime, way.plan)))
 
 
