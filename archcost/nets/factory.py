@@ -109,17 +109,21 @@ class CodeError(InputError):
     """Code of the user's own failed: with what it raised, and where."""
 
 
+class RefusedError(CodeError):
+    """A factory does not take arguments that it knows: it raised ValueError or TypeError, which is the cause."""
+
+
 def own_error(what: str, error: BaseException) -> CodeError:
     """Return one error that says `what` failed and, in the lines below, the code's own error and its place there."""
     lines = named(error)[:5000].expandtabs(4).splitlines()
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], "..."]
-    place = _place(error)
+    place = place_of(error)
     below = [*lines, *([f"at {place}"] if place else [])]
     return CodeError(what, *(f"    {shorten(line, 200)}" for line in below))
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """Return file, line and function where the user's code raised; empty if none of it ran."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{error.filename}:{error.lineno}"
@@ -211,8 +215,13 @@ def _module(found: object, spec: Foreign) -> nn.Module:
         raise InputError(f"{quoted(spec.factory)} is {_kind(found)}; allowed: {_MODULE}")
     if mistakes := [*_misfits(found, spec)]:
         raise InputError(*mistakes)
-    with guarded(f"{quoted(spec.factory)} failed"):
-        result = found(**copy.deepcopy(spec.args))  # a copy: what it is given, it may change
+    try:
+        with guarded(f"{quoted(spec.factory)} failed"):
+            result = found(**copy.deepcopy(spec.args))  # a copy: what it is given, it may change
+    except CodeError as error:
+        if isinstance(error.__cause__, ValueError | TypeError):
+            raise RefusedError(*error.mistakes) from error.__cause__
+        raise
     if not isinstance(result, nn.Module):
         raise InputError(f"{quoted(spec.factory)} returned {_kind(result)}; allowed: a torch.nn.Module")
     return result

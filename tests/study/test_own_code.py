@@ -83,7 +83,7 @@ def test_reading_a_study_runs_no_code(capsys: pytest.CaptureFixture[str], tmp_pa
 HOSTILE = {
     1: ("code", "'mynet:strange' failed SystemExit: enough"),
     2: ("code", "the process ended by itself with code 7"),
-    3: ("code", "'mynet:strange' failed ValueError: no such width"),
+    3: ("refused", "refused: no such width (ValueError at "),
     6: ("memory", "out of memory: "),
     7: ("code", "'mynet:strange' failed"),
     8: ("code", "cannot run on the data's inputs"),
@@ -108,8 +108,49 @@ def test_what_code_does_ends_its_own_trial(capfd: pytest.CaptureFixture[str], tm
         assert words in found[what].text
     complete = {each.point["0.args.what"] for each in study(tmp_path).trials() if each.state == "complete"}
     assert {0, 4, 5} == complete
+    counted = {each.point["0.args.what"] for each in study(tmp_path).trials() if each.counts}
+    assert {*range(12)} - {3} == counted  # that point is none, as one over a limit
     assert "printed where results go" not in out
     assert "mynet.py:" in found[3].text  # where it was raised
+
+
+PICKY = """
+from torch import nn
+
+
+def picky(width=4, groups=2, classes=10):
+    if width % groups:
+        raise ERROR(f"groups {groups} do not divide width {width}")
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))
+"""
+
+
+@pytest.mark.parametrize("error", ["ValueError", "TypeError"])
+def test_arguments_that_do_not_go_together_cost_no_trial(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, error: str
+) -> None:
+    """They are told in a preview; of six points three are networks, and all three are tried in three trials."""
+    (tmp_path / "choosy.py").write_text(PICKY.replace("ERROR", error), "utf-8")
+    args = "'choosy:picky', args: {width: {int: [2, 7]}}"
+    file = written(tmp_path, STUDY.replace("'mynet:Small', args: {width: {int: [2, 6]}}", args))
+    code, out, err = run(capsys, "study", "run", str(file), "--dry-run", *CODE)
+    assert (0, True) == (code, "50.0% feasible" in out), out + err
+    assert "refused: groups 2 do not divide width 3" in out
+    code, _, err = run(capsys, "study", "run", str(file), "--workers", "1", *CODE)
+    assert 0 == code, err
+    trials = study(tmp_path).trials()
+    assert [2, 4, 6] == sorted(each.point["0.args.width"] for each in trials if each.counts)
+    refused = [each for each in trials if each.reason and each.reason.kind == "refused"]
+    assert len(refused) == len({each.point["0.args.width"] for each in refused})  # none is tried again
+
+
+def test_a_space_of_refused_arguments_is_the_users_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Exit code 2, with what the factory says of them."""
+    (tmp_path / "choosy.py").write_text(PICKY.replace("ERROR", "ValueError"), "utf-8")
+    args = "'choosy:picky', args: {groups: {choice: [3, 5]}}"
+    file = written(tmp_path, STUDY.replace("'mynet:Small', args: {width: {int: [2, 6]}}", args))
+    code, _, err = run(capsys, "study", "run", str(file), *CODE)
+    assert (2, True) == (code, "do not divide width 4" in err), err
 
 
 def test_what_code_forks_ends_with_its_trial(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

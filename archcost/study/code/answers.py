@@ -13,9 +13,10 @@ from archcost.data import shared
 from archcost.data.load import load
 from archcost.data.spec import DataCode
 from archcost.data.splits import Dataset
-from archcost.errors import InputError, Mistake
+from archcost.errors import InputError, Mistake, quoted
 from archcost.errors import Path as Key
 from archcost.study.code import consent
+from archcost.study.records.reasons import of_trial
 from archcost.study.spec import StudySpec
 from archcost.study.workers import inquiries, processes
 from archcost.study.workers.messages import (
@@ -91,7 +92,8 @@ def try_factory(job: Make, patience_s: float) -> None:
     """Make the module of a factory that was typed, in a child; raises InputError with what its code raises."""
     for event in processes.told(job, patience_s):
         if isinstance(event, Failed):
-            raise InputError(f"{event.reason.text}; allowed: other values, as --set NAME=VALUE gives them")
+            name, why = quoted(str(job.spec["factory"])), of_trial(event.reason).text
+            raise InputError(f"{name} was tried, {why}; allowed: other values, as --set NAME=VALUE gives them")
 
 
 def offered(spec: StudySpec, code: Code) -> dict[str, object]:

@@ -202,7 +202,8 @@ def _begun(run: _Run, asked: Asked) -> None:
         open_trainings.remove(_kept(run, model))
         _repeat(run, asked, known)
         return
-    run.in_vain = 0
+    if isinstance(model, Model):  # of code, only its process will tell
+        run.in_vain = 0
     alone = parts(run.plan, model) if isinstance(model, Model) else []
     pace, passed = Pace(run.plan.spec.study.fit.epochs), open_trainings.passed(run.trials(), identity)
     child = _started(run, asked, model)
@@ -233,6 +234,7 @@ def _counted(run: _Run, trial: Running, event: Counted) -> None:
         _repeat(run, trial.asked, known)
         _forget(run, trial)
     else:
+        run.in_vain = 0
         trial.child.reply(processes.ON)
 
 
@@ -309,7 +311,14 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
             pass  # that it came is enough, or no trial tells it
         case Failed():
             refuse(event.reason)
-            _lost(run, trial, of_trial(event.reason))
+            _failed(run, trial, of_trial(event.reason))
+
+
+def _failed(run: _Run, trial: Running, reason: Reason) -> None:
+    """End a trial that failed, or whose point is none: that does not count, as a network over a limit does not."""
+    refused = reason.kind == "refused"
+    run.in_vain += refused
+    _lost(run, trial, reason, counts=not refused)
 
 
 def refuse(reason: Reason) -> None:

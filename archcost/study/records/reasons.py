@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BeforeValidator
 
 JobKind: TypeAlias = Literal[
-    "input", "target", "silent", "killed", "diverged", "memory", "space", "files", "bug", "code"
+    "input", "target", "silent", "killed", "diverged", "memory", "space", "files", "bug", "code", "refused"
 ]
 Kind: TypeAlias = (
     JobKind
@@ -29,7 +29,8 @@ class Reason:
     Of a job: input: what was asked for is wrong; target: the target or runtime failed; silent: it was ended because no
     word of it came; killed: by signal 9, whoever sent it; diverged: its loss; memory: there was too little; space,
     files: nothing can be written, or the study's own files are gone, which ends the run and not this job alone; code:
-    what the user's own code raised; bug: ours.
+    what the user's own code raised; refused: arguments that its factory does not take together (about: what it says of
+    them), which is no failure: the point is none; bug: ours.
     Of a trial, besides: interrupted: its run ended; pruned: at a rung; limit: the network exceeds one (about: which);
     infeasible: its point is no network (about: the keys); not_finite: its result; known: every point is; gave_way: to
     another worker; enqueued: what was, is no point. Of confirming: time: it was over. unknown: an earlier version's.

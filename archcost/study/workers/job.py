@@ -8,7 +8,7 @@ from typing import Final, TypeAlias, assert_never
 
 from archcost.data.shared import GoneError
 from archcost.errors import ArchcostError, InputError, TargetError, named, one_line
-from archcost.nets.factory import CodeError
+from archcost.nets.factory import CodeError, RefusedError, place_of
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import inquiries, trial
 from archcost.study.workers.messages import (
@@ -77,6 +77,8 @@ def reason_of(error: Exception) -> Reason:
             return Reason("diverged", words)
         case GoneError():
             return Reason("files", words)
+        case RefusedError():
+            return _refused(error.__cause__)
         case CodeError() if _is_short(error.__cause__):
             return Reason("memory", f"out of memory: {words}")
         case CodeError():
@@ -91,6 +93,16 @@ def reason_of(error: Exception) -> Reason:
             return Reason("memory", f"out of memory: {words}")
         case _:
             return Reason("bug", one_line(named(error), 2000), type(error).__name__)
+
+
+def _refused(cause: BaseException | None) -> Reason:
+    """Return why a factory does not take its arguments: what it says of them, and where."""
+    assert cause is not None
+    message, kind = one_line(str(cause), 1000), type(cause).__name__
+    place = place_of(cause)
+    return Reason(
+        "refused", f"{message or 'no reason given'} ({kind}{f' at {place}' if place else ''})", message or kind
+    )
 
 
 def _is_short(error: BaseException | None) -> bool:
