@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from threading import RLock
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ def complex_convolutions() -> Iterator[None]:
                 setattr(where, name, own)
 
 
+@cache
 def _by_parts(own: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def convolution(input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **named: Any) -> Tensor:  # noqa: A002  # torch's own name
         if not (input.is_complex() and weight.is_complex()):

@@ -184,9 +184,11 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         facts = self._known.get(id(func)) or self._known.setdefault(id(func), _facts(func))  # by id: its hash is slow
         for value in args:
             if type(value) in self.kinds:
-                self._use(value)
+                self.used.add(id(value))
+                if self.kept:
+                    self._read(value)
         if facts.deep:
-            self._use_inside(args, kwargs)
+            self._used_inside(args, kwargs)
         if types and any(map(is_wrapper, types)) and not row_lengths.padded(facts.name, args):
             if row_lengths.multiplies(facts.name) and any(map(row_lengths.is_nested, args)):
                 self.calls.by_value.add(facts.name)
@@ -216,17 +218,17 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                 self._note(facts, result, work_of(facts, args, result))
         return result
 
-    def _use(self, tensor: Tensor) -> None:
-        self.used.add(id(tensor))
-        name = self.kept.pop(id(tensor), "") if self.kept else ""
+    def _read(self, tensor: Tensor) -> None:
+        name = self.kept.pop(id(tensor), "")
         if name and (size_bytes := self.lifetimes.held(tensor)):
             self.read[name] = size_bytes
 
-    def _use_inside(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
+    def _used_inside(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
         for values in (*(value for value in args if type(value) in _LISTS), tuple((kwargs or {}).values())):
             for value in values:
                 if type(value) in self.kinds:
-                    self._use(value)
+                    self.used.add(id(value))
+                    self._read(value)
 
     def _higher(self, func: HigherOrderOperator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run an operator over functions: the branch that is taken, attention by its rule, any other uncounted."""

@@ -132,9 +132,8 @@ def settled(call: Call) -> Call:
 
 def _on_meta(call: Call, cast: torch.dtype | None) -> _Ready:
     memo: dict[int, Any] = {}
-    others = copies.held(call.module)
-    module, weights = copies.on_meta(call.module, memo, others.values())
-    kept = {name: memo[id(tensor)] for name, tensor in others.items()}
+    module, weights = copies.on_meta(call.module, memo)
+    kept = copies.others(call.module, memo)
     ready = _Ready(Call(module, call.args, call.kwargs), weights, kept, ours=True, hollow=True)
     return _changed(ready, copies.hollow, cast)
 
@@ -146,14 +145,13 @@ def on_data(call: Call, cast: torch.dtype | None = None) -> Iterator[_Ready]:
     Its inputs are copies too: a module may write into them.
     """
     memo: dict[int, Any] = {}
-    others = copies.held(call.module)
     with ExitStack() as stack:
         try:
-            module, ours = copies.real(call.module, memo, others.values()), True
+            module, ours = copies.real(call.module, memo), True
         except Exception:  # locks, generators, open files: what cannot be copied
             stack.enter_context(untouched(call.module))
             module, ours, memo = call.module, False, {}
-        kept = {name: memo.get(id(tensor), tensor) for name, tensor in others.items()}
+        kept = copies.others(call.module, memo)
         ready = _Ready(Call(module, call.args, call.kwargs), list(copies.tensors(module)), kept, ours, hollow=False)
         yield _changed(ready, copies.filled, cast)
 

@@ -1,7 +1,8 @@
 """What operators on sparse tensors cost: products by the values that are stored.
 
-A block stores all that is in it. A product with a dense side multiplies every stored value with each row or column of that side. Of two sparse matrices,
-column k of the left meets row k of the right: the sum over k of nnz(A[:, k]) * nnz(B[k, :]) (Gustavson, 1978).
+A block stores all that is in it. A product with a dense side multiplies every stored value with each row or column of
+that side. Of two sparse matrices, column k of the left meets row k of the right: the sum over k of
+nnz(A[:, k]) * nnz(B[k, :]) (Gustavson, 1978).
 """
 
 from __future__ import annotations

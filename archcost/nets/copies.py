@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType
@@ -20,13 +20,15 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.overrides import TorchFunctionMode
 
 from archcost.errors import InputError, quoted
-from archcost.nets.kept import kept
+from archcost.nets.kept import Attribute, attributes, kept
 from archcost.nets.storage import SPARSE, is_plain, memories
 
 _ATOMS: Final = frozenset(
     {int, float, str, bool, bytes, complex, type(None), type, FunctionType, BuiltinFunctionType, torch.dtype}
     | {torch.device, torch.memory_format, torch.Size}
 )
+_REGISTERED: Final = frozenset({"_parameters", "_buffers", "_modules"})
+_MET: Final = 0  # where a memo keeps the attributes that a copy met: the id of no object
 _META: Final = torch.device("meta")
 _DICTS: Final = frozenset({dict, OrderedDict})
 _EMPTY: Final = frozenset({dict, OrderedDict, set})
@@ -85,38 +87,41 @@ class NeedsData(TypeError):  # noqa: N818  # no error: the call is counted on da
     """What a tensor takes part in depends on the values it stores, which there are none of on meta; says so."""
 
 
-def on_meta(
-    module: nn.Module, memo: dict[int, Any] | None = None, others: Iterable[Tensor] = ()
-) -> tuple[nn.Module, list[Tensor]]:
+def on_meta(module: nn.Module, memo: dict[int, Any] | None = None) -> tuple[nn.Module, list[Tensor]]:
     """Return a copy whose tensors hold no data, and those tensors; nothing the size of the weights is allocated.
 
-    memo: empty, and then what became of each thing, by its id; others: what `held` gives. Raises NeedsData if a tensor
-    is sparse, TypeError if it is of another kind that meta does not know (quantized, a subclass).
+    memo: empty, and then what became of each thing, by its id. Raises NeedsData if a tensor is sparse, TypeError if it
+    is of another kind that meta does not know (quantized, a subclass).
     """
-    memo = {} if memo is None else memo
-    memo |= {id(t): hollow(t) for t in tensors(module)}
-    made, shared = list(memo.values()), _Shared(hollow=True)
-    memo |= {id(t): shared(t) for t in others}
-    return _copied_whole(module, memo, hollow), made
+    memo, shared, own = {} if memo is None else memo, _Shared(hollow=True), list(tensors(module))
+    make = shared if any(type(t) is Tensor and t._is_view() for t in own) else hollow
+    made = [make(t) for t in own]
+    memo |= {id(t): copied for t, copied in zip(own, made, strict=True)}
+    return _copied_whole(module, memo, shared), made
 
 
-def real(module: nn.Module, memo: dict[int, Any] | None = None, others: Iterable[Tensor] = ()) -> nn.Module:
-    """Return a copy with data of its own; what shares memory shares it there too. memo, others: as on_meta's."""
+def real(module: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
+    """Return a copy with data of its own; what shares memory shares it there too. memo: as on_meta's."""
     memo, shared = {} if memo is None else memo, _Shared(hollow=False)
     with torch.inference_mode(False):
-        memo |= {id(t): shared(t) for t in (*tensors(module), *others) if type(t) in _PLAIN}
-    return _copied_whole(module, memo, filled)
+        memo |= {id(t): shared(t) for t in tensors(module) if type(t) in _PLAIN}
+    return _copied_whole(module, memo, shared)
 
 
-def held(module: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors that a module holds by name, if their memory is no parameter's and no buffer's."""
+def others(module: nn.Module, memo: Mapping[int, Any]) -> dict[str, Tensor]:
+    """Return by name what a copy holds beside parameters and buffers, and not in their memory.
+
+    memo: of the copying; empty if the module itself runs.
+    """
+    met: list[Attribute] = memo[_MET] if memo else [each for _, part in parts(module) for each in attributes(part)]
+    if not met:
+        return {}
     every = parts(module)
-    found = kept(every)
-    if not found:
-        return found
+    found = kept(every, met)
     own = [t for _, part in every for group in (part._parameters, part._buffers) for t in group.values()]
     places = {place.key for t in own if t is not None and not is_lazy(t) for place in memories(t)}
-    return {name: t for name, t in found.items() if places.isdisjoint(place.key for place in memories(t))}
+    found = {name: t for name, t in found.items() if places.isdisjoint(place.key for place in memories(t))}
+    return {name: memo.get(id(t), t) for name, t in found.items()}
 
 
 class _Shared:
@@ -212,6 +217,7 @@ class _Deep(TorchFunctionMode):
 
 
 def _copied_whole(module: nn.Module, memo: dict[int, Any], make: Callable[[Tensor], Tensor]) -> nn.Module:
+    memo[_MET] = []
     with torch.inference_mode(False), _Deep(memo, make):
         return _clone(module, memo)
 
@@ -224,6 +230,7 @@ def _clone(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
         return _clone(unwrapped(module), memo)
     if not _ordinary(type(module)):  # type: ignore[arg-type]  # classes can be hashed
         copied = copy.deepcopy(module, memo)
+        memo[_MET] += [each for _, part in parts(module) for each in attributes(part)]
         for _, part in parts(copied):
             part._compiled_call_impl = None
         return copied
@@ -240,6 +247,8 @@ def _clone(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
             made[key] = value
         else:
             made[key] = _copied(value, memo)
+            if key not in _REGISTERED:
+                memo[_MET].append(Attribute(module, key, value))
     if made.get("_compiled_call_impl") is not None:
         made["_compiled_call_impl"] = None
     return cloned

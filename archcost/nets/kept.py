@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +19,36 @@ _NOTHING_IN: Final = frozenset(
 _LISTS: Final = (list, tuple, set, frozenset, deque)
 
 
-def kept(parts: list[tuple[str, nn.Module]]) -> dict[str, Tensor]:
-    """Return by name the tensors that parts keep and that are no parameters and no buffers of theirs, each once.
+class Attribute(NamedTuple):
+    """An attribute of a part that may hold tensors."""
+
+    part: nn.Module
+    name: str
+    value: object
+
+
+def attributes(part: nn.Module) -> list[Attribute]:
+    """Return those attributes of a part that may hold tensors and that torch's modules do not all have."""
+    return [
+        Attribute(part, name, value)
+        for name, value in vars(part).items()
+        if name not in _TORCHS and type(value) not in _NOTHING_IN
+    ]
+
+
+def kept(parts: list[tuple[str, nn.Module]], among: Iterable[Attribute]) -> dict[str, Tensor]:
+    """Return by name the tensors in attributes that are no parameters and no buffers of the parts, each once.
 
     parts: by path, as copies.parts gives them. A name is that of Python: `block.tables[0]`, `cache['key'].values`.
     """
     own = [tensor for _, part in parts for group in (part._parameters, part._buffers) for tensor in group.values()]
     seen = {id(tensor) for tensor in own} | {id(part) for _, part in parts}
+    paths = {part: path for path, part in parts}
     found: dict[str, Tensor] = {}
-    for path, part in parts:
-        for name, value in vars(part).items():
-            if name not in _TORCHS and type(value) not in _NOTHING_IN:
-                found.update(_inside(f"{path}.{name}" if path else name, value, seen))
+    for part, name, value in among:
+        path = paths.get(part, "")
+        if name not in _TORCHS:
+            found.update(_inside(f"{path}.{name}" if path else name, value, seen))
     return found
 
 
