@@ -212,10 +212,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                     return self._again(func, facts, (id(func), key), args, kwargs or {})
         result = func(*args, **(kwargs or {}))
         if facts.fresh or facts.writes or facts.macs or not facts.known:
-            if is_odd(args) or is_odd((result,)):
-                self._note_odd(facts, args, result)
-            else:
-                self._note(facts, result, work_of(facts, args, result))
+            self._done(facts, args, result)
         return result
 
     def _read(self, tensor: Tensor) -> None:
@@ -265,7 +262,10 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         form = facts.form(args) if facts.form and plain else None
         return form_of(func(*args, **kwargs)) if form is None else form
 
-    def _note_odd(self, facts: _Facts, args: Sequence[Any], result: Any) -> None:
+    def _done(self, facts: _Facts, args: Sequence[Any], result: Any) -> None:
+        if not (is_odd(args) or is_odd((result,))):
+            self._note(facts, result, work_of(facts, args, result))
+            return
         did: Odd = odd_work(facts, args, result)
         if did.by_value:
             self.calls.by_value.add(facts.name)

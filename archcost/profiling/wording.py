@@ -37,7 +37,7 @@ def agreement(witnessed: bool, agree: bool | None, *, nodes: bool) -> str:
     if not witnessed:
         return "left out: nothing checked the counts"
     if agree is None:
-        return "one could not count this call, see the note; the other does not object"
+        return "not both could count this call, see the notes; none objects"
     return f"fvcore and torch agree: parameters, and MACs{' of every node' * nodes}"
 
 
