@@ -39,11 +39,16 @@ def one_line(words: object, length: int = 400) -> str:
 
 def named(error: BaseException) -> str:
     """Return the type of an error and what it says: 'ValueError: no such layer'; of one without words the type."""
-    try:
-        words = str(error)
-    except Exception:  # the error of someone's module, whose own text may be what fails
-        words = "(its text cannot be shown)"
+    words = said(error)
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says."""
+    try:
+        return str(error)
+    except Exception:  # the error of someone's module, whose own text may be what fails
+        return "(its text cannot be shown)"
 
 
 def quoted(text: str) -> str:

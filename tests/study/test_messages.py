@@ -93,7 +93,7 @@ JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
     Survey: st.builds(Survey, st.lists(OF_CODE, max_size=2).map(tuple), MEMORY, CODES),
     Import: st.builds(Import, st.lists(TEXT, max_size=2).map(tuple), CODES),
     ReadData: st.builds(ReadData, TEXT, OBJECTS, TEXT, CODES),
-    Describe: st.builds(Describe, TEXT, CODES),
+    Describe: st.builds(Describe, TEXT, CODES, st.booleans(), NATURAL),
     Make: st.builds(Make, OBJECTS, OBJECTS, CODES),
 }
 METRICS = st.dictionaries(TEXT, NUMBER, max_size=2)
@@ -117,7 +117,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
 }
 
 
-OPTIONAL = {"mark", "code", "memory", "alone", "metrics", "keep"}
+OPTIONAL = {"mark", "code", "memory", "alone", "metrics", "keep", "callables", "given"}
 """Keys of a job that have a default."""
 
 

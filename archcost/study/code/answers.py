@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from archcost import scratch
-from archcost.config.validation import located
+from archcost.config.validation import located, reading_order
 from archcost.data import shared
 from archcost.data.load import load
 from archcost.data.spec import DataCode
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, Mistake, quoted
 from archcost.errors import Path as Key
-from archcost.study.code import consent
+from archcost.study.code import arguments, consent
 from archcost.study.records.reasons import of_trial
 from archcost.study.spec import StudySpec
 from archcost.study.workers import inquiries, processes
@@ -34,10 +34,22 @@ from archcost.study.workers.messages import (
 
 
 def imported(spec: StudySpec, code: Code) -> Code:
-    """Return a study's code with the digests of its files; raises InputError, at its key, if one cannot be imported."""
-    found = code
-    for key, name in dict(consent.named(spec)).items():
-        found = _asked(Import((name,), found), found, spec, key)
+    """Return a study's code with the digests of its files.
+
+    Raises InputError, at its key, if one cannot be imported; for all arguments that are not taken, or missing.
+    """
+    found, takes = code, dict[tuple[Key, str], Described]()
+    for key, name in dict.fromkeys(consent.named(spec)):
+        if key[-1] == "evaluate":  # it is given no arguments of the study's
+            found, _ = _asked(Import((name,), found), found, spec, key)
+            continue
+        by_position = len(arguments.BY_POSITION) if key[0] == "fit" else 0
+        asked = Describe(name, found, callables=False, given=by_position)
+        found, described = _asked(asked, found, spec, key)
+        if described is not None:
+            takes[key, name] = described
+    if mistakes := sorted(arguments.mistakes(spec, takes), key=reading_order):
+        raise InputError(*mistakes)
     return found
 
 
@@ -62,7 +74,7 @@ def data(spec: StudySpec, named: DataCode, code: Code) -> tuple[Dataset, Code]:
     """Return the data that code gives; raises InputError with what it raised, or what is wrong in what it gave."""
     with scratch.folder() as folder:
         job = ReadData(named.code, dict(named.args), str(folder), code)
-        found = _asked(job, code, spec, ("data", "code"))
+        found, _ = _asked(job, code, spec, ("data", "code"))
         test = folder / inquiries.TEST
         dataset = shared.read(folder / inquiries.DATA, test if test.is_file() else None)
         if test.is_file():
@@ -107,11 +119,17 @@ def offered(spec: StudySpec, code: Code) -> dict[str, object]:
     return {"classes": dataset.classes, "input": dataset.input}
 
 
-def _asked(job: Job, code: Code, spec: StudySpec, key: Key) -> Code:
-    """Do a job in a child and return its code with the files it imported; raises InputError at a key if it fails."""
+def _asked(job: Job, code: Code, spec: StudySpec, key: Key) -> tuple[Code, Described | None]:
+    """Do a job in a child; return its code with the files it imported, and what it described.
+
+    Raises InputError at a key if it fails.
+    """
+    described = None
     for event in processes.told(job, spec.study.search.patience):
         if isinstance(event, Imported):
             code = replace(code, files={**code.files, **event.files})
         if isinstance(event, Failed):
             raise InputError(located(spec.source, Mistake(event.reason.text, key), at_key=True))
-    return code
+        if isinstance(event, Described):
+            described = event
+    return code, described

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from torch import nn
+
 from archcost.data import own as own_data
 from archcost.data import shared
 from archcost.errors import InputError, quoted
@@ -85,11 +87,15 @@ def describe(job: Describe, tell: Tell) -> None:
     """Tell the parameters of a factory, in the order in which it takes them."""
     with importing_from(Path(job.code.folder)):
         found = named_object(job.name)
-    if not callable(found):
+    if not callable(found) and job.callables:
         raise InputError(f"{quoted(job.name)} takes no arguments; allowed: a function or class that makes a module")
     tell(files(job.code))
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    tell(Described(tuple(_parameter(each) for each in signature(found).values() if each.kind in named)))
+    # a module that exists is called by nobody: its signature is that of its forward
+    parameters = signature(found) if callable(found) and not isinstance(found, nn.Module) else {}
+    every = not parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    others = list(parameters.values())[job.given :]
+    tell(Described(tuple(_parameter(each) for each in others if each.kind in named), every))
 
 
 def make(job: Make) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias, assert_never
 
 from archcost.data.shared import GoneError
-from archcost.errors import ArchcostError, InputError, TargetError, named, one_line
+from archcost.errors import ArchcostError, InputError, TargetError, named, one_line, said
 from archcost.nets.factory import CodeError, RefusedError, place_of
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import inquiries, trial
@@ -98,11 +98,9 @@ def reason_of(error: Exception) -> Reason:
 def _refused(cause: BaseException | None) -> Reason:
     """Return why a factory does not take its arguments: what it says of them, and where."""
     assert cause is not None
-    message, kind = one_line(str(cause), 1000), type(cause).__name__
-    place = place_of(cause)
-    return Reason(
-        "refused", f"{message or 'no reason given'} ({kind}{f' at {place}' if place else ''})", message or kind
-    )
+    kind, place = type(cause).__name__, place_of(cause)
+    message = one_line(said(cause), 1000) or "no reason given"
+    return Reason("refused", f"{message} ({kind}{f' at {place}' if place else ''})", message)
 
 
 def _is_short(error: BaseException | None) -> bool:

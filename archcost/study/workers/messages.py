@@ -145,10 +145,15 @@ class ReadData:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """The job of describing the arguments of a factory."""
+    """The job of describing the arguments of a factory, or other code.
+
+    callables: whether what is no function or class is a mistake; given: how many arguments it is given by position.
+    """
 
     name: str
     code: Code
+    callables: bool = True
+    given: int = 0
     job: Literal["describe"] = "describe"
 
 
@@ -220,9 +225,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The parameters of a factory."""
+    """The parameters of a factory; every: whether it takes arguments of any other name too."""
 
     parameters: tuple[Parameter, ...]
+    every: bool = False
     event: Literal["described"] = "described"
 
 
