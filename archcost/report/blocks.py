@@ -91,12 +91,16 @@ class Text:
 
 
 class Step(NamedTuple):
-    """One place of a slider: what it stands for, the answer in a sentence, more sentences; key: the row it selects."""
+    """One place of a slider: what it stands for, the answer in a sentence, more sentences.
+
+    key: the row it selects; command: what is typed next, '' if there is nothing to type.
+    """
 
     label: str
     answer: str
     lines: tuple[str, ...] = ()
     key: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,8 @@
       range.value = at;
       said.textContent = labels[at].textContent;
       range.setAttribute("aria-valuetext", labels[at].textContent);
-      const [answer, lines] = answers[at].children;
-      shown.replaceChildren(made("p", {}, made("strong", { textContent: answer.textContent })), lines.cloneNode(true));
+      const [answer, ...more] = answers[at].children;
+      shown.replaceChildren(made("p", {}, made("strong", { textContent: answer.textContent })), ...more.map((each) => each.cloneNode(true)));
     };
     range.addEventListener("input", () => {
       show(Number(range.value));

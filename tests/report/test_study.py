@@ -399,8 +399,9 @@ def test_the_report_begins_with_the_choice(stored: Stored, report: Document) -> 
     assert (begin.answer, begin.key, "at most 500 us") == (chosen.why[0], chosen.take, begin.label)
     assert begin.lines[: len(chosen.why) - 1] == chosen.why[1:]
     assert f"Doubt: {chosen.doubts[0]}" in begin.lines
+    assert (chosen.export, False) == (begin.command, begin.command in begin.lines)  # it is typed, not read
     assert len(first.steps) > 15
-    assert first.steps[0].answer.startswith("No network keeps ")
+    assert (True, "") == (first.steps[0].answer.startswith("No network keeps "), first.steps[0].command)
     assert first.steps[-1].label == "no limit"
 
 

@@ -62,5 +62,4 @@ def _label(name: str, limit: float | None) -> str:
 
 def _step(found: Choice, label: str) -> Step:
     doubts = (f"Doubt: {each}" for each in found.doubts)
-    export = (found.export,) if found.export else ()
-    return Step(label, found.why[0], (*found.why[1:], *doubts, *export), found.take or "")
+    return Step(label, found.why[0], (*found.why[1:], *doubts), found.take or "", found.export or "")
