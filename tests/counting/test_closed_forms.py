@@ -317,7 +317,7 @@ def test_a_deformable_convolution_is_one() -> None:
 
 
 class Trips(torch.nn.Module):
-    """A linear layer in a loop, a scan or a map of torch's."""
+    """A linear layer in a loop, a scan, a map or a branch of torch's."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -334,15 +334,22 @@ class Trips(torch.nn.Module):
                 return while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, self.layer(y)), (torch.tensor(0), x[0]))
             case "scan":
                 return scan(lambda carry, y: (self.layer(carry) + y, y.clone()), torch.zeros_like(x[0]), x)
-            case _:
+            case "map":
                 return mapped(self.layer, x)
+            case _:
+                return torch.cond(x.sum() > 0, self.layer, lambda y: y.clone(), (x,))
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("kind", "trips"), [("while_loop", 3), ("scan", 5), ("map", 5)])
+@pytest.mark.parametrize(("kind", "trips"), [("while_loop", 3), ("scan", 5), ("map", 5), ("cond", 5)])
 def test_bodies_of_loops_are_entered(kind: str, trips: int) -> None:
     """What a body multiplies counts for each trip, and its parameters are read."""
     found = archcost.profile(Trips(kind), torch.ones(5, 2, 8), latency=False)
     assert trips * 2 * 64 == found.macs
     assert (0, ()) == (found.to_dict()["parameters"]["unread"], found.uncounted)  # type: ignore[index]  # a mapping
     assert found.agree is not False
+    training = found.account.training
+    assert training is not None
+    products = trips * 2 * 64  # the weight's gradient of each trip; the value's where it depends on the weight
+    kept = (trips - 1) * 2 * 64 if kind in ("while_loop", "scan") else 0
+    assert (products, products + kept) == (training.forward_macs, training.backward_macs)

@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
+from torch._ops import HigherOrderOperator
+from torch.overrides import TorchFunctionMode
 
 Body: TypeAlias = Callable[..., Any]
 
@@ -54,6 +56,19 @@ ENTERED: Final[Mapping[str, Callable[..., Any]]] = {
     "wrap": lambda body, *operands, **named: body(*operands, **named),
 }
 """By name."""
+
+
+class Unrolled(TorchFunctionMode):
+    """While it is entered, loops and branches run step by step above autograd, which then sees every step."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
+        """Run a function of torch's, the body of an operator over functions in its place."""
+        name = func.name() if isinstance(func, HigherOrderOperator) else ""  # type: ignore[no-untyped-call]  # torch's
+        if name not in ENTERED:
+            return func(*args, **(kwargs or {}))
+        with self:  # a body may hold another one
+            return ENTERED[name](*args, **(kwargs or {}))
+
 
 ON_DATA: Final = frozenset({"cond", "while_loop"})
 """Those whose course depends on values."""
