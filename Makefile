@@ -18,7 +18,8 @@ help:
 	@echo "make demo          profile a published network: a table and reports/demo.html"
 	@echo "make test          lint, types and tests: what CI runs"
 	@echo "make test-extras   the tests of the extras onnx and openvino (which this"
-	@echo "                   installs), and those that need sshd"
+	@echo "                   installs), those that need sshd, and all of torch's own"
+	@echo "                   samples of its operators"
 	@echo "make test-gpu      the tests that need a GPU: targets, latencies, a training"
 	@echo "                   step; without a GPU it says so"
 	@echo "make faults        signals at every step of a study, by both kinds, each with"
@@ -67,6 +68,7 @@ test-extras: $(READY)
 		tests/study/test_release.py tests/study/test_release_code.py tests/cli/test_export.py tests/cli/test_runtimes.py
 	@$(BIN)/python -m pytest -q tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py
 	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py tests/latency/test_gpu.py
+	@ARCHCOST_EVERY_SAMPLE=1 $(BIN)/python -m pytest -q tests/counting/test_operators.py tests/counting/test_kinds.py
 
 test-gpu: $(READY)
 	@why=$$($(BIN)/python -c 'from archcost.latency.targets import cuda; print(cuda.why_not(0))') || exit 1; \

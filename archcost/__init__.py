@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from archcost.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from archcost.counting.registration import register_rule
+    from archcost.counting.rules.own import Shape, Work
     from archcost.errors import ArchcostError, InputError, Mistake, TargetError
     from archcost.graph.cost import Cost, count
     from archcost.graph.graph import Graph
@@ -41,7 +43,9 @@ _HOMES = {
     "ParetoSampler": "search.optuna_studies.pareto_sampler",
     "Profile": "profiling.result",
     "Study": "study.study",
+    "Shape": "counting.rules.own",
     "TargetError": "errors",
+    "Work": "counting.rules.own",
     "check": "profiling.calls",
     "compare": "profiling.calls",
     "count": "graph.cost",
@@ -49,6 +53,7 @@ _HOMES = {
     "measure": "profiling.calls",
     "load_trained": "study.release.load",
     "profile": "profiling.profile",
+    "register_rule": "counting.registration",
 }
 
 __all__ = [
@@ -64,8 +69,10 @@ __all__ = [
     "Model",
     "ParetoSampler",
     "Profile",
+    "Shape",
     "Study",
     "TargetError",
+    "Work",
     "check",
     "compare",
     "count",
@@ -73,6 +80,7 @@ __all__ = [
     "load_trained",
     "measure",
     "profile",
+    "register_rule",
 ]
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 import archcost
 from archcost import cli
 from archcost.cli.schemas import NAMES, committed
+from archcost.counting.rules.own import drop
 from archcost.models.families import FAMILIES
 from archcost.search.rules import RULES
 from archcost.study.spec import Study, load_study
@@ -208,6 +209,19 @@ def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.M
     for body in blocks(text(page), "python"):
         exec(compile(body, page, "exec"), made)  # noqa: S102  # our own document
     assert type(made["net"]).__name__ == "Net"
+
+
+def test_the_rule_in_the_documents_counts() -> None:
+    """The fused scan of docs/modules.md runs as it is written, and has the MACs that stand beside it."""
+    body = next(block for block in blocks(text("docs/modules.md"), "python") if "register_rule" in block)
+    made: dict[str, object] = {}
+    try:
+        exec(compile(body, "docs/modules.md", "exec"), made)  # noqa: S102  # our own document
+        found = made["p"]
+        assert isinstance(found, archcost.Profile)
+        assert (16 * (8 * 8 + 8 + 8 * 4), (), None) == (found.macs, found.uncounted, found.agree)
+    finally:
+        drop("mylib::scan")
 
 
 def test_the_example_of_variants_runs(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -16,11 +16,15 @@ from torch._C import DispatchKey
 from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archcost.counting import row_lengths, sparse
+from archcost.counting import row_lengths
 from archcost.counting.lifetimes import Lifetimes
-from archcost.counting.operators import FLEX, Rule, elementwise_rule, flex_work, known, macs_rule
+from archcost.counting.operators import FLEX, elementwise_rule, known, macs_rule
+from archcost.counting.rules.loops import ENTERED, ON_DATA
+from archcost.counting.rules.own import Work as OwnWork
+from archcost.counting.rules.own import asked, edition, own_rule, replaced
+from archcost.counting.rules.rule import Rule
 from archcost.counting.shapes import FORMS, Form, Result, form_of, made
-from archcost.counting.work import NOTHING, Odd, Work, is_odd, odd_work, work_of
+from archcost.counting.work import NOTHING, Odd, Work, is_odd, odd_work, own_work, work_of
 from archcost.nets.storage import is_wrapper
 
 # fresh by their schema, but they look at their argument's storage, or at data
@@ -43,7 +47,8 @@ class _Facts(NamedTuple):
 
     fresh: its results are new storage; writes: it changes an argument; repeats: its result's form follows from its
     arguments' forms; makes: it makes a tensor from none; composite: it has no rule, but consists of others;
-    on_data: its result depends on values; deep: it may be given tensors in lists, or by name.
+    on_data: its result depends on values; deep: it may be given tensors in lists, or by name; own: asks the user's own
+    rule, which comes before all others.
     """
 
     name: str
@@ -59,18 +64,21 @@ class _Facts(NamedTuple):
     form: Callable[[Sequence[Any]], Result] | None
     on_data: bool = False
     deep: bool = False
+    own: Callable[[Sequence[Any], Mapping[str, Any], Any], OwnWork] | None = None
 
 
 @cache
-def _facts(op: Any) -> _Facts:
+def _facts(op: Any, _: object) -> _Facts:
+    """Return what is known of an operator; the second argument is the edition of the registered rules."""
     space, _, name = op._schema.name.partition("::")
     returns, arguments = op._schema.returns, op._schema.arguments
     fresh = bool(returns) and all(value.alias_info is None for value in returns) and name not in _VIEWS_IN_DISGUISE
     writes = any(a.alias_info is not None and a.alias_info.is_write for a in arguments)
     made = any(a.name == "device" for a in arguments) and not any("Tensor" in str(a.type) for a in arguments)
     aten = space == "aten"
-    has_rule = known(op) or (aten and (sparse.harmless(name) or row_lengths.harmless(name)))
-    has_rule = has_rule or space == "prim"  # a tensor's device or layout, and no operator of the dispatcher's
+    has_rule = known(op)
+    own = replaced(op._schema.name) if has_rule else own_rule(op._schema.name)
+    has_rule = has_rule or own is not None
     return _Facts(
         name if aten else op._schema.name,
         macs_rule(op),
@@ -78,13 +86,14 @@ def _facts(op: Any) -> _Facts:
         has_rule,
         fresh,
         writes,
-        aten and fresh and not writes and name not in _ON_DATA,
-        aten and writes and name.endswith("_") and torch.Tag.pointwise in op.tags,
+        aten and fresh and not writes and name not in _ON_DATA and own is None,
+        aten and own is None and writes and name.endswith("_") and torch.Tag.pointwise in op.tags,
         made,
         not has_rule and op.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd),
         FORMS.get(name) if aten else None,
         name in _ON_DATA,
         any("Tensor" in str(a.type) and (a.kwarg_only or "List" in str(a.type)) for a in arguments),
+        None if own is None else partial(asked, own, op),
     )
 
 
@@ -107,10 +116,11 @@ _MOST_REMEMBERED: Final = 100_000  # kinds of calls: some 50 MB
 
 
 @cache
-def remembered(_: torch.dtype) -> dict[Any, tuple[Result, Work]]:
+def remembered(_: torch.dtype, __: object = ()) -> dict[Any, tuple[Result, Work]]:
     """Return the results and work of torch's own operators so far, by operator and form of the arguments.
 
-    They follow from those and the default dtype alone, so what one count has learned the next need not.
+    They follow from those, the default dtype and the edition of the registered rules alone, so what one count has
+    learned the next need not.
     """
     return {}
 
@@ -120,13 +130,16 @@ class Calls:
     """What happened in a call of a module: by (module path, operator), in order.
 
     runs: how often each module ran; on_data: operators whose result depends on values, not only on shapes;
-    by_value: those that multiplied what sparse or nested tensors store, and no more.
+    by_value: those that multiplied what sparse or nested tensors store, and no more; own: those that the user's own
+    rules count; entered: those over functions whose bodies ran.
     """
 
     tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     on_data: set[str] = field(default_factory=set)
     by_value: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set)
+    entered: set[str] = field(default_factory=set)
 
 
 def elsewhere(calls: Calls, path: str) -> None:
@@ -164,7 +177,8 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         self.used: set[int] = set()
         self._known: dict[int, _Facts] = {}
         self._nothing: dict[Form, Tensor] = {}
-        self._seen = remembered(torch.get_default_dtype())
+        self._edition = edition()
+        self._seen = remembered(torch.get_default_dtype(), self._edition)
         if len(self._seen) > _MOST_REMEMBERED:
             self._seen.clear()
 
@@ -181,7 +195,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         """Run an operator, or on meta make its result from an equal earlier one, and count it."""
         if isinstance(func, HigherOrderOperator):
             return self._higher(func, args, kwargs or {})
-        facts = self._known.get(id(func)) or self._known.setdefault(id(func), _facts(func))  # by id: its hash is slow
+        facts = self._known.get(id(func)) or self._learned(func)  # by id: its hash is slow
         for value in args:
             if type(value) in self.kinds:
                 self.used.add(id(value))
@@ -211,9 +225,12 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                 if key is not None:
                     return self._again(func, facts, (id(func), key), args, kwargs or {})
         result = func(*args, **(kwargs or {}))
-        if facts.fresh or facts.writes or facts.macs or not facts.known:
-            self._done(facts, args, result)
+        if facts.own or facts.fresh or facts.writes or facts.macs or not facts.known:
+            self._done(facts, args, kwargs or {}, result)
         return result
+
+    def _learned(self, func: Any) -> _Facts:
+        return self._known.setdefault(id(func), _facts(func, self._edition))
 
     def _read(self, tensor: Tensor) -> None:
         name = self.kept.pop(id(tensor), "")
@@ -228,18 +245,20 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
                     self._read(value)
 
     def _higher(self, func: HigherOrderOperator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Run an operator over functions: the branch that is taken, attention by its rule, any other uncounted."""
+        """Run an operator over functions: its body for each trip, attention by its rule, any other uncounted."""
         name = str(func.name())  # type: ignore[no-untyped-call]  # torch's
-        if name == "cond":
-            taken = args[1] if bool(args[0]) else args[2]
-            self.calls.on_data.add(name)
+        if name in ENTERED:
+            self.calls.entered.add(name)
+            if name in ON_DATA:
+                self.calls.on_data.add(name)
             with self:
-                return taken(*args[3])
+                return ENTERED[name](*args, **kwargs)
         result = func(*args, **kwargs)
-        facts = _Facts(name, None, None, name == FLEX, True, False, False, False, False, False, None)
+        rule = FLEX.get(name)
+        facts = _Facts(name, None, None, rule is not None, True, False, False, False, False, False, None)
         work = work_of(facts, args, result)
-        if facts.known:
-            macs_of, elementwise = flex_work(args)
+        if rule is not None:
+            macs_of, elementwise = rule(args)
             work = work._replace(macs=macs_of, elementwise=elementwise)
         self._note(facts, result, work)
         return result
@@ -262,14 +281,18 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         form = facts.form(args) if facts.form and plain else None
         return form_of(func(*args, **kwargs)) if form is None else form
 
-    def _done(self, facts: _Facts, args: Sequence[Any], result: Any) -> None:
-        if not (is_odd(args) or is_odd((result,))):
+    def _done(self, facts: _Facts, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
+        """Note what an operator that ran did, on tensors of any layout."""
+        if facts.own is not None:
+            self.calls.own.add(facts.name)
+            self._note(facts, result, own_work(facts.own(args, kwargs, result), args, result))
+        elif is_odd(args) or is_odd((result,)):
+            did: Odd = odd_work(facts, args, result)
+            if did.by_value:
+                self.calls.by_value.add(facts.name)
+            self._note(facts._replace(known=did.known), result, did.work)
+        else:
             self._note(facts, result, work_of(facts, args, result))
-            return
-        did: Odd = odd_work(facts, args, result)
-        if did.by_value:
-            self.calls.by_value.add(facts.name)
-        self._note(facts._replace(known=did.known), result, did.work)
 
     def _note(self, facts: _Facts, result: Any, work: Work) -> None:
         if work is NOTHING and facts.known:

@@ -7,8 +7,8 @@ The module, and torch's settings, are left as they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Final, TypeAlias
 
@@ -40,7 +40,9 @@ class Module:
     """A torch module that was counted for one call: what Model is for a network of a family.
 
     root: the module's class; input: the call's tensors; coverage: the share of the operators' calls that have a rule;
-    notes: what a reader of the counts has to know; call_at: the call at a batch, to count or measure it again.
+    notes: what a reader of the counts has to know; call_at: the call at a batch, to count or measure it again;
+    own: operators counted by the user's own rules, which no witness knows, and their MACs; entered: those over
+    functions whose bodies ran.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Module:
     accounts: tuple[Account, ...]
     notes: tuple[str, ...]
     call_at: CallAt
+    own: Mapping[str, int] = field(default_factory=dict)
+    entered: frozenset[str] = frozenset()
 
     family: ClassVar[str] = "module"
     steps: ClassVar[None] = None
@@ -98,6 +102,8 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own
         tuple(accounts.at(batch, dtype) for batch, dtype in settings),
         tuple(_notes(first, weights, unknown)),
         call_at,
+        _own(first.calls),
+        frozenset(first.calls.entered),
     )
 
 
@@ -183,6 +189,15 @@ class _Accounts:
         """Return what each part multiplies backward, in the first of its rows that multiplies forward."""
         left = by_path(calls)
         return tuple(left.pop(path, 0) // examples if row.macs else 0 for path, _, row in self.rows)
+
+
+def _own(calls: Calls) -> dict[str, int]:
+    """Return the operators that the user's own rules count, with the MACs of all their calls."""
+    sums = dict.fromkeys(sorted(calls.own), 0)
+    for (_, op), tally in calls.tallies.items():
+        if op in sums:
+            sums[op] += tally.macs
+    return sums
 
 
 def _unknown(calls: Calls) -> tuple[Uncounted, ...]:

@@ -1,264 +1,167 @@
-"""What torch's operators cost: a rule for each that multiplies matrices, by its shapes.
+"""What torch's operators do: multiply, work by elements, move, or left open; see rules/.
 
 These are the operators that reach the dispatcher, below autograd, modules and composite functions: einsum, matmul,
-linear layers and recurrent cells have become mm, addmm and bmm there. What no table here knows is reported as
-uncounted: it may carry multiply-accumulates.
+linear layers and recurrent cells have become mm, addmm and bmm there. What no table knows, and torch does not tag as
+elementwise, is reported as uncounted: it may carry multiply-accumulates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 from functools import cache
-from math import prod
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import torch
-from torch import Tensor
 
-Args: TypeAlias = Sequence[Any]
-Rule: TypeAlias = Callable[[Args, Any], int]
-"""(arguments, result) -> a number; arguments as the schema orders them."""
+from archcost.counting import row_lengths, sparse
+from archcost.counting.rules.attention import ATTENTION, attention, attention_backward, scores
+from archcost.counting.rules.convolutions import CONVOLUTIONS
+from archcost.counting.rules.elementwise import ELEMENTWISE
+from archcost.counting.rules.few_bits import QUANTIZED
+from archcost.counting.rules.fft import FFT
+from archcost.counting.rules.geometry import GEOMETRY
+from archcost.counting.rules.moves import ELSEWHERE, MOVES, MOVING_SPACES
+from archcost.counting.rules.products import PRODUCTS
+from archcost.counting.rules.recurrent import RECURRENT
+from archcost.counting.rules.rule import Args, Rule, per_input, per_output
+from archcost.counting.rules.solvers import OPEN
 
-
-def _mm(args: Args, _: Any) -> int:
-    """(left, right); of a sparse left only the values that are there meet a row of the right."""
-    left, right = args[:2]
-    dense = left.layout is torch.strided
-    return int((left.shape[0] * left.shape[1] if dense else left._nnz()) * right.shape[1])
-
-
-def _bmm(args: Args, _: Any) -> int:
-    return int(prod(args[0].shape) * args[1].shape[2])
-
-
-def _mv(args: Args, _: Any) -> int:
-    return int(prod(args[0].shape))
-
-
-def _behind_bias(rule: Rule) -> Rule:
-    """Return the rule of a product whose arguments stand behind what is added to it."""
-    return lambda args, out: rule(args[1:], out)
-
-
-def _outer(args: Args, _: Any) -> int:
-    return int(args[1].shape[0] * args[2].shape[0])
-
-
-def _convolution(args: Args, out: Any) -> int:
-    """(x, weight, bias, stride, padding, dilation, transposed, ...); every weight meets every place it slides over."""
-    x, weight, transposed = args[0], args[1], len(args) > 6 and args[6] is True
-    places = x if transposed else out
-    return int(prod(places.shape) * prod(weight.shape[1:]))
-
-
-def _convolution_backward(args: Args, _: Any) -> int:
-    """(grad, x, weight, bias sizes, stride, padding, dilation, transposed, output padding, groups, mask).
-
-    The input's and the weight's gradient each multiply as often as the forward pass; the mask says which are asked for.
-    """
-    grad, x, weight, transposed, mask = args[0], args[1], args[2], args[7], args[10]
-    places = x if transposed else grad
-    return int(prod(places.shape) * prod(weight.shape[1:])) * (bool(mask[0]) + bool(mask[1]))
-
-
-def _trilinear(args: Args, _: Any) -> int:
-    """nn.Bilinear's kernel, forward and backward: (three factors, the dimensions each is spread over, ...).
-
-    One product for every combination of indices.
-    """
-    sides: list[int] = []
-    for factor, spread in zip(args[:3], args[3:6], strict=True):
-        shape = list(factor.shape)
-        for dimension in sorted(spread):
-            shape.insert(dimension, 1)
-        sides = [max(pair) for pair in zip(sides or shape, shape, strict=True)]
-    return prod(sides)
-
-
-def _attention(args: Args, _: Any) -> int:
-    """(query, key, value, ...) of (..., T, D): scores and their product with the values, masked ones too."""
-    query, key, value = args[:3]
-    return int(prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
-
-
-def _attention_backward(args: Args, _: Any) -> int:
-    """(grad, query, key, value, ...): the scores again, and two products for each of the forward's two."""
-    query, key, value = args[1:4]
-    scores = prod(query.shape[:-1]) * key.shape[-2]
-    return int(scores * (3 * query.shape[-1] + 2 * value.shape[-1]))
-
-
-def _quantized_linear(args: Args, out: Any) -> int:
-    """(x, packed weight, ...)."""
-    return int(prod(out.shape) * args[0].shape[-1])
-
-
-def _fused_recurrence(args: Args, _: Any) -> int:
-    """(x, weights of the input, weights of the state, ...): both meet every step of every example."""
-    return int(prod(args[0].shape[:-1]) * (args[1].numel() + args[2].numel()))
-
-
-_aten = torch.ops.aten
-
-
-def _each(names: str, rule: Rule) -> dict[Any, Rule]:
-    """Return the rule for each of torch's operators of those names that this version of torch has."""
-    return {getattr(_aten, name): rule for name in names.split() if hasattr(_aten, name)}
-
-
-_FUSED = "flash_attention efficient_attention cudnn_attention flash_attention_for_cpu".split()
-
-MACS: Final[Mapping[Any, Rule]] = {
-    **_each("mm _int_mm _scaled_mm", _mm),
-    **_each("addmm addmm_ _addmm_activation", _behind_bias(_mm)),
-    **_each("bmm", _bmm),
-    **_each("baddbmm baddbmm_ addbmm addbmm_", _behind_bias(_bmm)),
-    **_each("mv dot vdot", _mv),
-    **_each("addmv addmv_", _behind_bias(_mv)),
-    **_each("addr addr_", _outer),
-    **_each("convolution _convolution convolution_overrideable cudnn_convolution mkldnn_convolution", _convolution),
-    **_each("convolution_backward", _convolution_backward),
-    **_each("_trilinear", _trilinear),
-    **_each("_sparse_addmm", _behind_bias(_mm)),
-    **_each("conv_tbc", lambda args, out: int(prod(out.shape) * prod(args[1].shape[:2]))),
-    **_each("mkldnn_rnn_layer", _fused_recurrence),
-    **_each(" ".join(f"_scaled_dot_product_{kind}" for kind in _FUSED), _attention),
-    **_each(" ".join(f"_scaled_dot_product_{kind}_backward" for kind in _FUSED), _attention_backward),
+MACS: Final[Mapping[str, Rule]] = {
+    **PRODUCTS,
+    **CONVOLUTIONS,
+    **ATTENTION,
+    **RECURRENT,
+    **QUANTIZED,
+    **GEOMETRY,
+    **FFT,
 }
-BY_NAME: Final[Mapping[str, Rule]] = {
-    f"quantized::linear{kind}": _quantized_linear
-    for kind in ("", "_relu", "_dynamic", "_relu_dynamic", "_dynamic_fp16", "_relu_dynamic_fp16")
-}
+"""By the schema's name, without the underscore at the end of operators that write into an argument."""
 
 
-def _size(value: Any) -> int:
-    if isinstance(value, Tensor):
-        return value.numel()
-    return sum(_size(v) for v in value) if isinstance(value, list | tuple) else 0
+class Decision(StrEnum):
+    """What an operator does; OPEN: it multiplies, and its count is not known."""
 
-
-def _first(out: Any) -> Any:
-    return out[0] if isinstance(out, tuple | list) and out else out
-
-
-def _per_output(times: int) -> Rule:
-    return lambda _, out: times * _size(_first(out))
-
-
-def _per_input(args: Args, _: Any) -> int:
-    return _size(args[0])
-
-
-def _per_score(args: Args, _: Any) -> int:
-    query, key = args[:2]
-    return int(prod(query.shape[:-1]) * key.shape[-2])
-
-
-def _pool(extra: int) -> Rule:
-    """Return the rule of a pool of k x k values: k^2 - 1 an output, `extra` more for an average."""
-    return lambda args, out: (prod(args[1]) - 1 + extra) * _size(_first(out))
-
-
-def _bias(place: int) -> Rule:
-    return lambda args, out: _size(out) if isinstance(args[place], Tensor) else 0
-
-
-_NORMS = """native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm
-    _batch_norm_with_update _batch_norm_no_update native_layer_norm native_group_norm _fused_rms_norm"""
-_REDUCTIONS = """sum mean amax amin prod var std var_mean std_mean linalg_vector_norm norm logsumexp cumsum cumprod any
-    all max min argmax argmin aminmax max_pool1d_with_indices median mode _adaptive_avg_pool2d _adaptive_avg_pool3d
-    adaptive_max_pool2d adaptive_max_pool3d"""
-ELEMENTWISE: Final[Mapping[Any, Rule]] = {
-    **_each(_NORMS, _per_output(2)),
-    **_each(_REDUCTIONS, _per_input),
-    **_each("_weight_norm_interface", _per_output(2)),
-    **_each("_softmax _log_softmax _safe_softmax", _per_output(1)),
-    **_each(" ".join(f"_scaled_dot_product_{kind}" for kind in _FUSED), _per_score),
-    **_each("avg_pool2d avg_pool3d", _pool(1)),
-    **_each("max_pool2d_with_indices max_pool3d_with_indices", _pool(0)),
-    **_each("addmm addmm_ addmv addmv_ baddbmm baddbmm_", _bias(0)),
-    **_each("convolution _convolution convolution_overrideable", _bias(2)),
-}
-"""What is no matrix product: 2 a norm's output, 1 an activation's, each input of a reduction, and so on."""
-
-MOVES: Final = frozenset(
-    """_assert_async _cdist_none _conj _copy_from _efficientzerotensor _embedding_bag _embedding_bag_dense_backward
-    _embedding_bag_forward_only _fw_primal _has_same_storage_numel _local_scalar_dense _make_dual
-    _nested_tensor_from_mask _nested_tensor_from_mask_left_aligned _nested_view_from_jagged
-    _pack_padded_sequence _pad_packed_sequence _reshape_alias _reshape_copy _to_copy _unique2 _unpack_dual
-    _unsafe_index _unsafe_view alias arange argsort as_strided bernoulli bernoulli_ bincount cat channel_shuffle
-    clone col2im constant_pad_nd contiguous copy copy_ dequantize detach detach_ diag_embed embedding
-    embedding_dense_backward empty empty_like empty_permuted empty_strided equal expand exponential_ eye fill
-    fill_ flip full full_like gather grid_sampler_2d grid_sampler_3d hamming_window hann_window im2col index
-    index_add index_add_ index_copy index_copy_ index_fill index_put index_put_ index_select is_same_size item
-    kthvalue lift lift_fresh lift_fresh_copy linspace masked_fill masked_fill_ masked_scatter masked_select
-    multinomial native_channel_shuffle native_dropout new_empty new_empty_strided new_full new_ones new_zeros
-    nll_loss2d_forward nll_loss_forward nonzero normal normal_ one_hot ones ones_like pad permute pixel_shuffle
-    pixel_unshuffle quantize_per_tensor rand rand_like randint randint_like randn randn_like randperm
-    reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d
-    replication_pad2d replication_pad3d resize_ roll rot90 scalar_tensor scatter scatter_ scatter_add
-    scatter_add_ searchsorted select_backward select_scatter set_ slice_backward slice_scatter sort split
-    split_with_sizes squeeze_ stack sym_size t t_ topk transpose_ tril tril_ tril_indices triu triu_
-    triu_indices unbind unfold unfold_backward uniform uniform_ unique unique_consecutive unsafe_split
-    unsafe_split_with_sizes unsqueeze_ upsample_bicubic2d upsample_bilinear2d upsample_linear1d
-    upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d view zero zero_ zeros
-    zeros_like""".split()
-)
-"""Operators that move, make or choose values, or interpolate them: no matrix product is in them."""
-
-LOOKUPS: Final = frozenset("embedding _embedding_bag index index_select gather take _unsafe_index".split())
-"""Operators that read of their first argument only what they return."""
-
-PRODUCTS: Final = frozenset({packet._qualified_op_name.partition("::")[2] for packet in MACS})
-_BACKWARD_ENDS: Final = ("_backward", "_backward_data")
-
-
-FLEX: Final = "flex_attention"
-"""The higher-order operator that has a rule: (query, key, value, ...) as any attention."""
-
-
-def flex_work(args: Args) -> tuple[int, int]:
-    """Return flex_attention's MACs and elementwise operations, masked scores with them."""
-    return _attention(args, None), _per_score(args, None)
+    MULTIPLIES = "multiplies"
+    ELEMENTWISE = "elementwise"
+    MOVES = "moves"
+    OPEN = "open"
 
 
 def macs_rule(op: Any) -> Rule | None:
     """Return the rule of an operator that multiplies matrices, None for others; `op` is an OpOverload."""
-    return MACS.get(op.overloadpacket) or BY_NAME.get(op._schema.name)
+    return _of(MACS, op._schema.name)
 
 
 def elementwise_rule(op: Any) -> Rule | None:
     """Return the rule of an operator's elementwise work, None if it has none."""
-    rule = ELEMENTWISE.get(op.overloadpacket)
-    if rule is None and torch.Tag.pointwise in op.tags and op._schema.name.partition("::")[2] not in MOVES:
-        return _per_output(1)
-    return rule
+    name = op._schema.name
+    rule = _of(ELEMENTWISE, name)
+    if rule is not None or _moves(name):
+        return rule
+    if torch.Tag.pointwise in op.tags:
+        return per_output(1)
+    if _REDUCTION in op.tags or _is_over_lists(name):
+        return per_input()
+    return per_output(1) if _is_elementwise(_forward_of(name)) else None
+
+
+def decided(op: Any) -> Decision | None:
+    """Return what an operator does; None if nothing is known of it, so that it may multiply."""
+    name = op._schema.name
+    if macs_rule(op) is not None or _multiplies_stored(name):
+        return Decision.MULTIPLIES
+    if name.startswith("aten::") and name.removeprefix("aten::").rstrip("_") in _OPEN:
+        return Decision.OPEN
+    if elementwise_rule(op) is not None:
+        return Decision.ELEMENTWISE
+    return Decision.MOVES if op.is_view or _moves(name) else None
+
+
+def multiplies_nothing(name: str) -> bool:
+    """Return whether no overload of an operator of that name, `space::name`, multiplies matrices."""
+    space, _, own = name.partition("::")
+    packet = getattr(getattr(torch.ops, space), own, None) if own else None
+    does = {decided(getattr(packet, overload)) for overload in packet.overloads()} if packet is not None else {None}
+    return does <= {Decision.ELEMENTWISE, Decision.MOVES}
 
 
 def known(op: Any) -> bool:
-    """Return whether an operator has a rule or provably multiplies no matrices: what is not known is uncounted."""
-    space, _, name = op._schema.name.partition("::")
-    return (
-        space == "profiler"
-        or macs_rule(op) is not None
-        or elementwise_rule(op) is not None
-        or op.is_view
-        or (space in ("aten", "prims", "prim", "quantized") and name in MOVES)
-        or (space == "aten" and name.endswith(_BACKWARD_ENDS) and _elementwise_backward(name))
-    )
+    """Return whether an operator has a rule for dense tensors, or provably multiplies no matrices.
+
+    What is not known is uncounted; the products of sparse and nested tensors have rules of their own.
+    """
+    return macs_rule(op) is not None or decided(op) in (Decision.ELEMENTWISE, Decision.MOVES)
 
 
-def _elementwise_backward(name: str) -> bool:
-    forward = name.removesuffix("_data").removesuffix("_backward")
-    names = (forward, f"{forward}_with_indices", f"native_{forward}")
-    return any(n in _without_products() or n in MOVES for n in names) or _is_pointwise(forward)
+_REDUCTION: Final = getattr(torch.Tag, "reduction", None)  # since torch 2.9
+_OPEN: Final = frozenset(OPEN)
+_ENDS: Final = ("_backward", "_backward_data")
+
+
+def _of(table: Mapping[str, Rule], name: str) -> Rule | None:
+    return table.get(name) or (table.get(name.removesuffix("_")) if name.endswith("_") else None)
+
+
+def _multiplies_stored(name: str) -> bool:
+    """Return whether an operator multiplies what sparse or nested tensors store."""
+    space, _, own = name.partition("::")
+    return space == "aten" and (sparse.multiplies(own) or row_lengths.multiplies(own))
+
+
+def _moves(name: str) -> bool:
+    space, _, own = name.partition("::")
+    if space in MOVING_SPACES or name in ELSEWHERE:  # prim: a tensor's device or layout
+        return True
+    if space not in ("aten", "prims", "prim", "quantized"):
+        return False
+    if any(sparse.harmless(form) for form in (own, f"{own}_")) or row_lengths.harmless(own):
+        return True
+    return own in MOVES or own.removesuffix("_") in MOVES or (own not in MOVES and _forward_of(name) in MOVES)
+
+
+def _forward_of(name: str) -> str:
+    """Return the name, without aten::, of the operator that another is the backward of; empty if it is no backward."""
+    space, _, own = name.partition("::")
+    return own.removesuffix("_data").removesuffix("_backward") if space == "aten" and own.endswith(_ENDS) else ""
+
+
+_FORMS: Final = ("{}", "{}_forward", "{}_with_indices", "native_{}", "{}_cachemask")
+"""What the forward of `x_backward` may be called, but for its underscores in front."""
+
+
+def _is_elementwise(forward: str) -> bool:
+    """Return whether an operator of aten's is elementwise and multiplies nothing, going by its name."""
+    names = {form.format(name) for form in _FORMS for name in (forward, forward.lstrip("_"))} if forward else set()
+    if any(f"aten::{name}" in MACS for name in names):
+        return False
+    return any(f"aten::{name}" in ELEMENTWISE or _is_pointwise(name) for name in names)
+
+
+def _is_over_lists(name: str) -> bool:
+    """Return whether an operator does to every tensor of a list what an elementwise one does to one."""
+    each = name.removeprefix("aten::_foreach_")
+    return each != name and _is_elementwise(each.removesuffix("_"))
 
 
 @cache
-def _without_products() -> frozenset[str]:
-    return frozenset(packet._qualified_op_name.partition("::")[2] for packet in ELEMENTWISE) - PRODUCTS
-
-
 def _is_pointwise(name: str) -> bool:
-    packet = getattr(_aten, name, None)
+    packet = getattr(torch.ops.aten, name, None)
     return packet is not None and any(torch.Tag.pointwise in getattr(packet, o).tags for o in packet.overloads())
+
+
+def _flex(args: Args) -> tuple[int, int]:
+    """(query, key, value, ...): MACs and elementwise operations, masked scores with them."""
+    return attention(args, None), scores(args, None)
+
+
+def _flex_backward(args: Args) -> tuple[int, int]:
+    """(query, key, value, ...)."""
+    return attention_backward((None, *args[:3]), None), scores(args, None)
+
+
+FLEX: Final[Mapping[str, Callable[[Args], tuple[int, int]]]] = {
+    "flex_attention": _flex,
+    "flex_attention_backward": _flex_backward,
+}
+"""The operators over functions that have a rule."""

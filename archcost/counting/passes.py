@@ -25,6 +25,7 @@ from archcost.counting.attention import fused_attention
 from archcost.counting.complex_numbers import complex_convolutions
 from archcost.counting.dispatch import Calls, Counting, elsewhere
 from archcost.counting.lifetimes import Lifetimes
+from archcost.counting.rules.loops import Unrolled
 from archcost.errors import named, one_line, shorten
 from archcost.machine import collector_off
 from archcost.nets import copies
@@ -96,12 +97,20 @@ def training(call: Call, cast: torch.dtype | None = None) -> TrainingPass:
     if any(tensor.is_nested for tensor in tensors_in((call.args, call.kwargs))):
         raise TypeError("nested tensors: under a dispatch mode torch itself aborts when it trains on them")
     with torch.inference_mode(False), collector_off():
-        try:
-            return _training(_on_meta(call, cast))
-        except Exception:  # noqa: S110  # as above, and the forward pass has told why
-            pass
-        with on_data(call, cast) as ready:
-            return _training(ready)
+        step = _step(call, cast)
+        if not step.forward.entered:
+            return step
+        with Unrolled():  # torch differentiates a whole loop in a way of its own, which is none of the eager steps
+            return _step(call, cast)
+
+
+def _step(call: Call, cast: torch.dtype | None) -> TrainingPass:
+    try:
+        return _training(_on_meta(call, cast))
+    except Exception:  # noqa: S110  # as above, and the forward pass has told why
+        pass
+    with on_data(call, cast) as ready:
+        return _training(ready)
 
 
 def under(call: Call, run: Callable[[Call], T]) -> T:

@@ -40,6 +40,11 @@ def macs_of(name: str, args: Sequence[Any]) -> int | None:
     return None if rule is None else rule(args)
 
 
+def multiplies(name: str) -> bool:
+    """Return whether an operator multiplies matrices if some of them are sparse."""
+    return name in _RULES
+
+
 def harmless(name: str) -> bool:
     """Return whether an operator makes, converts, orders or reads sparse tensors, or is elementwise on them alone."""
     return name in _MOVES or name in _PER_VALUE

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from archcost.counting import row_lengths, sparse
 from archcost.counting.complex_numbers import real_products
-from archcost.counting.operators import LOOKUPS, Rule
+from archcost.counting.rules import own
+from archcost.counting.rules.moves import LOOKUPS
+from archcost.counting.rules.rule import Rule
 from archcost.nets.storage import dense_parts, is_plain
 
 
@@ -53,6 +55,15 @@ def work_of(op: Ruled, args: Sequence[Any], result: Any) -> Work:
     macs = op.macs(args, result) if op.macs else 0
     elementwise = op.elementwise(args, result) if op.elementwise else 0
     return _moved(op.name, macs * real_products(op.name, args) if macs else 0, elementwise, args, result)
+
+
+def own_work(said: own.Work, args: Sequence[Any], result: Any) -> Work:
+    """Return what a rule of the user's own says of a call, with the bytes of its tensors where it says none."""
+    made, made_bytes, shape = _sizes(result if isinstance(result, tuple | list) else (result,))
+    given, given_bytes, _ = _sizes(args)
+    read = given_bytes if said.read_bytes is None else said.read_bytes
+    written = made_bytes if said.written_bytes is None else said.written_bytes
+    return Work(said.macs, said.elementwise, given, made, read, written, shape)
 
 
 def is_odd(values: Sequence[Any]) -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, FunctionCtx
 from torch.backends import opt_einsum
 
+from archcost.counting.operators import multiplies_nothing
 from archcost.counting.passes import on_data, quiet
 from archcost.counting.witnesses.handles import HANDLES
 from archcost.nets import copies
@@ -44,7 +45,7 @@ NO_MACS: Final = frozenset(
     upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d var var_mean view
     view_as where zero zeros zeros_like Int ScalarImplicit Float Bool _pack_padded_sequence _pad_packed_sequence
     _weight_norm adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
-    adaptive_max_pool3d""".split()
+    adaptive_max_pool3d real imag""".split()
 )
 """What fvcore has no rule for and what needs none: it moves values, is elementwise, a pool or a norm; also in place."""
 
@@ -95,8 +96,14 @@ def trace(call: Call) -> Trace:
         modules = analysis.by_module_and_operator()
         skipped = analysis.unsupported_ops()
         params = int(parameter_count(ready.call.module)[""])
-    unsupported = {op: int(n) for op, n in skipped.items() if op.rpartition("::")[2].removesuffix("_") not in NO_MACS}
+    unsupported = {op: int(n) for op, n in skipped.items() if not _harmless(op)}
     return Trace(params, dict(_own(modules)), unsupported)
+
+
+def _harmless(op: str) -> bool:
+    """Return whether an operator multiplies nothing: it is listed here, or archcost's tables know it below autograd."""
+    name = op.rpartition("::")[2].removesuffix("_")
+    return name in NO_MACS or multiplies_nothing(op)
 
 
 def _own(modules: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[tuple[str, str], int]]:

@@ -1,8 +1,9 @@
 """Handles for fvcore's tracer: counts of the operators that it skips or gets wrong.
 
 fvcore counts one multiply-add as one. Skipped: fused attention, `padding="same"`, recurrent layers and cells, baddbmm,
-bilinear, matrix-vector products. Wrong: a batched right operand of matmul (1/batch), einsum beyond two forms. A handle
-gets the traced inputs and outputs of one call and returns its MACs.
+bilinear, matrix-vector and grouped products, distances, affine grids, weights of few bits. Wrong: a batched right
+operand of matmul (1/batch), einsum beyond two forms. A handle gets the traced inputs and outputs of one call and
+returns its MACs.
 """
 
 from __future__ import annotations
@@ -156,6 +157,25 @@ def _tensordot(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(sizes_of(outputs[0])) * prod(left[d] for d in summed)
 
 
+def _grouped(inputs: list[Any], outputs: list[Any]) -> int:
+    """(left, right, ...): every output sums over left's last dimension, but for sums that are cut into groups."""
+    left, right = sizes_of(inputs[0]), sizes_of(inputs[1])
+    summed = left[-1]
+    if len(left) == len(right) == 2:  # what is summed falls into groups: each has a product of its own
+        return left[0] * summed * right[1]
+    return prod(sizes_of(outputs[0])) * summed
+
+
+def _distances(inputs: list[Any], outputs: list[Any]) -> int:
+    """(rows, rows, p, ...): of Euclidean distances a multiply-add for every component."""
+    return prod(sizes_of(outputs[0])) * sizes_of(inputs[0])[-1] if inputs[2].toIValue() == 2 else 0
+
+
+def _grid(inputs: list[Any], outputs: list[Any]) -> int:
+    """Every place (x, y, 1) is multiplied with a matrix of as many columns."""
+    return prod(sizes_of(outputs[0])) * sizes_of(inputs[0])[-1]
+
+
 def _quantized(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(sizes_of(outputs[0])) * sizes_of(inputs[0])[-1]
 
@@ -191,6 +211,12 @@ _OWN: Final[Mapping[str, Handle]] = {
     "aten::einsum": _einsum,
     **{f"aten::{kind}": _recurrent for kind in ("lstm", "gru", "rnn_tanh", "rnn_relu")},
     **{f"aten::{kind}_cell": _cell for kind in ("lstm", "gru", "rnn_tanh", "rnn_relu")},
+    "aten::_grouped_mm": _grouped,
+    "aten::_scaled_grouped_mm": _grouped,
+    "aten::cdist": _distances,
+    "aten::affine_grid_generator": _grid,
+    **{f"aten::_weight_{kind}_mm": _quantized for kind in ("int8pack", "int4pack", "int4pack_for_cpu")},
+    "torchvision::deform_conv2d": _padded_by_name,
     "quantized::linear_dynamic": _quantized,
     "quantized::linear_relu_dynamic": _quantized,
 }

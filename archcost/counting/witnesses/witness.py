@@ -40,6 +40,7 @@ class Witness:
 
     params: the parameters that fvcore sees, None if it could not count. differences: where a witness counts otherwise,
     in words. uncounted: operators that a network ran and that its graph, which has a count for all its own, lacks.
+    own: operators that the user's own rules count, and their MACs: no witness knows them.
     """
 
     params: int | None
@@ -47,17 +48,24 @@ class Witness:
     torch: Engine
     differences: tuple[str, ...]
     uncounted: tuple[Uncounted, ...] = ()
+    own: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def agree(self) -> bool | None:
-        """Whether both count the same; None if fvcore could not count at all, and torch does not object."""
-        return False if self.differences else None if self.fvcore.macs is None else True
+        """Whether both count the same.
+
+        None if fvcore could not count at all, or rules of the user's own count something, and neither objects to the
+        rest.
+        """
+        return False if self.differences else None if self.fvcore.macs is None or self.own else True
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the witnesses could not do, in words."""
         blind = ", ".join(f"{op} ({macs} MACs)" for op, macs in self.torch.unsupported.items())
+        own = ", ".join(f"{op} ({macs} MACs)" for op, macs in self.own.items())
         told = (
+            f"counted by registered rules, which no witness checks: {own}" if own else "",
             f"fvcore could not trace this call: {self.fvcore.why}" if self.fvcore.why else "",
             f"torch's counter could not run: {self.torch.why}" if self.torch.why else "",
             f"torch's counter has no formula for {blind}" if blind else "",

@@ -1,0 +1,1 @@
+"""What torch's operators cost: a file for each kind, with a table by their names."""
