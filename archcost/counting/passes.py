@@ -307,7 +307,7 @@ def _tracked(ready: _Ready, mode: Counting, nodes: _Nodes | None, *, training: b
     for _, part in parts:
         part.__dict__["training"] = training
     try:
-        with watched(ready.call.module, _telling(mode, nodes)):
+        with watched(parts, _telling(mode, nodes)):
             yield
     finally:
         for part, flag in before:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, Protocol
 
 from torch import nn
-
-from archcost.nets import copies
 
 
 class Watch(Protocol):
@@ -21,8 +19,8 @@ class Watch(Protocol):
 
 
 @contextmanager
-def watched(module: nn.Module, watch: Watch) -> Iterator[None]:
-    """Let `watch` run every forward of a module's parts inside the context.
+def watched(parts: Iterable[tuple[str, nn.Module]], watch: Watch) -> Iterator[None]:
+    """Let `watch` run every forward of a module's parts, given with their paths, inside the context.
 
     The forward of each class is exchanged and not that of each part, in whose attributes a copy that is made while the
     module runs would find it, and run the original. A copy has no path: what it does is its caller's. One count runs at
@@ -31,7 +29,7 @@ def watched(module: nn.Module, watch: Watch) -> Iterator[None]:
     paths: dict[int, str] = {}
     kinds: dict[type[nn.Module], Any] = {}
     with ExitStack() as stack:
-        for path, part in copies.parts(module):
+        for path, part in parts:
             if "forward" in part.__dict__:
                 stack.enter_context(_exchanged(part.__dict__, Watched(path, part.__dict__["forward"], watch)))
             else:
@@ -56,8 +54,10 @@ def _class_exchanged(kind: type[nn.Module], inner: Any, paths: Mapping[int, str]
     @wraps(inner, updated=())
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         bound = inner.__get__(self, kind) if has_get else inner
-        path = paths.get(id(self)) if type(self) is kind else None  # else called by a class that is made from this one
-        return bound(*args, **kwargs) if path is None else watch(path, bound, args, kwargs)
+        path = paths.get(id(self))
+        if path is None or type(self) is not kind:  # a copy, or called by a class that is made from this one
+            return bound(*args, **kwargs)
+        return watch(path, bound, args, kwargs)
 
     own = "forward" in kind.__dict__
     kind.forward = forward  # put back below
