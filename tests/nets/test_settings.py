@@ -56,7 +56,7 @@ SET: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     ),
     "cudnn benchmark": (
         lambda: torch.backends.cudnn.benchmark,
-        lambda: setattr(torch.backends.cudnn, "benchmark", True),
+        lambda: torch._C._set_cudnn_benchmark(True),
     ),
     "mkldnn": (torch._C._get_mkldnn_enabled, lambda: torch._C._set_mkldnn_enabled(False)),
     "attention": (torch.backends.cuda.flash_sdp_enabled, lambda: torch.backends.cuda.enable_flash_sdp(False)),

@@ -116,7 +116,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     *(_precision(backend, operator) for backend in ("cuda", "mkldnn") for operator in ("matmul", "conv", "rnn")),
     Setting(_BACKENDS.mha.get_fastpath_enabled, _BACKENDS.mha.set_fastpath_enabled),
     Setting(torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
-    *(_attribute(_BACKENDS.cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
+    Setting(torch._C._get_cudnn_enabled, torch._C._set_cudnn_enabled),  # the module's own may be frozen
+    Setting(torch._C._get_cudnn_benchmark, torch._C._set_cudnn_benchmark),
+    Setting(torch._C._get_cudnn_deterministic, torch._C._set_cudnn_deterministic),
     *(_attribute(_BACKENDS.opt_einsum, name) for name in ("enabled", "strategy")),
     _attribute(_BACKENDS.quantized, "engine"),
     Setting(_CUDA.flash_sdp_enabled, _CUDA.enable_flash_sdp),
