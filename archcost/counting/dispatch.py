@@ -37,6 +37,9 @@ _HARMLESS: Final = frozenset(
 )  # keywords that do not change a result's form
 
 
+# torch's shape functions take what its kernels refuse: values of several types
+_ONE_TYPE: Final = frozenset("mm addmm bmm baddbmm addbmm mv addmv dot vdot".split())
+
 _PLAIN: Final = frozenset({Tensor, torch.nn.Parameter, torch.nn.Buffer})
 _LISTS: Final = frozenset({list, tuple})
 _NUMBERS: Final = frozenset({int, float, bool})
@@ -159,7 +162,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
     place: gives the path instead, where it is set; hollow: the call runs on meta tensors, and what it makes without a
     tensor to go by is made there too; kinds: the classes of the parameters, and of `kept`; used: ids of those an
     operator was given; kept: the names of other tensors that the module holds, by id, until one is read; read: their
-    bytes then.
+    bytes then; recorded: whether an operator ran under autograd.
     """
 
     def __init__(
@@ -175,6 +178,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
         self.path: list[str] = [""]
         self.place: Callable[[], str] | None = None
         self.used: set[int] = set()
+        self.recorded = False
         self._known: dict[int, _Facts] = {}
         self._nothing: dict[Form, Tensor] = {}
         self._edition = edition()
@@ -246,6 +250,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
 
     def _higher(self, func: HigherOrderOperator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run an operator over functions: its body for each trip, attention by its rule, any other uncounted."""
+        self._used_inside((args, *args), kwargs)
         name = str(func.name())  # type: ignore[no-untyped-call]  # torch's
         if name in ENTERED:
             self.calls.entered.add(name)
@@ -279,6 +284,8 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
     def _form(self, func: Any, facts: _Facts, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
         plain = all(key in _HARMLESS or value is torch.preserve_format for key, value in kwargs.items())
         form = facts.form(args) if facts.form and plain else None
+        if form is None and facts.name in _ONE_TYPE and len({a.dtype for a in args if isinstance(a, Tensor)}) > 1:
+            raise TypeError(f"{facts.name} of several types: on data torch says what it makes of them")
         return form_of(func(*args, **kwargs)) if form is None else form
 
     def _done(self, facts: _Facts, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
@@ -297,6 +304,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's _
     def _note(self, facts: _Facts, result: Any, work: Work) -> None:
         if work is NOTHING and facts.known:
             return
+        self.recorded = self.recorded or torch.is_grad_enabled()
         key = (self.path[-1] if self.place is None else self.place(), facts.name)
         tally = self.calls.tallies.get(key)
         if tally is None or tally.known is not facts.known:

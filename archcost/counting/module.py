@@ -26,7 +26,9 @@ from archcost.graph.account import Account, Layer, Trained, Training
 from archcost.graph.cost import Cost, listed
 from archcost.graph.dtypes import BYTES, FLOATING
 from archcost.nets import copies
-from archcost.nets.call import Call, tensors_in
+from archcost.nets.call import Call
+from archcost.nets.calls.autograd import Autograd
+from archcost.nets.calls.contents import tensors_in
 from archcost.nets.dtypes import TORCH, name_of
 
 TERMINATED: Final = 143  # the exit of a signal, which is not the module's own
@@ -42,7 +44,8 @@ class Module:
     root: the module's class; input: the call's tensors; coverage: the share of the operators' calls that have a rule;
     notes: what a reader of the counts has to know; call_at: the call at a batch, to count or measure it again;
     own: operators counted by the user's own rules, which no witness knows, and their MACs; entered: those over
-    functions whose bodies ran.
+    functions whose bodies ran; autograd: what the call
+    needs of it.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Module:
     call_at: CallAt
     own: Mapping[str, int] = field(default_factory=dict)
     entered: frozenset[str] = frozenset()
+    autograd: Autograd = "off"
 
     family: ClassVar[str] = "module"
     steps: ClassVar[None] = None
@@ -104,6 +108,7 @@ def counted(name: str, call_at: CallAt, settings: Sequence[tuple[int, str]], own
         call_at,
         _own(first.calls),
         frozenset(first.calls.entered),
+        first.autograd,
     )
 
 

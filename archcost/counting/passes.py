@@ -25,11 +25,15 @@ from archcost.counting.attention import fused_attention
 from archcost.counting.complex_numbers import complex_convolutions
 from archcost.counting.dispatch import Calls, Counting, elsewhere
 from archcost.counting.lifetimes import Lifetimes
+from archcost.counting.places import Watch, watched
 from archcost.counting.rules.loops import Unrolled
-from archcost.errors import named, one_line, shorten
-from archcost.machine import collector_off
+from archcost.errors import InputError, Mistake, named, one_line, shorten
+from archcost.machine import available_memory_bytes, collector_off
 from archcost.nets import copies
-from archcost.nets.call import Call, tensors_in
+from archcost.nets.call import Call, crowding
+from archcost.nets.calls.arguments import arguments
+from archcost.nets.calls.autograd import Autograd, recording
+from archcost.nets.calls.contents import has_objects, tensors_in
 from archcost.nets.restore import evaluating, settings, untouched
 from archcost.nets.storage import SPARSE
 
@@ -42,7 +46,8 @@ class Pass:
 
     peak_bytes: the most that was alive at once, inputs with it and weights without; used: positions, in the order of
     copies.tensors, of the weights that were read; kept: bytes by name of other tensors of the module's that were read,
-    which are in the peak; real_because: why it ran on data and not on meta tensors, empty where it did not.
+    which are in the peak; real_because: why it ran on data and not on meta tensors, empty where it did not; autograd:
+    what it needs of it.
     """
 
     calls: Calls
@@ -50,6 +55,7 @@ class Pass:
     used: frozenset[int]
     kept: Mapping[str, int]
     real_because: str
+    autograd: Autograd = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +83,32 @@ class _Ready:
 
 
 def forward(call: Call, cast: torch.dtype | None = None) -> Pass:
-    """Return what a call does in evaluation mode without gradients; raises what the module raises on real tensors.
+    """Return what a call does in evaluation mode; raises what the module raises on real tensors.
 
-    cast: the floating type that weights and inputs are brought to first.
+    It runs without gradients. If that fails with them, as a forward that differentiates does, it runs with them. cast:
+    the floating type that weights and inputs are brought to first.
     """
     with torch.inference_mode(False), collector_off():  # what inference mode makes could not be trained
         try:
-            return _forward(_on_meta(call, cast), "")
-        except copies.NeedsData as error:
-            because = str(error)
-        except Exception as error:  # a copy on meta may fail in any way: the run on data decides
-            because = f"on meta: {shorten(one_line(named(error), 200), 160)}"
-        with on_data(call, cast) as ready:
-            return _forward(ready, because)
+            return _anywhere(call, cast, "off")
+        except Exception as error:  # the module's own: whether it was for want of gradients is seen when it has them
+            because = error
+        try:
+            return _anywhere(call, cast, "on")
+        except Exception:  # the first reason is the one to tell
+            raise because from None
+
+
+def _anywhere(call: Call, cast: torch.dtype | None, autograd: Autograd) -> Pass:
+    """Return what a call does on meta tensors, or if it cannot run there, on data."""
+    try:
+        return _forward(_on_meta(call, cast), "", autograd)
+    except copies.NeedsData as error:
+        because = str(error)
+    except Exception as error:  # a copy on meta may fail in any way: the run on data decides
+        because = f"on meta: {shorten(one_line(named(error), 200), 160)}"
+    with on_data(call, cast) as ready:
+        return _forward(ready, because, autograd)
 
 
 def training(call: Call, cast: torch.dtype | None = None) -> TrainingPass:
@@ -113,18 +132,18 @@ def _step(call: Call, cast: torch.dtype | None) -> TrainingPass:
         return _training(ready)
 
 
-def under(call: Call, run: Callable[[Call], T]) -> T:
+def under(call: Call, run: Callable[[Call], T], autograd: Autograd = "off") -> T:
     """Return what another counter gives for a copy of the call in evaluation mode: on meta where it can, or on data."""
     try:
-        return _under(_on_meta(call, None), run)
+        return _under(_on_meta(call, None), run, autograd)
     except Exception:  # noqa: S110  # as above
         pass
     with on_data(call) as ready:
-        return _under(ready, run)
+        return _under(ready, run, autograd)
 
 
-def _under(ready: _Ready, run: Callable[[Call], T]) -> T:
-    with quiet(fused=False), evaluating(ready.call.module), ExitStack() as stack:
+def _under(ready: _Ready, run: Callable[[Call], T], autograd: Autograd) -> T:
+    with quiet(fused=False), evaluating(ready.call.module), recording(autograd), ExitStack() as stack:
         if ready.hollow:
             stack.enter_context(torch.device("meta"))
         return run(ready.call)
@@ -135,7 +154,7 @@ def settled(call: Call) -> Call:
     if not any(copies.is_lazy(tensor) for tensor in copies.tensors(call.module)):
         return call
     with on_data(call) as ready, quiet(), evaluating(ready.call.module), torch.no_grad():
-        ready.call.module(*call.args, **call.kwargs)
+        ready.call.module(*ready.call.args, **ready.call.kwargs)
     return Call(ready.call.module, call.args, call.kwargs)
 
 
@@ -144,17 +163,20 @@ def _on_meta(call: Call, cast: torch.dtype | None) -> _Ready:
     module, weights = copies.on_meta(call.module, memo)
     kept = copies.others(call.module, memo)
     ready = _Ready(Call(module, call.args, call.kwargs), weights, kept, ours=True, hollow=True)
-    return _changed(ready, copies.hollow, cast)
+    return _changed(ready, copies.hollow, cast, memo)
 
 
 @contextmanager
 def on_data(call: Call, cast: torch.dtype | None = None) -> Iterator[_Ready]:
     """Yield the call on a copy with data, or of the module itself, which is put back as it was.
 
-    Its inputs are copies too: a module may write into them.
+    Its arguments are copies too: a module may change them. Raises InputError if they hold objects, and a copy of those
+    would take too much of the free memory.
     """
-    memo: dict[int, Any] = {}
+    if has_objects((call.args, call.kwargs)) and (why := crowding(call, available_memory_bytes())):
+        raise InputError(Mistake(why, ("inputs",)))
     with ExitStack() as stack:
+        memo: dict[int, Any] = {}
         try:
             module, ours = copies.real(call.module, memo), True
         except Exception:  # locks, generators, open files: what cannot be copied
@@ -162,19 +184,23 @@ def on_data(call: Call, cast: torch.dtype | None = None) -> Iterator[_Ready]:
             module, ours, memo = call.module, False, {}
         kept = copies.others(call.module, memo)
         ready = _Ready(Call(module, call.args, call.kwargs), list(copies.tensors(module)), kept, ours, hollow=False)
-        yield _changed(ready, copies.filled, cast)
+        yield _changed(ready, copies.filled, cast, memo or {id(part): part for _, part in copies.parts(module)})
 
 
-def _changed(ready: _Ready, change: Callable[[Tensor], Tensor], cast: torch.dtype | None) -> _Ready:
+def _changed(
+    ready: _Ready, change: Callable[[Tensor], Tensor], cast: torch.dtype | None, memo: dict[int, Any]
+) -> _Ready:
     """Return the call with its inputs changed, and all that is floating of the type it is cast to."""
 
     def given(tensor: Tensor) -> Tensor:
         made = change(tensor)
-        return made.to(cast) if cast is not None and made.is_floating_point() else made
+        made = made.to(cast) if cast is not None and made.is_floating_point() else made
+        if made.requires_grad is tensor.requires_grad and made.is_leaf:
+            return made
+        return made.detach().requires_grad_(tensor.requires_grad)  # the caller's own wish: a forward may differentiate
 
     call = ready.call
-    args, kwargs = copies.mapped(tuple(call.args), given), copies.mapped(dict(call.kwargs), given)
-    changed = Call(call.module, args, kwargs)  # type: ignore[arg-type]  # mapped keeps the structure
+    changed = Call(call.module, *arguments(call.args, call.kwargs, given, memo))
     if cast is None:
         return replace(ready, call=changed)
     if not ready.ours:
@@ -201,13 +227,14 @@ def _counting(ready: _Ready) -> Counting:
     return Counting(Lifetimes(tensors_in((ready.call.args, ready.call.kwargs))), kinds, kept, hollow=ready.hollow)
 
 
-def _forward(ready: _Ready, because: str) -> Pass:
+def _forward(ready: _Ready, because: str, autograd: Autograd) -> Pass:
     mode, call = _counting(ready), ready.call
     nested = any(tensor.is_nested for tensor in tensors_in((call.args, call.kwargs)))
-    with quiet(nested=nested), torch.no_grad(), _tracked(ready, mode, None, training=False), mode:
+    with quiet(nested=nested), recording(autograd), _tracked(ready, mode, None, training=False), mode:
         call.module(*call.args, **call.kwargs)
     used = frozenset(i for i, tensor in enumerate(ready.weights) if id(tensor) in mode.used)
-    return Pass(mode.calls, mode.lifetimes.peak_bytes, used, mode.read, because)
+    needs: Autograd = "own" if mode.recorded and autograd == "off" else autograd
+    return Pass(mode.calls, mode.lifetimes.peak_bytes, used, mode.read, because, needs)
 
 
 def _training(ready: _Ready) -> TrainingPass:
@@ -274,32 +301,23 @@ class _Nodes:
 
 @contextmanager
 def _tracked(ready: _Ready, mode: Counting, nodes: _Nodes | None, *, training: bool) -> Iterator[None]:
-    """Set the training flags, and let the mode know which part runs: each part's forward is wrapped, by its path.
-
-    What stands in a part is put back, in a copy too: a part that holds what calls it would live until garbage is
-    collected.
-    """
+    """Set the training flags, and let the mode know which part runs."""
     parts = copies.parts(ready.call.module)
-    before = [(part, part.__dict__.get("forward"), part.training) for _, part in parts]
-    for path, part in parts:
-        own = part.__dict__
-        own["training"] = training
-        own["forward"] = _telling(path, part.forward, mode, nodes)
+    before = [(part, part.training) for _, part in parts]
+    for _, part in parts:
+        part.__dict__["training"] = training
     try:
-        yield
+        with watched(parts, _telling(mode, nodes)):
+            yield
     finally:
-        for part, forward, flag in before:
+        for part, flag in before:
             part.__dict__["training"] = flag
-            if forward is None:
-                del part.__dict__["forward"]
-            else:
-                part.__dict__["forward"] = forward
 
 
-def _telling(path: str, inner: Callable[..., Any], mode: Counting, nodes: _Nodes | None) -> Callable[..., Any]:
+def _telling(mode: Counting, nodes: _Nodes | None) -> Watch:
     stack, runs, thread = mode.path, mode.calls.runs, get_ident()
 
-    def run(*args: Any, **kwargs: Any) -> Any:
+    def run(path: str, inner: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if get_ident() != thread:
             elsewhere(mode.calls, path)
             return inner(*args, **kwargs)
@@ -315,5 +333,4 @@ def _telling(path: str, inner: Callable[..., Any], mode: Counting, nodes: _Nodes
             nodes.claim(tensors_in(result), path)
         return result
 
-    run.__wrapped__ = inner  # type: ignore[attr-defined]  # what asks for the signature sees the forward's own
     return run

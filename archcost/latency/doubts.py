@@ -7,10 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never
 
-from archcost.units import percent, typed_duration
+from archcost.units import data_size, percent, typed_duration
 
 Kind: TypeAlias = Literal[
-    "warmup", "few_blocks", "wide_interval", "machine_slowed", "level_changed", "slow_block", "contention", "unknown"
+    "state_changed",
+    "state_drifted",
+    "warmup",
+    "few_blocks",
+    "wide_interval",
+    "machine_slowed",
+    "level_changed",
+    "slow_block",
+    "contention",
+    "unknown",
 ]
 _APART: Final = "; "  # between the doubts of one latency
 
@@ -19,7 +28,10 @@ _APART: Final = "; "  # between the doubts of one latency
 class Doubt:
     """One thing against trusting a latency: what was found, and the limit it was held against, None if there is none.
 
-    warmup: calls after which it had not settled; few_blocks: blocks, and how many an interval needs; wide_interval:
+    state_changed: bytes of the tensors that the network held after its samples, and before them, if some had other
+    shapes; state_drifted: how much longer its last quarter took than the first, and from which on it is a doubt, while
+    its own numbers or tensors' values changed between calls; warmup: calls after which it had not settled; few_blocks:
+    blocks, and how many an interval needs; wide_interval:
     half the interval over the median, and what was asked for; machine_slowed: times the calibration kernel's best, and
     from which on it is named; level_changed: bursts before the change, and bursts in all; slow_block: how much more
     than the fastest block the slowest took; contention: share of the time spent waiting for a core, and from which on
@@ -44,6 +56,15 @@ def words(alike: Sequence[Doubt], enough_s: float | None = None) -> str:
     values = [doubt.value for doubt in alike if doubt.value is not None]
     limits = [doubt.limit for doubt in alike if doubt.limit is not None]
     match alike[0].kind:
+        case "state_changed":
+            before, after = _range(limits, _size), _range(values, _size)
+            return (
+                f"its own state changes between calls: its tensors took {before} before the samples and {after} after "
+                "them, so that no two samples are of the same network"
+            )
+        case "state_drifted":
+            share = _range(values, percent)
+            return f"its own state changes between calls, and its time with it: {share} more at the end than at first"
         case "warmup":
             return f"warm-up did not settle in {_range(values, _count)} calls"
         case "few_blocks":
@@ -76,6 +97,10 @@ def _range(values: Sequence[float], shown: Callable[[float], str]) -> str:
 
 def _count(value: float) -> str:
     return f"{value:.0f}"
+
+
+def _size(size_bytes: float) -> str:
+    return data_size(int(size_bytes)) if math.isfinite(size_bytes) else _count(size_bytes)  # as above
 
 
 def _upwards(share: float) -> str:

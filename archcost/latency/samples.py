@@ -156,11 +156,25 @@ class Burst:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a network held before its samples and did not hold after them: each sample was of another network.
+
+    before_bytes, after_bytes: of the tensors it holds; shapes: whether theirs are others, else it is numbers or how
+    often a tensor was written to.
+    """
+
+    before_bytes: int
+    after_bytes: int
+    shapes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """The raw seconds of one measurement, in the order they were taken, never rounded, none left out.
 
     first_s: the first call with what it had to compile or load; warmup_s: calls until the network ran steadily;
-    loops: calls of which each sample is the mean. Networks that took turns have bursts of the same rounds.
+    loops: calls of which each sample is the mean; change: what of the network's own state was not the same before and
+    after them, None if nothing was, or it is not known. Networks that took turns have bursts of the same rounds.
     Raises TargetError if there is no sample, or one that is not a positive time.
     """
 
@@ -170,6 +184,7 @@ class Samples:
     warmup_s: tuple[float, ...]
     bursts: tuple[Burst, ...]
     loops: int = 1
+    change: Change | None = None
 
     def __post_init__(self) -> None:
         wrong = [value for value in self.samples_s if not 0 < value < math.inf]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from archcost.errors import ArchcostError, TargetError, named, one_line
 from archcost.latency import summary
 from archcost.latency.runtimes import Call, Prepared
-from archcost.latency.samples import Burst, Origin, Plan, Samples
+from archcost.latency.samples import Burst, Change, Origin, Plan, Samples
 from archcost.latency.statistics import BLOCKS, median, settled
 from archcost.latency.summary import half_width
 from archcost.machine import collector_off
+
+if TYPE_CHECKING:
+    from archcost.nets.calls.contents import Held
 
 Clock: TypeAlias = Callable[[], float]  # seconds from any start
 Timer: TypeAlias = Callable[[Call, int], float]  # seconds that so many calls in a row took together
@@ -49,9 +52,9 @@ class Instruments:
 
 
 class Side(NamedTuple):
-    """One network that takes turns: its call, how many calls a sample has, how many samples a burst."""
+    """One network that takes turns: what is timed, how many calls a sample has, how many samples a burst."""
 
-    call: Call
+    timed: Prepared
     loops: int
     size: int
     first_s: float
@@ -71,6 +74,7 @@ def take(prepared: Sequence[Prepared], plan: Plan, origin: Origin, instruments: 
     share = _BURST if len(sides) == 1 else _TURN
     sides = [_sized(side, share * plan.time_s, left_s / len(sides)) for side in sides]
     rounds: list[list[Burst]] = [[] for _ in sides]
+    held = [_held(side) for side in sides]
     draw = random.Random(plan.seed)
     with collector_off():
         while True:
@@ -80,7 +84,21 @@ def take(prepared: Sequence[Prepared], plan: Plan, origin: Origin, instruments: 
                 rounds[place].append(_burst(sides[place], calibration_s, instruments))
             done = len(rounds[0]) % BLOCKS == 0 and _known(_samples(sides, rounds, plan, origin), plan.precision)
             if done or instruments.clock() >= deadline or _full(sides, len(rounds[0])):
-                return _samples(sides, rounds, plan, origin)
+                found = _samples(sides, rounds, plan, origin)
+                return tuple(
+                    replace(each, change=_change(before, _held(side)))
+                    for each, before, side in zip(found, held, sides, strict=True)
+                )
+
+
+def _held(side: Side) -> Held | None:
+    return side.timed.state() if side.timed.state else None
+
+
+def _change(before: Held | None, after: Held | None) -> Change | None:
+    if before is None or after is None or (before.shapes, before.values) == (after.shapes, after.values):
+        return None
+    return Change(before.size_bytes, after.size_bytes, before.shapes != after.shapes)
 
 
 def _samples(
@@ -111,17 +129,18 @@ def _warmed(prepared: Prepared, plan: Plan, instruments: Instruments) -> Side:
 
     warmup: list[float] = []
     check = _FEWEST_WARMUP
+    first_s = prepared.first_s
     while len(warmup) < _MOST:
-        warmup.append(seconds(prepared.call, instruments.timer))
+        warmup.append(once(prepared, instruments.timer))
+        prepared = prepared.then() if prepared.then else prepared
         if len(warmup) >= _FEWEST_WARMUP and elapsed() >= _WARMUP_MOST:
             break
         if len(warmup) >= check:  # asked at every tenth more: it sorts
             if elapsed() >= _WARMUP_LEAST and settled(warmup):
                 break
             check = len(warmup) * 11 // 10 + 1
-    loops = _loops(prepared.call, instruments.timer, median(warmup[-5:]))
-    first_s = warmup[0] if prepared.first_s is None else prepared.first_s
-    return Side(prepared.call, loops, 0, first_s, tuple(warmup))
+    loops = 1 if prepared.before else _loops(prepared.call, instruments.timer, median(warmup[-5:]))
+    return Side(prepared, loops, 0, warmup[0] if first_s is None else first_s, tuple(warmup))
 
 
 def _sized(side: Side, burst_s: float, left_s: float) -> Side:
@@ -134,9 +153,9 @@ def _sized(side: Side, burst_s: float, left_s: float) -> Side:
 
 def _burst(side: Side, calibration_s: float | None, instruments: Instruments) -> Burst:
     if side.size > 1:
-        seconds(side.call, instruments.timer)  # no sample: it alone pays for the pause and the kernel
+        once(side.timed, instruments.timer)  # no sample: it alone pays for the pause and the kernel
     waited, used, begin = instruments.waited_s(), instruments.cpu_s(), instruments.clock()
-    samples = tuple(seconds(side.call, instruments.timer, side.loops) for _ in range(side.size))
+    samples = tuple(once(side.timed, instruments.timer, side.loops) for _ in range(side.size))
     wall_s = instruments.clock() - begin
     used, waited = _since(used, instruments.cpu_s()), _since(waited, instruments.waited_s())
     return Burst(samples, wall_s, calibration_s, used, waited)
@@ -144,6 +163,13 @@ def _burst(side: Side, calibration_s: float | None, instruments: Instruments) ->
 
 def _since(before: float | None, now: float | None) -> float | None:
     return None if before is None or now is None else max(0.0, now - before)
+
+
+def once(prepared: Prepared, timer: Timer, loops: int = 1) -> float:
+    """Return the time of one call, as `seconds` does; what comes before it is not in it."""
+    if prepared.before:
+        prepared.before()
+    return seconds(prepared.call, timer, loops)
 
 
 def seconds(call: Call, timer: Timer, loops: int = 1) -> float:

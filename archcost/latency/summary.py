@@ -14,6 +14,10 @@ from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, interval, median
 
 _CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
 _SPARE: Final = 1.8  # times what eight blocks take: the warm-up is up to three tenths, and pauses lie between
+_DRIFTED: Final = (
+    0.05  # how much the time may change while the network's state does, before that is named as the reason
+)
+_STEADY: Final = 0.9
 _SLOWED: Final = 0.05  # how much the calibration kernel may slow between blocks before it is named as what disturbed
 
 
@@ -173,6 +177,10 @@ def _speed(samples: Samples) -> float | None:
 
 def _doubts(samples: Samples) -> Iterator[Doubt]:
     count, asked = len(_blocks(samples)), samples.plan.precision
+    if samples.change and samples.change.shapes:
+        yield Doubt("state_changed", samples.change.after_bytes, samples.change.before_bytes)
+    elif samples.change and (drift := _drift(samples)) > _DRIFTED:
+        yield Doubt("state_drifted", drift, _DRIFTED)
     if not statistics.settled(samples.warmup_s):
         yield Doubt("warmup", len(samples.warmup_s))
     if count < FEWEST_BLOCKS:
@@ -182,6 +190,23 @@ def _doubts(samples: Samples) -> Iterator[Doubt]:
         yield from _disturbances(samples)
     if (share := contention(samples)) is not None and share > _CONTENDED:
         yield Doubt("contention", share, _CONTENDED)
+
+
+def _drift(samples: Samples) -> float:
+    """Return how much longer the last quarter of the bursts took than the first, 0 if they do not change steadily.
+
+    Steadily: Spearman's rank correlation of a burst's place and its median, to which the calibration kernel is the
+    measure if there is one, is at least 0.9.
+    """
+    relative = [_relative(burst) for burst in samples.bursts]
+    known = [value for value in relative if value is not None]
+    medians = known if len(known) == len(relative) else [median(burst.samples_s) for burst in samples.bursts]
+    if (count := len(medians)) < BLOCKS:
+        return 0.0
+    apart = sum((place - rank) ** 2 for place, rank in enumerate(statistics.ranks(medians), 1))
+    if abs(1 - 6 * apart / (count * (count**2 - 1))) < _STEADY:
+        return 0.0
+    return abs(median(medians[-(count // 4) :]) / median(medians[: count // 4]) - 1)
 
 
 def _enough_s(samples: Samples) -> float | None:

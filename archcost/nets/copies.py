@@ -9,9 +9,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
-from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
 import torch
@@ -20,20 +18,17 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.overrides import TorchFunctionMode
 
 from archcost.errors import InputError, quoted
+from archcost.nets.calls.contents import ATOMS
 from archcost.nets.kept import Attribute, attributes, kept
 from archcost.nets.storage import SPARSE, is_plain, memories
 
-_ATOMS: Final = frozenset(
-    {int, float, str, bool, bytes, complex, type(None), type, FunctionType, BuiltinFunctionType, torch.dtype}
-    | {torch.device, torch.memory_format, torch.Size}
-)
 _REGISTERED: Final = frozenset({"_parameters", "_buffers", "_modules"})
 _MET: Final = 0  # where a memo keeps the attributes that a copy met: the id of no object
 _META: Final = torch.device("meta")
 _DICTS: Final = frozenset({dict, OrderedDict})
 _EMPTY: Final = frozenset({dict, OrderedDict, set})
 _SIMPLE: Final = frozenset({tuple, set, list})
-_NEVER: Final = _ATOMS | {dict, OrderedDict, set, tuple, list}  # a quick no to whether a value is a tensor
+_NEVER: Final = ATOMS | {dict, OrderedDict, set, tuple, list}  # a quick no to whether a value is a tensor
 _PLAIN: Final = frozenset({Tensor, nn.Parameter, nn.Buffer})
 # in these modules of torch __setstate__ only adds what old checkpoints lack
 _ONLY_FILL: Final = frozenset(f"torch.nn.modules.{name}" for name in ("conv", "batchnorm", "activation", "transformer"))
@@ -172,27 +167,11 @@ def filled(tensor: Tensor) -> Tensor:
     return _detached(tensor).requires_grad_(tensor.requires_grad)
 
 
-def mapped(value: object, change: Callable[[Tensor], Tensor]) -> object:
-    """Return the same structure of tuples, lists and dicts with every tensor changed."""
-    match value:
-        case Tensor():
-            return change(value)
-        case tuple():
-            parts = [mapped(v, change) for v in value]
-            make: Callable[..., object] = type(value)
-            return make(*parts) if hasattr(value, "_fields") else make(parts)  # a NamedTuple takes them one by one
-        case list():
-            return [mapped(v, change) for v in value]
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            changed = {f.name: mapped(getattr(value, f.name), change) for f in fields(value) if f.init}
-            return replace(value, **changed)
-        case Mapping():
-            copied = copy.copy(value)
-            for key, part in value.items():
-                copied[key] = mapped(part, change)  # type: ignore[index]  # what cannot be written to is its user's
-            return copied
-        case _:
-            return value
+def deep(value: object, memo: dict[int, Any], make: Callable[[Tensor], Tensor]) -> object:
+    """Return a deep copy of any value, in which tensors are what the memo has for them by their id, or `make` makes."""
+    memo.setdefault(_MET, [])
+    with torch.inference_mode(False), _Deep(memo, make):
+        return _copied(value, memo)
 
 
 def _detached(tensor: Tensor) -> Tensor:
@@ -239,11 +218,11 @@ def _clone(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     made = cloned.__dict__
     for key, value in module.__dict__.items():
         kind = type(value)
-        if kind in _ATOMS or key == "_compiled_call_impl":
+        if kind in ATOMS or key == "_compiled_call_impl":
             made[key] = value
         elif kind in _EMPTY and not value:  # most of a module's attributes
             made[key] = kind()
-        elif kind is tuple and _ATOMS.issuperset(map(type, value)):
+        elif kind is tuple and ATOMS.issuperset(map(type, value)):
             made[key] = value
         else:
             made[key] = _copied(value, memo)
@@ -262,11 +241,11 @@ def _copied(value: object, memo: dict[int, Any]) -> object:
         made = memo[id(value)] = kind()
         for key, part in value.items():
             known = memo.get(id(part))
-            made[key] = known if known is not None else part if type(part) in _ATOMS else _copied(part, memo)
+            made[key] = known if known is not None else part if type(part) in ATOMS else _copied(part, memo)
         return made
     if isinstance(value, nn.Module):
         return _clone(value, memo)
-    if isinstance(value, tuple | set | list) and kind in _SIMPLE and _ATOMS.issuperset(map(type, value)):
+    if isinstance(value, tuple | set | list) and kind in _SIMPLE and ATOMS.issuperset(map(type, value)):
         return value if kind is tuple else memo.setdefault(id(value), value.copy())  # type: ignore[union-attr]  # no tuple
     return copy.deepcopy(value, memo)
 

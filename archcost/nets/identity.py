@@ -12,7 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from archcost.nets.call import Call, tensors_in
+from archcost.nets.call import Call
+from archcost.nets.calls.contents import tensors_in
 from archcost.nets.restore import settings
 
 _TORCHS: Final = frozenset(vars(nn.Module()))  # what every module has: parameters, hooks, parts, ...

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import random
-import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+
+from archcost.nets.calls.process import SETTINGS, numpy_settings
 
 
 @contextmanager
@@ -57,23 +58,19 @@ def _restore(part: nn.Module, attributes: dict[str, object]) -> None:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Put back the random states of torch, Python and numpy, the attention fast path, the default dtype and device."""
-    state, numpy = random.getstate(), sys.modules.get("numpy")
-    drawn = numpy.random.get_state() if numpy else None
-    fast = torch.backends.mha.get_fastpath_enabled()
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    """Put back what a forward may set of torch, numpy and Python: threads, modes, flags, random states, environment.
+
+    Of torch's pools only the threads inside an operator can be set twice, those between operators cannot.
+    """
+    before = [(setting, setting.read()) for setting in (*SETTINGS, *numpy_settings())]
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]  # torch's
     try:
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
             yield
     finally:
-        random.setstate(state)
-        if numpy:
-            numpy.random.set_state(drawn)
-        torch.backends.mha.set_fastpath_enabled(fast)
-        torch.set_default_dtype(dtype)
-        if torch.get_default_device() != device:
-            torch.set_default_device(device)
+        for setting, value in before:
+            if setting.always or setting.read() != value:
+                setting.write(value)
 
 
 @contextmanager

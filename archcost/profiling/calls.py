@@ -121,7 +121,7 @@ def _batch_of(inputs: object, asked: Request) -> int | None:
     (batch,) = asked.batches
     if inputs is None or isinstance(inputs, str) or batch == 1:
         return None
-    from archcost.nets.call import tensors_in  # loads torch
+    from archcost.nets.calls.contents import tensors_in  # loads torch
 
     sizes = {tuple(tensor.shape[:1]) for tensor in tensors_in(inputs)}
     return batch if sizes == {(batch,)} else None

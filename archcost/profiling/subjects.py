@@ -41,7 +41,8 @@ def of_module(module: Module, own_dtype: str) -> Subject:
 
     def source(plan: Plan) -> Source:
         call = module.call_at(plan.batch)
-        return Source(call.module, call.args, call.kwargs, cast=plan.dtype != own_dtype)
+        cast = plan.dtype != own_dtype
+        return Source(call.module, call.args, call.kwargs, cast=cast, autograd=module.autograd)
 
     return Subject(source, lambda plan: peaks[plan.batch, plan.dtype], own_dtype)
 

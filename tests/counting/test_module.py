@@ -299,31 +299,30 @@ def test_many_layers_are_not_one_group(blocks: int, expected: int) -> None:
 
 
 class Wrong(nn.Module):
-    """A product that fvcore has no count for."""
+    """Takes another course while it is traced."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (2, 3) -> (2, 2)."""
-        return torch.linalg.multi_dot([x, x.T])
+        return x if torch.jit.is_tracing() else x @ x.T  # type: ignore[no-untyped-call]  # torch's
 
 
 def test_a_difference_is_printed_with_its_operators() -> None:
     """If a witness counts otherwise both counts and the operators are named, and nothing agrees."""
     found = archcost.profile(Wrong(), torch.ones(2, 3), latency=False)
     assert (12, False) == (found.macs, found.agree)
-    expected = ["12 MACs counted, fvcore sees 0", "Wrong: mm 12 counted, fvcore sees nothing"]
-    assert [*expected, "fvcore has no count for aten::linalg_multi_dot (1 times)"] == list(found.differences)
+    assert ["12 MACs counted, fvcore sees 0", "Wrong: mm 12 counted, fvcore sees nothing"] == list(found.differences)
 
 
 def test_a_witness_that_cannot_count_is_not_an_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where fvcore fails the profile says so: neither True nor False."""
 
-    def failing(_: object) -> None:
+    def failing(*_: object) -> None:
         raise RuntimeError("no trace today")
 
     monkeypatch.setattr(engines, "trace", failing)
     found = archcost.profile(chain(3, 3), torch.ones(1, 3), latency=False)
     assert found.agree is None
-    assert any("fvcore could not trace this call: RuntimeError: no trace today" in line for line in found.warnings)
+    assert any("fvcore could not count this call: RuntimeError: no trace today" in line for line in found.warnings)
     assert found.to_dict()["witnesses"]["fvcore"]["macs"] is None  # type: ignore[index]  # a mapping
 
 
@@ -393,7 +392,7 @@ def test_attention_keeps_no_scores() -> None:
 CODE = """import torch
 class Wrong(torch.nn.Module):
     def forward(self, x):
-        return torch.linalg.multi_dot([x, x.T])
+        return x if torch.jit.is_tracing() else x @ x.T
 """
 
 

@@ -22,7 +22,7 @@ from archcost.graph.dtypes import FLOATING
 from archcost.latency import runtimes
 from archcost.latency.runtimes import Prepared, Source
 from archcost.latency.samples import Plan
-from archcost.nets.call import tensors_in
+from archcost.nets.calls.contents import tensors_in
 from archcost.nets.export import agreement, torch_export
 from archcost.nets.net import build, example
 

@@ -9,6 +9,11 @@ import pytest
 from archcost.latency.doubts import Doubt, Kind, why, words
 
 WORDS = [
+    ([Doubt("state_changed", 2000, 1000)],
+     "its own state changes between calls: its tensors took 1.00 kB before the samples and 2.00 kB after them, so "
+     "that no two samples are of the same network"),
+    ([Doubt("state_drifted", 0.25, 0.05)],
+     "its own state changes between calls, and its time with it: 25.0% more at the end than at first"),
     ([Doubt("warmup", 17)], "warm-up did not settle in 17 calls"),
     ([Doubt("few_blocks", 5, 6)], "too few blocks: 5, at least 6 needed, for which --time 20s may do"),
     ([Doubt("wide_interval", 0.02001, 0.02)], "the blocks' medians lie within +-2.1%, 2.0% asked"),

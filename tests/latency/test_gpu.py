@@ -21,7 +21,7 @@ from archcost.latency.runtimes import compile as compiled
 from archcost.latency.samples import Plan
 from archcost.latency.targets import cuda, mps
 from archcost.latency.targets.gpu_events import timed_by_events
-from archcost.nets.call import tensors_in
+from archcost.nets.calls.contents import tensors_in
 from archcost.nets.export import agreement
 
 PLAN = Plan(time_s=0.05)

@@ -14,16 +14,19 @@ from threading import RLock
 from types import MethodType
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function, FunctionCtx
 from torch.backends import opt_einsum
+from torch.overrides import TorchFunctionMode
 
 from archcost.counting.operators import multiplies_nothing
 from archcost.counting.passes import on_data, quiet
 from archcost.counting.witnesses.handles import HANDLES
 from archcost.nets import copies
-from archcost.nets.call import Call, tensors_in
+from archcost.nets.call import Call
+from archcost.nets.calls.arguments import arguments
+from archcost.nets.calls.autograd import Autograd, recording
+from archcost.nets.calls.contents import tensors_in
 from archcost.nets.restore import evaluating
 
 # fvcore's names of what carries MACs: its own handles', and behind them those of ours that have no short name
@@ -50,13 +53,24 @@ NO_MACS: Final = frozenset(
 """What fvcore has no rule for and what needs none: it moves values, is elementwise, a pool or a norm; also in place."""
 
 
+_PRODUCTS: Final = frozenset(name.rpartition("::")[2] for name in HANDLES) | frozenset(
+    """conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc convolution __matmul__
+    __rmatmul__ chain_matmul multi_dot multi_head_attention_forward""".split()
+)
+"""The functions of torch's whose results the tracer shall not drop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What fvcore counted: MACs by (module path, operator), and operators it skipped that may carry some."""
+    """What fvcore counted: MACs by (module path, operator), and operators it skipped that may carry some.
+
+    blind: paths of the modules that ran those themselves.
+    """
 
     params: int
     by_place: Mapping[tuple[str, str], int]
     unsupported: Mapping[str, int]
+    blind: frozenset[str] = frozenset()
 
     @property
     def macs(self) -> int:
@@ -70,16 +84,44 @@ class _Flat(nn.Module):
     def __init__(self, call: Call) -> None:
         super().__init__()
         self.call = call.module
-        self._args, self._kwargs = call.args, call.kwargs
+        self.own = call
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors of the call, each once."""
+        every = tensors_in((self.own.args, self.own.kwargs))
+        return tuple({id(tensor): tensor for tensor in every}.values())
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """The call's own tensors, in the order `tensors_in` gives them -> the tensors it returns."""
-        waiting = iter(given)
-        args, kwargs = (copies.mapped(v, lambda _: next(waiting)) for v in (tuple(self._args), dict(self._kwargs)))
-        return tuple(tensors_in(self.call(*args, **kwargs)))  # type: ignore[misc, arg-type]  # mapped keeps the structure
+        """The call's own tensors, in the order of `inputs` -> the tensors it returns, and a mark of each product."""
+        memo: dict[int, Any] = {id(part): part for _, part in copies.parts(self.call)}
+        memo |= {id(own): new for own, new in zip(self.inputs, given, strict=True)}
+        args, kwargs = arguments(self.own.args, self.own.kwargs, lambda tensor: tensor, memo)
+        with _Marked() as marked:
+            made = tensors_in(self.call(*args, **kwargs))
+        return (*made, *marked.marks)
 
 
-def trace(call: Call) -> Trace:
+class _Marked(TorchFunctionMode):
+    """While it is entered, every product leaves a mark that follows from it: an empty tensor, which takes no memory.
+
+    The tracer drops what leads to no output: what a forward returns in a way that no tensor is found in, keeps for
+    later, or has no use for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marks: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function, and mark what it returns if it multiplies."""
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") in _PRODUCTS:
+            self.marks += [tensor.new_empty(0) for tensor in tensors_in(result)]
+        return result
+
+
+def trace(call: Call, autograd: Autograd = "off") -> Trace:
     """Return fvcore's count of a call in evaluation mode; raises whatever the tracer does if it cannot trace it."""
     analysis_of, parameter_count = import_fvcore()
     with (
@@ -87,17 +129,22 @@ def trace(call: Call) -> Trace:
         _recordable(ready.call.module),
         quiet(),
         evaluating(ready.call.module),
-        torch.no_grad(),
+        recording(autograd),
     ):
         flat = _Flat(ready.call)
-        analysis = analysis_of(flat, tuple(tensors_in((ready.call.args, ready.call.kwargs))))
+        analysis = analysis_of(flat, flat.inputs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         analysis.set_op_handle(**HANDLES)
         modules = analysis.by_module_and_operator()
-        skipped = analysis.unsupported_ops()
+        skipped = {path: _multiplying(analysis.unsupported_ops(path)) for path in modules}
         params = int(parameter_count(ready.call.module)[""])
-    unsupported = {op: int(n) for op, n in skipped.items() if not _harmless(op)}
-    return Trace(params, dict(_own(modules)), unsupported)
+    counts = {path: {op: int(n) for op, n in ops.items() if _multiplies(op)} for path, ops in modules.items()}
+    return Trace(params, dict(_own(counts)), skipped[""], frozenset(path for (path, _), _ in _own(skipped)))
+
+
+def _multiplying(skipped: Mapping[str, int]) -> dict[str, int]:
+    """Return those of the operators without a count that may carry MACs."""
+    return {op: int(n) for op, n in skipped.items() if not _harmless(op)}
 
 
 def _harmless(op: str) -> bool:
@@ -106,21 +153,20 @@ def _harmless(op: str) -> bool:
     return name in NO_MACS or multiplies_nothing(op)
 
 
-def _own(modules: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[tuple[str, str], int]]:
-    """Yield what each module multiplies itself: its count without its parts'."""
-    sums = {path: {op: int(n) for op, n in counts.items() if _multiplies(op)} for path, counts in modules.items()}
+def _own(sums: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[tuple[str, str], int]]:
+    """Yield what each module counts itself: its count without its parts'."""
     rest = {path: dict(counts) for path, counts in sums.items()}
     for path, counts in sums.items():
         parent = path.rpartition(".")[0] if path else None
         while parent is not None and parent not in rest:
             parent = parent.rpartition(".")[0] if parent else None
         if parent is not None:
-            for op, macs in counts.items():
-                rest[parent][op] = rest[parent].get(op, 0) - macs
+            for op, count in counts.items():
+                rest[parent][op] = rest[parent].get(op, 0) - count
     for path, counts in rest.items():
-        for op, macs in counts.items():
-            if macs:
-                yield (path.removeprefix("call").removeprefix("."), op), macs
+        for op, count in counts.items():
+            if count:
+                yield (path.removeprefix("call").removeprefix("."), op), count
 
 
 def _multiplies(op: str) -> bool:

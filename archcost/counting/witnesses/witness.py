@@ -66,7 +66,7 @@ class Witness:
         own = ", ".join(f"{op} ({macs} MACs)" for op, macs in self.own.items())
         told = (
             f"counted by registered rules, which no witness checks: {own}" if own else "",
-            f"fvcore could not trace this call: {self.fvcore.why}" if self.fvcore.why else "",
+            f"fvcore could not count this call: {self.fvcore.why}" if self.fvcore.why else "",
             f"torch's counter could not run: {self.torch.why}" if self.torch.why else "",
             f"torch's counter has no formula for {blind}" if blind else "",
         )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archcost.graph.graph import Graph
+    from archcost.nets.calls.autograd import Autograd
+    from archcost.nets.calls.contents import Held
 
 Call: TypeAlias = Callable[[], None]
 
@@ -28,7 +30,8 @@ class Source:
     """What shall run: a network and the arguments of one call of it, the batch in them.
 
     cast: whether weights and inputs are brought to the plan's dtype; a module in its own dtype may hold several; graph:
-    what the network was built from, None for other modules; device: where torch runs it, as torch names it.
+    what the network was built from, None for other modules; device: where torch runs it, as torch names it; autograd:
+    what the call needs of it.
     """
 
     network: nn.Module
@@ -37,16 +40,22 @@ class Source:
     cast: bool = True
     graph: Graph | None = None
     device: str = "cpu"
+    autograd: Autograd = "off"
 
 
 class Prepared(NamedTuple):
     """What is ready to be timed.
 
-    first_s: what the first call, which is over, took with all it had to compile or load; None if it is yet to come.
+    first_s: what the first call, which is over, took with all it had to compile or load; None if it is yet to come;
+    before: what comes before every call and is not timed, such as a copy of arguments that the call changes; then:
+    asked when the first call is over, it gives what is timed from there on; state: what the network holds now.
     """
 
     call: Call
     first_s: float | None = None
+    before: Call | None = None
+    then: Callable[[], Prepared] | None = None
+    state: Callable[[], Held] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     Nothing that was compiled before is used but torch's headers, and nothing else is kept. Raises TargetError if
     there is no compiler, where torch cannot make one graph of the module, and where that computes something else.
     """
-    from archcost.latency.runtimes.copied import running
+    from archcost.latency.runtimes.copied import prepared, running
     from archcost.nets.export.agreement import agree, reference
 
     if reason := why_not():
@@ -49,12 +49,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         except OSError as error:
             raise TargetError(f"torch.compile cannot write what it makes{scratch.where()}: {error.strerror}") from error
         agree("what torch.compile makes", expected, given, tolerance(plan.dtype, source.device))
-        args, kwargs = call.args, dict(call.kwargs)
-
-        def run() -> None:
-            compiled(*args, **kwargs)
-
-        yield Prepared(run, first_s)
+        yield prepared(compiled, call, source, plan)._replace(first_s=first_s)
 
 
 def tolerance(dtype: str, device: str) -> float:
@@ -107,13 +102,6 @@ def _forgotten() -> Iterator[None]:
                 del os.environ[key]
 
 
-def _finish(device: str) -> None:
-    import torch
-
-    if device != "cpu":  # a GPU that is not measured on shall not even be started
-        torch.accelerator.synchronize(torch.device(device))
-
-
 def _first(call: Subject, clock: Callable[[], float], device: str) -> tuple[Callable[..., Any], Any, float]:
     """Return the compiled module, the tensors of its first call and the seconds that took, from an empty cache.
 
@@ -126,7 +114,8 @@ def _first(call: Subject, clock: Callable[[], float], device: str) -> tuple[Call
     from torch._dynamo.utils import counters
     from torch._inductor.utils import fresh_inductor_cache
 
-    from archcost.nets.call import tensors_in
+    from archcost.latency.runtimes.copied import finish
+    from archcost.nets.calls.contents import tensors_in
     from archcost.nets.export.agreement import fresh
     from archcost.nets.export.torch_export import quiet
 
@@ -142,10 +131,10 @@ def _first(call: Subject, clock: Callable[[], float], device: str) -> tuple[Call
         fresh_inductor_cache(dir=str(folder)),
     ):
         compiled: Callable[..., Any] = torch.compile(call.module, fullgraph=True, dynamic=False, backend=own)
-        _finish(device)
+        finish(device)
         graphs, start = counters["stats"]["unique_graphs"], clock()
         given = tensors_in(compiled(*args, **kwargs))
-        _finish(device)  # a GPU may still be at it
+        finish(device)  # a GPU may still be at it
         first_s = clock() - start
     if counters["stats"]["unique_graphs"] == graphs:
         raise TargetError("torch.compile is switched off or has nothing to compile: the eager module would run")

@@ -1,19 +1,24 @@
-"""A source's own copy: module and inputs at a plan's dtype, on its device, ready to run."""
+"""A source's own copy at a plan's dtype, on its device, ready to run, also many times."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from archcost.errors import TargetError, named, one_line
-from archcost.latency.runtimes import Source
+from archcost.latency.runtimes import Prepared, Source
 from archcost.latency.samples import Plan
-from archcost.nets.call import Call
-from archcost.nets.copies import mapped
+from archcost.machine import available_memory_bytes
+from archcost.nets import copies
+from archcost.nets.call import Call, crowding
+from archcost.nets.calls.arguments import arguments
+from archcost.nets.calls.autograd import recording
+from archcost.nets.calls.contents import has_objects, held
 from archcost.nets.dtypes import TORCH
 from archcost.nets.restore import evaluating, settings, untouched
 
@@ -22,21 +27,85 @@ from archcost.nets.restore import evaluating, settings, untouched
 def running(source: Source, plan: Plan) -> Iterator[Call]:
     """Yield a call of the module in evaluation mode without autograd, at plan.dtype on the source's device.
 
-    A copy runs, on copies of the inputs, so that neither a cast nor what forward keeps reaches the caller's. Floating
-    point is cast where the source says so, integers stay. Raises TargetError if module or inputs cannot be brought
-    there.
+    A copy runs, on copies of the arguments, so that neither a cast nor what forward keeps reaches the caller's.
+    Floating point is cast where the source says so, integers stay. Raises TargetError if module or arguments cannot be
+    brought there.
     """
     dtype = TORCH[plan.dtype] if source.cast else None
-    device = torch.device(source.device)
     with torch.inference_mode(False):  # that of a network prepared before, with which this one takes turns
-        module = _runnable(source.network, dtype, device)
-        call = Call(module, *_inputs(source, dtype, device))
+        module = _runnable(source.network, dtype, torch.device(source.device))
+        call = _called(module, source, plan)
     # what a module that runs itself keeps from an inference pass could not be trained afterwards
     ours = module is not source.network
     mode = torch.inference_mode() if ours else torch.no_grad()
     kept = nullcontext() if ours else untouched(module)
     with settings(), kept, evaluating(module), mode:  # entered once, not per call: entering costs microseconds
         yield call
+
+
+def prepared(run: Callable[..., object], call: Call, source: Source, plan: Plan) -> Prepared:
+    """Return what is timed of a call that `run` makes.
+
+    Arguments that hold objects, and those that the first call has changed, are copied before each call. Raises
+    TargetError if such a copy would take too much of the free memory.
+    """
+    if has_objects((call.args, call.kwargs)):
+        return _on_fresh(run, call, source)
+    args, kwargs = call.args, dict(call.kwargs)
+    before = held((args, kwargs))
+
+    def same() -> None:
+        run(*args, **kwargs)
+
+    def then() -> Prepared:
+        if held((args, kwargs)) == before:
+            return always
+        return _on_fresh(run, _called(call.module, source, plan), source)
+
+    always = Prepared(_recorded(same, source), state=lambda: held(call.module))
+    return always._replace(then=then)
+
+
+def _on_fresh(run: Callable[..., object], call: Call, source: Source) -> Prepared:
+    """Return what is timed of a call whose arguments it changes: a copy is made before it, and not timed."""
+    if why := crowding(call, _free_bytes(source.device)):
+        raise TargetError(why)
+    kept: dict[int, Any] = {id(thing): thing for thing in _own(call.module)}
+    given = arguments(call.args, call.kwargs, copies.filled, dict(kept))
+
+    def before() -> None:
+        nonlocal given
+        given = (), {}  # the copies of the call before need not stay beside the new ones
+        given = arguments(call.args, call.kwargs, copies.filled, dict(kept))
+        finish(source.device)
+
+    def fresh() -> None:
+        args, kwargs = given
+        run(*args, **kwargs)
+
+    return Prepared(_recorded(fresh, source), before=before, state=lambda: held(call.module))
+
+
+def _recorded(call: Callable[[], None], source: Source) -> Callable[[], None]:
+    """Return the call in the mode of autograd that it needs: each time, as the networks that take turns have others."""
+    if source.autograd == "off":
+        return call
+
+    def recorded() -> None:
+        with recording(source.autograd):
+            call()
+
+    return recorded
+
+
+def finish(device: str) -> None:
+    """Wait until a GPU has done what was asked of it; one that is not measured on shall not even be started."""
+    if device != "cpu":
+        torch.accelerator.synchronize(torch.device(device))
+
+
+def _free_bytes(device: str) -> int | None:
+    return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else available_memory_bytes()
 
 
 def _runnable(module: nn.Module, dtype: torch.dtype | None, device: torch.device) -> nn.Module:
@@ -51,14 +120,28 @@ def _runnable(module: nn.Module, dtype: torch.dtype | None, device: torch.device
         raise _refusal("module", dtype, device, error) from error
 
 
-def _inputs(
-    source: Source, dtype: torch.dtype | None, device: torch.device
-) -> tuple[tuple[object, ...], dict[str, object]]:
+def _called(module: nn.Module, source: Source, plan: Plan) -> Call:
+    """Return a call of the module with copies of the source's arguments, which may hold the module's parts."""
+    dtype, device = TORCH[plan.dtype] if source.cast else None, torch.device(source.device)
+
+    def there(tensor: Tensor) -> Tensor:
+        cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to(device, cast, copy=True).requires_grad_(tensor.requires_grad)
+
+    asked = Call(source.network, source.args, source.kwargs)
+    if has_objects((asked.args, asked.kwargs)) and (why := crowding(asked, available_memory_bytes())):
+        raise TargetError(why)
+    memo: dict[int, Any] = dict(zip(map(id, _own(source.network)), _own(module), strict=False))
     try:
-        args = tuple(_moved(value, dtype, device) for value in source.args)
-        return args, {key: _moved(value, dtype, device) for key, value in source.kwargs.items()}
+        return Call(module, *arguments(source.args, source.kwargs, there, memo))
     except Exception as error:
         raise _refusal("input", dtype, device, error) from error
+
+
+def _own(module: nn.Module) -> Iterator[object]:
+    """Yield a module's parts and tensors: what arguments may hold of it is not copied."""
+    yield from (part for _, part in copies.parts(module))
+    yield from copies.tensors(module)
 
 
 def _refusal(what: str, dtype: torch.dtype | None, device: torch.device, error: Exception) -> TargetError:
@@ -73,13 +156,3 @@ def _fits(module: nn.Module, dtype: torch.dtype | None, device: torch.device) ->
     return all(
         here in (t.device, t.device.type) and (dtype in (None, t.dtype) or not t.is_floating_point()) for t in tensors
     )
-
-
-def _moved(value: object, dtype: torch.dtype | None, device: torch.device) -> object:
-    """Return a copy with every tensor inside tuples, lists and dicts moved: a state may be nested."""
-
-    def there(tensor: Tensor) -> Tensor:
-        cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        return tensor.detach().to(device, cast, copy=True)
-
-    return mapped(value, there)

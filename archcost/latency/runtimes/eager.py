@@ -14,15 +14,10 @@ from archcost.latency.samples import Plan
 @contextmanager
 def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
     """Yield a call of a copy of the module; raises TargetError if it cannot be copied to plan.dtype on the CPU."""
-    from archcost.latency.runtimes.copied import running
+    from archcost.latency.runtimes.copied import prepared, running
 
     with running(source, plan) as copied:
-        module, args, kwargs = copied.module, copied.args, dict(copied.kwargs)
-
-        def call() -> None:
-            module(*args, **kwargs)
-
-        yield Prepared(call)
+        yield prepared(copied.module, copied, source, plan)
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from archcost.errors import InputError, Mistake, quoted
 from archcost.latency.runtimes import Call, Prepared, Runtime, Source
 from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
-from archcost.latency.sampling import Instruments, seconds, take, timed_by
+from archcost.latency.sampling import Instruments, once, take, timed_by
 from archcost.latency.targets import Facts, Target, shown_name
 
 
@@ -58,7 +58,7 @@ def measure(
     calls = [Prepared(machine.call(durations(script, plan.seed + i))) for i, script in enumerate(each)]
     with ExitStack() as stack:
         for source in sources:
-            seconds(stack.enter_context(runtime.prepare(source, plan)).call, timed_by(machine.clock))
+            once(stack.enter_context(runtime.prepare(source, plan)), timed_by(machine.clock))
     return take(calls, plan, origin, machine.instruments(each[0], plan))
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from archcost.errors import TargetError, named, one_line
-from archcost.nets.call import Call, tensors_in
-from archcost.nets.copies import mapped
+from archcost.nets.call import Call
+from archcost.nets.calls.arguments import arguments
+from archcost.nets.calls.contents import tensors_in
 
 
 def reference(call: Call) -> list[Tensor]:
@@ -29,8 +30,7 @@ def reference(call: Call) -> list[Tensor]:
 def fresh(call: Call) -> tuple[tuple[object, ...], dict[str, object]]:
     """Return copies of a call's arguments, no inference tensors: torch compiles anew for those."""
     with torch.inference_mode(False), torch.no_grad():
-        args = tuple(mapped(value, Tensor.clone) for value in call.args)
-        return args, {key: mapped(value, Tensor.clone) for key, value in call.kwargs.items()}
+        return arguments(call.args, call.kwargs, Tensor.clone)
 
 
 def agree(what: str, expected: Sequence[Tensor], given: Sequence[Tensor], tolerance: float, hint: str = "") -> float:

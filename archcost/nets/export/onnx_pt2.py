@@ -22,7 +22,8 @@ from archcost.graph.recipe import Recipe
 from archcost.machine import available_memory_bytes, shortage
 from archcost.models.load import Model, Reference
 from archcost.nets import copies, factory
-from archcost.nets.call import Call, tensors_in, weights_bytes
+from archcost.nets.call import Call, weights_bytes
+from archcost.nets.calls.contents import tensors_in
 from archcost.nets.dtypes import name_of
 from archcost.nets.export.agreement import agree
 from archcost.nets.export.sessions import onnxruntime, session

@@ -23,7 +23,8 @@ from torch.export import Dim, ExportedProgram
 
 from archcost import scratch
 from archcost.errors import ArchcostError, TargetError, named, one_line
-from archcost.nets.call import Call, tensors_in, weights_bytes
+from archcost.nets.call import Call, weights_bytes
+from archcost.nets.calls.contents import tensors_in
 from archcost.nets.export.agreement import fresh
 
 LARGEST_ONNX_BYTES: Final = 2 * 10**9

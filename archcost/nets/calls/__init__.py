@@ -1,0 +1,1 @@
+"""What a call of a module is given, needs and may set."""
