@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import TargetError, named, one_line
-from archcost.latency.runtimes import Source
+from archcost.latency.runtimes import NOT_TORCH, OnnxFile, Source
 from archcost.latency.samples import Plan
 from archcost.nets.call import Call
 from archcost.nets.copies import mapped
@@ -26,6 +26,8 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
     point is cast where the source says so, integers stay. Raises TargetError if module or inputs cannot be brought
     there.
     """
+    if isinstance(source.network, OnnxFile):
+        raise TargetError(NOT_TORCH)
     dtype = TORCH[plan.dtype] if source.cast else None
     device = torch.device(source.device)
     with torch.inference_mode(False):  # that of a network prepared before, with which this one takes turns
