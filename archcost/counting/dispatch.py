@@ -16,7 +16,7 @@ from torch._C import DispatchKey
 from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archcost.counting import row_lengths
+from archcost.counting.layouts import row_lengths
 from archcost.counting.lifetimes import Lifetimes
 from archcost.counting.operators import FLEX, elementwise_rule, known, macs_rule
 from archcost.counting.rules.loops import ENTERED, ON_DATA

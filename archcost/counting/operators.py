@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import torch
 
-from archcost.counting import row_lengths, sparse
+from archcost.counting.layouts import row_lengths, sparse
 from archcost.counting.rules.attention import ATTENTION, attention, attention_backward, scores
 from archcost.counting.rules.convolutions import CONVOLUTIONS
 from archcost.counting.rules.elementwise import ELEMENTWISE

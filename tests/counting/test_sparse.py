@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import archcost
-from archcost.counting.sparse import macs_of
+from archcost.counting.layouts.sparse import macs_of
 from archcost.profiling.result import Profile
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse:UserWarning")  # torch's, that they are new
