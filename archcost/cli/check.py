@@ -20,7 +20,7 @@ from archcost.units import duration, grouped, percent, scaled
 
 if TYPE_CHECKING:
     from archcost.latency.measure import Request
-    from archcost.models.load import Model, Reference
+    from archcost.models.files import Network
     from archcost.profiling.budget import Budget, Verdict
     from archcost.profiling.check import Check
     from archcost.profiling.result import Profile
@@ -44,8 +44,8 @@ _HEADS: Final = ("limit", "actual", "used")
 def check(model: str, budget_file: str, reading: Reading, asked: Request, strict: bool, form: str) -> int:
     """Check that a network keeps to a budget; exit 1 if it does not.
 
-    MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable with --input. Latency
-    is measured only if the budget limits it.
+    MODEL is a YAML file, - for standard input, a network that ships, an ONNX or pt2 file, or package.module:callable
+    with --input. Latency is measured only if the budget limits it.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any
@@ -60,7 +60,7 @@ def check(model: str, budget_file: str, reading: Reading, asked: Request, strict
     return _code(found, strict)
 
 
-def _read(network_of: Callable[[], Model | Reference], budget_file: str) -> tuple[Model | Reference, Budget]:
+def _read(network_of: Callable[[], Network], budget_file: str) -> tuple[Network, Budget]:
     """Return network and budget; raises InputError with the mistakes of both."""
     from archcost.profiling.budget import load_budget  # loads pydantic
 

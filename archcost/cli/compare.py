@@ -58,9 +58,9 @@ _CSV: Final = (
 def compare(models: tuple[str, ...], reading: Reading, asked: Request, shown: Shown, html: str | None) -> None:
     """Compare networks: totals, layers and latency of each against the first.
 
-    Each MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable, which --input is
-    for; its arguments may follow: "mynet:Net(width=0.5)" "mynet:Net(width=1.0)". --json has the layers always;
-    --depth N prints groups of them.
+    Each MODEL is a YAML file, - for standard input, a network that ships, an ONNX or pt2 file, or
+    package.module:callable, which --input is for; its arguments may follow: "mynet:Net(width=0.5)"
+    "mynet:Net(width=1.0)". --json has the layers always; --depth N prints groups of them.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_all

@@ -67,6 +67,7 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
     """
     # imported when the command runs: reading loads pydantic, onnx and pt2 load torch
     from archcost.cli.models import read_any
+    from archcost.models.files import File
     from archcost.models.load import Reference
     from archcost.nets.export import formats
 
@@ -74,6 +75,8 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
     if trial is not None:
         return _export_trial(model, storage, trial, wanted, reading.allow_code)
     found = read_any(model, reading)
+    if isinstance(found, File):
+        raise InputError(Mistake(f"{quoted(model)} is an exported file already; allowed: a network to export"))
     if isinstance(found, Reference):
         _export_code(found, wanted)
         return 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_RUNTIME = "What runs it; eager, of an ONNX file onnxruntime (repeatable)."
 FORMATS = ("table", "json", "csv", "markdown")
 
 
@@ -107,14 +108,14 @@ def coded(command: F) -> F:
 
     The command gets both, with what --set overrides, as `reading`.
     """
-    consent = click.option("--allow-code", is_flag=True, help="Run the code that a file of 'family: module' names.")
+    consent = click.option("--allow-code", is_flag=True, help="Run the code that a file names, or a pt2 file holds.")
     typed = click.option(
         "--input",
         "inputs",
         multiple=True,
         type=Read("input", _input),
         metavar="SIZES[:DTYPE[:BELOW]]",
-        help="What package.module:callable is called with, without the batch: 3,224,224 or ids=128:int64:30000 "
+        help="What code is called with, without the batch: 3,224,224 or ids=128:int64:30000; sizes of a model file "
         "(repeatable).",
     )
     return typed(consent(gathered("reading", lambda: Reading)(command)))
@@ -142,7 +143,7 @@ def measured(command: F) -> F:
     for option in reversed(
         (
             click.option("--target", "targets", multiple=True, default=["cpu"], help="Where to measure (repeatable)."),
-            click.option("--runtime", "runtimes", multiple=True, default=["eager"], help="What runs it (repeatable)."),
+            click.option("--runtime", "runtimes", multiple=True, help=_RUNTIME),
             click.option(
                 "--batch",
                 "batches",

@@ -42,9 +42,9 @@ _MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "c
 def profile(model: str, reading: Reading, asked: Request, shown: Shown, html: str | None, strict: bool) -> int:
     """Count a network exactly, check the counts, and measure its latency here.
 
-    MODEL is a YAML file, - for standard input, a network that ships ('archcost example' lists them), or
-    package.module:callable with --input: any torch module; its arguments may follow: "mynet:Net(width=0.5)". --format
-    csv is the table of layers, for which nothing is measured.
+    MODEL is a YAML file, - for standard input, a network that ships ('archcost example' lists them), an ONNX or pt2
+    file, or package.module:callable with --input: any torch module; its arguments may follow: "mynet:Net(width=0.5)".
+    --format csv is the table of layers, for which nothing is measured.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any

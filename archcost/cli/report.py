@@ -18,7 +18,7 @@ from archcost.errors import InputError, Mistake, TargetError, quoted, visible
 if TYPE_CHECKING:
     from archcost.latency.measure import Request
     from archcost.latency.samples import Failure
-    from archcost.models.load import Model, Reference
+    from archcost.models.files import Network
     from archcost.profiling.budget import Budget
     from archcost.report.blocks import Document
 
@@ -128,7 +128,7 @@ def _study(source: str, storage: str | None) -> Document:
         return study(stored, command_line(), runs)
 
 
-def _counted(networks: Sequence[Model | Reference], asked: Request) -> tuple[dict[str, object], Sequence[Failure]]:
+def _counted(networks: Sequence[Network], asked: Request) -> tuple[dict[str, object], Sequence[Failure]]:
     """Count and measure networks as `profile` and `compare` do; return their JSON, and what could not be measured."""
     from archcost.cli.models import aside
     from archcost.profiling import compare

@@ -26,12 +26,13 @@ Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
 class Request:
     """What to find out about a network: each combination of the tuples is one latency, also if it stands twice.
 
-    No `dtypes`: the network's own, float32 for one of a family; no `threads`: the target's physical cores. columns: of
+    No `runtimes`: eager, onnxruntime where an ONNX file is among the networks; no `dtypes`: the network's own, float32
+    for one of a family; no `threads`: the target's physical cores. columns: of
     a fractal network, each column alone too, by turns with the whole.
     """
 
     targets: tuple[str, ...] = ("cpu",)
-    runtimes: tuple[str, ...] = ("eager",)
+    runtimes: tuple[str, ...] = ()
     batches: tuple[int, ...] = (1,)
     dtypes: tuple[str, ...] = ()
     threads: tuple[int, ...] = ()
@@ -56,12 +57,16 @@ class Request:
 
 
 class Subject(NamedTuple):
-    """What is measured: the call at a plan's batch, and the bytes it needs there; step: of a sequence, one step."""
+    """What is measured: the call at a plan's batch, and the bytes it needs there; step: of a sequence, one step.
+
+    own_runtime: what runs it if none is asked for.
+    """
 
     source: Callable[[Plan], Source]
     needed_bytes: Callable[[Plan], int]
     own_dtype: str = "float32"
     step: Subject | None = None
+    own_runtime: str = "eager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,8 @@ def all_measured(
     only: the ways that are wanted.
     """
     found = []
-    for place, runtime in itertools.product(where, dict.fromkeys(request.runtimes)):
+    chosen = request.runtimes or _own_runtime(subjects)
+    for place, runtime in itertools.product(where, dict.fromkeys(chosen)):
         for plan in place.plans(request, subjects[0].own_dtype):
             asked = way(place.target.name, runtime, plan)
             if only is not None and asked not in only:
@@ -138,6 +144,11 @@ def all_measured(
                 known = asked if place.here or request.threads else replace(asked, threads=None)
                 found.append(Measured((), Failure(known, str(error))))
     return tuple(found)
+
+
+def _own_runtime(subjects: Sequence[Subject]) -> tuple[str]:
+    """Return what runs all subjects: eager, or what one needs that eager does not run, and the others bear."""
+    return (next((each.own_runtime for each in subjects if each.own_runtime != "eager"), "eager"),)
 
 
 def measured(

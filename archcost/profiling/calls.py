@@ -12,10 +12,11 @@ from archcost.errors import InputError, Mistake, TargetError
 from archcost.latency import measure as measuring
 from archcost.latency.measure import Request
 from archcost.latency.summary import Latency, summarise
-from archcost.models.load import Model, Reference
+from archcost.models.files import Network
 from archcost.profiling.budget import Budget, budget_of
 from archcost.profiling.check import Check, checked
 from archcost.profiling.compare import Comparison, compared
+from archcost.profiling.files import NEEDS_CONSENT
 from archcost.profiling.options import Options, request
 from archcost.profiling.profile import counted
 from archcost.profiling.sources import Source, named, takes_inputs
@@ -44,13 +45,11 @@ def compare(
     return found
 
 
-def _all_named(
-    sources: Iterable[object], inputs: object, asked: Request, allow_code: bool
-) -> list[Model | Reference | Given]:
+def _all_named(sources: Iterable[object], inputs: object, asked: Request, allow_code: bool) -> list[Network | Given]:
     pairs = [_pair(source, inputs) for source in sources]
     if inputs is not None and not any(own is inputs for _, own in pairs):
         raise InputError(Mistake("inputs are given, and no torch module or code without its own to take them"))
-    read: list[Model | Reference | Given] = []
+    read: list[Network | Given] = []
     mistakes: list[Mistake] = []
     for source, own in pairs:
         try:
@@ -108,7 +107,8 @@ def measure(module: Source, inputs: object = None, *, allow_code: bool = False, 
     asked = replace(asked, batches=(1,)) if batch else asked
     where = measuring.places(asked)
     subject = counted(named(module, inputs, asked, allow_code=allow_code), asked, nullcontext).subject
-    assert subject is not None  # a latency is asked for
+    if subject is None:
+        raise InputError(Mistake(NEEDS_CONSENT))
     (run,) = measuring.all_measured((subject,), asked, where, nullcontext)
     if run.failure:
         raise TargetError(str(run.failure))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from archcost.latency.measure import Progress, Request
-from archcost.models.load import Model, Reference
+from archcost.models.files import Network
 from archcost.profiling.budget import Budget, Facts, Memory, Verdict, judge
 from archcost.profiling.profile import profiled
 from archcost.profiling.result import SCHEMA, Profile
@@ -49,9 +49,7 @@ class Check:
         }
 
 
-def checked(
-    source: Model | Reference | Given, budget: Budget, request: Request, progress: Progress = nullcontext
-) -> Check:
+def checked(source: Network | Given, budget: Budget, request: Request, progress: Progress = nullcontext) -> Check:
     """Return whether a network keeps to a budget; latency is measured only if the budget limits it."""
     asked = replace(request, witness=False, latency=request.latency and budget.latency_s is not None)
     found = profiled(source, asked, progress)

@@ -13,7 +13,7 @@ from archcost.latency import measure
 from archcost.latency.measure import Progress, Request
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, Ratio, ratio, summarise
-from archcost.models.load import Model, Reference
+from archcost.models.files import Network
 from archcost.profiling.bounds import is_least
 from archcost.profiling.profile import counted, measured_as
 from archcost.profiling.result import SCHEMA, Profile, packed, rows
@@ -200,14 +200,13 @@ def _described(found: Profile) -> dict[str, object]:
     }
 
 
-def compared(
-    sources: Sequence[Model | Reference | Given], request: Request, progress: Progress = nullcontext
-) -> Comparison:
+def compared(sources: Sequence[Network | Given], request: Request, progress: Progress = nullcontext) -> Comparison:
     """Return each network against the first, measured by turns; raises InputError for fewer than two."""
     where = measure.places(request)
     each = [counted(source, request, progress) for source in sources]
     subjects = [one.subject for one in each if one.subject]
-    runs = measure.all_measured(subjects, request, where, progress) if request.latency and len(each) > 1 else ()
+    all_run = request.latency and len(subjects) == len(each) > 1
+    runs = measure.all_measured(subjects, request, where, progress) if all_run else ()
     profiles = [measured_as(one.profile, runs, place) for place, one in enumerate(each)]
     return replace(compare(profiles), failures=tuple(run.failure for run in runs if run.failure))
 

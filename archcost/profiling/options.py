@@ -13,13 +13,13 @@ from archcost.units import parse_duration, parse_share
 class Options(TypedDict, total=False):
     """What, where and how long to measure, as the command line names it: each of the first five one value or several.
 
-    dtype: the network's own if left out; threads: the physical cores that this process may use; precision: half-width
-    of the interval over the median at which to stop, 0.02 or "2%"; time: the longest for one measurement, in seconds
-    or as text, 0.5 or "0.5s".
+    runtime: eager if left out, onnxruntime of an ONNX file; dtype: the network's own if left out; threads: the physical
+    cores that this process may use; precision: half-width of the interval over the median at which to stop, 0.02 or
+    "2%"; time: the longest for one measurement, in seconds or as text, 0.5 or "0.5s".
     """
 
     target: str | Iterable[str]
-    runtime: str | Iterable[str]
+    runtime: str | Iterable[str] | None
     batch: int | Iterable[int]
     dtype: str | Iterable[str] | None
     threads: int | Iterable[int] | None
@@ -40,7 +40,7 @@ def request(options: Options, *, latency: bool = True, witness: bool = False) ->
     default = Request()
     return Request(
         targets=_several(options.get("target", default.targets), str),
-        runtimes=_several(options.get("runtime", default.runtimes), str),
+        runtimes=_several(options.get("runtime"), str),
         batches=_several(options.get("batch", default.batches), int),
         dtypes=_several(options.get("dtype"), str),
         threads=_several(options.get("threads"), int),

@@ -13,8 +13,9 @@ from archcost.graph import columns
 from archcost.graph.account import Account, Trained, account
 from archcost.latency import measure
 from archcost.latency.measure import Measured, Place, Progress, Request, Subject
+from archcost.models.files import File, Network
 from archcost.models.load import Model, Reference, alone
-from archcost.profiling import sparse, subjects
+from archcost.profiling import files, sparse, subjects
 from archcost.profiling.options import Options, request
 from archcost.profiling.result import Profile
 from archcost.profiling.sources import Source, named
@@ -30,7 +31,7 @@ def profile(
     inputs: object = None,
     *,
     target: str | Iterable[str] = "cpu",
-    runtime: str | Iterable[str] = "eager",
+    runtime: str | Iterable[str] | None = None,
     batch: int | Iterable[int] = 1,
     dtype: str | Iterable[str] | None = None,
     threads: int | Iterable[int] | None = None,
@@ -44,13 +45,15 @@ def profile(
 ) -> Profile:
     """Return the counts, witnesses and latencies of a network.
 
-    It is a YAML file, a shipped name, a Model, a torch module, or code that makes one, "package.module:callable" or
-    "package.module:callable(width=0.5)". A module needs `inputs`: a tensor, a tuple or list of arguments, or a dict of
-    keyword arguments; counts are then those of that call. Code takes these, or text as --input does ("3,224,224").
-    `dtype` is the network's own if left out, float32 for one of a family; `threads` are the physical cores this process
-    may use; each of the five may be several, every combination is measured. `time`: the longest for one measurement,
-    in seconds or as text ("0.5s"); `time_s`, its name until 0.3.0, is still taken. `allow_code`: whether a file may
-    name code to run. Raises InputError for what cannot be, TargetError where nothing could be measured.
+    It is a YAML file, a shipped name, a Model, an ONNX or pt2 file, a torch module, or code that makes one,
+    "package.module:callable" or "package.module:callable(width=0.5)". A module needs `inputs`: a tensor, a tuple or
+    list of arguments, or a dict of keyword arguments; counts are then those of that call. Code takes these, or text as
+    --input does ("3,224,224"), which a model file needs for axes that it leaves open. `runtime` is eager if left out,
+    onnxruntime of an ONNX file; `dtype` is the network's own, float32 for one of a family; `threads` are the physical
+    cores this process may use; each of the five may be several, every combination is measured. `time`: the longest for
+    one measurement, in seconds or as text ("0.5s"); `time_s`, its name until 0.3.0, is still taken. `allow_code`:
+    whether a file may name code to run, or hold it. Raises InputError for what cannot be, TargetError where nothing
+    could be measured.
     """
     options: Options = {
         "target": target,
@@ -80,7 +83,7 @@ class Ready(NamedTuple):
     columns: tuple[Subject, ...] = ()
 
 
-def profiled(source: Model | Reference | Given, request: Request, progress: Progress = nullcontext) -> Profile:
+def profiled(source: Network | Given, request: Request, progress: Progress = nullcontext) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
     where = measure.places(request)
     found, subject, parts = counted(source, request, progress)
@@ -97,10 +100,12 @@ def profiled(source: Model | Reference | Given, request: Request, progress: Prog
     return _streamed(found, subject, request, where, progress) if subject.step else found
 
 
-def counted(source: Model | Reference | Given, request: Request, progress: Progress) -> Ready:
+def counted(source: Network | Given, request: Request, progress: Progress) -> Ready:
     """Return the profile without latencies, and what is to be measured; here each kind of source is told apart."""
     if isinstance(source, Model):
         return _of_model(source, request, progress)
+    if isinstance(source, File):
+        return Ready(*files.counted(source, request, progress))
     if isinstance(source, Reference):
         from archcost.profiling.modules import made  # loads torch
 

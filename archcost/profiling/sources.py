@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from archcost.errors import InputError, Mistake, quoted
 from archcost.latency.measure import Request
+from archcost.models import files
 from archcost.models.code import Argument, parse_input
+from archcost.models.files import Network
 from archcost.models.load import Model, Reference, is_code, read
 
 if TYPE_CHECKING:
@@ -23,15 +25,21 @@ _INPUTS = "a tensor, a tuple of arguments or a dict of them, or text as --input 
 
 
 def takes_inputs(source: object) -> bool:
-    """Return whether a source needs inputs: a torch module, or code that makes one."""
-    return is_code(source) if isinstance(source, str) else not isinstance(source, os.PathLike | Model)
+    """Return whether a source takes inputs: a torch module, code that makes one, or a model file."""
+    return (
+        bool(files.kind(source)) or is_code(source)
+        if isinstance(source, str)
+        else not isinstance(source, os.PathLike | Model)
+    )
 
 
-def named(source: object, inputs: object, request: Request, *, allow_code: bool) -> Model | Reference | Given:
+def named(source: object, inputs: object, request: Request, *, allow_code: bool) -> Network | Given:
     """Return the network that a source is; raises InputError, also for inputs that it does not take.
 
     allow_code: whether a file may name code to run; code that is the source itself may run.
     """
+    if files.kind(source):
+        return _file(source, inputs, allow_code)
     if isinstance(source, str) and is_code(source):
         return _code(source, inputs, request)
     if takes_inputs(source):
@@ -42,6 +50,13 @@ def named(source: object, inputs: object, request: Request, *, allow_code: bool)
         raise InputError(Mistake("inputs go with a torch module; a network's own input follows from its file"))
     assert isinstance(source, str | os.PathLike | Model)  # all else takes inputs
     return source if isinstance(source, Model) else read(source, allow_code=allow_code)
+
+
+def _file(source: object, inputs: object, allow_code: bool) -> Network:
+    assert isinstance(source, str | os.PathLike)  # so files are named
+    if inputs is not None and (texts := _texts(inputs)) is None:
+        raise InputError(Mistake("a model file takes inputs as text, as --input does: '3,224,224'", ("inputs",)))
+    return files.read(source, inputs=_parsed(texts) if inputs is not None and texts else (), allow_code=allow_code)
 
 
 def _code(source: str, inputs: object, request: Request) -> Reference | Given:

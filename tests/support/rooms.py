@@ -23,7 +23,7 @@ ROOMS: Final[dict[str, tuple[str, ...]]] = {
     "search": ("config",),
     "data": ("config",),
     "nets": ("graph", "config", "models"),
-    "counting": ("graph", "nets"),
+    "counting": ("graph", "models", "nets"),
     "latency": ("graph", "nets"),
     "training": ("graph", "config", "data", "nets", "latency"),
     "profiling": ("graph", "config", "models", "nets", "counting", "latency"),

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from archcost import errors
-from archcost.errors import InputError
+from archcost.errors import InputError, TargetError
 from archcost.latency.samples import Plan
 
 if TYPE_CHECKING:
@@ -26,15 +26,23 @@ Call: TypeAlias = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class OnnxFile:
+    """An ONNX file that runs as it is, and the arrays of numpy's that it is given, by the names of its inputs."""
+
+    path: Path
+    arrays: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """What shall run: a network and the arguments of one call of it, the batch in them.
+    """What shall run: a network and the arguments of one call of it, the batch in them; or an ONNX file with its own.
 
     cast: whether weights and inputs are brought to the plan's dtype; a module in its own dtype may hold several; graph:
     what the network was built from, None for other modules; device: where torch runs it, as torch names it; autograd:
     what the call needs of it.
     """
 
-    network: nn.Module
+    network: nn.Module | OnnxFile
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict)
     cast: bool = True
@@ -97,6 +105,13 @@ def find(name: str) -> Runtime:
     check(name)
     runtime: Runtime = import_module(RUNTIMES[name]).RUNTIME
     return runtime
+
+
+def module_of(source: Source) -> nn.Module:
+    """Return the torch module that a source is; raises TargetError if it is a file."""
+    if isinstance(source.network, OnnxFile):
+        raise TargetError("an ONNX file is no torch module; allowed: the runtimes onnxruntime and openvino")
+    return source.network
 
 
 def cpu_only(source: Source) -> str:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
-from archcost.latency.runtimes import Prepared, Runtime, Source, cpu_only, installed, lacking
+from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
 from archcost.latency.samples import Plan
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     from archcost.nets.export.agreement import agree, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
 
+    if isinstance(source.network, OnnxFile):
+        yield _of_file(source.network, plan, clock)
+        return
     if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
     with running(source, plan) as call:
@@ -53,6 +56,30 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
                 session.run_with_iobinding(binding)
 
             yield Prepared(run, first_s)
+
+
+def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
+    """Return a run of a file as it is, in its own types; raises TargetError if ONNX Runtime cannot run it."""
+    from archcost.nets.export.torch_export import quiet
+
+    if reason := lacking(("onnxruntime",), "onnx"):
+        raise TargetError(reason)
+    with quiet("ONNX Runtime cannot run"):
+        value = _loaded().OrtValue
+        start = clock()
+        session = _session(file.path, plan.threads)
+        binding = session.io_binding()
+        for name, array in file.arrays.items():
+            binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
+        for made in session.get_outputs():
+            binding.bind_output(made.name)
+        session.run_with_iobinding(binding)
+        first_s = clock() - start
+
+    def run() -> None:
+        session.run_with_iobinding(binding)
+
+    return Prepared(run, first_s)
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
-from archcost.latency.runtimes import Prepared, Runtime, Source, cpu_only, installed, lacking
+from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
 from archcost.latency.samples import Plan
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     from archcost.nets.export.agreement import agree, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
 
+    if isinstance(source.network, OnnxFile):
+        yield _of_file(source.network, plan, clock)
+        return
     if reason := cpu_only(source) or why_not() or float32_only("openvino", plan):
         raise TargetError(reason)
     with running(source, plan) as call:
@@ -56,6 +59,30 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
                 request.infer(share_outputs=True)
 
             yield Prepared(run, first_s)
+
+
+def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
+    """Return an inference of a file as it is, in its own types; raises TargetError if OpenVINO cannot run it."""
+    from archcost.nets.export.torch_export import quiet
+
+    if reason := lacking(("openvino",), "openvino"):
+        raise TargetError(reason)
+    with quiet("OpenVINO cannot run"):
+        openvino = loaded()
+        start = clock()
+        core = openvino.Core()
+        model = core.read_model(file.path)
+        model.reshape({name: list(array.shape) for name, array in file.arrays.items()})
+        request = core.compile_model(model, "CPU", settings(plan.threads)).create_infer_request()
+        for name, array in file.arrays.items():
+            request.set_tensor(name, openvino.Tensor(array.copy()))
+        request.infer(share_outputs=True)
+        first_s = clock() - start
+
+    def run() -> None:
+        request.infer(share_outputs=True)
+
+    return Prepared(run, first_s)
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Final, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from archcost.errors import InputError, one_line
 from archcost.machine import physical_cores
@@ -53,15 +53,23 @@ def of_onnx(path: Path) -> Predict:
     return predict
 
 
-def of_pt2(path: Path) -> Predict:
-    """Return what runs a torch.export file of one input and one output."""
+def program(path: Path) -> nn.Module:
+    """Return the module of a torch.export file. Loading runs code that the file may hold: only with consent to that."""
     with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")
-        program = torch.export.load(file).module()
+        loaded: nn.Module = torch.export.load(file).module()
+    for name in ("train", "eval"):  # torch has them raise; a program has one mode, and switching to it changes nothing
+        loaded.__dict__.pop(name, None)
+    return loaded
+
+
+def of_pt2(path: Path) -> Predict:
+    """Return what runs a torch.export file of one input and one output, which archcost itself has written."""
+    run = program(path)
 
     def predict(x: Tensor) -> Tensor:
         with torch.no_grad():
-            found: Tensor = program(x)
+            found: Tensor = run(x)
         return found
 
     return predict

@@ -1,0 +1,1 @@
+"""An ONNX file: read within limits, followed node by node, each node counted."""

@@ -1,0 +1,1 @@
+"""What ONNX's operators give and what they cost, by the shapes of their inputs."""
