@@ -22,10 +22,10 @@ from torch.__future__ import (
 )
 
 from archcost.counting.attention import fused_attention
-from archcost.counting.complex_numbers import complex_convolutions
 from archcost.counting.dispatch import Calls, Counting, elsewhere
 from archcost.counting.lifetimes import Lifetimes
 from archcost.counting.places import Watch, watched
+from archcost.counting.rules.complex_numbers import complex_convolutions
 from archcost.counting.rules.loops import Unrolled
 from archcost.errors import InputError, Mistake, named, one_line, shorten
 from archcost.machine import available_memory_bytes, collector_off

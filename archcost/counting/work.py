@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from torch import Tensor
 
-from archcost.counting.complex_numbers import real_products
 from archcost.counting.layouts import row_lengths, sparse
 from archcost.counting.rules import own
+from archcost.counting.rules.complex_numbers import real_products
 from archcost.counting.rules.moves import LOOKUPS
 from archcost.counting.rules.rule import Rule
 from archcost.nets.storage import dense_parts, is_plain

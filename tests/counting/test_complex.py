@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import archcost
-from archcost.counting.complex_numbers import complex_convolutions, real_products
+from archcost.counting.rules.complex_numbers import complex_convolutions, real_products
 
 COMPLEX = torch.complex64
 

@@ -143,6 +143,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "batches that there are not": (lambda: one("GatherND", "x i", (2, 3), batch_dims=9), "'batch_dims' of 9; allowed"),
     "outputs without end": (lambda: one("Split", "x", (2, 3), num_outputs=2**31), "'num_outputs' of 2147483648"),
+    "control flow of nothing": (lambda: one("Loop", "", (2, 3)), "a node is not as ONNX defines it"),
+    "a branch that is missing": (lambda: one("If", "x", (2, 3)), "If 'the_If' has no then_branch"),
     "shapes that do not fit": (mismatched, "node 'the_MatMul' cannot take its inputs"),
 }
 

@@ -12,8 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from archcost.counting import passes
-from archcost.counting.complex_numbers import real_products
 from archcost.counting.module import Module
+from archcost.counting.rules.complex_numbers import real_products
 from archcost.counting.witnesses.fvcore import Trace, trace
 from archcost.counting.witnesses.witness import Engine, Witness
 from archcost.errors import named, one_line

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from archcost import errors
-from archcost.errors import InputError
+from archcost.errors import InputError, TargetError
 from archcost.latency.samples import Plan
 
 if TYPE_CHECKING:
@@ -106,6 +106,13 @@ def find(name: str) -> Runtime:
     check(name)
     runtime: Runtime = import_module(RUNTIMES[name]).RUNTIME
     return runtime
+
+
+def module_of(source: Source) -> nn.Module:
+    """Return the torch module that a source is; raises TargetError if it is a file."""
+    if isinstance(source.network, OnnxFile):
+        raise TargetError("an ONNX file is no torch module; allowed: the runtimes onnxruntime and openvino")
+    return source.network
 
 
 def cpu_only(source: Source) -> str:

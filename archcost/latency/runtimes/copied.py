@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import TargetError, named, one_line
-from archcost.latency.runtimes import NOT_TORCH, OnnxFile, Prepared, Source
+from archcost.latency.runtimes import Prepared, Source, module_of
 from archcost.latency.samples import Plan
 from archcost.machine import available_memory_bytes
 from archcost.nets import copies
@@ -31,11 +31,9 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
     Floating point is cast where the source says so, integers stay. Raises TargetError if module or arguments cannot be
     brought there.
     """
-    if isinstance(source.network, OnnxFile):
-        raise TargetError(NOT_TORCH)
     dtype = TORCH[plan.dtype] if source.cast else None
     with torch.inference_mode(False):  # that of a network prepared before, with which this one takes turns
-        module = _runnable(source.network, dtype, torch.device(source.device))
+        module = _runnable(module_of(source), dtype, torch.device(source.device))
         call = _called(module, source, plan)
     # what a module that runs itself keeps from an inference pass could not be trained afterwards
     ours = module is not source.network
@@ -130,12 +128,10 @@ def _called(module: nn.Module, source: Source, plan: Plan) -> Call:
         cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
         return tensor.detach().to(device, cast, copy=True).requires_grad_(tensor.requires_grad)
 
-    network = source.network
-    assert not isinstance(network, OnnxFile)  # refused before
-    asked = Call(network, source.args, source.kwargs)
+    asked = Call(module_of(source), source.args, source.kwargs)
     if has_objects((asked.args, asked.kwargs)) and (why := crowding(asked, available_memory_bytes())):
         raise TargetError(why)
-    memo: dict[int, Any] = dict(zip(map(id, _own(network)), _own(module), strict=False))
+    memo: dict[int, Any] = dict(zip(map(id, _own(module_of(source))), _own(module), strict=False))
     try:
         return Call(module, *arguments(source.args, source.kwargs, there, memo))
     except Exception as error:

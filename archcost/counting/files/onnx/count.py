@@ -11,15 +11,16 @@ from archcost.counting.files.axes import Binding, Bound, Port
 from archcost.counting.files.model_file import ModelFile
 from archcost.counting.files.onnx import names, read, tensors, weights
 from archcost.counting.files.onnx.frames import Line
-from archcost.counting.files.onnx.rules.steps import Value
+from archcost.counting.files.onnx.rules.steps import UnknownShape, Value
 from archcost.counting.files.onnx.walk import Walk
 from archcost.counting.witnesses.witness import Uncounted
-from archcost.errors import InputError, Mistake, Place, quoted
+from archcost.errors import InputError, Mistake, Place, named, quoted
 from archcost.graph import tables
 from archcost.graph.account import Account, Layer, Trained
 from archcost.graph.cost import Row, cut, listed
 from archcost.models.code import Argument
 
+_MALFORMED = (UnknownShape, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 _NO_TRAINING = "a file is run forward only"
 
 
@@ -109,6 +110,9 @@ class _Pass:
         except InputError as error:
             place = Place(str(found.path))
             raise InputError(*(Mistake(m.message, m.path, m.place or place) for m in error.mistakes)) from None
+        except _MALFORMED as error:  # inputs or attributes that an operator has to have, of the kind that it has to
+            words = f"a node is not as ONNX defines it ({named(error)})"
+            raise InputError(Mistake(words, place=Place(str(found.path)))) from error
         self.lines = list(self.walk.state.seen.lines.values())
         self.values = self.walk.constants
         self.held, self.unread = weights.held(self.lines, self.values)

@@ -47,7 +47,8 @@ def results(named: Named, step: Step) -> tuple[Value, ...]:
 
     Raises InputError if the node cannot be what it says with the shapes that it is given.
     """
-    guards.refuse(step, named.label)
+    alike = microsoft.ALIKE.get(step.op) if step.domain == microsoft.DOMAIN else None
+    guards.refuse(step if alike is None else alike_step(alike, step), named.label)
     if step.domain == microsoft.DOMAIN or step.op == "SimplifiedLayerNormalization":
         return _microsofts(named, step)
     found = schema(step.op, step.version, step.domain)
