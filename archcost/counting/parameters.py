@@ -6,6 +6,7 @@ A parameter is counted once: where it stands in several parts (shared), and wher
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -63,24 +64,23 @@ def weights_of(module: nn.Module, used: Collection[int], given: nn.Module, kept:
     read = {id(tensor) for i, tensor in enumerate(copies.tensors(module)) if i in used}
     places = list(_places(module))
     before = {_named(path, name): tensor for path, name, tensor, _ in (places if given is module else _places(given))}
-    times: dict[int, int] = {}
-    for _, parameter in module.named_parameters(remove_duplicate=False):
-        times[id(parameter)] = times.get(id(parameter), 0) + 1
+    times = _times(module)
     sums = dict.fromkeys(("params", "frozen", "shared", "tied", "lazy", "unread", "buffers", "absent"), 0)
     own: dict[str, tuple[int, int]] = {}
     unread: list[str] = []
     objects: set[int] = set()
-    memory: set[object] = set()
+    wholes: dict[int, list[Tensor]] = {}
     for path, name, tensor, is_parameter in places:
         if id(tensor) in objects:
             continue
         objects.add(id(tensor))
         size, full = storage.values_of(tensor).numel(), _named(path, name)
-        if is_parameter and (place := _memory(before[full])) is not None:
-            if place in memory:
+        if is_parameter:
+            alike = wholes.setdefault(_whole(before[full]), [])
+            if any(_memory(other) == _memory(before[full]) for other in alike):
                 sums["tied"] += size
                 continue
-            memory.add(place)
+            alike.append(before[full])
         params, buffers = own.get(path, (0, 0))
         own[path] = (params + size, buffers) if is_parameter else (params, buffers + size)
         sums["params" if is_parameter else "buffers"] += size
@@ -118,10 +118,21 @@ def _places(module: nn.Module) -> Iterator[tuple[str, str, Tensor, bool]]:
                     yield path, name, tensor, is_parameter
 
 
-def _memory(tensor: Tensor) -> object | None:
-    """Return what two tensors share that are the same memory; None if there is none to share."""
+def _times(module: nn.Module) -> Mapping[int, int]:
+    """Return by its id how often a parameter stands in the module, those of a part that stands in two places twice."""
+    return Counter(map(id, (parameter for _, parameter in module.named_parameters(remove_duplicate=False))))
+
+
+def _whole(tensor: Tensor) -> int:
+    """Return the memory that a tensor is a view of, equal for all that may share some; its own id if there is none."""
     if copies.is_lazy(tensor) or not tensor.numel():
-        return None
+        return id(tensor)
+    parts = storage.dense_parts(tensor)
+    return int(parts[0].untyped_storage()._cdata) if parts else id(tensor)
+
+
+def _memory(tensor: Tensor) -> object:
+    """Return what is equal for two tensors that are the same values in memory; both have some."""
     parts = [tensor] if storage.is_plain(tensor) else storage.dense_parts(tensor)
     if not parts:
         return id(tensor)

@@ -151,7 +151,7 @@ def _under(ready: _Ready, run: Callable[[Call], T], autograd: Autograd) -> T:
 
 def settled(call: Call) -> Call:
     """Return a call whose lazy parameters have their shapes: of a copy that has run once, if there are any."""
-    if not any(copies.is_lazy(tensor) for tensor in copies.tensors(call.module)):
+    if not copies.any_lazy(call.module):
         return call
     with on_data(call) as ready, quiet(), evaluating(ready.call.module), torch.no_grad():
         ready.call.module(*ready.call.args, **ready.call.kwargs)

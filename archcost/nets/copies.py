@@ -68,14 +68,22 @@ def tensors(module: nn.Module) -> Iterator[Tensor]:
         own = part.__dict__
         for values in (own["_parameters"].values(), own["_buffers"].values(), own.values()):
             for value in values:
-                if type(value) not in _NEVER and isinstance(value, Tensor) and id(value) not in seen:
+                if type(value) in _NEVER:
+                    continue
+                if isinstance(value, Tensor) and id(value) not in seen:
                     seen.add(id(value))
                     yield value
 
 
+def any_lazy(module: nn.Module) -> bool:
+    """Return whether a parameter or buffer gets its shape only in the first call."""
+    own = (group for _, part in parts(module) for group in (part._parameters, part._buffers))
+    return any(tensor is not None and is_lazy(tensor) for group in own for tensor in group.values())
+
+
 def is_lazy(tensor: Tensor) -> bool:
     """Return whether a tensor gets its shape only in the first call."""
-    return isinstance(tensor, UninitializedParameter | UninitializedBuffer)
+    return type(tensor) not in _PLAIN and isinstance(tensor, UninitializedParameter | UninitializedBuffer)
 
 
 class NeedsData(TypeError):  # noqa: N818  # no error: the call is counted on data
@@ -147,17 +155,18 @@ def _like(tensor: Tensor, made: Tensor) -> Tensor:
 
 def hollow(tensor: Tensor) -> Tensor:
     """Return a tensor on meta of the same shape, strides, type and wish for a gradient."""
-    if type(tensor) not in _PLAIN and is_lazy(tensor):
+    kind, layout = type(tensor), tensor.layout
+    if kind not in _PLAIN and is_lazy(tensor):
         lazy: Tensor = type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-overload]  # both take them
         return lazy
-    if tensor.layout in SPARSE:
+    if layout in SPARSE:
         raise NeedsData("sparse tensors: products are counted by the values that they store")
     if tensor.is_nested:
         raise NeedsData("nested tensors: counted by the lengths of their rows")
-    if type(tensor) not in _PLAIN or tensor.is_quantized or tensor.layout is not torch.strided:
-        raise TypeError(f"{type(tensor).__name__} ({tensor.dtype}, {tensor.layout}) is not copied to meta")
+    if kind not in _PLAIN or layout is not torch.strided or tensor.is_quantized:
+        raise TypeError(f"{type(tensor).__name__} ({tensor.dtype}, {layout}) is not copied to meta")
     made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META)
-    if type(tensor) is nn.Parameter:
+    if kind is nn.Parameter:
         return Tensor._make_subclass(nn.Parameter, made, tensor.requires_grad)  # as nn.Parameter does, in a third
     return made.requires_grad_() if tensor.requires_grad and tensor.is_leaf else made
 
@@ -216,11 +225,12 @@ def _clone(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     cloned: nn.Module = object.__new__(type(module))
     memo[id(module)] = cloned
     made = cloned.__dict__
+    made.update(module.__dict__)  # in their order; what is no atom becomes a copy below
     for key, value in module.__dict__.items():
         kind = type(value)
         if kind in ATOMS or key == "_compiled_call_impl":
-            made[key] = value
-        elif kind in _EMPTY and not value:  # most of a module's attributes
+            continue
+        if kind in _EMPTY and not value:  # most of a module's attributes
             made[key] = kind()
         elif kind is tuple and ATOMS.issuperset(map(type, value)):
             made[key] = value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -12,6 +14,8 @@ _BY_ROWS: Final = frozenset({torch.sparse_csr, torch.sparse_bsr})
 _BY_COLUMNS: Final = frozenset({torch.sparse_csc, torch.sparse_bsc})
 SPARSE: Final = frozenset({torch.sparse_coo, *_BY_ROWS, *_BY_COLUMNS})
 _PACKERS: Final = ("__torch__.torch.classes.quantized.", "__torch__.torch.classes.rnn.")
+# a quick no for nearly all attributes of modules
+_PLAIN_VALUES: Final = frozenset({bool, int, float, str, type(None), tuple, dict, OrderedDict, set})
 _HALVES: Final = "quantized_fp16"  # what the state of a recurrent layer of float16 begins with
 
 
@@ -28,6 +32,7 @@ class Memory(NamedTuple):
         return self.size_bytes // self.dtype.itemsize if self.dtype.is_floating_point else 0
 
 
+@lru_cache(maxsize=4096)
 def is_wrapper(kind: type) -> bool:
     """Return whether tensors of such a class consist of other tensors, and say themselves of which."""
     return hasattr(kind, "__tensor_flatten__")
@@ -94,6 +99,8 @@ def packed(parts: Iterable[nn.Module]) -> Iterator[Memory]:
     seen: set[int] = set()
     for part in parts:
         for value in vars(part).values():
+            if type(value) in _PLAIN_VALUES:
+                continue
             if isinstance(value, torch.ScriptObject) and id(value) not in seen and _packs(value):
                 seen.add(id(value))
                 yield from _unpacked(value, halves=getattr(part, "dtype", None) is torch.float16)
