@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from awkward import CASES, Case
+from awkward import CASES as AWKWARD
+from awkward import Case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 from twins import ResNet
+from unusual import CASES as UNUSUAL
 
 import archcost
 from archcost import cli
@@ -27,6 +29,7 @@ from archcost.graph.account import Account
 from archcost.nets.net import build, example
 from archcost.profiling.result import Profile
 
+CASES = (*AWKWARD, *UNUSUAL)
 UNCOUNTED = {"custom operator": "awkward::product"}
 REFUSED = {"torch.jit.script"}
 COUNTABLE = [case for case in CASES if case.name not in REFUSED | UNCOUNTED.keys()]
