@@ -34,6 +34,7 @@ class Bound:
 class Binding:
     """How the open axes of a file get their sizes: `full` are inputs whose sizes were given with their first axis."""
 
+    file: str
     ports: tuple[Port, ...]
     given: Mapping[str, tuple[int, ...]]
     full: frozenset[str]
@@ -51,6 +52,9 @@ class Binding:
 
     def at(self, batch: int) -> Bound:
         """Return the sizes at a batch; raises InputError with every axis that is still open, and what contradicts."""
+        if batch != 1 and not self.batched:
+            words = f"given {batch}; allowed: 1, {quoted(self.file)} fixes the first axis of its inputs"
+            raise InputError(Mistake(words, ("batch",)))
         sizes: dict[str, int] = {}
         mistakes: list[Mistake] = []
         for port in self.ports:
@@ -110,7 +114,7 @@ def _open(port: Port, missing: Sequence[int], *, batched: bool) -> str:
     return f"{words}; allowed: {OPTION} {visible(port.name)}={sizes}, each N a size"
 
 
-def binding(ports: Sequence[Port], arguments: Sequence[Argument]) -> Binding:
+def binding(file: str, ports: Sequence[Port], arguments: Sequence[Argument]) -> Binding:
     """Return how --input fits a file's inputs: by name, or in their order; raises InputError where it does not.
 
     Sizes are those of all axes but the first, which is the batch, or of all axes.
@@ -135,7 +139,7 @@ def binding(ports: Sequence[Port], arguments: Sequence[Argument]) -> Binding:
             below[port.name] = argument.below
     if mistakes:
         raise InputError(*mistakes)
-    return Binding(tuple(ports), given, frozenset(full), below)
+    return Binding(file, tuple(ports), given, frozenset(full), below)
 
 
 def _unfit(port: Port | None, argument: Argument, known: Mapping[str, Port]) -> str:

@@ -33,16 +33,13 @@ class Opened(NamedTuple):
 
     def at(self, batch: int) -> Bound:
         """Return the sizes of its inputs at a batch; raises InputError with each axis that is open."""
-        if batch != 1 and not self.binding.batched:
-            words = f"given {batch}; allowed: 1, {quoted(self.path.name)} fixes the first axis of its inputs"
-            raise InputError(Mistake(words, ("batch",)))
         return self.binding.at(batch)
 
 
 def opened(path: Path, arguments: Sequence[Argument]) -> Opened:
     """Return an ONNX file with how its open axes get their sizes; raises InputError for what cannot be read."""
     model = read.opened(path)
-    return Opened(path, model, axes.binding(ports(model), arguments))
+    return Opened(path, model, axes.binding(path.name, ports(model), arguments))
 
 
 def dtype(found: Opened) -> str:

@@ -35,9 +35,6 @@ class Opened(NamedTuple):
 
     def at(self, batch: int) -> Bound:
         """Return the sizes of its inputs at a batch; raises InputError with each axis that is open, or out of range."""
-        if batch != 1 and not self.binding.batched:
-            words = f"given {batch}; allowed: 1, {quoted(self.path.name)} fixes the first axis of its inputs"
-            raise InputError(Mistake(words, ("batch",)))
         bound = self.binding.at(batch)
         for name, size in bound.sizes.items():
             least, most = self.program.ranges.get(name, (None, None))
@@ -58,7 +55,7 @@ def opened(path: Path, arguments: Sequence[Argument]) -> Opened:
         ports = [_port(parsed, name) for name in parsed.given]
     except InputError as error:
         raise InputError(*(Mistake(m.message, m.path, Place(str(path))) for m in error.mistakes)) from None
-    return Opened(path, parsed, axes.binding(ports, arguments))
+    return Opened(path, parsed, axes.binding(path.name, ports, arguments))
 
 
 def _port(found: Program, name: str) -> Port:
