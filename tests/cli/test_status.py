@@ -19,7 +19,14 @@ from archcost.study.records.standings import Standing
 from archcost.study.records.trials import Begun, Ended
 
 
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The study's folder is the current one, so that its path, which stands in a line, is short."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize(("trials", "only"), [(60, ""), (4, "complete"), (4, "running")])
+@pytest.mark.usefixtures("here")
 def test_the_status_is_plain_english(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, trials: int, only: str
 ) -> None:
@@ -32,6 +39,7 @@ def test_the_status_is_plain_english(
     assert (True, False) == (max(map(len, out.splitlines())) <= 80, "known answer" in out)
 
 
+@pytest.mark.usefixtures("here")
 def test_what_was_drawn_of_a_network_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """By the names of the arguments if code makes it; in the front, in the status and in the choice."""
     stored = made(tmp_path / "study.db", Wanted(trials=5))

@@ -74,6 +74,7 @@ def test_what_has_no_rule_is_listed() -> None:
     found = profiled(case)
     assert ({"op": UNCOUNTED[case.name], "calls": 1},) == found.uncounted
     assert 0 <= found.coverage < 1
+    assert found.agree is None  # nobody knows
     assert any("no rule for awkward::product (1)" in line for line in found.warnings)
 
 

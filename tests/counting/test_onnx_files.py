@@ -283,6 +283,8 @@ def test_a_fixed_batch_is_said(tmp_path: Path) -> None:
         ("node_1", "layer1.0.conv1.weight", "", "layer1.0.conv1"),
         ("node_1", "w", "['', 'layer1', 'layer1.0', 'mm']", "layer1.0"),
         ("node_1", "w", "", "node_1"),
+        ("/MatMul", "w", "", "/MatMul"),
+        ("/MatMul", "conv1.weight", "", "conv1"),
     ],
 )
 def test_nodes_are_named_by_their_layers(tmp_path: Path, name: str, weight: str, scopes: str, expected: str) -> None:

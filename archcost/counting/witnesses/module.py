@@ -42,7 +42,8 @@ def witness(module: Module) -> Witness:
     if torch_macs not in (None, expected):
         told.append(f"{expected} MACs counted, torch's counter sees {torch_macs}")
     fvcore, torch_ = _fvcore(module, seen, fvcore_why), Engine(torch_macs, torch_why, blind)
-    return Witness(seen.params if seen else None, fvcore, torch_, tuple(told), own=module.own)
+    unknown = tuple(op for op, _ in module.uncounted)
+    return Witness(seen.params if seen else None, fvcore, torch_, tuple(told), own=module.own, unknown=unknown)
 
 
 def _fvcore(module: Module, seen: Trace | None, why: str) -> Engine:

@@ -40,7 +40,8 @@ class Witness:
 
     params: the parameters that fvcore sees, None if it could not count. differences: where a witness counts otherwise,
     in words. uncounted: operators that a network ran and that its graph, which has a count for all its own, lacks.
-    own: operators that the user's own rules count, and their MACs: no witness knows them.
+    own: operators that the user's own rules count, and their MACs: no witness knows them. unknown: operators of a
+    module that nobody has a count for: neither archcost nor a witness.
     """
 
     params: int | None
@@ -49,15 +50,18 @@ class Witness:
     differences: tuple[str, ...]
     uncounted: tuple[Uncounted, ...] = ()
     own: Mapping[str, int] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
     @property
     def agree(self) -> bool | None:
         """Whether both count the same.
 
-        None if fvcore could not count at all, or rules of the user's own count something, and neither objects to the
-        rest.
+        None if fvcore could not count at all, rules of the user's own count something, or something has no count at
+        all, and neither objects to the rest.
         """
-        return False if self.differences else None if self.fvcore.macs is None or self.own else True
+        if self.differences:
+            return False
+        return None if self.fvcore.macs is None or self.own or self.unknown else True
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -32,8 +32,9 @@ def _layer(line: Line) -> str:
         modules: list[str] = [one or other for one, other in _TEXT.findall(line.scopes)][:-1]
         if modules and modules[-1]:
             return modules[-1]
-    if "/" in (path := line.place[0]):  # "/layer1/layer1.0/conv1/Conv"
-        return ".".join(_joined([part for part in path.split("/") if part][:-1]))
+    # "/layer1/layer1.0/conv1/Conv"; of "/Conv", in no layer, its weights may tell
+    if modules := [part for part in line.place[0].split("/") if part][:-1]:
+        return ".".join(_joined(modules))
     return next(_owners(line.weights), "")
 
 
