@@ -174,16 +174,17 @@ def _times(ratio: float | None) -> str:
 
 def _timed_lines(a: str, b: str, timed: Timed) -> Iterator[str]:
     yield f"latency      {_where(timed.first)}"
-    for letter, latency, median_s in zip((a, b), (timed.first, timed.other), timed.medians_s, strict=True):
+    pair = zip((a, b), (timed.first, timed.other), timed.medians_s, timed.intervals_s, strict=True)
+    for letter, latency, median_s, bounds in pair:
         doubts = "" if latency.stable else "; not stable"
-        yield _wrapped(f"  {letter:<11}{duration(median_s)}, {_interval(latency)}{doubts}", 0, 13)
+        yield _wrapped(f"  {letter:<11}{duration(median_s)}, {_interval(latency, bounds)}{doubts}", 0, 13)
     yield f"  {b + '/' + a:<11}{timed.ratio:.3f}, {_verdict(b, timed)}"
 
 
-def _interval(latency: Latency) -> str:
-    if latency.interval_s is None:
+def _interval(latency: Latency, bounds: tuple[float, float] | None) -> str:
+    if bounds is None:
         return f"{latency.blocks} blocks are too few for an interval"
-    low, high = latency.interval_s
+    low, high = bounds
     return f"blocks {duration(low)} to {duration(high)}"
 
 
@@ -276,8 +277,8 @@ def _markdown(found: Comparison, listed: str) -> str:
 
 def _markdown_times(pair: Against) -> Iterator[tuple[str, ...]]:
     for timed in pair.latencies:
-        both = zip(timed.medians_s, (timed.first, timed.other), strict=True)
-        cells = [f"{duration(median_s)} ({_interval(each)})" for median_s, each in both]
+        both = zip((timed.first, timed.other), timed.medians_s, timed.intervals_s, strict=True)
+        cells = [f"{duration(median_s)} ({_interval(each, bounds)})" for each, median_s, bounds in both]
         yield _where(timed.first), *cells, _times(timed.ratio), _verdict("the second", timed)
 
 

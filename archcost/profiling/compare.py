@@ -93,6 +93,15 @@ class Timed:
         return self.paired.first_s, self.paired.other_s
 
     @property
+    def intervals_s(self) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+        """The smallest and largest median of each one's blocks and turns, None if there are too few blocks."""
+        first, other = (
+            latency.interval_s and (min(*latency.interval_s, median_s), max(*latency.interval_s, median_s))
+            for latency, median_s in zip((self.first, self.other), self.medians_s, strict=True)
+        )
+        return first, other
+
+    @property
     def differ(self) -> bool | None:
         """Whether there is a detectable difference; None if there were too few rounds to tell."""
         return self.paired.differ
@@ -104,7 +113,9 @@ class Timed:
         return {
             **{key: getattr(first, key) for key in ("target", "runtime", "device", "batch", "dtype", "threads")},
             "median_s": dict(zip(("first", "other"), self.medians_s, strict=True)),
-            "interval_s": {key: latency.interval_s and list(latency.interval_s) for key, latency in pair},
+            "interval_s": {
+                key: found and list(found) for key, found in zip(("first", "other"), self.intervals_s, strict=True)
+            },
             "stable": {key: latency.stable for key, latency in pair},
             "doubts": {key: [asdict(doubt) for doubt in latency.doubts] for key, latency in pair},
             "ratio": self.ratio,

@@ -148,6 +148,8 @@ def test_a_reader_may_divide(bursts: int) -> None:
     first_s, other_s = found.medians_s
     assert found.ratio == pytest.approx(other_s / first_s, rel=1e-12)
     assert {"first": first_s, "other": other_s} == found.to_dict()["median_s"]
+    for median_s, bounds in zip(found.medians_s, found.intervals_s, strict=True):
+        assert bounds is not None and bounds[0] <= median_s <= bounds[1]  # noqa: PT018  # None has no bounds
     apart = [abs(found.ratio / (two / one) - 1) for one, two in [(found.first.median_s, found.other.median_s)]]
     assert apart[0] > 1e-3  # those of the whole measurements are not
 

@@ -142,6 +142,7 @@ def test_arguments_that_do_not_go_together_cost_no_trial(
     assert [2, 4, 6] == sorted(each.point["0.args.width"] for each in trials if each.counts)
     refused = [each for each in trials if each.reason and each.reason.kind == "refused"]
     assert len(refused) == len({each.point["0.args.width"] for each in refused})  # none is tried again
+    assert {"refused"} >= {each.fate for each in refused}
 
 
 def test_a_space_of_refused_arguments_is_the_users_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -146,8 +146,9 @@ class Trial:
 
     @property
     def fate(self) -> str:
-        """Its state, but of one that was interrupted, which for Optuna has failed, that."""
-        return "interrupted" if self.reason and self.reason.kind == "interrupted" else self.state
+        """Its state, but of one that was interrupted or refused, which for Optuna has failed, that."""
+        kind = self.reason.kind if self.reason else ""
+        return kind if kind in ("interrupted", "refused") else self.state
 
 
 @cache
