@@ -31,7 +31,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import running
-    from archcost.nets.export.agreement import agree, reference
+    from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
 
     if isinstance(source.network, OnnxFile):
@@ -50,7 +50,8 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
                 session.run_with_iobinding(binding)
                 first_s = clock() - start
                 given = _outputs(binding)
-            agree("what ONNX Runtime runs", expected, given, TOLERANCE)
+            with explained(call):
+                agree("what ONNX Runtime runs", expected, given, TOLERANCE)
 
             def run() -> None:
                 session.run_with_iobinding(binding)

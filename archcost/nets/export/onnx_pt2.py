@@ -6,15 +6,16 @@ counted at; the batch stays open unless one is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from archcost.errors import InputError
+from archcost.errors import InputError, TargetError
 from archcost.files import checked
 from archcost.graph.cost import peak_bytes
 from archcost.graph.dtypes import BYTES
@@ -25,7 +26,7 @@ from archcost.nets import copies, factory
 from archcost.nets.call import Call, weights_bytes
 from archcost.nets.calls.contents import tensors_in
 from archcost.nets.dtypes import name_of
-from archcost.nets.export.agreement import agree
+from archcost.nets.export.agreement import agree, explained, outputs, reference
 from archcost.nets.export.sessions import onnxruntime, session
 from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, convert, inputs, quiet, traced
 from archcost.nets.net import build, example
@@ -56,10 +57,6 @@ class Program:
     facts: Mapping[str, str]
     notes: tuple[str, ...]
 
-    def run(self, call: Call) -> list[Tensor]:
-        """Return the tensors the module gives."""
-        return tensors_in(self.module(*call.args, **call.kwargs))
-
 
 def save_pt2(source: Source, path: Path, seed: int, batch: int | None) -> tuple[str, ...]:
     """Write what torch.export.load reads, run it again, and say what the file holds.
@@ -67,14 +64,15 @@ def save_pt2(source: Source, path: Path, seed: int, batch: int | None) -> tuple[
     Raises InputError if memory is short, TargetError where it computes something else than the network.
     """
     program = _prepared(source, seed, batch)
-    with quiet("torch.export cannot export"):
-        program.run(program.calls[0])
+    _try(program)
+    with _batch_hinted(program), quiet("torch.export cannot export"):
         exported = traced(program.calls[0], is_open=program.is_open)
         with checked(path) as file:
             torch.export.save(exported, file)
+    with quiet("torch.export.load cannot run its file of"):
         with path.open("rb") as file:
-            again = replace(program, module=torch.export.load(file).module())
-        share = compared(program.run, again.run, program.calls, PT2_TOLERANCE)
+            again = torch.export.load(file).module()
+        share = _compared(program, lambda call: outputs(Call(again, call.args, call.kwargs)), PT2_TOLERANCE)
     return _said(program, f"torch.export.load {share}")
 
 
@@ -99,10 +97,52 @@ def write_onnx(program: Program, path: Path) -> str:
     """
     version = onnxruntime().__version__
     _refuse_giants(weights_bytes(program.module))
-    with quiet("torch.onnx cannot export"):
+    _try(program)
+    with _batch_hinted(program), quiet("torch.onnx cannot export"):
         convert(program.calls[0], path, program.facts, is_open=program.is_open)
-        share = compared(program.run, _opened(path), program.calls, ONNX_TOLERANCE)
+    with quiet("ONNX Runtime cannot run the file of"):
+        share = _compared(program, _opened(path), ONNX_TOLERANCE)
     return f"ONNX Runtime {version} {share}"
+
+
+def _try(program: Program) -> None:
+    """Run every call that is compared later; raises TargetError with the network's own error and its batch."""
+    ran = "N"
+    for call in program.calls:
+        try:
+            reference(call)
+        except TargetError as error:
+            if not program.is_open:
+                raise
+            hint = f"allowed for a network of one batch: --batch {ran}"
+            raise TargetError(f"{error} (at batch {_batch(call)}; {hint})") from error
+        ran = str(_batch(call))
+
+
+@contextmanager
+def _batch_hinted(program: Program) -> Iterator[None]:
+    """Add to what an exporter refuses that it would take the network at a fixed batch, if it would."""
+    try:
+        yield
+    except TargetError as error:
+        first = program.calls[0]
+        if not program.is_open or _traces(first, is_open=True) or not _traces(first, is_open=False):
+            raise
+        hint = f"it fixes its batch; allowed: a file of one batch, --batch {_batch(first)}"
+        raise TargetError(f"{error}; {hint}") from error
+
+
+def _traces(call: Call, *, is_open: bool) -> bool:
+    try:
+        with quiet(""):
+            traced(call, is_open=is_open)
+    except TargetError:
+        return False
+    return True
+
+
+def _batch(call: Call) -> int:
+    return len(inputs(call)[0])
 
 
 def _refuse_giants(size_bytes: int) -> None:
@@ -160,6 +200,11 @@ def _opened(path: Path) -> Run:
     return run
 
 
+def _compared(program: Program, run: Run, tolerance: float) -> str:
+    with explained(program.calls[0]):
+        return compared(outputs, run, program.calls, tolerance)
+
+
 def compared(net: Run, run: Run, calls: Sequence[object], tolerance: float) -> str:
     """Say how far `run` is from `net` at most; raises TargetError beyond `tolerance` of the largest output."""
     shares = [agree("the file", tensors_in(net(x)), tensors_in(run(x)), tolerance, hint="; try --seed") for x in calls]
@@ -168,9 +213,9 @@ def compared(net: Run, run: Run, calls: Sequence[object], tolerance: float) -> s
 
 def _said(program: Program, check: str) -> tuple[str, ...]:
     shapes = []
-    for tensor in tensors_in((program.calls[0].args, program.calls[0].kwargs)):
+    for tensor in inputs(program.calls[0]):
         shape = ", ".join(["batch" if program.is_open else str(len(tensor)), *map(str, tensor.shape[1:])])
         shapes.append(f"({shape}), {name_of(tensor.dtype)}")
-    tried = ", ".join(str(len(tensors_in((call.args, call.kwargs))[0])) for call in program.calls)
+    tried = ", ".join(str(_batch(call)) for call in program.calls)
     given = f"input {'; '.join(shapes)}{'; any batch' if program.is_open else ''}"
     return given, *program.notes, f"{check} (batch {tried})"
