@@ -104,8 +104,13 @@ def inputs(call: Call) -> list[Tensor]:
     return tensors_in((call.args, call.kwargs))
 
 
-def convert(call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, external: bool = False) -> None:
-    """Write the ONNX program of a network that has run once, `facts` in it; external: its weights beside the file."""
+def convert(
+    call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, external: bool = False, opset: int | None = None
+) -> None:
+    """Write the ONNX program of a network that has run once, `facts` in it; external: its weights beside the file.
+
+    opset: of the file, torch's choice if it is None; raises TargetError if the program cannot be converted to it.
+    """
     single = len(inputs(call)) == 1
     given = outputs(call)
     count = len(tensors_in(given))
@@ -117,8 +122,13 @@ def convert(call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, 
             input_names=["input"] if single else None,
             output_names=["output"] if count == 1 else [f"output{i}" for i in range(count)],
             dynamic_shapes=_spread(call, "batch") if is_open else None,
+            opset_version=opset,
         )
     assert converted is not None  # it is only if no dynamo is asked for
+    written = converted.model.opset_imports[""]
+    if opset not in (None, written):  # torch warns, and leaves the program at another
+        words = f"torch.onnx cannot bring this network to opset {opset}; allowed: one that it can, such as {written}"
+        raise TargetError(words)
     for node in converted.model.graph.all_nodes():
         node.metadata_props.clear()
     converted.model.metadata_props.update({f"archcost.{key}": value for key, value in facts.items()})
