@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never
 
-from archcost.units import data_size, percent, typed_duration
+from archcost.units import data_size, grouped, percent, typed_duration
 
 Kind: TypeAlias = Literal[
     "state_changed",
@@ -19,6 +19,7 @@ Kind: TypeAlias = Literal[
     "level_changed",
     "slow_block",
     "contention",
+    "macs_skipped",
     "unknown",
 ]
 _APART: Final = "; "  # between the doubts of one latency
@@ -35,7 +36,9 @@ class Doubt:
     half the interval over the median, and what was asked for; machine_slowed: times the calibration kernel's best, and
     from which on it is named; level_changed: bursts before the change, and bursts in all; slow_block: how much more
     than the fastest block the slowest took; contention: share of the time spent waiting for a core, and from which on
-    it is a doubt; unknown: what an earlier version doubted in words that are not read.
+    it is a doubt; macs_skipped: multiply-accumulates of the program that ran, and of the network as counted, which is
+    against comparing the two and not against the latency: a note has it; unknown: what an earlier version doubted in
+    words that are not read.
     """
 
     kind: Kind
@@ -82,6 +85,11 @@ def words(alike: Sequence[Doubt], enough_s: float | None = None) -> str:
             return f"the slowest block took {_range(values, percent)} more than the fastest"
         case "contention":
             return f"contention: {_range(values, percent)} of the sampling time went by waiting for a core"
+        case "macs_skipped":
+            return (
+                f"what runs multiplies {_range(values, _macs)} times, of {_range(limits, _macs)} MACs counted: the "
+                "runtime leaves out what no output needs, and computes beforehand what depends on no input"
+            )
         case "unknown":
             return "an earlier version of archcost doubted it"
         case kind:
@@ -97,6 +105,10 @@ def _range(values: Sequence[float], shown: Callable[[float], str]) -> str:
 
 def _count(value: float) -> str:
     return f"{value:.0f}"
+
+
+def _macs(value: float) -> str:
+    return grouped(int(value)) if math.isfinite(value) else _count(value)  # another program's JSON may say anything
 
 
 def _size(size_bytes: float) -> str:
