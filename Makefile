@@ -70,7 +70,8 @@ test-extras: $(READY)
 		tests/profiling/test_skipped_work.py
 	@$(BIN)/python -m pytest -q tests/counting/test_onnx_rules.py tests/counting/test_onnx_microsoft.py \
 		tests/counting/test_onnx_files.py tests/counting/test_hostile_files.py tests/cli/test_model_files.py
-	@$(BIN)/python -m pytest -q tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py
+	@$(BIN)/python -m pytest -q tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py \
+		tests/latency/test_denormals.py
 	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py tests/latency/test_gpu.py
 	@ARCHCOST_EVERY_SAMPLE=1 $(BIN)/python -m pytest -q tests/counting/test_operators.py tests/counting/test_kinds.py
 

@@ -202,6 +202,7 @@ class Samples:
     loops: int = 1
     change: Change | None = None
     work: Work | None = None
+    denormals: float = 0.0
 
     def __post_init__(self) -> None:
         wrong = [value for value in self.samples_s if not 0 < value < math.inf]

@@ -59,7 +59,8 @@ class Prepared(NamedTuple):
     first_s: what the first call, which is over, took with all it had to compile or load; None if it is yet to come;
     before: what comes before every call and is not timed, such as a copy of arguments that the call changes; then:
     asked when the first call is over, it gives what is timed from there on; state: what the network holds now;
-    work: of the program that is run, None if it is not known.
+    work: of the program that is run, None if it is not known; denormals: the share of its numbers below the smallest
+    normal one.
     """
 
     call: Call
@@ -68,6 +69,7 @@ class Prepared(NamedTuple):
     then: Callable[[], Prepared] | None = None
     state: Callable[[], Held] | None = None
     work: Work | None = None
+    denormals: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import running
+    from archcost.nets.calls.denormals import share
     from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
 
@@ -56,7 +57,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 session.run_with_iobinding(binding)
 
-            yield Prepared(run, first_s, work=_work(path, source))
+            yield Prepared(run, first_s, work=_work(path, source), denormals=share(call))
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
