@@ -64,11 +64,14 @@ test: $(READY)
 test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[onnx,openvino]'
 	@# in four processes: the libraries of all runtimes in one have crashed it
-	@$(BIN)/python -m pytest -q tests/nets/test_export.py tests/nets/test_bundle.py \
-		tests/study/test_release.py tests/study/test_release_code.py tests/cli/test_export.py tests/cli/test_runtimes.py
+	@$(BIN)/python -m pytest -q tests/nets/test_export.py tests/nets/test_export_refusals.py tests/nets/test_external_data.py \
+		tests/nets/test_bundle.py \
+		tests/study/test_release.py tests/study/test_release_code.py tests/cli/test_export.py tests/cli/test_runtimes.py \
+		tests/profiling/test_skipped_work.py
 	@$(BIN)/python -m pytest -q tests/counting/test_onnx_rules.py tests/counting/test_onnx_microsoft.py \
 		tests/counting/test_onnx_files.py tests/counting/test_hostile_files.py tests/cli/test_model_files.py
-	@$(BIN)/python -m pytest -q tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py
+	@$(BIN)/python -m pytest -q tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py \
+		tests/latency/test_denormals.py
 	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py tests/latency/test_gpu.py
 	@ARCHCOST_EVERY_SAMPLE=1 $(BIN)/python -m pytest -q tests/counting/test_operators.py tests/counting/test_kinds.py
 

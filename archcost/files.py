@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast, final
@@ -55,6 +55,55 @@ def placed(target: Path) -> Iterator[Path]:
                 part.unlink()
     except OSError as error:
         raise InputError(f"cannot write {quoted(str(target))}: {error.strerror or error}") from error
+
+
+@contextmanager
+def placed_pair(target: Path, suffix: str) -> Iterator[Path]:
+    """Yield the path of a file in a new folder beside `target`, which comes into place at the end as `placed` has it.
+
+    A second file that is written beside it, with `suffix` behind its name, comes into place with it: neither is there
+    without the other, and on an error both are as they were before. If the process is killed between the two, the first
+    file is missing: it is never there beside another's second one. Raises InputError as `placed` does.
+    """
+    pair = (target.with_name(target.name + suffix), target) if target.name else (target,)
+    refused = [each for each in pair if "\0" in str(each) or (each.exists() and not each.is_file())]
+    if refused:
+        raise InputError(f"cannot write {quoted(str(refused[0]))}: not a regular file")
+    try:
+        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part"))
+        try:
+            yield part / target.name
+            _moved(part, [each for each in pair if (part / each.name).exists()])
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"cannot write {quoted(str(target))}: {error.strerror or error}") from error
+
+
+def _moved(part: Path, targets: Sequence[Path]) -> None:
+    """Rename files out of a folder into their places, the last of them last; on an error put back what was there."""
+    for each in targets:
+        with (part / each.name).open("rb") as file:
+            os.fsync(file.fileno())
+        (part / each.name).chmod(0o666 & ~_umask())
+    if len(targets) == 1:  # one rename is whole in itself
+        (part / targets[0].name).replace(targets[0])
+        return
+    before = part / "before"
+    before.mkdir()
+    try:
+        for each in reversed(targets):
+            if each.exists():
+                each.rename(before / each.name)
+        for each in targets:
+            (part / each.name).rename(each)
+    except BaseException:  # a signal too
+        for each in targets:
+            if (before / each.name).exists():
+                (before / each.name).replace(each)
+            elif not (part / each.name).exists():
+                each.unlink()
+        raise
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,14 +23,17 @@ _TEXTS = ("json", "yaml")
 class Wanted:
     """The format that is written, and where to; seed: of untrained weights; batch: None for any.
 
-    bundle: a folder, which is written instead; unscored: what is written is not evaluated; code_changed: code of a
-    study's may be other code than it ran with.
+    opset: of an ONNX file, None for torch's choice; weights: a file of them, None for those as initialised; bundle: a
+    folder, which is written instead; unscored: what is written is not evaluated; code_changed: code of a study's may be
+    other code than it ran with.
     """
 
     to: str | None
     output: str | None
     seed: int
     batch: int | None
+    opset: int | None
+    weights: str | None
     bundle: str | None
     unscored: bool
     code_changed: bool
@@ -48,6 +52,8 @@ class Wanted:
 @click.option("--no-scores", "unscored", is_flag=True, help="Do not evaluate what is written on the study's data.")
 @click.option("--storage", help="Where the study is stored; beside its file if left out.")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch if left out.")
+@click.option("--opset", type=click.IntRange(1, 1000), metavar="N", help="Of an ONNX file; torch's choice if left out.")
+@click.option("--weights", type=click.Path(), metavar="FILE", help="A state_dict, as .safetensors or torch's .pt.")
 @click.option("--code-changed", is_flag=True, help="With --trial: though files of its code are not as they were.")
 @coded
 @debugged
@@ -58,7 +64,8 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
     json is the graph, yaml the keys that are not the defaults. onnx (needs the extra: pip install 'archcost[onnx]') and
     pt2 hold weights as initialised, not trained. They are run and compared with the network before they are written; a
     recurrent network is unrolled over its steps. MODEL is a YAML file, - for standard input, a network that ships, or
-    package.module:callable with --input; such code has no json.
+    package.module:callable with --input; such code has no json. --weights reads a checkpoint and runs nothing of it:
+    a pickle that names code is refused. Weights over 2 GB are beside an onnx file, with .data behind its name.
 
     With --trial, MODEL is a study and the weights are trained ones: those that were confirmed, else the trial's. What
     was written is then evaluated on the study's validation split, and on its test split if it was confirmed; if that is
@@ -68,7 +75,7 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
     # imported when the command runs: reading loads pydantic, onnx and pt2 load torch
     from archcost.cli.models import read_any
     from archcost.models.files import File
-    from archcost.models.load import Reference
+    from archcost.models.load import Loaded, Reference
     from archcost.nets.export import formats
 
     to, output = _checked(wanted, trial), wanted.output
@@ -84,7 +91,8 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
         put(formats.TEXTS[to](found), None)
         return 0
     with progress(f"exporting {found.name} to {to}"):
-        said = formats.export(found, to, output, seed=wanted.seed, batch=wanted.batch)
+        source = Loaded(found, Path(wanted.weights)) if wanted.weights else found
+        said = formats.export(source, to, output, seed=wanted.seed, batch=wanted.batch, opset=wanted.opset)
     for line in said:
         click.echo(line)
     return 0
@@ -92,10 +100,13 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
 
 def _checked(wanted: Wanted, trial: str | None) -> str:
     """Return the format, '' of a bundle; raises InputError for options that do not go together."""
+    if trial is not None and wanted.weights is not None:
+        raise InputError(Mistake("--trial and --weights exclude each other: a trial has weights; allowed: one of them"))
     if wanted.bundle is not None:
         if trial is None:
             raise InputError(Mistake("--bundle needs --trial: it holds a network that a study has trained"))
-        beside = {"--to": wanted.to, "-o": wanted.output, "--batch": wanted.batch, "--no-scores": wanted.unscored}
+        beside = {"--to": wanted.to, "-o": wanted.output, "--batch": wanted.batch, "--opset": wanted.opset}
+        beside["--no-scores"] = wanted.unscored
         if given := [name for name, value in beside.items() if value]:
             raise InputError(Mistake(f"--bundle and {given[0]} exclude each other; allowed: one of them"))
         return ""
@@ -103,8 +114,11 @@ def _checked(wanted: Wanted, trial: str | None) -> str:
         raise click.UsageError("Missing option '--to' (or '--bundle').")
     if wanted.to not in _TEXTS and wanted.output is None:
         raise InputError(Mistake(f"--to {wanted.to} needs -o FILE: it is not text"))
-    if wanted.to in _TEXTS and wanted.batch is not None:
-        raise InputError(Mistake(f"--batch: {wanted.to} holds no batch; allowed: only with onnx and pt2"))
+    for option, value, what in (("--batch", wanted.batch, "no batch"), ("--weights", wanted.weights, "no weights")):
+        if wanted.to in _TEXTS and value is not None:
+            raise InputError(Mistake(f"{option}: {wanted.to} holds {what}; allowed: only with onnx and pt2"))
+    if wanted.to != "onnx" and wanted.opset is not None:
+        raise InputError(Mistake(f"--opset: {wanted.to} has none; allowed: only with onnx"))
     return wanted.to
 
 
@@ -132,7 +146,8 @@ def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted, a
     else:
         assert to is not None  # checked by the caller, as is the output
         assert output is not None
-        agrees = release.written(where, to, output, batch=wanted.batch, scored=not wanted.unscored)
+        how = {"batch": wanted.batch, "opset": wanted.opset}
+        agrees = release.written(where, to, output, **how, scored=not wanted.unscored)
     return 0 if agrees else 1
 
 
@@ -140,6 +155,7 @@ def _export_code(found: Reference, wanted: Wanted) -> None:
     """Write what code makes: as yaml the reference to the code, which does not run; otherwise the module."""
     from archcost.cli.models import aside
     from archcost.config.writer import to_yaml
+    from archcost.models.load import Loaded
     from archcost.nets.export import formats
 
     to, output = wanted.to or "", wanted.output
@@ -151,6 +167,7 @@ def _export_code(found: Reference, wanted: Wanted) -> None:
         return
     assert output is not None  # checked above for what is not text
     with progress(f"exporting {found.name} to {to}"), aside(found):
-        said = formats.export_module(found, to, output, seed=wanted.seed, batch=wanted.batch)
+        source = Loaded(found, Path(wanted.weights)) if wanted.weights else found
+        said = formats.export_module(source, to, output, seed=wanted.seed, batch=wanted.batch, opset=wanted.opset)
     for line in said:
         click.echo(line)

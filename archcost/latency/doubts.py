@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never
 
-from archcost.units import data_size, percent, typed_duration
+from archcost.units import data_size, grouped, percent, typed_duration
 
 Kind: TypeAlias = Literal[
     "state_changed",
@@ -19,6 +19,8 @@ Kind: TypeAlias = Literal[
     "level_changed",
     "slow_block",
     "contention",
+    "macs_skipped",
+    "denormals",
     "unknown",
 ]
 _APART: Final = "; "  # between the doubts of one latency
@@ -35,7 +37,10 @@ class Doubt:
     half the interval over the median, and what was asked for; machine_slowed: times the calibration kernel's best, and
     from which on it is named; level_changed: bursts before the change, and bursts in all; slow_block: how much more
     than the fastest block the slowest took; contention: share of the time spent waiting for a core, and from which on
-    it is a doubt; unknown: what an earlier version doubted in words that are not read.
+    it is a doubt; macs_skipped: multiply-accumulates of the program that ran, and of the network as counted, which is
+    against comparing the two and not against the latency: a note has it; denormals: share of its
+    weights and inputs below the smallest normal number, and what may be; unknown: what an earlier version doubted in
+    words that are not read.
     """
 
     kind: Kind
@@ -56,15 +61,8 @@ def words(alike: Sequence[Doubt], enough_s: float | None = None) -> str:
     values = [doubt.value for doubt in alike if doubt.value is not None]
     limits = [doubt.limit for doubt in alike if doubt.limit is not None]
     match alike[0].kind:
-        case "state_changed":
-            before, after = _range(limits, _size), _range(values, _size)
-            return (
-                f"its own state changes between calls: its tensors took {before} before the samples and {after} after "
-                "them, so that no two samples are of the same network"
-            )
-        case "state_drifted":
-            share = _range(values, percent)
-            return f"its own state changes between calls, and its time with it: {share} more at the end than at first"
+        case "state_changed" | "state_drifted" | "macs_skipped" | "denormals" as kind:
+            return _of_the_network(kind, values, limits)
         case "warmup":
             return f"warm-up did not settle in {_range(values, _count)} calls"
         case "few_blocks":
@@ -88,6 +86,36 @@ def words(alike: Sequence[Doubt], enough_s: float | None = None) -> str:
             assert_never(kind)
 
 
+def _of_the_network(
+    kind: Literal["state_changed", "state_drifted", "macs_skipped", "denormals"],
+    values: Sequence[float],
+    limits: Sequence[float],
+) -> str:
+    """Return the words for what is the network's own, and no disturbance of the machine."""
+    match kind:
+        case "state_changed":
+            before, after = _range(limits, _size), _range(values, _size)
+            return (
+                f"its own state changes between calls: its tensors took {before} before the samples and {after} after "
+                "them, so that no two samples are of the same network"
+            )
+        case "state_drifted":
+            share = _range(values, percent)
+            return f"its own state changes between calls, and its time with it: {share} more at the end than at first"
+        case "macs_skipped":
+            return (
+                f"what runs multiplies {_range(values, _macs)} times, of {_range(limits, _macs)} MACs counted: the "
+                "runtime leaves out what no output needs, and computes beforehand what depends on no input"
+            )
+        case "denormals":
+            return (
+                f"{_range(values, _upwards)} of its weights and inputs are denormal, below the smallest normal number: "
+                "processors take many times as long for those; torch.set_flush_denormal(True) makes them 0"
+            )
+        case _:
+            assert_never(kind)
+
+
 def _range(values: Sequence[float], shown: Callable[[float], str]) -> str:
     if not values:
         return "?"  # as above
@@ -97,6 +125,10 @@ def _range(values: Sequence[float], shown: Callable[[float], str]) -> str:
 
 def _count(value: float) -> str:
     return f"{value:.0f}"
+
+
+def _macs(value: float) -> str:
+    return grouped(int(value)) if math.isfinite(value) else _count(value)  # another program's JSON may say anything
 
 
 def _size(size_bytes: float) -> str:

@@ -169,6 +169,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """The multiply-accumulates of one call as they were counted, and those of the program that a runtime made of it.
+
+    The program has fewer if what no output needs was left out, or what depends on no input was computed beforehand.
+    """
+
+    counted_macs: int
+    run_macs: int
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the program multiplies less than was counted."""
+        return self.run_macs < self.counted_macs
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """The raw seconds of one measurement, in the order they were taken, never rounded, none left out.
 
@@ -185,6 +201,8 @@ class Samples:
     bursts: tuple[Burst, ...]
     loops: int = 1
     change: Change | None = None
+    work: Work | None = None
+    denormals: float = 0.0
 
     def __post_init__(self) -> None:
         wrong = [value for value in self.samples_s if not 0 < value < math.inf]

@@ -105,7 +105,11 @@ def _samples(
     sides: Sequence[Side], rounds: Sequence[Sequence[Burst]], plan: Plan, origin: Origin
 ) -> tuple[Samples, ...]:
     return tuple(
-        Samples(origin, plan, side.first_s, side.warmup_s, tuple(bursts), side.loops)
+        Samples(
+            *(origin, plan, side.first_s, side.warmup_s, tuple(bursts), side.loops),
+            work=side.timed.work,
+            denormals=side.timed.denormals,
+        )
         for side, bursts in zip(sides, rounds, strict=True)
     )
 

@@ -18,6 +18,7 @@ _DRIFTED: Final = (
     0.05  # how much the time may change while the network's state does, before that is named as the reason
 )
 _STEADY: Final = 0.9
+_DENORMAL: Final = 0.001  # share of denormal numbers from which they may be what takes the time
 _SLOWED: Final = 0.05  # how much the calibration kernel may slow between blocks before it is named as what disturbed
 
 
@@ -190,6 +191,8 @@ def _doubts(samples: Samples) -> Iterator[Doubt]:
         yield from _disturbances(samples)
     if (share := contention(samples)) is not None and share > _CONTENDED:
         yield Doubt("contention", share, _CONTENDED)
+    if samples.denormals > _DENORMAL:
+        yield Doubt("denormals", samples.denormals, _DENORMAL)
 
 
 def _drift(samples: Samples) -> float:

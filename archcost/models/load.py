@@ -34,6 +34,14 @@ from archcost.units import grouped
 _CODE: Final = f"or '{FAMILY}', for code that makes one"
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A network that gets the weights of a file: safetensors, or a state_dict that torch saved."""
+
+    network: Model | Reference
+    file: Path
+
+
 def validate(document: Document) -> Network | Foreign:
     """Return the spec a document holds; raises InputError with every mistake, in the order of the text.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,9 @@ from archcost.errors import TargetError
 from archcost.graph import columns
 from archcost.graph.account import Account, Trained, account
 from archcost.latency import measure
+from archcost.latency.doubts import Doubt, words
 from archcost.latency.measure import Measured, Place, Progress, Request, Subject
+from archcost.latency.samples import Samples
 from archcost.models.files import File, Network
 from archcost.models.load import Model, Reference, alone
 from archcost.profiling import files, sparse, subjects
@@ -118,7 +120,14 @@ def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Pro
     """Return a profile with its network's measurements, which stand at `place` in each run."""
     samples = tuple(run.samples[place] for run in runs if run.samples)
     failures = tuple(run.failure for run in runs if run.failure)
-    return replace(found, samples=samples, failures=failures)
+    return replace(found, samples=samples, failures=failures, notes=(*found.notes, *_skipped(samples)))
+
+
+def _skipped(found: Sequence[Samples]) -> Iterator[str]:
+    """Yield of each measurement that its program multiplies less than was counted, if it is known to."""
+    for each in found:
+        if (work := each.work) and work.skipped:
+            yield f"{each.way}: {words([Doubt('macs_skipped', work.run_macs, work.counted_macs)])}"
 
 
 def _columns(model: Model, progress: Progress) -> tuple[Subject, ...]:

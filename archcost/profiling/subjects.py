@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archcost.errors import InputError, Mistake
-from archcost.graph.cost import peak_bytes
+from archcost.graph.cost import count, peak_bytes
 from archcost.graph.dtypes import BYTES
 from archcost.graph.recipe import Recipe
 from archcost.latency.measure import Progress, Subject
@@ -15,6 +16,8 @@ from archcost.machine import available_memory_bytes
 from archcost.models.load import Model
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from archcost.counting.module import Module
     from archcost.graph.graph import Graph
     from archcost.nets.net import Net
@@ -29,7 +32,13 @@ def of_net(graph: Graph, net: Net) -> Subject:
         return Source(Stepping(net), (token, net.state(plan.batch)))
 
     whole = Subject(
-        lambda plan: Source(net, (example(graph, plan.batch, seed=plan.seed),), graph=graph),
+        lambda plan: Source(
+            net,
+            (example(graph, plan.batch, seed=plan.seed),),
+            graph=graph,
+            macs=plan.batch * count(graph).macs,
+            macs_of=macs_of,
+        ),
         lambda plan: peak_bytes(graph, plan.batch, BYTES[plan.dtype]),
     )
     return whole if graph.steps is None else whole._replace(step=whole._replace(source=step))
@@ -42,9 +51,22 @@ def of_module(module: Module, own_dtype: str) -> Subject:
     def source(plan: Plan) -> Source:
         call = module.call_at(plan.batch)
         cast = plan.dtype != own_dtype
-        return Source(call.module, call.args, call.kwargs, cast=cast, autograd=module.autograd)
+        known = module.cost.macs if plan.batch == 1 else None  # at another batch some may not be so many times as many
+        source = Source(call.module, call.args, call.kwargs, cast=cast, autograd=module.autograd)
+        return replace(source, macs=known, macs_of=macs_of)
 
     return Subject(source, lambda plan: peaks[plan.batch, plan.dtype], own_dtype)
+
+
+def macs_of(path: Path) -> int | None:
+    """Return the multiply-accumulates of one call of an ONNX file, None if operators in it have no count."""
+    from archcost.counting.files.onnx import count as files  # loads onnx
+
+    try:
+        found = files.counted(path.name, files.opened(path, ()), [(1, "float32")])
+    except InputError:
+        return None
+    return None if found.uncounted else found.cost.macs
 
 
 def built(model: Model, progress: Progress) -> Net:

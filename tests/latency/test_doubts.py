@@ -22,6 +22,12 @@ WORDS = [
     ([Doubt("level_changed", 20, 40)], "its level changed after 20 of 40 bursts"),
     ([Doubt("slow_block", 0.0429)], "the slowest block took 4.3% more than the fastest"),
     ([Doubt("contention", 0.2, 0.05)], "contention: 20.0% of the sampling time went by waiting for a core"),
+    ([Doubt("macs_skipped", 0, 805_000_000)],
+     "what runs multiplies 0 times, of 805,000,000 MACs counted: the runtime leaves out what no output needs, and "
+     "computes beforehand what depends on no input"),
+    ([Doubt("denormals", 0.25, 0.001)],
+     "25.0% of its weights and inputs are denormal, below the smallest normal number: processors take many times as "
+     "long for those; torch.set_flush_denormal(True) makes them 0"),
     ([Doubt("unknown")], "an earlier version of archcost doubted it"),
     ([Doubt("warmup", 90), Doubt("warmup", 17), Doubt("warmup", 100)], "warm-up did not settle in 17 to 100 calls"),
     ([Doubt("level_changed", 20, 40), Doubt("level_changed", 9, 48)],

@@ -261,14 +261,6 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [] == list(tmp_path.iterdir())
 
 
-@needs_onnx
-def test_what_one_onnx_file_cannot_hold_is_refused(tmp_path: Path) -> None:
-    """Beyond two gigabytes protobuf ends: said before anything is built."""
-    found = archcost.load("wrn-28-10", ["widths=[2560, 5120, 10240]"])
-    with pytest.raises(InputError, match=r"GB of weights; allowed: 2.00 GB"):
-        formats.export(found, "onnx", tmp_path / "net.onnx")
-
-
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_package_names_the_extra(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra the message says what to install."""

@@ -36,7 +36,7 @@ class Where:
         return again(self.file, self.stored, self.consent)
 
 
-def written(where: Where, to: str, output: str, *, batch: int | None, scored: bool) -> bool:
+def written(where: Where, to: str, output: str, *, batch: int | None, opset: int | None, scored: bool) -> bool:
     """Write a file and say what it holds and reaches; return whether that is what was recorded."""
     if scored and is_storage(where.file):
         click.echo("not evaluated: a storage does not say where its data are; name the study's file", err=True)
@@ -45,7 +45,7 @@ def written(where: Where, to: str, output: str, *, batch: int | None, scored: bo
     if study is not None and scored:
         held = study.material(where.stored, found.model, tested=found.seed is not None)
     with progress(f"exporting {where.trial} to {to}"):
-        said = formats.export(found.trained, to, output, batch=batch)
+        said = formats.export(found.trained, to, output, batch=batch, opset=opset)
     for line in said:
         click.echo("\n".join(wrapped(line, 2)))
     return held is None or _evaluated(found, held, to, Path(output), batch)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from archcost import errors
 from archcost.errors import InputError, TargetError
-from archcost.latency.samples import Plan
+from archcost.latency.samples import Plan, Work
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +49,8 @@ class Source:
     graph: Graph | None = None
     device: str = "cpu"
     autograd: Autograd = "off"
+    macs: int | None = None
+    macs_of: Callable[[Path], int | None] | None = None
 
 
 class Prepared(NamedTuple):
@@ -56,7 +58,9 @@ class Prepared(NamedTuple):
 
     first_s: what the first call, which is over, took with all it had to compile or load; None if it is yet to come;
     before: what comes before every call and is not timed, such as a copy of arguments that the call changes; then:
-    asked when the first call is over, it gives what is timed from there on; state: what the network holds now.
+    asked when the first call is over, it gives what is timed from there on; state: what the network holds now;
+    work: of the program that is run, None if it is not known; denormals: the share of its numbers below the smallest
+    normal one.
     """
 
     call: Call
@@ -64,6 +68,8 @@ class Prepared(NamedTuple):
     before: Call | None = None
     then: Callable[[], Prepared] | None = None
     state: Callable[[], Held] | None = None
+    work: Work | None = None
+    denormals: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     there is no compiler, where torch cannot make one graph of the module, and where that computes something else.
     """
     from archcost.latency.runtimes.copied import prepared, running
-    from archcost.nets.export.agreement import agree, reference
+    from archcost.nets.export.agreement import agree, explained, reference
 
     if reason := why_not():
         raise TargetError(reason)
@@ -48,7 +48,8 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             compiled, given, first_s = _first(call, clock, source.device)
         except OSError as error:
             raise TargetError(f"torch.compile cannot write what it makes{scratch.where()}: {error.strerror}") from error
-        agree("what torch.compile makes", expected, given, tolerance(plan.dtype, source.device))
+        with explained(call):
+            agree("what torch.compile makes", expected, given, tolerance(plan.dtype, source.device))
         yield prepared(compiled, call, source, plan)._replace(first_s=first_s)
 
 

@@ -19,6 +19,7 @@ from archcost.nets.call import Call, crowding
 from archcost.nets.calls.arguments import arguments
 from archcost.nets.calls.autograd import recording
 from archcost.nets.calls.contents import has_objects, held
+from archcost.nets.calls.denormals import share
 from archcost.nets.dtypes import TORCH
 from archcost.nets.restore import evaluating, settings, untouched
 
@@ -62,7 +63,7 @@ def prepared(run: Callable[..., object], call: Call, source: Source, plan: Plan)
             return always
         return _on_fresh(run, _called(call.module, source, plan), source)
 
-    always = Prepared(_recorded(same, source), state=lambda: held(call.module))
+    always = Prepared(_recorded(same, source), state=lambda: held(call.module), denormals=share(call))
     return always._replace(then=then)
 
 
@@ -83,7 +84,7 @@ def _on_fresh(run: Callable[..., object], call: Call, source: Source) -> Prepare
         args, kwargs = given
         run(*args, **kwargs)
 
-    return Prepared(_recorded(fresh, source), before=before, state=lambda: held(call.module))
+    return Prepared(_recorded(fresh, source), before=before, state=lambda: held(call.module), denormals=share(call))
 
 
 def _recorded(call: Callable[[], None], source: Source) -> Callable[[], None]:

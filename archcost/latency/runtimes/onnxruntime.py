@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
 from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
-from archcost.latency.samples import Plan
+from archcost.latency.samples import Plan, Work
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,8 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import running
-    from archcost.nets.export.agreement import agree, reference
+    from archcost.nets.calls.denormals import share
+    from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
 
     if isinstance(source.network, OnnxFile):
@@ -50,12 +51,13 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
                 session.run_with_iobinding(binding)
                 first_s = clock() - start
                 given = _outputs(binding)
-            agree("what ONNX Runtime runs", expected, given, TOLERANCE)
+            with explained(call):
+                agree("what ONNX Runtime runs", expected, given, TOLERANCE)
 
             def run() -> None:
                 session.run_with_iobinding(binding)
 
-            yield Prepared(run, first_s)
+            yield Prepared(run, first_s, work=_work(path, source), denormals=share(call))
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
@@ -99,6 +101,27 @@ def _loaded() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module("onnxruntime")
+
+
+def _work(path: Path, source: Source) -> Work | None:
+    """Return the multiply-accumulates that a file has left when ONNX Runtime has folded its constants.
+
+    Folding is done at the level that keeps ONNX's own operators, which can be counted; levels above it fuse, and leave
+    no product out.
+    """
+    from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, quiet
+
+    if source.macs is None or source.macs_of is None or path.stat().st_size > LARGEST_ONNX_BYTES:
+        return None
+    runtime, folded = _loaded(), path.with_name("folded.onnx")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(folded)
+    with quiet("ONNX Runtime cannot fold the constants of"):
+        runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    run_macs = source.macs_of(folded)
+    return None if run_macs is None else Work(source.macs, run_macs)
 
 
 def _session(path: Path, threads: int) -> Any:

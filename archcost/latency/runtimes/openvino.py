@@ -36,7 +36,8 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import running
-    from archcost.nets.export.agreement import agree, reference
+    from archcost.nets.calls.denormals import share
+    from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
 
     if isinstance(source.network, OnnxFile):
@@ -53,12 +54,13 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
                 request = _request(openvino, path, call, plan.threads)
                 given = _outputs(request)
                 first_s = clock() - start
-            agree("what OpenVINO runs", expected, given, TOLERANCE)
+            with explained(call):
+                agree("what OpenVINO runs", expected, given, TOLERANCE)
 
             def run() -> None:
                 request.infer(share_outputs=True)
 
-            yield Prepared(run, first_s)
+            yield Prepared(run, first_s, denormals=share(call))
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:

@@ -25,7 +25,9 @@ NETWORK: Final = "model.yaml"
 WEIGHTS: Final = "weights.safetensors"
 FACTS: Final = "meta.json"
 _WORDS: Final = "vocabulary.json"
-_FILES: Final = frozenset({"model.onnx", NETWORK, WEIGHTS, FACTS, _WORDS, "card.md", "predict.py", "__pycache__"})
+_FILES: Final = frozenset(
+    {"model.onnx", "model.onnx.data", NETWORK, WEIGHTS, FACTS, _WORDS, "card.md", "predict.py", "__pycache__"}
+)
 _FORMAT: Final = 1
 _BATCHES: Final = (2, 1, 3)  # the first is traced: 1 would be taken for a constant
 
@@ -102,7 +104,7 @@ def write(
 def _network(path: Path, bundle: Bundle) -> tuple[str, ...]:
     module = Prepared(bundle.network, bundle.inputs.layout, bundle.preprocess).eval()
     calls = [Call(module, (bundle.inputs.example(batch, seed=batch),)) for batch in _BATCHES]
-    share = write_onnx(Program(module, calls, True, _strings(bundle.about), ()), path)
+    share = write_onnx(Program(module, calls, True, _strings(bundle.about)), path)
     shape = ", ".join(["batch", *map(str, bundle.inputs.shape)])
     return f"input ({shape}), {bundle.inputs.dtype}; any batch", share
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from archcost.config.writer import to_yaml
 from archcost.errors import InputError, unknown
-from archcost.files import placed, write_whole
+from archcost.files import placed, placed_pair, write_whole
 from archcost.graph import codec
-from archcost.models.load import Model, Reference
+from archcost.models.load import Loaded, Model, Reference
 
 if TYPE_CHECKING:
     from archcost.nets.weights import Trained, TrainedCode
@@ -37,21 +37,25 @@ TEXTS: Final[dict[str, Callable[[Model], str]]] = {"json": as_json, "yaml": as_y
 PROGRAMS: Final = ("onnx", "pt2")
 """Files that hold weights."""
 FORMATS: Final = (*TEXTS, *PROGRAMS)
+BESIDE: Final = ".data"
+"""What is behind an ONNX file's name in that of its weights, if they are in a file of their own."""
 
 
 def export(
-    source: Model | Trained | TrainedCode,
+    source: Model | Loaded | Trained | TrainedCode,
     to: str,
     path: str | os.PathLike[str],
     *,
     seed: int = 0,
     batch: int | None = None,
+    opset: int | None = None,
 ) -> tuple[str, ...]:
-    """Write a network, untrained or with a trial's weights, whole or not at all; return what there is to say of it.
+    """Write a network, untrained or with weights, whole or not at all; return what there is to say of it.
 
     `seed` is that of the weights, `batch` a fixed batch size, any size if left out: both for files with weights,
-    which are read back and run before they get their name. Raises InputError if the format, the path or the memory
-    will not do, TargetError where the file computes something else.
+    which are read back and run before they get their name; `opset` is that of an ONNX file, torch's choice if left out.
+    Raises InputError if the format, the path or the memory will not do, TargetError where the file computes something
+    else.
     """
     if to not in FORMATS:
         raise InputError(unknown("format", to, FORMATS))
@@ -61,11 +65,17 @@ def export(
             raise InputError(f"{to} needs the graph of a family, and code makes this network")
         write_whole(path, TEXTS[to](model))
         return ()
-    return _saved(source, to, path, seed, batch)
+    return _saved(source, to, Path(path), seed, batch, opset)
 
 
 def export_module(
-    reference: Reference, to: str, path: str | os.PathLike[str], *, seed: int = 0, batch: int | None = None
+    source: Reference | Loaded,
+    to: str,
+    path: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    batch: int | None = None,
+    opset: int | None = None,
 ) -> tuple[str, ...]:
     """Write the module that code makes, as `export` writes a network; code has no graph, so no text but its name.
 
@@ -73,18 +83,23 @@ def export_module(
     """
     if to not in PROGRAMS:
         raise InputError(unknown("format of a module", to, PROGRAMS))
-    return _saved(reference, to, path, seed, batch)
+    return _saved(source, to, Path(path), seed, batch, opset)
 
 
 def _saved(
-    source: Model | Reference | Trained | TrainedCode,
+    source: Model | Reference | Loaded | Trained | TrainedCode,
     to: str,
-    path: str | os.PathLike[str],
+    path: Path,
     seed: int,
     batch: int | None,
+    opset: int | None,
 ) -> tuple[str, ...]:
     from archcost.nets.export.onnx_pt2 import save_onnx, save_pt2  # noqa: PLC0415  # loads torch
 
-    save = save_onnx if to == "onnx" else save_pt2
-    with placed(Path(path)) as part:
-        return save(source, part, seed, batch)
+    if to == "onnx":
+        with placed_pair(path, BESIDE) as part:
+            return save_onnx(source, part, seed, batch, opset)
+    if opset is not None:
+        raise InputError(f"{to} has no opset; allowed: only with onnx")
+    with placed(path) as part:
+        return save_pt2(source, part, seed, batch)

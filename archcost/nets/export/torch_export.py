@@ -8,11 +8,12 @@ What depends on data cannot be traced: torch.export refuses it, where a converte
 from __future__ import annotations
 
 import errno
+import functools
 import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,7 @@ from archcost import scratch
 from archcost.errors import ArchcostError, TargetError, named, one_line
 from archcost.nets.call import Call, weights_bytes
 from archcost.nets.calls.contents import tensors_in
-from archcost.nets.export.agreement import fresh
+from archcost.nets.export.agreement import fresh, outputs
 
 LARGEST_ONNX_BYTES: Final = 2 * 10**9
 """Weights that one ONNX file can hold: protobuf ends at 2^31 bytes, and the nodes need room."""
@@ -72,8 +73,9 @@ def traced(call: Call, *, is_open: bool) -> ExportedProgram:
     is_open: whether the batch, the first dimension of every input, stays open.
     """
     spread = _spread(call, Dim("batch", min=1)) if is_open else None
+    args, kwargs = fresh(call)  # a forward may write to its inputs
     with redirect_stderr(StringIO()):  # where it fails it prints the graph so far
-        program = torch.export.export(call.module, call.args, dict(call.kwargs), dynamic_shapes=spread)
+        program = torch.export.export(call.module, args, kwargs, dynamic_shapes=spread)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # where archcost lies on this machine is nobody's business
     return program
@@ -102,23 +104,70 @@ def inputs(call: Call) -> list[Tensor]:
     return tensors_in((call.args, call.kwargs))
 
 
-def convert(call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, external: bool = False) -> None:
-    """Write the ONNX program of a network that has run once, `facts` in it; external: its weights beside the file."""
-    single = len(tensors_in((call.args, call.kwargs))) == 1
-    outputs = len(tensors_in(call.module(*call.args, **call.kwargs)))
-    converted = torch.onnx.export(
-        traced(call, is_open=is_open),
-        dynamo=True,
-        verbose=False,
-        input_names=["input"] if single else None,
-        output_names=["output"] if outputs == 1 else [f"output{i}" for i in range(outputs)],
-        dynamic_shapes=_spread(call, "batch") if is_open else None,
-    )
+def convert(
+    call: Call, path: Path, facts: Mapping[str, str], *, is_open: bool, external: bool = False, opset: int | None = None
+) -> None:
+    """Write the ONNX program of a network that has run once, `facts` in it; external: its weights beside the file.
+
+    opset: of the file, torch's choice if it is None; raises TargetError if the program cannot be converted to it.
+    """
+    single = len(inputs(call)) == 1
+    given = outputs(call)
+    count = len(tensors_in(given))
+    with nullcontext() if _is_plain(given) else _tensors_alone(call):
+        converted = torch.onnx.export(
+            traced(call, is_open=is_open),
+            dynamo=True,
+            verbose=False,
+            input_names=["input"] if single else None,
+            output_names=["output"] if count == 1 else [f"output{i}" for i in range(count)],
+            dynamic_shapes=_spread(call, "batch") if is_open else None,
+            opset_version=opset,
+        )
     assert converted is not None  # it is only if no dynamo is asked for
+    written = converted.model.opset_imports[""]
+    if opset not in (None, written):  # torch warns, and leaves the program at another
+        words = f"torch.onnx cannot bring this network to opset {opset}; allowed: one that it can, such as {written}"
+        raise TargetError(words)
     for node in converted.model.graph.all_nodes():
         node.metadata_props.clear()
     converted.model.metadata_props.update({f"archcost.{key}": value for key, value in facts.items()})
     converted.save(path, external_data=external)
+
+
+def _is_plain(given: object) -> bool:
+    """Return whether outputs are of the kinds that an exporter takes: tensors in tuples, lists and dictionaries."""
+    match given:
+        case Tensor() | None:
+            return True
+        case dict():
+            return all(map(_is_plain, given.values()))
+        case tuple() | list():
+            return all(map(_is_plain, given))
+        case _:
+            return False
+
+
+@contextmanager
+def _tensors_alone(call: Call) -> Iterator[None]:
+    """Let a network give its tensors alone: ONNX has no outputs of another kind, and torch.onnx fails at them.
+
+    Its forward is replaced on the module itself, so that parameters keep their names in the file.
+    """
+    own, held = call.module.forward, call.module.__dict__
+
+    @functools.wraps(own)
+    def forward(*args: object, **kwargs: object) -> tuple[Tensor, ...]:
+        return tuple(tensors_in(own(*args, **kwargs)))
+
+    before = held.copy()
+    held["forward"] = forward
+    try:
+        yield
+    finally:
+        del held["forward"]
+        if "forward" in before:
+            held["forward"] = before["forward"]
 
 
 @contextmanager
@@ -137,7 +186,6 @@ def onnx_file(call: Call) -> Iterator[Path]:
 
 
 def _written(call: Call, path: Path) -> None:
-    tried = Call(call.module, *fresh(call))  # a forward may write to its inputs
     is_large = weights_bytes(call.module) > LARGEST_ONNX_BYTES
     with torch.inference_mode(False), quiet("torch.onnx cannot export"):
-        convert(tried, path, {}, is_open=False, external=is_large)
+        convert(call, path, {}, is_open=False, external=is_large)

@@ -1,0 +1,65 @@
+"""Weights that decayed below the smallest normal number are found out, in every runtime that is here."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import archcost
+from archcost.latency import runtimes
+from archcost.nets.call import Call
+from archcost.nets.calls.denormals import share
+
+HERE = [name for name in ("eager", "onnxruntime", "openvino") if not runtimes.find(name).why_not()]
+
+
+def decayed(factor: float) -> nn.Module:
+    """Return a layer whose 12 weights are all `factor`, and its 4 biases 0."""
+    layer = nn.Linear(3, 4)
+    nn.init.constant_(layer.weight, factor)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("factor", "dtype", "expected"),
+    [
+        (1e-39, torch.float32, 12 / 19),
+        (-1e-42, torch.float32, 12 / 19),
+        (1e-37, torch.float32, 0.0),
+        (0.0, torch.float32, 0.0),
+        (1e-39, torch.float64, 0.0),
+        (1e-310, torch.float64, 12 / 19),
+        (1e-6, torch.float16, 12 / 19),
+        (1e-39, torch.bfloat16, 12 / 19),
+    ],
+)
+def test_the_share_of_denormal_numbers(factor: float, dtype: torch.dtype, expected: float) -> None:
+    """Of 12 weights, 4 biases and 3 inputs; zeros and small normal numbers are none; each type has its limit."""
+    assert expected == share(
+        Call(decayed(1).to(dtype).apply(lambda m: filled(m, factor)), (torch.ones(3, dtype=dtype),))
+    )
+
+
+def filled(module: nn.Module, factor: float) -> None:
+    """Give a layer equal weights."""
+    assert isinstance(module, nn.Linear)
+    nn.init.constant_(module.weight, factor)
+
+
+def test_inputs_count_and_integers_do_not() -> None:
+    """A denormal input is one too; integers have none, and nothing is a share of nothing."""
+    assert 3 / 19 == share(Call(decayed(1), (torch.full((3,), 1e-40),)))
+    assert 0.0 == share(Call(nn.Identity(), (torch.ones(3, dtype=torch.int64),)))
+
+
+@pytest.mark.parametrize("runtime", HERE)
+def test_a_network_of_decayed_weights_is_doubted(runtime: str) -> None:
+    """Its latency is not stable, with the share; a network of normal weights has no such doubt."""
+    for factor, expected in ((1e-39, [12 / 19]), (1.0, [])):
+        found = archcost.profile(
+            decayed(factor), torch.ones(1, 3), runtime=runtime, time="0.05s", threads=1, witness=False
+        ).latencies[0]
+        assert expected == [doubt.value for doubt in found.doubts if doubt.kind == "denormals"]
+        assert not (expected and found.stable)
