@@ -33,6 +33,18 @@ def allowed() -> Collection[int]:
     return range(os.cpu_count() or 1)
 
 
+def saturates(root: Path = ROOT) -> bool:
+    """Return whether this processor adds pairs of 8-bit products in 16 bits, which overflow: x86 without VNNI.
+
+    False if the system does not say.
+    """
+    for line in (read(root / "proc/cpuinfo") or "").splitlines():
+        key, _, flags = line.partition(":")
+        if key.strip() == "flags":
+            return not any("vnni" in flag for flag in flags.split())
+    return False
+
+
 def _siblings(root: Path, cpu: int) -> str:
     return read(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or str(cpu)
 

@@ -71,6 +71,7 @@ def suggest(model: str, reading: Reading, asked: Request, wanted: Wanted, form: 
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import read_model
+    from archcost.latency.measure import own_runtime
     from archcost.profiling.suggest import counts, suggestions
 
     chosen, output = wanted.chosen, wanted.output
@@ -86,7 +87,7 @@ def suggest(model: str, reading: Reading, asked: Request, wanted: Wanted, form: 
     if output is not None:
         _write(report, output)
     elif asked.latency and shown and place:
-        report = _beside(report, (asked.runtimes or ("eager",))[0], place)
+        report = _beside(report, (asked.runtimes or (own_runtime(asked),))[0], place)
     _show(report, form)
     if report.failures:
         raise TargetError("\n".join(report.failures))
@@ -98,7 +99,7 @@ def _place(asked: Request) -> tuple[str, Plan, Place | None]:
 
     places = measure.places(asked)
     plans = places[0].plans(asked, "float32") if places else asked.plans()
-    (target, *others), (runtime, *more) = asked.targets, asked.runtimes or ("eager",)
+    (target, *others), (runtime, *more) = asked.targets, asked.runtimes or (measure.own_runtime(asked),)
     if others or more or len(plans) > 1:
         raise InputError("changes are measured in one way; allowed: one target, runtime, batch, dtype and threads")
     return f"{target}/{runtime}", plans[0], places[0] if places else None

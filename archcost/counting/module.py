@@ -20,11 +20,13 @@ from archcost.counting.dispatch import Calls, Tally, macs
 from archcost.counting.parameters import Weights, weights_of
 from archcost.counting.passes import Pass, TrainingPass
 from archcost.counting.rows import Placed, by_path, digest, placed
+from archcost.counting.weight_sizes import quantised
 from archcost.counting.witnesses.witness import Uncounted
 from archcost.errors import named, one_line
 from archcost.graph.account import Account, Layer, Trained, Training
 from archcost.graph.cost import Cost, listed
-from archcost.graph.dtypes import BYTES, FLOATING
+from archcost.graph.dtypes import BYTES, FLOATING, INT8, unquantised
+from archcost.graph.weight_sizes import SAVED_BYTES
 from archcost.nets import copies
 from archcost.nets.call import Call
 from archcost.nets.calls.autograd import Autograd
@@ -136,11 +138,17 @@ class _Accounts:
     own: str
 
     def at(self, batch: int, dtype: str) -> Account:
-        """Return the account at a batch and dtype; in its own dtype a module runs as it is, to another it is cast."""
-        cast = None if dtype == self.own else TORCH[dtype]
+        """Return the account at a batch and dtype; in its own dtype a module runs as it is, to another it is cast.
+
+        At int8 its weights have their own sizes; its values count as float32, as a runtime chooses those of 8 bits.
+        """
+        floating = unquantised(dtype)
+        cast = None if floating == self.own else TORCH[floating]
         call = self.call if batch == 1 else passes.settled(self.call_at(batch))
         seen = self.first if batch == 1 and cast is None else passes.forward(call, cast)
-        weights_bytes = self.weights.cast_bytes(BYTES[dtype], BYTES[self.own])
+        weights_bytes = self.weights.cast_bytes(BYTES[floating], BYTES[self.own])
+        if dtype == INT8:
+            weights_bytes -= SAVED_BYTES * quantised(self.call.module, self.first.calls)
         return Account(
             batch,
             dtype,
@@ -148,7 +156,7 @@ class _Accounts:
             sum(tally.written_bytes for tally in seen.calls.tallies.values()),
             weights_bytes + seen.peak_bytes,
             lambda: tuple(self._layers(seen.calls)),
-            lambda: self._trained(call, batch, cast, weights_bytes),
+            (lambda: self._trained(call, batch, cast, weights_bytes)) if dtype != INT8 else self._unsized,
         )
 
     def _layers(self, calls: Calls) -> Iterator[Layer]:
@@ -175,6 +183,11 @@ class _Accounts:
             return passes.training(passes.settled(self.call_at(2))), 2, ""
         except (Exception, SystemExit):  # as above; the first reason is the one to tell
             return None, 1, why
+
+    def _unsized(self) -> Trained:
+        """Return the training step without its bytes: nothing is trained in 8 bits."""
+        step, why, behind = self._trained(self.call, 1, None, 0)
+        return Trained(step and replace(step, saved_bytes=None, peak_bytes=None), why, behind)
 
     def _trained(self, call: Call, batch: int, cast: torch.dtype | None, weights_bytes: int) -> Trained:
         seen, examples, why = self._step

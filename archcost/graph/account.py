@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from archcost.graph import weight_sizes
 from archcost.graph.cost import Cost, count, peak_bytes
-from archcost.graph.dtypes import BYTES
+from archcost.graph.dtypes import BYTES, INT8, unquantised
 from archcost.graph.gradients import backward
 from archcost.graph.graph import Graph
 from archcost.graph.ops import Shape
@@ -122,26 +123,32 @@ class Account:
 
 
 def account(graph: Graph, batch: int, dtype: str) -> Account:
-    """Return what a family's network takes, from its graph alone; what autograd keeps is not known there."""
-    size, cost = BYTES[dtype], count(graph)
+    """Return what a family's network takes, from its graph alone; what autograd keeps is not known there.
+
+    At int8 each weight has its own size, and values count as float32: a runtime chooses those of 8 bits.
+    """
+    size, cost = BYTES[unquantised(dtype)], count(graph)
+    saved_bytes = weight_sizes.saved_bytes(graph) if dtype == INT8 else 0
     return Account(
         batch,
         dtype,
-        cost.weights_bytes(size),
+        cost.weights_bytes(size) - saved_bytes,
         cost.activation_bytes(batch, size),
-        peak_bytes(graph, batch, size),
-        lambda: _layers(cost, batch, size),
+        peak_bytes(graph, batch, size) - saved_bytes,
+        lambda: _layers(graph, cost, batch, dtype),
         lambda: _trained(graph, cost),
     )
 
 
-def _layers(cost: Cost, batch: int, size: int) -> tuple[Layer, ...]:
+def _layers(graph: Graph, cost: Cost, batch: int, dtype: str) -> tuple[Layer, ...]:
+    size = BYTES[unquantised(dtype)]
+    saved = weight_sizes.saved_by_node(graph) if dtype == INT8 else (0,) * len(cost.rows)
     return tuple(
         Layer(
             *(row.name, row.op, row.group, row.column, row.shape, row.params, row.macs, row.elementwise),
-            *(row.read_bytes(batch, size), row.written_bytes(batch, size), row.runs, None),
+            *(row.read_bytes(batch, size) - less, row.written_bytes(batch, size), row.runs, None),
         )
-        for row in cost.rows
+        for row, less in zip(cost.rows, saved, strict=True)
     )
 
 

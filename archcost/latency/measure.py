@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from archcost.errors import InputError, Mistake, TargetError
+from archcost.graph.dtypes import INT8
 from archcost.latency import runtimes, targets
 from archcost.latency.lock import held
 from archcost.latency.runtimes import Source
@@ -26,9 +27,9 @@ Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
 class Request:
     """What to find out about a network: each combination of the tuples is one latency, also if it stands twice.
 
-    No `runtimes`: eager, onnxruntime where an ONNX file is among the networks; no `dtypes`: the network's own, float32
-    for one of a family; no `threads`: the target's physical cores. columns: of
-    a fractal network, each column alone too, by turns with the whole.
+    No `runtimes`: eager, onnxruntime if an ONNX file is among the networks or int8 among the dtypes; no `dtypes`: the
+    network's own, float32 for one of a family; no `threads`: the target's physical cores. columns: of a fractal
+    network, each column alone too, by turns with the whole.
     """
 
     targets: tuple[str, ...] = ("cpu",)
@@ -94,7 +95,7 @@ def places(request: Request) -> tuple[Place, ...]:
     """
     request.plans()
     for runtime in request.runtimes:
-        runtimes.check(runtime)
+        runtimes.check(runtime, request.dtypes)
     found = [targets.find(name) for name in dict.fromkeys(request.targets)]
     if not (request.latency or request.threads):
         return ()  # nothing is measured: the machine need not be looked at, which takes as long as a count
@@ -132,7 +133,7 @@ def all_measured(
     only: the ways that are wanted.
     """
     found = []
-    chosen = request.runtimes or _own_runtime(subjects)
+    chosen = request.runtimes or (own_runtime(request, subjects),)
     for place, runtime in itertools.product(where, dict.fromkeys(chosen)):
         for plan in place.plans(request, subjects[0].own_dtype):
             asked = way(place.target.name, runtime, plan)
@@ -146,9 +147,14 @@ def all_measured(
     return tuple(found)
 
 
-def _own_runtime(subjects: Sequence[Subject]) -> tuple[str]:
-    """Return what runs all subjects: eager, or what one needs that eager does not run, and the others bear."""
-    return (next((each.own_runtime for each in subjects if each.own_runtime != "eager"), "eager"),)
+def own_runtime(request: Request, subjects: Sequence[Subject] = ()) -> str:
+    """Return what runs all subjects if no runtime is asked for.
+
+    It is eager, or what int8 or one of them needs that eager does not run, and the others bear.
+    """
+    if INT8 in request.dtypes:
+        return runtimes.QUANTISING[0]
+    return next((each.own_runtime for each in subjects if each.own_runtime != "eager"), "eager")
 
 
 def measured(

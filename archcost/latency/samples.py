@@ -10,7 +10,7 @@ from dataclasses import asdict, astuple, dataclass
 
 from archcost import errors
 from archcost.errors import InputError, Mistake, TargetError
-from archcost.graph.dtypes import FLOATING
+from archcost.graph.dtypes import PRECISIONS
 from archcost.units import counted_words
 
 
@@ -41,8 +41,8 @@ def _mistakes(plan: Plan) -> Iterator[Mistake]:
     for key, value, least in (("batch", plan.batch, 1), ("threads", plan.threads, 1), ("seed", plan.seed, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             yield Mistake(f"given {value!r}; allowed: an integer of at least {least}", (key,))
-    if plan.dtype not in FLOATING:
-        yield Mistake(errors.unknown("dtype", str(plan.dtype), FLOATING), ("dtype",))
+    if plan.dtype not in PRECISIONS:
+        yield Mistake(errors.unknown("dtype", str(plan.dtype), PRECISIONS), ("dtype",))
     for name, number, most in (("precision", plan.precision, 1.0), ("time_s", plan.time_s, math.inf)):
         if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < most:  # NaN fails too
             bound = "below 1" if most == 1 else "finite"

@@ -17,7 +17,7 @@ from archcost.latency.measure import Measured, Place, Progress, Request, Subject
 from archcost.latency.samples import Samples
 from archcost.models.files import File, Network
 from archcost.models.load import Model, Reference, alone
-from archcost.profiling import files, sparse, subjects
+from archcost.profiling import eight_bit, files, sparse, subjects
 from archcost.profiling.options import Options, request
 from archcost.profiling.result import Profile
 from archcost.profiling.sources import Source, named
@@ -93,6 +93,7 @@ def profiled(source: Network | Given, request: Request, progress: Progress = nul
         return found
     runs = measure.all_measured((subject, *parts), request, where, progress)
     found = measured_as(found, runs)
+    found = replace(found, notes=(*found.notes, *eight_bit.not_worth_it(found.latencies)))
     if parts:
         each = range(1, len(parts) + 1)
         alone = tuple(tuple(run.samples[place] for run in runs if run.samples) for place in each)
@@ -160,7 +161,7 @@ def _of_model(model: Model, request: Request, progress: Progress) -> Ready:
     seen: Witness | None = None
     if request.witness and net:
         seen, accounts = _witnessed(model, net, accounts, progress)
-    found = Profile(model, accounts, seen)
+    found = Profile(model, accounts, seen, notes=eight_bit.calibrated(request))
     if not (request.latency and net):
         return Ready(found, None)
     parts = _columns(model, progress) if request.columns else ()
@@ -195,6 +196,6 @@ def _of_module(given: Given, request: Request, progress: Progress) -> Ready:
     if request.witness:
         with progress(f"counting {given.name} with fvcore and torch"):
             seen = witness(module)
-    notes = (*module.notes, *(seen.notes if seen else ()))
+    notes = (*module.notes, *(seen.notes if seen else ()), *eight_bit.calibrated(request))
     found = Profile(module, module.accounts, seen, notes=notes)
     return Ready(found, subjects.of_module(module, own_dtype))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from archcost.errors import InputError, Mistake
 from archcost.graph.cost import count, peak_bytes
-from archcost.graph.dtypes import BYTES
+from archcost.graph.dtypes import BYTES, unquantised
 from archcost.graph.recipe import Recipe
 from archcost.latency.measure import Progress, Subject
 from archcost.latency.runtimes import Source
@@ -39,9 +39,14 @@ def of_net(graph: Graph, net: Net) -> Subject:
             macs=plan.batch * count(graph).macs,
             macs_of=macs_of,
         ),
-        lambda plan: peak_bytes(graph, plan.batch, BYTES[plan.dtype]),
+        lambda plan: needed_bytes(graph, plan),
     )
     return whole if graph.steps is None else whole._replace(step=whole._replace(source=step))
+
+
+def needed_bytes(graph: Graph, plan: Plan) -> int:
+    """Return the memory that a network needs where it is measured; to quantise it, it also runs in float32."""
+    return peak_bytes(graph, plan.batch, BYTES[unquantised(plan.dtype)])
 
 
 def of_module(module: Module, own_dtype: str) -> Subject:

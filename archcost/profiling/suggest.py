@@ -13,8 +13,7 @@ from archcost.config import document
 from archcost.config.document import Document
 from archcost.config.writer import flow, to_yaml
 from archcost.errors import InputError
-from archcost.graph.cost import peak_bytes
-from archcost.graph.dtypes import BYTES
+from archcost.graph.weight_sizes import most_bytes
 from archcost.models import load
 from archcost.models.families.bottleneck import Bottleneck
 from archcost.models.families.fractal import Fractal
@@ -111,7 +110,7 @@ def untried(model: Model) -> int:
 
 def counts(model: Model, *, batch: int = 1, dtype: str = "float32") -> Counts:
     """Return what a network costs as it is."""
-    return Counts(model.cost.params, model.cost.macs, peak_bytes(model.graph, batch, BYTES[dtype]))
+    return Counts(model.cost.params, model.cost.macs, most_bytes(model.graph, batch, dtype))
 
 
 def _changed(base: Document, change: Change) -> Model | None:

@@ -98,6 +98,47 @@ def test_two_runtimes_in_one_profile(capsys: pytest.CaptureFixture[str]) -> None
     assert (0, ["eager", "onnxruntime"]) == (code, [row["runtime"] for row in json.loads(out)["latencies"]])
 
 
+@pytest.mark.parametrize("command", ["profile", "compare", "suggest"])
+@pytest.mark.parametrize("runtime", ["eager", "compile", "openvino"])
+def test_int8_is_for_one_runtime(command: str, runtime: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another one refuses it before anything runs, and the message says which does."""
+    second = ("nin-cifar10",) if command == "compare" else ()
+    code, out, err = run(capsys, command, "resnet-20", *second, "--runtime", runtime, "--dtype", "int8")
+    assert (2, "") == (code, out)
+    words = f"dtype: given int8 for the runtime '{runtime}'; allowed: int8 with the runtime 'onnxruntime'"
+    assert f"archcost: {words}\n" == err
+
+
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+def test_int8_chooses_the_runtime_that_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Weights are a byte each, and it is said that no accuracy is claimed; both dtypes run in the same runtime."""
+    code, out, err = run(capsys, "profile", *SMALL, "--dtype", "int8", "--dtype", "float32", "--json")
+    value = json.loads(out)
+    assert (0, [("onnxruntime", "int8"), ("onnxruntime", "float32")]) == (
+        code,
+        [(row["runtime"], row["dtype"]) for row in value["latencies"]],
+    )
+    small, whole = (row["weights_bytes"] for row in value["memory"])
+    assert value["params"] * 4 > whole - small > value["params"] * 2
+    assert 1 == err.count("int8: ranges from inputs drawn at random: a latency, no accuracy is claimed")
+
+
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+def test_what_int8_does_not_pay_for_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """The fake target takes as long for each type, so that 8 bits are worth nothing there."""
+    asked = ("--dtype", "float32", "--dtype", "int8")
+    assert "int8 does not pay on this device: " in run(capsys, "profile", *SMALL, *asked, "--json")[2]
+
+
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+def test_a_network_without_products_has_no_int8(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is refused with the reason."""
+    module = ("torch.nn:ReLU", "--input", "3,8,8", "--dtype", "int8", "--target", "fake", "--no-witness")
+    code, _, err = run(capsys, "profile", *module)
+    assert 3 == code
+    assert "int8: this network has no product that could be quantised" in err
+
+
 def test_targets_lists_every_runtime(capsys: pytest.CaptureFixture[str]) -> None:
     """Each runtime of the table is in the list, with versions where it is here and a reason if it is not."""
     value = json.loads(run(capsys, "targets", "--json")[1])

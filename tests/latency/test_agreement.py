@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from archcost.latency.runtimes import Prepared, Source
 from archcost.latency.samples import Plan
 from archcost.nets.calls.contents import tensors_in
 from archcost.nets.export import agreement, torch_export
+from archcost.nets.export.quantisation import calibration, file
 from archcost.nets.net import build, example
 
 Given = Callable[[str, Source], list[Tensor]]
@@ -205,6 +207,30 @@ def test_exported_networks_run_at_float32_alone(name: str, dtype: str) -> None:
     """Another dtype is refused by name: a float32 latency under it would be a wrong one."""
     with pytest.raises(TargetError, match=f"{name} is measured at float32 only, given {dtype}; allowed: the runtimes"):
         runtimes.find(name).prepare(Source(nn.ReLU(), (torch.ones(2),)), Plan(dtype=dtype)).__enter__()
+
+
+@pytest.mark.parametrize("name", here("onnxruntime"))
+@pytest.mark.parametrize(("planted", "message"), [(0.0, ""), (0.2, "what ONNX Runtime runs differs by 0.2 of the")])
+def test_int8_is_compared_with_its_own_file(
+    name: str, planted: float, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs is as near to the file as rounding allows, and is refused if it is not."""
+    given = file.emulated
+
+    def other(path: Path, arrays: calibration.Arrays) -> list[Tensor]:
+        return [value / (1 + planted) for value in given(path, arrays)]
+
+    monkeypatch.setattr(file, "emulated", other)
+    source = Source(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)), (torch.ones(1, 6),))
+    with pytest.raises(TargetError, match=message) if message else nullcontext():
+        runtimes.find(name).prepare(source, Plan(dtype="int8")).__enter__()
+
+
+@pytest.mark.parametrize("name", ["eager", "compile"])
+def test_torch_runs_no_int8(name: str) -> None:
+    """A job from another machine may ask for it: it is refused, with what torch runs."""
+    with pytest.raises(TargetError, match="torch runs no int8 module; allowed: 'float32'"):
+        runtimes.find(name).prepare(Source(nn.ReLU(), (torch.ones(2),)), Plan(dtype="int8")).__enter__()
 
 
 @pytest.mark.parametrize("name", EXPORTED)

@@ -11,7 +11,7 @@ import pytest
 from measurements import DEVICE, burst, samples
 
 from archcost.errors import InputError, TargetError, unknown
-from archcost.graph.dtypes import FLOATING
+from archcost.graph.dtypes import PRECISIONS
 from archcost.latency.samples import Plan
 
 
@@ -22,7 +22,7 @@ from archcost.latency.samples import Plan
         ({"batch": True}, "batch: given True; allowed: an integer of at least 1"),
         ({"threads": 1.5}, "threads: given 1.5; allowed: an integer of at least 1"),
         ({"seed": -1}, "seed: given -1; allowed: an integer of at least 0"),
-        ({"dtype": "float23"}, f"dtype: {unknown('dtype', 'float23', FLOATING)}"),
+        ({"dtype": "float23"}, f"dtype: {unknown('dtype', 'float23', PRECISIONS)}"),
         ({"precision": 0}, "precision: given 0; allowed: a number above 0 and below 1"),
         ({"precision": 1.0}, "precision: given 1.0; allowed: a number above 0 and below 1"),
         ({"precision": math.nan}, "precision: given nan; allowed: a number above 0 and below 1"),
@@ -44,7 +44,7 @@ def test_all_mistakes_of_a_plan_at_once() -> None:
     assert [mistake.path for mistake in caught.value.mistakes] == [("batch",), ("precision",), ("time_s",)]
 
 
-@pytest.mark.parametrize("dtype", FLOATING)
+@pytest.mark.parametrize("dtype", PRECISIONS)
 def test_plans_take_every_dtype(dtype: str) -> None:
     """Each of the literal dtypes is a plan."""
     assert Plan(dtype=dtype).dtype == dtype

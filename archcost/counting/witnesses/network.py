@@ -21,6 +21,7 @@ from archcost.counting.witnesses.fvcore import import_fvcore
 from archcost.counting.witnesses.witness import Engine, Uncounted, Witness
 from archcost.graph.account import Account, Trained
 from archcost.graph.cost import Cost
+from archcost.graph.dtypes import INT8, unquantised
 from archcost.graph.graph import Graph
 from archcost.nets.call import Call
 from archcost.nets.dtypes import TORCH
@@ -72,7 +73,8 @@ def trained(graph: Graph, net: Net, account: Account) -> tuple[Trained, str]:
     assert expected is not None  # a graph's account always has one
     unseen = account.trained
     call = Call(net, (example(graph, account.batch),))
-    cast = None if account.dtype == "float32" else TORCH[account.dtype]
+    floating = unquantised(account.dtype)
+    cast = None if floating == "float32" else TORCH[floating]
     try:
         step = passes.training(call, cast)
     except ValueError:
@@ -80,7 +82,7 @@ def trained(graph: Graph, net: Net, account: Account) -> tuple[Trained, str]:
     found = (macs(step.forward), macs(step.backward))
     counted = (expected.forward_macs * account.batch, expected.backward_macs * account.batch)
     kept = replace(expected, saved_bytes=step.saved_bytes, peak_bytes=account.weights_bytes + step.peak_bytes)
-    seen = unseen._replace(step=kept)
+    seen = unseen._replace(step=expected if account.dtype == INT8 else kept)  # nothing is trained in 8 bits
     if found == counted:
         return seen, ""
     return seen, f"training: {counted} MACs forward and backward counted, torch runs {found}"

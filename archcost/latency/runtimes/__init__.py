@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from archcost import errors
-from archcost.errors import InputError, TargetError
+from archcost.errors import InputError, Mistake, TargetError, quoted
+from archcost.graph.dtypes import INT8
 from archcost.latency.samples import Plan, Work
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class Runtime:
 
 
 NOT_TORCH: Final = "an ONNX file is no torch module; allowed: the runtimes onnxruntime and openvino"
+QUANTISING: Final = ("onnxruntime",)
+"""Runtimes that run int8."""
+
 PROCESSORS_ONLY: Final = "this runtime runs on processors only"
 _SET: Final = re.compile(r"^__version__ = '([^']+)'", re.MULTILINE)  # as torch's setup.py writes it
 
@@ -101,10 +105,19 @@ RUNTIMES: Final[dict[str, str]] = {
 }
 
 
-def check(name: str) -> None:
-    """Raise InputError with the known runtimes where `name` is none; nothing is loaded."""
+def check(name: str, dtypes: Collection[str] = ()) -> None:
+    """Raise InputError with the known runtimes if `name` is none, or runs no int8 and has to; nothing is loaded."""
     if name not in RUNTIMES:
         raise InputError(errors.unknown("runtime", name, RUNTIMES))
+    if reason := runs_not(name, dtypes):
+        raise InputError(Mistake(reason, ("dtype",)))
+
+
+def runs_not(name: str, dtypes: Collection[str]) -> str:
+    """Return why a runtime does not run one of these dtypes, '' if it may: int8 is for few of them."""
+    if INT8 not in dtypes or name in QUANTISING:
+        return ""
+    return f"given {INT8} for the runtime {quoted(name)}; allowed: {INT8} with the runtime {errors.one_of(QUANTISING)}"
 
 
 def find(name: str) -> Runtime:
@@ -161,7 +174,9 @@ def _build() -> str:
 
 
 def float32_only(runtime: str, plan: Plan) -> str:
-    """Return why a runtime that is tested at float32 alone will not run a plan's dtype, '' if it will."""
+    """Return why a runtime that is tested at float32, and int8, alone will not run a plan's dtype, '' if it will."""
     if plan.dtype == "float32":
         return ""
+    if plan.dtype == INT8:
+        return runs_not(runtime, (INT8,))
     return f"{runtime} is measured at float32 only, given {plan.dtype}; allowed: the runtimes eager and compile"

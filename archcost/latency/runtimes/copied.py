@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archcost.errors import TargetError, named, one_line
+from archcost.errors import TargetError, named, one_line, one_of
+from archcost.graph.dtypes import FLOATING
 from archcost.latency.runtimes import Prepared, Source, module_of
 from archcost.latency.samples import Plan
 from archcost.machine import available_memory_bytes
@@ -32,6 +33,8 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
     Floating point is cast where the source says so, integers stay. Raises TargetError if module or arguments cannot be
     brought there.
     """
+    if plan.dtype not in TORCH:
+        raise TargetError(f"torch runs no {plan.dtype} module; allowed: {one_of(FLOATING)}")
     dtype = TORCH[plan.dtype] if source.cast else None
     with torch.inference_mode(False):  # that of a network prepared before, with which this one takes turns
         module = _runnable(module_of(source), dtype, torch.device(source.device))

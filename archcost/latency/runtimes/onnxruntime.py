@@ -6,15 +6,19 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
+from archcost.graph.dtypes import INT8
 from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
 from archcost.latency.samples import Plan, Work
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from torch import Tensor
 
     from archcost.nets.call import Call as Subject
 
@@ -26,7 +30,8 @@ _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
 
-    Raises TargetError if the extra onnx is not installed, for other types than float32, and where the network cannot
+    At int8 the file is quantised, on drawn inputs, and compared with itself as it is written, not with the network.
+    Raises TargetError if the extra onnx is not installed, for types but float32 and int8, and where the network cannot
     be exported or computes something else as ONNX.
     """
     from archcost.latency.runtimes import float32_only
@@ -40,24 +45,44 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         return
     if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
-    with running(source, plan) as call:
-        expected = reference(call)
+    with running(source, replace(plan, dtype="float32")) as call:
+        own = reference(call)
         with onnx_file(call) as path:
+            as_it_is = path, own, TOLERANCE
+            program, expected, tolerance = _quantised(path, call, own) if plan.dtype == INT8 else as_it_is
             with quiet("ONNX Runtime cannot run"):
                 _loaded()  # not timed: only the first network of a process would pay for it
                 start = clock()
-                session = _session(path, plan.threads)
+                session = _session(program, plan.threads)
                 binding = _binding(session, call)
                 session.run_with_iobinding(binding)
                 first_s = clock() - start
                 given = _outputs(binding)
             with explained(call):
-                agree("what ONNX Runtime runs", expected, given, TOLERANCE)
+                agree("what ONNX Runtime runs", expected, given, tolerance)
 
             def run() -> None:
                 session.run_with_iobinding(binding)
 
             yield Prepared(run, first_s, work=_work(path, source), denormals=share(call))
+
+
+def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list[Tensor], float]:
+    """Return a network's file of 8 bits beside its float32 file, what it is to give, and how far from that it may be.
+
+    Its ranges are those of inputs drawn like the call's; own: what the network gives. Raises TargetError if that is not
+    finite, or if ONNX Runtime cannot quantise the network.
+    """
+    from archcost.nets.export.agreement import agree
+    from archcost.nets.export.quantisation import file
+    from archcost.nets.export.quantisation.calibration import drawn
+    from archcost.nets.export.quantisation.spec import Quantisation
+
+    agree("the network", own, own, TOLERANCE)  # numbers that are not finite have no range
+    small, how = path.with_name("int8.onnx"), Quantisation(weights=file.fitting_weights())
+    inputs = list(drawn(call, file.input_names(path), how.examples))
+    file.write(path, small, how, inputs, {})
+    return small, file.emulated(small, inputs[0]), file.TOLERANCE
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
