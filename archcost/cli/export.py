@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 _FORMATS = ("json", "yaml", "onnx", "pt2")  # exporting has the same, and loads more than --help needs
 _TEXTS = ("json", "yaml")
+_DTYPES = ("float32", "int8")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The format that is written, and where to; seed: of untrained weights; batch: None for any.
 
-    opset: of an ONNX file, None for torch's choice; weights: a file of them, None for those as initialised; bundle: a
-    folder, which is written instead; unscored: what is written is not evaluated; code_changed: code of a study's may be
-    other code than it ran with.
+    opset: of an ONNX file, None for torch's choice; weights: a file of them, None for those as initialised; dtype: int8
+    is quantised; bundle: a folder, which is written instead; unscored: what is written is not evaluated; code_changed:
+    code of a study's may be other code than it ran with.
     """
 
     to: str | None
@@ -34,6 +35,7 @@ class Wanted:
     batch: int | None
     opset: int | None
     weights: str | None
+    dtype: str
     bundle: str | None
     unscored: bool
     code_changed: bool
@@ -54,6 +56,9 @@ class Wanted:
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Fix the batch; any batch if left out.")
 @click.option("--opset", type=click.IntRange(1, 1000), metavar="N", help="Of an ONNX file; torch's choice if left out.")
 @click.option("--weights", type=click.Path(), metavar="FILE", help="A state_dict, as .safetensors or torch's .pt.")
+@click.option(
+    "--dtype", type=click.Choice(_DTYPES), default="float32", help="int8: quantised on drawn inputs (onnx only)."
+)
 @click.option("--code-changed", is_flag=True, help="With --trial: though files of its code are not as they were.")
 @coded
 @debugged
@@ -65,7 +70,8 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
     pt2 hold weights as initialised, not trained. They are run and compared with the network before they are written; a
     recurrent network is unrolled over its steps. MODEL is a YAML file, - for standard input, a network that ships, or
     package.module:callable with --input; such code has no json. --weights reads a checkpoint and runs nothing of it:
-    a pickle that names code is refused. Weights over 2 GB are beside an onnx file, with .data behind its name.
+    a pickle that names code is refused. Weights over 2 GB are beside an onnx file, with .data behind its name. With
+    --dtype int8 an onnx file holds the network in 8 bits.
 
     With --trial, MODEL is a study and the weights are trained ones: those that were confirmed, else the trial's. What
     was written is then evaluated on the study's validation split, and on its test split if it was confirmed; if that is
@@ -79,6 +85,7 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
     from archcost.nets.export import formats
 
     to, output = _checked(wanted, trial), wanted.output
+    wanted = replace(wanted, to=to or None)
     if trial is not None:
         return _export_trial(model, storage, trial, wanted, reading.allow_code)
     found = read_any(model, reading)
@@ -92,24 +99,29 @@ def export(model: str, reading: Reading, trial: str | None, storage: str | None,
         return 0
     with progress(f"exporting {found.name} to {to}"):
         source = Loaded(found, Path(wanted.weights)) if wanted.weights else found
-        said = formats.export(source, to, output, seed=wanted.seed, batch=wanted.batch, opset=wanted.opset)
+        if wanted.dtype == "int8":
+            said = formats.export_int8(source, output, seed=wanted.seed, batch=wanted.batch, opset=wanted.opset)
+        else:
+            said = formats.export(source, to, output, seed=wanted.seed, batch=wanted.batch, opset=wanted.opset)
     for line in said:
         click.echo(line)
     return 0
 
 
 def _checked(wanted: Wanted, trial: str | None) -> str:
-    """Return the format, '' of a bundle; raises InputError for options that do not go together."""
+    """Return the format, '' of a bundle, onnx of int8; raises InputError for options that do not go together."""
     if trial is not None and wanted.weights is not None:
         raise InputError(Mistake("--trial and --weights exclude each other: a trial has weights; allowed: one of them"))
     if wanted.bundle is not None:
         if trial is None:
             raise InputError(Mistake("--bundle needs --trial: it holds a network that a study has trained"))
         beside = {"--to": wanted.to, "-o": wanted.output, "--batch": wanted.batch, "--opset": wanted.opset}
-        beside["--no-scores"] = wanted.unscored
+        beside |= {"--no-scores": wanted.unscored, "--dtype": wanted.dtype == "int8"}
         if given := [name for name, value in beside.items() if value]:
             raise InputError(Mistake(f"--bundle and {given[0]} exclude each other; allowed: one of them"))
         return ""
+    if wanted.dtype == "int8":
+        return _checked_int8(wanted, trial)
     if wanted.to is None:
         raise click.UsageError("Missing option '--to' (or '--bundle').")
     if wanted.to not in _TEXTS and wanted.output is None:
@@ -120,6 +132,17 @@ def _checked(wanted: Wanted, trial: str | None) -> str:
     if wanted.to != "onnx" and wanted.opset is not None:
         raise InputError(Mistake(f"--opset: {wanted.to} has none; allowed: only with onnx"))
     return wanted.to
+
+
+def _checked_int8(wanted: Wanted, trial: str | None) -> str:
+    if trial is not None:
+        words = "its ranges would be those of drawn inputs, and not of the study's"
+        raise InputError(Mistake(f"--dtype int8 and --trial exclude each other: {words}"))
+    if wanted.to not in (None, "onnx"):
+        raise InputError(Mistake(f"given {wanted.to} for --dtype int8; allowed: --to onnx"))
+    if wanted.output is None:
+        raise InputError(Mistake("--dtype int8 needs -o FILE: it is not text"))
+    return "onnx"
 
 
 def _export_trial(study: str, storage: str | None, trial: str, wanted: Wanted, allow_code: bool) -> int:
@@ -168,6 +191,9 @@ def _export_code(found: Reference, wanted: Wanted) -> None:
     assert output is not None  # checked above for what is not text
     with progress(f"exporting {found.name} to {to}"), aside(found):
         source = Loaded(found, Path(wanted.weights)) if wanted.weights else found
-        said = formats.export_module(source, to, output, seed=wanted.seed, batch=wanted.batch, opset=wanted.opset)
+        if wanted.dtype == "int8":
+            said = formats.export_int8(source, output, seed=wanted.seed, batch=wanted.batch, opset=wanted.opset)
+        else:
+            said = formats.export_module(source, to, output, seed=wanted.seed, batch=wanted.batch, opset=wanted.opset)
     for line in said:
         click.echo(line)

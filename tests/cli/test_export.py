@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,40 @@ def test_help_says_which_weights_are_trained(capsys: pytest.CaptureFixture[str])
     assert "With --trial, MODEL is a study and the weights are trained ones: those that were confirmed" in words
     assert "pt2 hold weights as initialised, not trained." in words
     assert "pip install 'archcost[onnx]'" in words
+
+
+MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
+def test_int8_is_an_onnx_file(capsys: pytest.CaptureFixture[str], small: str, tmp_path: Path) -> None:
+    """--to may be left out; the file runs at any batch, and says what it holds and where its ranges are from."""
+    whole, path = tmp_path / "whole.onnx", tmp_path / "net.onnx"
+    assert 0 == run(capsys, "export", small, "--to", "onnx", "-o", str(whole))[0]
+    code, out, _ = run(capsys, "export", small, "--dtype", "int8", "-o", str(path))
+    assert 0 == code
+    assert "uint8 activations: " in out
+    assert "ranges from 8 inputs drawn at random: no accuracy is claimed" in out
+    assert "(batch 2, 1, 3)" in out
+    kinds = {
+        node["op"] for node in json.loads(run(capsys, "profile", str(path), "--no-latency", "--json")[1])["layers"]
+    }
+    assert {"QuantizeLinear", "DequantizeLinear", "Conv"} <= kinds
+    assert {"net.onnx", "whole.onnx"} == {each.name for each in tmp_path.iterdir() if each.suffix == ".onnx"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("--to", "pt2", "-o", "x.pt2"), "given pt2 for --dtype int8; allowed: --to onnx"),
+        (("--to", "json"), "given json for --dtype int8; allowed: --to onnx"),
+        (("--to", "onnx"), "--dtype int8 needs -o FILE: it is not text"),
+        (("--trial", "3", "-o", "x.onnx"), "--dtype int8 and --trial exclude each other: its ranges would be those of"),
+        (("--trial", "3", "--bundle", "b"), "--bundle and --dtype exclude each other; allowed: one of them"),
+    ],
+)
+def test_int8_goes_with_onnx_alone(asked: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it does not go with is a mistake before anything is built."""
+    code, _, err = run(capsys, "export", "resnet-20", "--dtype", "int8", *asked)
+    assert 2 == code
+    assert err.startswith(f"archcost: {message}")

@@ -18,6 +18,7 @@ from archcost.errors import InputError, TargetError
 from archcost.graph.account import account
 from archcost.graph.recipe import Recipe
 from archcost.nets.call import Call
+from archcost.nets.export import formats
 from archcost.nets.export.quantisation import file
 from archcost.nets.export.quantisation.calibration import drawn
 from archcost.nets.export.quantisation.spec import MOST_EXAMPLES, Quantisation
@@ -175,6 +176,16 @@ def test_logging_is_left_as_it_was(tmp_path: Path, capfd: pytest.CaptureFixture[
     written(network(SMALL["nin"]), tmp_path / "q.onnx")
     assert before == ([*root.handlers], root.level)
     assert ("", "") == capfd.readouterr()
+
+
+@needs_onnx
+def test_a_written_file_is_one_of_any_batch(tmp_path: Path) -> None:
+    """It says what was compared, how far 8 bits are from the network, and is there whole or not at all."""
+    lines = formats.export_int8(model(SMALL["nin"]), tmp_path / "net.onnx")
+    assert ["net.onnx"] == [each.name for each in tmp_path.iterdir()]
+    (given,) = session(tmp_path / "net.onnx").get_inputs()
+    assert ["batch", 3, 9, 9] == given.shape
+    assert any(line.startswith("8 bits: differs by ") for line in lines)
 
 
 @pytest.mark.parametrize("examples", [0, MOST_EXAMPLES + 1])

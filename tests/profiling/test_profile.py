@@ -84,7 +84,7 @@ def test_a_model_can_be_given() -> None:
         ({"target": "gpu"}, "unknown target 'gpu'"),
         ({"runtime": "onnx"}, "unknown runtime 'onnx'; allowed: 'eager'"),
         ({"batch": 0}, "batch: given 0; allowed: an integer of at least 1"),
-        ({"dtype": "int8"}, "unknown dtype 'int8'"),
+        ({"dtype": "int4"}, "unknown dtype 'int4'"),
         ({"threads": 0}, "threads: given 0"),
         ({"threads": 10**6}, "threads: given 1000000; allowed: 1 to "),
         ({"precision": 2.0}, "precision: given 2.0"),

@@ -86,6 +86,25 @@ def export_module(
     return _saved(source, to, Path(path), seed, batch, opset)
 
 
+def export_int8(
+    source: Model | Reference | Loaded | Trained | TrainedCode,
+    path: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    batch: int | None = None,
+    opset: int | None = None,
+) -> tuple[str, ...]:
+    """Write a network as an ONNX file of 8 bits, as `export` writes one of float32; ranges are those of drawn inputs.
+
+    Raises InputError if the path, the memory or the code will not do, or if it has more weights than a file holds;
+    TargetError if it cannot be quantised, or the file computes something else than is written.
+    """
+    from archcost.nets.export.quantisation.save import save_int8  # noqa: PLC0415  # loads torch
+
+    with placed(Path(path)) as part:
+        return save_int8(source, part, seed, batch, opset)
+
+
 def _saved(
     source: Model | Reference | Loaded | Trained | TrainedCode,
     to: str,

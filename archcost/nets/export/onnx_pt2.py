@@ -68,7 +68,7 @@ def save_pt2(source: Source, path: Path, seed: int, batch: int | None) -> tuple[
 
     Raises InputError if memory is short, TargetError where it computes something else than the network.
     """
-    program = _prepared(source, seed, batch)
+    program = prepared(source, seed, batch)
     _try(program)
     with _batch_hinted(program), quiet("torch.export cannot export"):
         exported = traced(program.calls[0], is_open=program.is_open)
@@ -78,7 +78,7 @@ def save_pt2(source: Source, path: Path, seed: int, batch: int | None) -> tuple[
         with path.open("rb") as file:
             again = torch.export.load(file).module()
         share = _compared(program, lambda call: outputs(Call(again, call.args, call.kwargs)), PT2_TOLERANCE)
-    return _said(program, f"torch.export.load {share}")
+    return said(program, f"torch.export.load {share}")
 
 
 def save_onnx(source: Source, path: Path, seed: int, batch: int | None, opset: int | None = None) -> tuple[str, ...]:
@@ -88,9 +88,9 @@ def save_onnx(source: Source, path: Path, seed: int, batch: int | None, opset: i
     extra is not installed or memory is short, TargetError where it computes something else than the network.
     """
     onnxruntime()
-    program = replace(_prepared(source, seed, batch), opset=opset)
-    said = _said(program, write_onnx(program, path))
-    return (*said, f"weights in {path.name}.data: more than one ONNX file holds") if _is_giant(program) else said
+    program = replace(prepared(source, seed, batch), opset=opset)
+    lines = said(program, write_onnx(program, path))
+    return (*lines, f"weights in {path.name}.data: more than one ONNX file holds") if is_giant(program) else lines
 
 
 def write_onnx(program: Program, path: Path) -> str:
@@ -100,15 +100,16 @@ def write_onnx(program: Program, path: Path) -> str:
     """
     version = onnxruntime().__version__
     _try(program)
-    how = {"is_open": program.is_open, "external": _is_giant(program)}
+    how = {"is_open": program.is_open, "external": is_giant(program)}
     with _batch_hinted(program), quiet("torch.onnx cannot export"):
         convert(program.calls[0], path, program.facts, **how, opset=program.opset)
     with quiet("ONNX Runtime cannot run the file of"):
-        share = _compared(program, _opened(path), ONNX_TOLERANCE)
+        share = _compared(program, opened(path), ONNX_TOLERANCE)
     return f"ONNX Runtime {version} {share}"
 
 
-def _is_giant(program: Program) -> bool:
+def is_giant(program: Program) -> bool:
+    """Return whether a program has more weights than one ONNX file holds."""
     return weights_bytes(program.module) > torch_export.LARGEST_ONNX_BYTES
 
 
@@ -152,10 +153,11 @@ def _batch(call: Call) -> int:
     return len(inputs(call)[0])
 
 
-def _prepared(source: Source, seed: int, batch: int | None) -> Program:
+def prepared(source: Source, seed: int, batch: int | None) -> Program:
+    """Return what is to be written of a network; batch: None for any. Raises InputError if memory is short."""
     batches = _OPEN if batch is None else (batch,)
     if isinstance(source, Loaded):
-        program = _prepared(source.network, seed, batch)
+        program = prepared(source.network, seed, batch)
         words = load_into(program.module, source.file)
         return replace(program, facts={**program.facts, "weights": words}, weights=f"weights {words}")
     if isinstance(source, Model | Trained):
@@ -194,13 +196,14 @@ def _of_code(source: Reference | TrainedCode, seed: int, batches: tuple[int, ...
     return Program(module, calls, len(batches) > 1, facts, weights=note)
 
 
-def _opened(path: Path) -> Run:
-    opened = session(path)
-    names = [given.name for given in opened.get_inputs()]
+def opened(path: Path) -> Run:
+    """Return what runs an ONNX file for a call."""
+    runtime = session(path)
+    names = [given.name for given in runtime.get_inputs()]
 
     def run(call: Call) -> list[Tensor]:
         given = [tensor.numpy() for tensor in inputs(call)]
-        return [torch.from_numpy(value) for value in opened.run(None, dict(zip(names, given, strict=True)))]
+        return [torch.from_numpy(value) for value in runtime.run(None, dict(zip(names, given, strict=True)))]
 
     return run
 
@@ -216,7 +219,8 @@ def compared(net: Run, run: Run, calls: Sequence[object], tolerance: float) -> s
     return f"differs by {max(shares):.2g} of the largest output at most"
 
 
-def _said(program: Program, check: str) -> tuple[str, ...]:
+def said(program: Program, check: str) -> tuple[str, ...]:
+    """Return what a file takes, what there is to say of its weights, and how it was checked."""
     shapes = []
     for tensor in inputs(program.calls[0]):
         shape = ", ".join(["batch" if program.is_open else str(len(tensor)), *map(str, tensor.shape[1:])])
