@@ -21,7 +21,8 @@ class Quantisation:
 
     weights: symmetric, a scale for each output channel; int7 has the range of 7 bits, for processors that add products
     of 8 bits with saturation. activations: a scale and a zero point for each tensor, so that a ReLU costs nothing.
-    calibration: what `examples` inputs were. float_layers: those that stay in float32, by their names.
+    calibration: what `examples` inputs were. float_layers: those whose weights the file has in float32, by their names;
+    between neighbours of 8 bits ONNX Runtime quantises such weights itself (its pass WeightBiasQuantization).
     Raises InputError for more examples than 512, or none.
     """
 
