@@ -218,7 +218,7 @@ def test_a_disturbed_measurement_accuses_nobody(
         (("check", "small.yaml", "--budget", "budget.yaml", "--set", "width=3"), "(did you mean 'widths'?)"),
         (("check", "small.yaml", "--budget", "budget.yaml", "--target", "gpu"), "unknown target 'gpu'"),
         (("check", "small.yaml", "--budget", "budget.yaml", "--batch", "0"), "batch: given 0"),
-        (("check", "small.yaml", "--budget", "budget.yaml", "--dtype", "int8"), "unknown dtype 'int8'"),
+        (("check", "small.yaml", "--budget", "budget.yaml", "--dtype", "int7"), "unknown dtype 'int7'"),
         (("compare", "small.yaml"), "given 1 network; allowed: two or more to compare"),
         (("compare",), "Missing argument 'MODEL MODEL ...'"),
         (("compare", "-", "-"), "standard input (-) can be read only once"),

@@ -45,7 +45,7 @@ OUTPUTS: dict[str, Callable[[Tensor], object]] = {
     "a tuple with more": lambda y: (y, None, 3),
     "Normal": lambda y: Normal(y, torch.ones_like(y)),
     "Categorical": lambda y: Categorical(logits=y),
-    "MultivariateNormal": lambda y: MultivariateNormal(y, torch.eye(4)),
+    "MultivariateNormal": lambda y: MultivariateNormal(y, scale_tril=torch.eye(4)),
     "Independent": lambda y: Independent(Normal(y, torch.ones_like(y)), 1),
     "mixture": lambda y: MixtureSameFamily(Categorical(logits=y), Normal(y, torch.ones_like(y))),
     "a sample": lambda y: Normal(y, 1.0).sample(),
@@ -58,6 +58,14 @@ def test_witnesses_agree_whatever_is_returned(case: str) -> None:
     give = OUTPUTS[case]
     found = archcost.profile(Of(lambda m, x: give(m.l(x)), l=nn.Linear(8, 4)), torch.ones(5, 8), latency=False)
     assert (160, True, ()) == (found.macs, found.agree, found.differences)
+
+
+def test_what_nobody_counts_is_agreed_by_nobody() -> None:
+    """A covariance is decomposed, which is left open: nobody objects, and nobody can agree."""
+    module = Of(lambda m, x: MultivariateNormal(m.l(x), torch.eye(4)), l=nn.Linear(8, 4))
+    found = archcost.profile(module, torch.ones(5, 8), latency=False)
+    assert (160, None, ()) == (found.macs, found.agree, found.differences)
+    assert ["linalg_cholesky_ex"] == [each["op"] for each in found.uncounted]
 
 
 def _kept(m: Any, x: Tensor) -> None:
