@@ -147,20 +147,23 @@ def _tensors(model: Any) -> Iterator[Any]:
     for sparse in _sparse(model):
         yield sparse.values
         yield sparse.indices
-    for nodes in (model.graph.node, *(function.node for function in model.functions)):
-        for node in _all_nodes(nodes):
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
+    for attribute in _attributes(model):
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
 
 
 def _sparse(model: Any) -> Iterator[Any]:
     for graph in _graphs(model):
         yield from graph.sparse_initializer
+    for attribute in _attributes(model):
+        if attribute.HasField("sparse_tensor"):
+            yield attribute.sparse_tensor
+        yield from attribute.sparse_tensors
+
+
+def _attributes(model: Any) -> Iterator[Any]:
+    """Yield the attributes of every node, in graphs inside others and in functions too."""
     for nodes in (model.graph.node, *(function.node for function in model.functions)):
         for node in _all_nodes(nodes):
-            for attribute in node.attribute:
-                if attribute.HasField("sparse_tensor"):
-                    yield attribute.sparse_tensor
-                yield from attribute.sparse_tensors
+            yield from node.attribute
