@@ -143,7 +143,7 @@ class Study:
         stored = find(self._address)
         with stored.undamaged():
             every = as_left(stored.trials(), holder.runs(self._address))
-            return pd.DataFrame(tables.rows(every, stored.front(), stored.objectives))
+            return pd.DataFrame(tables.rows(every, stored.front(), stored.objectives, stored.ways, stored.limits))
 
 
 def _document(given: Mapping[str, Any]) -> Document:

@@ -82,7 +82,7 @@ def _cards(found: Found) -> Iterator[Card]:
 def _facts(found: Found, each: Candidate) -> Facts:
     limit = found.limits.get("weights")
     weights = _weights_bytes(found, each) if limit else 0
-    memory = Memory(found.batch, found.dtype, each.part.memory_bytes, weights)
+    memory = Memory(found.batch, each.way.dtype if found.stored.ways else found.dtype, each.part.memory_bytes, weights)
     return Facts(each.part.params, each.part.macs, (memory,), each.latencies())
 
 

@@ -106,7 +106,7 @@ def _judgements(plan: StudyPlan, drawn: Sequence[tuple[int, Drawn | InputError]]
 def _of_code(plan: StudyPlan, answer: Counted | Reason) -> Part | InputError:
     if isinstance(answer, Reason):
         return InputError(Mistake(of_trial(answer).text))
-    return _over(plan, answer) or part_of(answer)
+    return _over(plan, answer) or part_of(plan, answer)
 
 
 def _over(plan: StudyPlan, counted: Counted) -> InputError | None:
