@@ -125,11 +125,11 @@ def _ways(measured: Sequence[Objective]) -> tuple[Way, ...]:
     if named is None:
         return (Way(places=tuple(starts), dtype=measured[0].dtype if measured else "float32"),)
     names = names_of([(each.runtime, each.dtype) for each in named])
-    return tuple(
-        Way(number, names[number], tuple(start + bool(one.ways) * number for start, one in zip(starts, measured, strict=True)),
-            each.runtime, each.dtype)
-        for number, each in enumerate(named)
-    )  # fmt: skip
+    places = [
+        tuple(start + bool(one.ways) * number for start, one in zip(starts, measured, strict=True))
+        for number in range(len(named))
+    ]
+    return tuple(Way(n, names[n], places[n], each.runtime, each.dtype) for n, each in enumerate(named))
 
 
 def _rows(dataset: Dataset) -> Value:

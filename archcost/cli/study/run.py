@@ -254,7 +254,7 @@ def _left(stored: Stored, now: Front) -> Iterator[str]:
         values = zip(stored.labels, worded(stored, each.values), strict=True)
         words = ", ".join(f"{visible(label)} {value}" for label, value in values)
         seeds = counted_words(len(each.confirmed.seeds) if each.confirmed else 0, "seed")
-        yield from wrap(f"{each.name:<6}{words}; test {_tested(stored, each)}, {seeds}", 78,
+        yield from wrap(f"{f'{each.name} ':<6}{words}; test {_tested(stored, each)}, {seeds}", 78,
                         initial_indent="  ", subsequent_indent=" " * 8)  # fmt: skip
 
 

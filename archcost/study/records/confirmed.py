@@ -33,7 +33,7 @@ class Again:
     reason: Kept = None
 
     def repeated(self, at: int, score: Score | None, test: Score | None) -> Again:
-        """Return it with the scores of another seed, at its place among the seeds; of earlier ones nothing may be known."""
+        """Return it with the scores of another seed, at its place among the seeds."""
         scores, tests = ([*each, *[None] * (at - len(each))] for each in (self.scores, self.tests))
         return replace(self, scores=(*scores[:at], score, *scores[at:]), tests=(*tests[:at], test, *tests[at:]))
 

@@ -116,7 +116,7 @@ class Stored:
             return now
 
     def by_way(self) -> tuple[tuple[Way, Front], ...]:
-        """Return the front of each way alone, none of a study that names no ways; raises InputError as `trials` does."""
+        """Return the front of each way that it names alone; raises InputError as `trials` does."""
         found = self.candidates() if self.ways else ()
         with self.undamaged():
             return by_way(found, self.ways, self.reference)
