@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from archcost.nets.call import Call
 from archcost.nets.export import sessions
 from archcost.nets.export.onnx_pt2 import Program, write_onnx
 from archcost.nets.export.quantisation import file as quantised_file
-from archcost.nets.export.quantisation.calibration import Arrays
 from archcost.nets.export.quantisation.spec import MOST_EXAMPLES, Quantisation
+from archcost.nets.export.torch_export import inputs as given
 from archcost.training.batches import examples, stream
 from archcost.training.context import Context
 
@@ -48,48 +48,62 @@ def module(path: Path, threads: int) -> nn.Module:
 def file(net: nn.Module, dataset: Dataset, seed: int, context: Context) -> Iterator[Path]:
     """Yield the file of a trained network in 8 bits, for any batch, in a folder that is gone with the context.
 
-    seed: of the choice of training examples. Raises what `write` does.
+    seed: of the choice of training examples. It waits while the device is measured. Raises what `write` does.
     """
+    inputs = drawn(dataset, seed)
+    program = Program(net.eval(), [Call(net, (inputs[:batch].clone(),)) for batch in _OPEN], is_open=True, facts={})
     with scratch.folder() as folder:
         path = folder / "int8.onnx"
-        write(net, dataset, seed, path, context)
+        write(program, inputs, path, context.turn)
         yield path
 
 
-def write(net: nn.Module, dataset: Dataset, seed: int, path: Path, context: Context) -> None:
-    """Write a trained network in 8 bits: exported once, checked in float32, quantised on examples of its training.
+Turn: TypeAlias = Callable[[], AbstractContextManager[object]]
+"""Inside what it gives, the device is not measured."""
 
-    It waits while the device is measured. Raises TargetError if it cannot be exported, or holds nothing that can be
-    quantised, or for a text: a file carries no state from one window to the next.
+
+def write(program: Program, inputs: Tensor, path: Path, turn: Turn = nullcontext) -> int:
+    """Write a trained network in 8 bits, and return the size of its file in float32, in bytes.
+
+    It is exported once, compared with the network in float32, and quantised on examples of its training. inputs: these,
+    as `drawn` gives them. Raises TargetError if it cannot be exported, or holds nothing that can be quantised.
     """
-    if dataset.kind == "text":
-        raise TargetError("int8: a file carries no state along a text, as the network does; allowed: images, sequences")
-    inputs = drawn(dataset, seed)
     with scratch.folder() as folder, torch.inference_mode(False):
         whole = folder / "float32.onnx"
-        with context.turn():
-            calls = [Call(net, (inputs[:batch].clone(),)) for batch in _OPEN]
-            write_onnx(Program(net.eval(), calls, is_open=True, facts={}), whole)
-        with context.turn():
-            quantise(whole, path, inputs, {})
+        with turn():
+            write_onnx(program, whole)
+        with turn():
+            quantise(whole, path, inputs, _BATCH if program.is_open else len(given(program.calls[0])[0]))
+        return whole.stat().st_size
 
 
-def quantise(whole: Path, path: Path, inputs: Tensor, facts: Mapping[str, str]) -> None:
-    """Write the file of 8 bits of one in float32 of any batch: the one place in which a study quantises.
+def quantise(whole: Path, path: Path, inputs: Tensor, batch: int) -> None:
+    """Write the file of 8 bits of one in float32: the one place in which a study quantises.
 
-    inputs: (N, ...), the training examples that give the ranges of its values.
+    inputs: (N, ...), the training examples that give the ranges of its values; batch: so many at a time.
     """
-    how = Quantisation(weights=quantised_file.fitting_weights(), calibration="training", examples=len(inputs))
-    (name,) = quantised_file.input_names(whole)
-    arrays: Sequence[Arrays] = [{name: each.numpy()} for each in torch.split(inputs, _BATCH)]
-    quantised_file.write(whole, path, how, arrays, facts)
+    names = quantised_file.input_names(whole)
+    if len(names) != 1:
+        raise TargetError(f"int8: the network has {len(names)} inputs; allowed in a study: one")
+    count = -(-len(inputs) // batch) * batch  # the last batch is whole: some are seen twice, which moves no range
+    every = inputs[torch.arange(count) % len(inputs)]
+    arrays = [{names[0]: each.numpy()} for each in torch.split(every, batch)]
+    quantised_file.write(whole, path, how_of(len(inputs)), arrays, {})
+
+
+def how_of(examples: int) -> Quantisation:
+    """Return how a study quantises, on so many training examples."""
+    return Quantisation(weights=quantised_file.fitting_weights(), calibration="training", examples=examples)
 
 
 def drawn(dataset: Dataset, seed: int) -> Tensor:
     """Return at most 512 inputs of the training split as the network is given them, without changes: (N, ...).
 
-    seed: of the choice. Of data that are no tensors they are the first that come, as their order is their own.
+    seed: of the choice. Of data that are no tensors they are the first that come, as their order is their own. Raises
+    TargetError for a text: a file carries no state from one window to the next.
     """
+    if dataset.kind == "text":
+        raise TargetError("int8: a file carries no state along a text, as the network does; allowed: images, sequences")
     if dataset.train.loose is not None:
         return _first(dataset)
     generator = torch.Generator().manual_seed(seed)
