@@ -104,7 +104,7 @@ class Stored:
         """Return every network that could be on the front; raises InputError as `trials` does."""
         every = self.trials()
         with self.undamaged():
-            return candidates(self.study, every, self.objectives, self.ways, self.limits)
+            return candidates(self.study, every, self.objectives, self.ways, self.limits if self.ways else None)
 
     def front(self) -> Front:
         """Return the front as it is known now; raises InputError as `trials` does."""

@@ -22,6 +22,7 @@ from archcost.graph.graph import Graph
 from archcost.latency import runtimes, targets
 from archcost.latency.statistics import median
 from archcost.nets import weights
+from archcost.nets.export import sessions
 from archcost.nets.net import Net
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import device_wait, eight_bits, inquiries, own
@@ -352,6 +353,7 @@ def _foreseen(job: Train, spec: Fit) -> Foreseen:
 
 def _quantising_s(job: Train, how: Quantise, net: nn.Module, dataset: Dataset) -> float:
     """Return how long it takes to quantise a network and to score the file; 0 of one that cannot be quantised."""
+    sessions.onnxruntime()  # importing it is not the network's
     begun = time.monotonic()
     try:
         with eight_bits.file(net, dataset, how.seed, Context(job.seed, "cpu", job.threads, 1)) as path:
