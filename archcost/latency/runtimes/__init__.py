@@ -139,10 +139,14 @@ def cpu_only(source: Source) -> str:
     return "" if source.device == "cpu" else PROCESSORS_ONLY
 
 
-def lacking(packages: tuple[str, ...], extra: str) -> str:
-    """Return what to install where a package is not there, '' if all are; none is loaded."""
+def lacking(packages: tuple[str, ...], extra: str = "") -> str:
+    """Return what to install where a package is not there, '' if all are; none is loaded.
+
+    extra: of archcost's that brings them, '' if they are among its requirements.
+    """
     missing = [name for name in packages if find_spec(name) is None]
-    return f"{', '.join(missing)} not installed: pip install 'archcost[{extra}]'" if missing else ""
+    what = f"'archcost[{extra}]'" if extra else " ".join(missing)
+    return f"{', '.join(missing)} not installed: pip install {what}" if missing else ""
 
 
 def installed(*packages: str) -> tuple[tuple[str, str], ...]:

@@ -31,7 +31,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
 
     At int8 the file is quantised, on drawn inputs, and compared with itself as it is written, not with the network.
-    Raises TargetError if the extra onnx is not installed, for types but float32 and int8, and where the network cannot
+    Raises TargetError if a package is not installed, for types but float32 and int8, and where the network cannot
     be exported or computes something else as ONNX.
     """
     from archcost.latency.runtimes import float32_only
@@ -89,7 +89,7 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     """Return a run of a file as it is, in its own types; raises TargetError if ONNX Runtime cannot run it."""
     from archcost.nets.export.torch_export import quiet
 
-    if reason := lacking(("onnxruntime",), "onnx"):
+    if reason := lacking(("onnxruntime",)):
         raise TargetError(reason)
     with quiet("ONNX Runtime cannot run"):
         value = _loaded().OrtValue
@@ -116,7 +116,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def why_not() -> str:
     """Return what to install where ONNX Runtime, or what exports to it, is not there."""
-    return lacking(_PACKAGES, "onnx")
+    return lacking(_PACKAGES)
 
 
 RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True)

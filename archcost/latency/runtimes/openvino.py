@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archcost.nets.call import Call as Subject
 
 TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
-_PACKAGES: Final = ("openvino", "onnx", "onnxscript")
+_EXPORTING: Final = ("onnx", "onnxscript")
 _TELEMETRY: Final = "openvino_telemetry"
 
 
@@ -94,7 +94,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def why_not() -> str:
     """Return what to install where OpenVINO, or what exports to it, is not there."""
-    return lacking(_PACKAGES, "openvino")
+    return lacking(("openvino",), "openvino") or lacking(_EXPORTING)
 
 
 RUNTIME: Final = Runtime("openvino", prepare, versions, why_not, processors_only=True)
