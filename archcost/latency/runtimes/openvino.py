@@ -47,7 +47,9 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         raise TargetError(reason)
     with running(source, plan) as call:
         expected = reference(call)
+        begun = clock()
         with onnx_file(call) as path:
+            export_s = clock() - begun
             with quiet("OpenVINO cannot run"):
                 openvino = loaded()  # not timed: only the first network of a process would pay for it
                 start = clock()
@@ -60,7 +62,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 request.infer(share_outputs=True)
 
-            yield Prepared(run, first_s, denormals=share(call))
+            yield Prepared(run, first_s, denormals=share(call), export_s=export_s, settings=_told(plan.threads))
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
@@ -84,7 +86,11 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     def run() -> None:
         request.infer(share_outputs=True)
 
-    return Prepared(run, first_s)
+    return Prepared(run, first_s, settings=_told(plan.threads))
+
+
+def _told(threads: int) -> tuple[tuple[str, str], ...]:
+    return tuple((key, str(value)) for key, value in settings(threads).items())
 
 
 def versions() -> tuple[tuple[str, str], ...]:
