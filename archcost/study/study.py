@@ -37,12 +37,13 @@ _LOG: Final = logging.getLogger(__name__)
 class Member:
     """A network of a study's front; objectives and intervals in base units, under names with their unit.
 
-    name: trial and column, 12/2; intervals: of a confirmed one, else empty; test: the mean over seeds on the test
+    name: trial, column and way, 12/2@int8; way: its name, None of the first; intervals: of a confirmed one, else empty; test: the mean over seeds on the test
     split, None if it was not tested; probability: of being on the front, None if it is not confirmed; seeds: trainings
     of it alone; why: what is against trusting its latencies; shared_weights: a column that was not trained alone.
     """
 
     name: str
+    way: str | None
     family: str | None
     objectives: Mapping[str, float]
     intervals: Mapping[str, list[float]]
@@ -172,6 +173,7 @@ def _member(stored: Stored, each: Candidate) -> Member:
     sure = tables.sure(each, stored.objectives)
     return Member(
         name=each.name,
+        way=each.way.name,
         family=each.trial.begun.family if each.trial.begun else None,
         objectives=tables.known(each, stored.objectives),
         intervals=tables.intervals(each, stored.objectives),

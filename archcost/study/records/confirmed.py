@@ -147,10 +147,12 @@ def everything(study: Recorded) -> dict[str, Confirmed]:
     return {key.removeprefix(prefix): _adapter().validate_python(held[key]) for key in held if key.startswith(prefix)}
 
 
-def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | None], ...]) -> Repeated | None:
+def repeated(
+    part: Part, found: Confirmed, objectives: tuple[tuple[str, int | None], ...], training: str = ""
+) -> Repeated | None:
     """Return the stored values of every repetition for each objective; None if one of them has none.
 
-    part: with the samples that its graph has now, by turns where there are any.
+    part: with the samples that its graph has now, by turns where there are any; training: as of `Repeated`.
     """
     values, noisy = [], []
     for name, way in objectives:
@@ -166,4 +168,4 @@ def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | No
             return None
         values.append(tuple(quantity.stored(value) for value in each))
         noisy.append(quantity.learnt)
-    return Repeated(tuple(values), tuple(noisy))
+    return Repeated(tuple(values), tuple(noisy), training)

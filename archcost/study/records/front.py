@@ -183,10 +183,12 @@ def _gaps(measured: Mapping[int, Samples]) -> tuple[int, ...]:
 
 
 def _standing(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candidate, ...]:
+    several = len({each.way for each in found}) > 1
     known = {
         place: repeated
         for place, each in enumerate(found)
-        if each.confirmed and (repeated := confirmed.repeated(each.part, each.confirmed, objectives))
+        if each.confirmed
+        and (repeated := confirmed.repeated(each.part, each.confirmed, objectives, each.network if several else ""))
     }
     stands = dict(zip(known, standings(list(known.values())), strict=True))
     return tuple(
