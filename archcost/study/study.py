@@ -37,9 +37,10 @@ _LOG: Final = logging.getLogger(__name__)
 class Member:
     """A network of a study's front; objectives and intervals in base units, under names with their unit.
 
-    name: trial, column and way, 12/2@int8; way: its name, None of the first; intervals: of a confirmed one, else empty; test: the mean over seeds on the test
-    split, None if it was not tested; probability: of being on the front, None if it is not confirmed; seeds: trainings
-    of it alone; why: what is against trusting its latencies; shared_weights: a column that was not trained alone.
+    name: trial, column and way, 12/2@int8; way: its name, None of the first; intervals: of a confirmed one, else empty;
+    test: the mean over seeds on the test split, None if it was not tested; probability: of being on the front, None if
+    it is not confirmed; seeds: trainings of it alone; why: what is against trusting its latencies; shared_weights: a
+    column that was not trained alone.
     """
 
     name: str
