@@ -27,8 +27,15 @@ def method_section(found: Found) -> Section:
     return Section("method", "Method", (Lines(tuple(_lines(found))),))
 
 
-def _and(found: Found) -> str:
-    return ", ".join(each.words for each in found.ways)
+def _of_ways(found: Found) -> str:
+    ways = ", ".join(each.words for each in found.ways)
+    return (
+        f"Each network has a point for each of {len(found.ways)} ways to run it: {ways}. A training is one in all of "
+        "them. In 8 bits a network is quantised after training, with ranges from at most 512 training examples, and "
+        "scored as that file, over the whole split; in another type it has the score of the network. The search hears "
+        "of the first way, and gives a trial up if no point of it is good enough; at a rung a point of 8 bits has the "
+        "score of the network."
+    )
 
 
 def _lines(found: Found) -> Iterator[str]:
@@ -38,13 +45,7 @@ def _lines(found: Found) -> Iterator[str]:
         meant = _MEANT.get(name, "a metric of the study's own evaluation")
         yield f"Objective {found.title(place)}: {meant}, {goal} is better{log}."
     if len(found.ways) > 1:
-        yield (
-            f"Each network has a point for each of {len(found.ways)} ways to run it: {_and(found)}. A training is one "
-            "in all of them. In 8 bits a network is quantised after training, with ranges from at most 512 training "
-            "examples, and scored as that file, over the whole split; in another type it has the score of the network. "
-            "The search hears of the first way, and gives a trial up if no point of it is good enough; at a rung a "
-            "point of 8 bits has the score of the network."
-        )
+        yield _of_ways(found)
     yield (
         "A network is on the front if no other is at least as good in every objective and better in one. The knee is "
         "where the front bends most, its objectives scaled to the front's range (Das 1999)."

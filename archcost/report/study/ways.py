@@ -1,4 +1,4 @@
-"""What each way to run its networks does to a study's front: hypervolumes, and points that are not there."""
+"""What each way to run its networks does to a study's front, and points that are not there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of networks of a study: 12, of a column 12/2, of another way to run 12@int8; and what ways are."""
+"""The names of networks of a study, 12, 12/2, 12@int8, and the ways in which they run."""
 
 from __future__ import annotations
 

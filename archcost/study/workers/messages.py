@@ -370,22 +370,9 @@ class Failed:
 
 
 Event: TypeAlias = (
-    Counted
-    | Refused
-    | Imported
-    | Described
-    | Measured
-    | Alive
-    | Waits
-    | Trained
-    | Resumed
-    | Reached
-    | Scored
-    | Quantised
-    | Foreseen
-    | Done
-    | Failed
-)
+    Counted | Refused | Imported | Described | Measured | Alive | Waits | Trained | Resumed | Reached | Scored
+    | Quantised | Foreseen | Done | Failed
+)  # fmt: skip
 
 
 @cache
