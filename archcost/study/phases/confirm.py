@@ -175,9 +175,8 @@ def _turns(
         say(f"measuring {counted_words(len(able), 'network')} by turns {_where(plan, way)}")
         models = [network(each) for each in able.values()]
         samples, why = _measured(processes.server(), jobs.measure(plan, models, way), place, say)
-        taken: dict[str, Samples | None] = dict.fromkeys(graphs.keys() - able.keys()) | dict(
-            zip(able, samples, strict=False)
-        )
+        taken: dict[str, Samples | None] = dict.fromkeys(graphs.keys() - able.keys())
+        taken.update(zip(able, samples, strict=False))
         networks = {each.network: each.part.digest for each in (*front.members, *front.others)}
         for name, digest in networks.items():
             if digest in taken and (found := confirmed.confirmed(study, name)):
