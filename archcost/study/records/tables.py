@@ -1,4 +1,4 @@
-"""Tables of a study for other tools: a row for each trial, each of its columns, and each way to run it."""
+"""Tables of a study for other tools: a row for each trial, of its columns and ways too."""
 
 from __future__ import annotations
 

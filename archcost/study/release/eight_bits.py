@@ -1,4 +1,4 @@
-"""A network of a study as it leaves it in 8 bits: quantised again as it was scored, and checked."""
+"""A network leaves its study in 8 bits: quantised again as it was scored, and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained network in 8 bits: its file, calibrated on training examples, as a module that can be scored."""
+"""A trained network in 8 bits: its file, calibrated on training examples, to be scored."""
 
 from __future__ import annotations
 
