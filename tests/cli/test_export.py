@@ -204,7 +204,7 @@ def test_int8_is_an_onnx_file(capsys: pytest.CaptureFixture[str], small: str, tm
         (("--to", "pt2", "-o", "x.pt2"), "given pt2 for --dtype int8; allowed: --to onnx"),
         (("--to", "json"), "given json for --dtype int8; allowed: --to onnx"),
         (("--to", "onnx"), "--dtype int8 needs -o FILE: it is not text"),
-        (("--trial", "3", "-o", "x.onnx"), "--dtype int8 and --trial exclude each other: a network of a study has 8 bits"),
+        (("--trial", "3", "-o", "x.onnx"), "--dtype int8 and --trial exclude each other: a network of a study"),
         (("--trial", "3", "--bundle", "b"), "--bundle and --dtype exclude each other; allowed: one of them"),
     ],
 )
