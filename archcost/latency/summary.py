@@ -30,7 +30,8 @@ class Latency:
     relative: the latency in times of that kernel, which a slower day changes less; machine_speed: the fastest
     calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
     which threads waited for a core; doubts: what is against trusting it; enough_s: time in which enough blocks may fit,
-    None if there are enough.
+    None if there are enough; export_s: what the export to the runtime took before the first call, None if it runs the
+    network as it is; settings: what the runtime was told.
     """
 
     target: str
@@ -60,6 +61,8 @@ class Latency:
     conditions: Conditions
     versions: tuple[tuple[str, str], ...]
     enough_s: float | None = None
+    export_s: float | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def way(self) -> Way:
@@ -90,7 +93,8 @@ class Latency:
             else:
                 row[field.name] = getattr(self, field.name)
         row["interval_s"] = None if self.interval_s is None else list(self.interval_s)
-        return {**row, "conditions": asdict(self.conditions), "versions": dict(self.versions)}
+        pairs = {"versions": dict(self.versions), "settings": dict(self.settings)}
+        return {**row, "conditions": asdict(self.conditions), **pairs}
 
 
 def summarise(samples: Samples) -> Latency:
@@ -125,6 +129,8 @@ def summarise(samples: Samples) -> Latency:
         conditions=origin.conditions,
         versions=origin.versions,
         enough_s=_enough_s(samples),
+        export_s=samples.export_s,
+        settings=samples.settings,
     )
 
 

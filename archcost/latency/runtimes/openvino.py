@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archcost.nets.call import Call as Subject
 
 TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
-_PACKAGES: Final = ("openvino", "onnx", "onnxscript")
+_EXPORTING: Final = ("onnx", "onnxscript")
 _TELEMETRY: Final = "openvino_telemetry"
 
 
@@ -47,7 +47,9 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         raise TargetError(reason)
     with running(source, plan) as call:
         expected = reference(call)
+        begun = clock()
         with onnx_file(call) as path:
+            export_s = clock() - begun
             with quiet("OpenVINO cannot run"):
                 openvino = loaded()  # not timed: only the first network of a process would pay for it
                 start = clock()
@@ -60,7 +62,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 request.infer(share_outputs=True)
 
-            yield Prepared(run, first_s, denormals=share(call))
+            yield Prepared(run, first_s, denormals=share(call), export_s=export_s, settings=_told(plan.threads))
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
@@ -84,7 +86,11 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     def run() -> None:
         request.infer(share_outputs=True)
 
-    return Prepared(run, first_s)
+    return Prepared(run, first_s, settings=_told(plan.threads))
+
+
+def _told(threads: int) -> tuple[tuple[str, str], ...]:
+    return tuple((key, str(value)) for key, value in settings(threads).items())
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -94,7 +100,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def why_not() -> str:
     """Return what to install where OpenVINO, or what exports to it, is not there."""
-    return lacking(_PACKAGES, "openvino")
+    return lacking(("openvino",), "openvino") or lacking(_EXPORTING)
 
 
 RUNTIME: Final = Runtime("openvino", prepare, versions, why_not, processors_only=True)
