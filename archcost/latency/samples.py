@@ -207,6 +207,7 @@ class Samples:
     change: Change | None = None
     work: Work | None = None
     denormals: float = 0.0
+    denormal_values: float = 0.0
     export_s: float | None = None
     settings: tuple[tuple[str, str], ...] = ()
 

@@ -117,6 +117,7 @@ def _samples(
             *(origin, plan, side.first_s, side.warmup_s, tuple(bursts), side.loops),
             work=side.timed.work,
             denormals=side.timed.denormals,
+            denormal_values=side.timed.denormal_values,
             export_s=side.timed.export_s,
             settings=side.timed.settings,
         )

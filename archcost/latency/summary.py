@@ -199,6 +199,8 @@ def _doubts(samples: Samples) -> Iterator[Doubt]:
         yield Doubt("contention", share, _CONTENDED)
     if samples.denormals > _DENORMAL:
         yield Doubt("denormals", samples.denormals, _DENORMAL)
+    if samples.denormal_values > _DENORMAL:
+        yield Doubt("denormal_values", samples.denormal_values, _DENORMAL)
 
 
 def _drift(samples: Samples) -> float:

@@ -197,6 +197,7 @@ def _known(step: Trained) -> Trained:
 def _of_module(given: Given, request: Request, progress: Progress) -> Ready:
     from archcost.counting.witnesses.module import witness  # loads torch and fvcore
     from archcost.profiling.modules import counted as counted_module
+    from archcost.profiling.modules import equal_inputs
 
     with progress(f"counting {given.name}"):
         module, own_dtype = counted_module(given, request)
@@ -204,6 +205,7 @@ def _of_module(given: Given, request: Request, progress: Progress) -> Ready:
     if request.witness:
         with progress(f"counting {given.name} with fvcore and torch"):
             seen = witness(module)
-    notes = (*module.notes, *(seen.notes if seen else ()), *eight_bit.calibrated(request))
+    told = (*eight_bit.calibrated(request), *equal_inputs(given, request))
+    notes = (*module.notes, *(seen.notes if seen else ()), *told)
     found = Profile(module, module.accounts, seen, notes=notes)
     return Ready(found, subjects.of_module(module, own_dtype))

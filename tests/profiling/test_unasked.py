@@ -113,3 +113,26 @@ def test_what_a_session_was_told_is_in_the_row() -> None:
         "session.set_denormal_as_zero": "0",
     }
     assert expected == deployed.to_dict()["settings"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ((torch.zeros(2, 8),), ["0"]),
+        ((torch.full((2, 8), 0.5),), ["0.5"]),
+        ((torch.randn(2, 8),), []),
+        ((torch.randn(2, 8), torch.ones(2)), []),
+        ((torch.ones(2, 8), torch.tensor(3.0)), ["1"]),
+    ],
+)
+def test_inputs_of_one_value_are_said(inputs: tuple[Tensor, ...], expected: list[str]) -> None:
+    """If all are so, as a mask of ones beside drawn numbers is what people give; and if anything is measured."""
+
+    class Added(nn.Module):
+        def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+            return x if y is None else x.sum(1) + y
+
+    for latency in (True, False):
+        found = archcost.profile(Added(), inputs, latency=latency, witness=False, target="fake", time="60ms")
+        said = [note for note in found.notes if "the inputs hold one value alone" in note]
+        assert (expected if latency else []) == [note.partition("(")[2].partition(")")[0] for note in said]

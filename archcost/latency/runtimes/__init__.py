@@ -61,7 +61,8 @@ class Prepared(NamedTuple):
     before: what comes before every call and is not timed, such as a copy of arguments that the call changes; then:
     asked when the first call is over, it gives what is timed from there on; state: what the network holds now;
     work: of the program that is run, None if it is not known; denormals: the share of its numbers below the smallest
-    normal one; export_s: what the export to the runtime took, None if there is none; settings: what it was told.
+    normal one; denormal_values: the same of what its operators give; export_s: what the export to the runtime took,
+    None if there is none; settings: what it was told.
     """
 
     call: Call
@@ -71,6 +72,7 @@ class Prepared(NamedTuple):
     state: Callable[[], Held] | None = None
     work: Work | None = None
     denormals: float = 0.0
+    denormal_values: float = 0.0
     export_s: float | None = None
     settings: tuple[tuple[str, str], ...] = ()
 

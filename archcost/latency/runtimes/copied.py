@@ -20,7 +20,7 @@ from archcost.nets.call import Call, crowding
 from archcost.nets.calls.arguments import arguments
 from archcost.nets.calls.autograd import recording
 from archcost.nets.calls.contents import has_objects, held
-from archcost.nets.calls.denormals import share
+from archcost.nets.calls.denormals import share, share_of_values
 from archcost.nets.dtypes import TORCH
 from archcost.nets.restore import evaluating, settings, untouched
 
@@ -62,9 +62,9 @@ def prepared(run: Callable[..., object], call: Call, source: Source, plan: Plan)
         run(*args, **kwargs)
 
     def then() -> Prepared:
-        if held((args, kwargs)) == before:
-            return always
-        return _on_fresh(run, _called(call.module, source, plan), source)
+        same_arguments = held((args, kwargs)) == before
+        timed = always if same_arguments else _on_fresh(run, _called(call.module, source, plan), source)
+        return timed._replace(denormal_values=share_of_values(call))
 
     always = Prepared(_recorded(same, source), state=lambda: held(call.module), denormals=share(call))
     return always._replace(then=then)

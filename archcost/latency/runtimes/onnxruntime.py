@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from archcost import scratch
 from archcost.errors import TargetError
 from archcost.graph.dtypes import INT8
 from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-5  # share of the largest output
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
+_FATAL: Final = 4  # of ONNX Runtime's levels of logging, the one above errors
 _SET: Final = ("graph_optimization_level", "execution_mode", "intra_op_num_threads", "inter_op_num_threads")
 # Threads within operators spin between them, as is ONNX Runtime's default; between operators there is one thread.
 _ENTRIES: Final = {
@@ -43,12 +45,12 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import running
-    from archcost.nets.calls.denormals import share
+    from archcost.nets.calls.denormals import share, share_of_values
     from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
 
     if isinstance(source.network, OnnxFile):
-        yield _of_file(source.network, plan, clock)
+        yield _of_file(source, source.network, plan, clock)
         return
     if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
@@ -73,8 +75,8 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 session.run_with_iobinding(binding)
 
-            work, told = _work(path, source), told_to(session)
-            yield Prepared(run, first_s, work=work, denormals=share(call), export_s=export_s, settings=told)
+            ready = Prepared(run, first_s, denormals=share(call), denormal_values=share_of_values(call))
+            yield ready._replace(work=_work(path, source), export_s=export_s, settings=told_to(session))
 
 
 def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list[Tensor], float]:
@@ -95,7 +97,7 @@ def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list
     return small, file.emulated(small, inputs[0]), file.TOLERANCE
 
 
-def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
+def _of_file(source: Source, file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
     """Return a run of a file as it is, in its own types; raises TargetError if ONNX Runtime cannot run it."""
     from archcost.nets.export.torch_export import quiet
 
@@ -116,7 +118,7 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     def run() -> None:
         session.run_with_iobinding(binding)
 
-    return Prepared(run, first_s, settings=told_to(session))
+    return Prepared(run, first_s, work=_work(file.path, source), settings=told_to(session))
 
 
 def told_to(session: Any) -> tuple[tuple[str, str], ...]:
@@ -152,20 +154,22 @@ def _work(path: Path, source: Source) -> Work | None:
     """Return the multiply-accumulates that a file has left when ONNX Runtime has folded its constants.
 
     Folding is done at the level that keeps ONNX's own operators, which can be counted; levels above it fuse, and leave
-    no product out.
+    no product out. None if it is not known: a folded file may be too large to be written, or hold what has no count.
     """
-    from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, quiet
-
-    if source.macs is None or source.macs_of is None or path.stat().st_size > LARGEST_ONNX_BYTES:
+    if source.macs is None or source.macs_of is None:
         return None
-    runtime, folded = _loaded(), path.with_name("folded.onnx")
+    runtime = _loaded()
     options = runtime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = _FATAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(folded)
-    with quiet("ONNX Runtime cannot fold the constants of"):
-        runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    run_macs = source.macs_of(folded)
+    with scratch.folder() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options.optimized_model_filepath = str(folder / "folded.onnx")
+        try:
+            runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception:  # the file itself has run: what cannot be written is a folded one beyond protobuf's 2 GB
+            return None
+        run_macs = source.macs_of(folder / "folded.onnx")
     return None if run_macs is None else Work(source.macs, run_macs)
 
 

@@ -36,7 +36,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import running
-    from archcost.nets.calls.denormals import share
+    from archcost.nets.calls.denormals import share, share_of_values
     from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
 
@@ -62,7 +62,8 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 request.infer(share_outputs=True)
 
-            yield Prepared(run, first_s, denormals=share(call), export_s=export_s, settings=_told(plan.threads))
+            ready = Prepared(run, first_s, denormals=share(call), denormal_values=share_of_values(call))
+            yield ready._replace(export_s=export_s, settings=_told(plan.threads))
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
