@@ -124,12 +124,13 @@ def test_it_is_found_at_a_batch_that_is_asked_for(monkeypatch: pytest.MonkeyPatc
 
 
 def test_it_is_found_in_an_onnx_file(tmp_path: Path) -> None:
-    """A product that no output needs, in a file given as such: what is counted is the file, what runs is less."""
-    nodes = [node("MatMul", "x a", "y"), node("MatMul", "x b", "z")]
-    held = {"a": np.ones((8, 4), np.float32), "b": np.ones((8, 16), np.float32)}
+    """A product of two weights, in a file that is given as such: what is counted is the file, what runs is less."""
+    nodes = [node("MatMul", "a b", "w"), node("MatMul", "x w", "y")]
+    nodes[1].name = "other"
+    held = {"a": np.ones((8, 64), np.float32), "b": np.ones((64, 4), np.float32)}
     path = written(tmp_path, model(nodes, {"x": (1, ("N", 8))}, ["y"], held))
     found = measured(str(path))
-    assert Work(8 * 4 + 8 * 16, 8 * 4) == found.samples[0].work
+    assert Work(8 * 4 + 8 * 64 * 4, 8 * 4) == found.samples[0].work
     assert 1 == len(said(found))
 
 
