@@ -181,7 +181,7 @@ def _options(threads: int) -> Any:
     """Return the options of a session that is measured: nothing that decides its time is left to a default."""
     runtime = _loaded()
     options = runtime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = _FATAL  # what it calls an error is raised too, and told once
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads
