@@ -62,9 +62,10 @@ def prepared(run: Callable[..., object], call: Call, source: Source, plan: Plan)
         run(*args, **kwargs)
 
     def then() -> Prepared:
-        same_arguments = held((args, kwargs)) == before
-        timed = always if same_arguments else _on_fresh(run, _called(call.module, source, plan), source)
-        return timed._replace(denormal_values=share_of_values(call))
+        if held((args, kwargs)) == before:
+            return always._replace(denormal_values=share_of_values(call, on_copies=False))
+        anew = _called(call.module, source, plan)
+        return _on_fresh(run, anew, source)._replace(denormal_values=share_of_values(anew, on_copies=True))
 
     always = Prepared(_recorded(same, source), state=lambda: held(call.module), denormals=share(call))
     return always._replace(then=then)

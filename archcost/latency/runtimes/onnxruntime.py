@@ -75,7 +75,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 session.run_with_iobinding(binding)
 
-            ready = Prepared(run, first_s, denormals=share(call), denormal_values=share_of_values(call))
+            ready = Prepared(run, first_s, denormals=share(call), denormal_values=share_of_values(call, on_copies=True))
             yield ready._replace(work=_work(path, source), export_s=export_s, settings=told_to(session))
 
 

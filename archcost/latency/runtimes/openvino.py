@@ -62,7 +62,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 request.infer(share_outputs=True)
 
-            ready = Prepared(run, first_s, denormals=share(call), denormal_values=share_of_values(call))
+            ready = Prepared(run, first_s, denormals=share(call), denormal_values=share_of_values(call, on_copies=True))
             yield ready._replace(export_s=export_s, settings=_told(plan.threads))
 
 

@@ -27,13 +27,16 @@ def share(call: Call) -> float:
     return _share([*copies.tensors(call.module), *tensors_in((call.args, call.kwargs))])
 
 
-def share_of_values(call: Call) -> float:
+def share_of_values(call: Call, *, on_copies: bool) -> float:
     """Return the share of denormal numbers among what the operators of one more call give: of weights that are normal.
 
-    Of each result up to 4,096 numbers are looked at, evenly apart. A call that cannot be watched has none.
+    Of each result up to 4,096 numbers are looked at, evenly apart. A call that cannot be watched has none. on_copies:
+    whether arguments are copied first, as the call may write to them.
     """
     with torch.inference_mode(False), torch.no_grad():
-        args, kwargs = arguments(call.args, call.kwargs, Tensor.clone)  # a forward may write to them
+        args, kwargs = call.args, dict(call.kwargs)
+        if on_copies:
+            args, kwargs = arguments(args, kwargs, Tensor.clone)
         try:
             with _Watch() as seen:
                 call.module(*args, **kwargs)
