@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from archcost.errors import TargetError, named, one_line, one_of
 from archcost.graph.dtypes import FLOATING
-from archcost.latency.runtimes import Prepared, Source, module_of
+from archcost.latency.runtimes import OnnxFile, Prepared, Source, module_of
 from archcost.latency.samples import Plan
 from archcost.machine import available_memory_bytes
 from archcost.nets import copies
@@ -100,6 +101,14 @@ def _recorded(call: Callable[[], None], source: Source) -> Callable[[], None]:
             call()
 
     return recorded
+
+
+def exported(path: Path, call: Call) -> OnnxFile:
+    """Return the ONNX file of a call with the call's tensors, by the names of its inputs."""
+    from archcost.nets.export.quantisation.file import input_names  # loads onnx
+    from archcost.nets.export.torch_export import inputs
+
+    return OnnxFile(path, dict(zip(input_names(path), (tensor.numpy() for tensor in inputs(call)), strict=True)))
 
 
 def finish(device: str) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
 from archcost.graph.dtypes import INT8
-from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
+from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking, later, spare
 from archcost.latency.samples import Plan, Work
+from archcost.machine import available_memory_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,18 +31,23 @@ _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
 
+    Its file is what other processes run the same by.
+
     At int8 the file is quantised, on drawn inputs, and compared with itself as it is written, not with the network.
     Raises TargetError if the extra onnx is not installed, for types but float32 and int8, and where the network cannot
     be exported or computes something else as ONNX.
     """
     from archcost.latency.runtimes import float32_only
-    from archcost.latency.runtimes.copied import running
+    from archcost.latency.runtimes.copied import exported, running
     from archcost.nets.calls.denormals import share
     from archcost.nets.export.agreement import agree, explained, reference
-    from archcost.nets.export.torch_export import onnx_file, quiet
+    from archcost.nets.export.torch_export import onnx_file
 
     if isinstance(source.network, OnnxFile):
-        yield _of_file(source.network, plan, clock)
+        if reason := lacking(("onnxruntime",), "onnx"):
+            raise TargetError(reason)
+        first_s, _ = _tried(source.network, plan, clock)
+        yield later(source.network, plan, opened)._replace(first_s=first_s)
         return
     if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
@@ -50,21 +56,11 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         with onnx_file(call) as path:
             as_it_is = path, own, TOLERANCE
             program, expected, tolerance = _quantised(path, call, own) if plan.dtype == INT8 else as_it_is
-            with quiet("ONNX Runtime cannot run"):
-                _loaded()  # not timed: only the first network of a process would pay for it
-                start = clock()
-                session = _session(program, plan.threads)
-                binding = _binding(session, call)
-                session.run_with_iobinding(binding)
-                first_s = clock() - start
-                given = _outputs(binding)
+            file = exported(program, call)
+            first_s, given = _tried(file, plan, clock)
             with explained(call):
                 agree("what ONNX Runtime runs", expected, given, tolerance)
-
-            def run() -> None:
-                session.run_with_iobinding(binding)
-
-            yield Prepared(run, first_s, work=_work(path, source), denormals=share(call))
+            yield later(file, plan, opened)._replace(first_s=first_s, work=_work(path, source), denormals=share(call))
 
 
 def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list[Tensor], float]:
@@ -85,28 +81,45 @@ def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list
     return small, file.emulated(small, inputs[0]), file.TOLERANCE
 
 
-def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
-    """Return a run of a file as it is, in its own types; raises TargetError if ONNX Runtime cannot run it."""
+def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> tuple[float, list[Tensor]]:
+    """Return what the first call of a file takes with all it loads, and what it gives; nothing of it stays in memory.
+
+    Raises TargetError if ONNX Runtime cannot run it.
+    """
     from archcost.nets.export.torch_export import quiet
 
-    if reason := lacking(("onnxruntime",), "onnx"):
-        raise TargetError(reason)
     with quiet("ONNX Runtime cannot run"):
-        value = _loaded().OrtValue
+        loaded()  # not timed: only the first network of a process would pay for it
         start = clock()
-        session = _session(file.path, plan.threads)
-        binding = session.io_binding()
-        for name, array in file.arrays.items():
-            binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
-        for made in session.get_outputs():
-            binding.bind_output(made.name)
+        session, binding = _bound(file, plan)
         session.run_with_iobinding(binding)
         first_s = clock() - start
+        return first_s, _outputs(binding)
+
+
+def opened(file: OnnxFile, plan: Plan) -> Prepared:
+    """Return a run of a session of a file as it is, in its own types; each copy is another session."""
+    session, binding = _bound(file, plan)
 
     def run() -> None:
         session.run_with_iobinding(binding)
 
-    return Prepared(run, first_s)
+    def again() -> Prepared | None:
+        return opened(file, plan) if spare(file.path, available_memory_bytes()) else None
+
+    return Prepared(run, again=again, file=file)
+
+
+def _bound(file: OnnxFile, plan: Plan) -> tuple[Any, Any]:
+    """Return a session on plan.threads threads, and its inputs and outputs bound to memory."""
+    value = loaded().OrtValue
+    session = _session(file.path, plan.threads)
+    binding = session.io_binding()
+    for name, array in file.arrays.items():
+        binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
+    for made in session.get_outputs():
+        binding.bind_output(made.name)
+    return session, binding
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -119,10 +132,8 @@ def why_not() -> str:
     return lacking(_PACKAGES, "onnx")
 
 
-RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True)
-
-
-def _loaded() -> Any:
+def loaded() -> Any:
+    """Return the package onnxruntime, imported without a word."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module("onnxruntime")
@@ -138,7 +149,7 @@ def _work(path: Path, source: Source) -> Work | None:
 
     if source.macs is None or source.macs_of is None or path.stat().st_size > LARGEST_ONNX_BYTES:
         return None
-    runtime, folded = _loaded(), path.with_name("folded.onnx")
+    runtime, folded = loaded(), path.with_name("folded.onnx")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -150,7 +161,7 @@ def _work(path: Path, source: Source) -> Work | None:
 
 
 def _session(path: Path, threads: int) -> Any:
-    runtime = _loaded()
+    runtime = loaded()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
@@ -159,19 +170,10 @@ def _session(path: Path, threads: int) -> Any:
     return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _binding(session: Any, call: Subject) -> Any:
-    from archcost.nets.export.torch_export import inputs
-
-    value = _loaded().OrtValue
-    binding = session.io_binding()
-    for given, tensor in zip(session.get_inputs(), inputs(call), strict=True):
-        binding.bind_ortvalue_input(given.name, value.ortvalue_from_numpy(tensor.numpy()))
-    for made in session.get_outputs():
-        binding.bind_output(made.name)
-    return binding
-
-
 def _outputs(binding: Any) -> Any:
     import torch
 
     return [torch.from_numpy(value) for value in binding.copy_outputs_to_cpu()]
+
+
+RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True, loaded=loaded, opened=opened)
