@@ -1,4 +1,4 @@
-"""A network that takes turns with others: its warm-up, its fresh copies and its bursts of samples."""
+"""A network that takes turns with others: warm-up, fresh copies, bursts of samples."""
 
 from __future__ import annotations
 
@@ -100,17 +100,20 @@ class Here:
     _warm: bool = False
     _kept: list[Prepared] = field(default_factory=list)  # their memory is not given to the next one
 
+    def __post_init__(self) -> None:
+        self._now = self.prepared  # another copy later, or what `then` gives
+
     def network(self) -> Prepared:
-        """Return what is timed now."""
+        """Return what is known of the network as it was prepared."""
         return self.prepared
 
     def held(self) -> Held | None:
         """Return what the network holds now, None if that is not known."""
-        return self.prepared.state() if self.prepared.state else None
+        return self._now.state() if self._now.state else None
 
     def warm(self, plan: Plan) -> Warm:
         """Run until the level of the calls' time lasts, for 5% to 30% of the plan's time; then make a fresh copy."""
-        instruments, first_s = self.instruments, self.prepared.first_s
+        instruments, first_s = self.instruments, self._now.first_s
         start = instruments.clock()
 
         def elapsed() -> float:
@@ -119,8 +122,7 @@ class Here:
         warmup: list[float] = []
         check = _FEWEST_WARMUP
         while len(warmup) < MOST:
-            warmup.append(self._once())
-            self.prepared = self.prepared.then() if self.prepared.then else self.prepared
+            warmup.append(self._first())
             if len(warmup) >= _FEWEST_WARMUP and elapsed() >= _WARMUP_MOST:
                 break
             if len(warmup) >= check:  # asked at every tenth more: it sorts
@@ -129,7 +131,7 @@ class Here:
                 check = len(warmup) * 11 // 10 + 1
         self._warm = True
         typical_s = median(warmup[-5:])
-        loops = 1 if self.prepared.before else _loops(self.prepared.call, instruments.timer, typical_s)
+        loops = 1 if self._now.before else _loops(self._now.call, instruments.timer, typical_s)
         left_s = (1 - elapsed()) * plan.time_s
         renewal_s = self._renewal_s() if _AGAIN * typical_s <= _TRIED * left_s else None
         return Warm(warmup[0] if first_s is None else first_s, tuple(warmup), loops, renewal_s)
@@ -156,20 +158,27 @@ class Here:
 
     def _renew(self) -> bool:
         """Go on with a fresh copy, whose memory is new; return whether there is one."""
-        fresh = self.prepared.again() if self.prepared.again else None
+        fresh = self._now.again() if self._now.again else None
         if fresh is None:
             return False
-        self._kept = [*self._kept, self.prepared][-fresh.kept :] if fresh.kept else []
-        self.prepared, self._copy = fresh, self._copy + 1
+        self._kept = [*self._kept, self._now][-fresh.kept :] if fresh.kept else []
+        self._now, self._copy = fresh, self._copy + 1
         self._run_again()
         return True
 
     def _run_again(self) -> None:
         for _ in range(_AGAIN):
-            self._once()
+            self._first()
+
+    def _first(self) -> float:
+        """Return the time of a call that may be the first, after which something else may be timed."""
+        taken_s = self._once()
+        if self._now.then:
+            self._now = self._now.then()
+        return taken_s
 
     def _once(self, loops: int = 1) -> float:
-        return once(self.prepared, self.instruments.timer, loops)
+        return once(self._now, self.instruments.timer, loops)
 
 
 def _since(before: float | None, now: float | None) -> float | None:

@@ -1,1 +1,1 @@
-"""Networks that run in processes of their own: the child that runs one, and the parent that asks it."""
+"""Networks in processes of their own: the child that runs one, the parent that asks it."""

@@ -1,4 +1,4 @@
-"""What a child does: it runs one network when asked, a line of JSON for each question and each answer.
+"""A child process that runs one network when asked: lines of JSON in, lines of JSON out.
 
 It loads the runtime and numpy, not torch, and ends when its standard input does, however its parent died.
 """

@@ -1,4 +1,4 @@
-"""The parent's side of networks in processes of their own: one child runs at a time, the others are stopped."""
+"""The parent of networks in processes of their own: one runs, the others are stopped."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,19 @@ from archcost.latency.runtimes import OnnxFile, Prepared, Source, module_of
 from archcost.latency.samples import Plan
 from archcost.machine import available_memory_bytes
 from archcost.nets import copies
-from archcost.nets.call import Call, crowding
+from archcost.nets.call import Call, crowding, weights_bytes
 from archcost.nets.calls.arguments import arguments
 from archcost.nets.calls.autograd import recording
 from archcost.nets.calls.contents import has_objects, held
-from archcost.nets.calls.denormals import share
 from archcost.nets.dtypes import TORCH
 from archcost.nets.restore import evaluating, settings, untouched
+
+Again: TypeAlias = Callable[[], Prepared | None]
+"""Makes another copy, None if it cannot."""
+
+_EASE: Final = 4  # times a module's bytes that have to be free for a copy
+_KEPT_BYTES: Final = 128 * 2**20  # what copies may take that stay only so that the next has other memory
+_MOST_KEPT: Final = 8
 
 
 @contextmanager
@@ -48,14 +54,20 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
         yield call
 
 
-def prepared(run: Callable[..., object], call: Call, source: Source, plan: Plan) -> Prepared:
+def prepared(
+    run: Callable[..., object],
+    call: Call,
+    source: Source,
+    plan: Plan,
+    again: Callable[[], Prepared | None] | None = None,
+) -> Prepared:
     """Return what is timed of a call that `run` makes.
 
-    Arguments that hold objects, and those that the first call has changed, are copied before each call. Raises
-    TargetError if such a copy would take too much of the free memory.
+    Arguments that hold objects, and those that the first call has changed, are copied before each call. again: as
+    `Prepared` has it. Raises TargetError if such a copy would take too much of the free memory.
     """
     if has_objects((call.args, call.kwargs)):
-        return _on_fresh(run, call, source)
+        return _on_fresh(run, call, source, again)
     args, kwargs = call.args, dict(call.kwargs)
     before = held((args, kwargs))
 
@@ -65,13 +77,38 @@ def prepared(run: Callable[..., object], call: Call, source: Source, plan: Plan)
     def then() -> Prepared:
         if held((args, kwargs)) == before:
             return always
-        return _on_fresh(run, _called(call.module, source, plan), source)
+        return _on_fresh(run, _called(call.module, source, plan), source, again)
 
-    always = Prepared(_recorded(same, source), state=lambda: held(call.module), denormals=share(call))
+    always = Prepared(_recorded(same, source), state=lambda: held(call.module), again=again)
     return always._replace(then=then)
 
 
-def _on_fresh(run: Callable[..., object], call: Call, source: Source) -> Prepared:
+def with_copies(call: Call, source: Source, plan: Plan) -> Prepared:
+    """Return what is timed of a call's module as it is, which also makes copies of itself as it is then.
+
+    There are none on a GPU, of a module that cannot be copied, and where memory is short.
+    """
+
+    def again() -> Prepared | None:
+        if source.device != "cpu" or call.module is source.network or not _spare(call):
+            return None
+        try:
+            with torch.inference_mode(False):
+                copied = _called(copy.deepcopy(call.module), source, plan)
+            return with_copies(copied, source, plan)
+        except Exception:  # what it has kept since it first ran cannot be copied: it goes on as it is
+            return None
+
+    kept = _KEPT_BYTES // max(1, weights_bytes(call.module))
+    return prepared(call.module, call, source, plan, again)._replace(kept=min(_MOST_KEPT, kept))
+
+
+def _spare(call: Call) -> bool:
+    free = available_memory_bytes()
+    return free is None or _EASE * weights_bytes(call.module) + _KEPT_BYTES <= free
+
+
+def _on_fresh(run: Callable[..., object], call: Call, source: Source, again: Again | None) -> Prepared:
     """Return what is timed of a call whose arguments it changes: a copy is made before it, and not timed."""
     if why := crowding(call, _free_bytes(source.device)):
         raise TargetError(why)
@@ -88,7 +125,7 @@ def _on_fresh(run: Callable[..., object], call: Call, source: Source) -> Prepare
         args, kwargs = given
         run(*args, **kwargs)
 
-    return Prepared(_recorded(fresh, source), before=before, state=lambda: held(call.module), denormals=share(call))
+    return Prepared(_recorded(fresh, source), before=before, state=lambda: held(call.module), again=again)
 
 
 def _recorded(call: Callable[[], None], source: Source) -> Callable[[], None]:

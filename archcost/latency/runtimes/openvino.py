@@ -113,7 +113,8 @@ def _request(file: OnnxFile, plan: Plan) -> Any:
     openvino = loaded()
     core = openvino.Core()
     model = core.read_model(file.path)
-    model.reshape({name: list(array.shape) for name, array in file.arrays.items()})
+    if model.is_dynamic():
+        model.reshape({name: list(array.shape) for name, array in file.arrays.items()})
     request = core.compile_model(model, "CPU", settings(plan.threads)).create_infer_request()
     for name, array in file.arrays.items():
         request.set_tensor(name, openvino.Tensor(array.copy()))
