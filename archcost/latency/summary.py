@@ -30,7 +30,8 @@ class Latency:
     relative: the latency in times of that kernel, which a slower day changes less; machine_speed: the fastest
     calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
     which threads waited for a core; doubts: what is against trusting it; enough_s: time in which enough blocks may fit,
-    None if there are enough.
+    None if there are enough; processes, copies: how many of each the samples come from, a copy of the network being in
+    memory of its own.
     """
 
     target: str
@@ -60,6 +61,8 @@ class Latency:
     conditions: Conditions
     versions: tuple[tuple[str, str], ...]
     enough_s: float | None = None
+    processes: int = 1
+    copies: int = 1
 
     @property
     def way(self) -> Way:
@@ -125,6 +128,8 @@ def summarise(samples: Samples) -> Latency:
         conditions=origin.conditions,
         versions=origin.versions,
         enough_s=_enough_s(samples),
+        processes=len({burst.process for burst in samples.bursts}),
+        copies=len({(burst.process, burst.copy) for burst in samples.bursts}),
     )
 
 

@@ -63,7 +63,8 @@ class Child:
             line = self.process.stdout.readline()
         finally:
             timer.cancel()
-        _signal(self.process, "SIGSTOP")
+        if line:
+            _signal(self.process, "SIGSTOP")
         try:
             answer = json.loads(line)
         except ValueError:
@@ -86,8 +87,11 @@ class Child:
         """Return how a process ended that did not answer."""
         if most_s is not None:
             return f"the process that runs this network hung: no answer within {most_s:g} s, killed"
-        self.process.kill()  # it closed its output, or wrote what is no answer
-        code = self.process.wait()
+        try:
+            code = self.process.wait(_LEAVE_S)
+        except subprocess.TimeoutExpired:  # it closed its output, or wrote what is no answer, and stays
+            self.process.kill()
+            code = self.process.wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended by itself with code {code}"
         self.errors.seek(max(0, self.errors.seek(0, os.SEEK_END) - _KEPT_BYTES))
         lines = self.errors.read().decode("utf-8", "replace").split("\n")
