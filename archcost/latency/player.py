@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 from archcost.errors import ArchcostError, TargetError, named, one_line
 from archcost.latency.runtimes import Call, Prepared
 from archcost.latency.samples import Burst, Plan
-from archcost.latency.statistics import median, settled
+from archcost.latency.statistics import BLOCKS, median, settled
 
 if TYPE_CHECKING:
     from archcost.nets.calls.contents import Held
@@ -133,7 +133,8 @@ class Here:
         typical_s = median(warmup[-5:])
         loops = 1 if self._now.before else _loops(self._now.call, instruments.timer, typical_s)
         left_s = (1 - elapsed()) * plan.time_s
-        renewal_s = self._renewal_s() if _AGAIN * typical_s <= _TRIED * left_s else None
+        cheap = _AGAIN * typical_s <= _TRIED * left_s and (first_s or 0.0) <= left_s / BLOCKS
+        renewal_s = self._renewal_s() if cheap else None
         return Warm(warmup[0] if first_s is None else first_s, tuple(warmup), loops, renewal_s)
 
     def burst(self, turn: Turn, calibration_s: float | None) -> Burst:

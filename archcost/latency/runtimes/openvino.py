@@ -74,8 +74,10 @@ def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> tuple[floa
 
 def opened(file: OnnxFile, plan: Plan) -> Prepared:
     """Return an inference of a file as it is, in its own types; each copy is compiled again."""
+    start = time.perf_counter()
     request = _request(file, plan)
     request.infer(share_outputs=True)
+    first_s = time.perf_counter() - start
 
     def run() -> None:
         request.infer(share_outputs=True)
@@ -83,7 +85,7 @@ def opened(file: OnnxFile, plan: Plan) -> Prepared:
     def again() -> Prepared | None:
         return opened(file, plan) if spare(file.path, available_memory_bytes()) else None
 
-    return Prepared(run, again=again, file=file)
+    return Prepared(run, first_s=first_s, again=again, file=file)
 
 
 def versions() -> tuple[tuple[str, str], ...]:
