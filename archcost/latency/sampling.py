@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archcost.nets.calls.contents import Held
 
 PAUSE_S: Final = 0.01  # between bursts: thread pools go to sleep, other work gets its turn
-_BURST: Final = 0.01  # share of the plan's time for a burst: eight of them and the warm-up leave most of it unspent
+_BURST: Final = 0.005  # share of the plan's time for a burst: fresh copies tell more than many samples of one
 _TURN: Final = 0.001  # the same for a network that takes turns: a ratio needs many rounds, side by side
 _FEWEST: Final = 3  # samples in a burst, where time allows
 _RENEWING: Final = 0.5  # share of a block's time that a fresh copy may take

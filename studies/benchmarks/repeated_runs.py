@@ -3,9 +3,9 @@
 A round runs each protocol once in a new process, in random order, on resnet-20 with one thread: archcost in eager and
 in ONNX Runtime as `archcost profile` measures by default; torch.utils.benchmark's blocked_autorange, whose statement is
 the range of the middle half of its measurements; and a loop as timm's benchmark has it, ten times, whose statement is
-its mean with its standard deviation. Held: of all ordered pairs of runs, in how many the other's median (or mean) lies
-within what the one states. Beside them what archcost's copies in one run say of the next: the standard deviation of the
-copies' medians within a run, and that of the runs' medians.
+its mean with its standard deviation. archcost states `repeat_s`. Held: of all ordered pairs of runs, in how many the
+other's median (or mean) lies within what the one states. Beside them what archcost's copies in one run say of the next:
+the standard deviation of the copies' medians within a run, and that of the runs' medians.
 
     python studies/benchmarks/repeated_runs.py [--rounds 20]
 """
@@ -54,7 +54,7 @@ def by_archcost(runtime: str) -> Run:
     for burst in found.samples[0].bursts:
         each.setdefault((burst.process, burst.copy), []).extend(burst.samples_s)
     took_s = perf_counter() - begin
-    return Run(row.median_s, row.interval_s, took_s, row.stable, tuple(map(median, each.values())))
+    return Run(row.median_s, row.repeat_s, took_s, row.stable, tuple(map(median, each.values())))
 
 
 def by_autorange() -> Run:

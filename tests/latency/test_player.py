@@ -46,7 +46,7 @@ def taken(call_s: float, copy_s: float, plan: Plan, apart: Callable[[int], float
     [(0.0, 8), (0.01, 8), (0.4, 8), (0.7, 4), (1.1, 3), (1.3, 1), (30.0, 1)],
 )
 def test_copies_are_made_where_they_are_cheap(copy_s: float, copies: int) -> None:
-    """Each burst has its own, if it takes at most half of a block's time; else every second or third, or all are of one."""
+    """Each burst has its own, if it takes at most half of a block's time; else every second or third, or none."""
     found = taken(0.01, copy_s, Plan())
     row = summarise(found)
     assert (8, copies, 1) == (len(found.bursts), row.copies, row.processes)
