@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from archcost.errors import ArchcostError, TargetError, named, one_line
 from archcost.latency.runtimes import Call, Prepared
-from archcost.latency.samples import Burst, Plan
+from archcost.latency.samples import Burst
 from archcost.latency.statistics import BLOCKS, median, settled
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Meter: TypeAlias = Callable[[], float | None]  # seconds since any start, None: 
 
 SHORT_S: Final = 20e-6  # calls are timed in rows at least this long: reading the clock costs up to 0.1 us, 0.5% of it
 MOST: Final = 20_000  # samples, and calls in a row: bounds memory, and ends where a clock stands still
-_WARMUP_LEAST: Final = 0.05  # share of the plan's time: clock speeds and thread pools take time, not calls, to come up
+_WARMUP_LEAST: Final = 0.05  # share of the time: clock speeds and thread pools take time, not calls, to come up
 _WARMUP_MOST: Final = 0.3
 _FEWEST_WARMUP: Final = 2  # taken even if one call exceeds the plan's time: the first is not like the others
 _AGAIN: Final = 2  # calls of a fresh copy before its burst: its memory is then there, and it is in the caches
@@ -70,8 +70,8 @@ class Player(Protocol):
     apart: bool
     """Whether it runs in processes of its own."""
 
-    def warm(self, plan: Plan) -> Warm:
-        """Run the network until it is steady."""
+    def warm(self, time_s: float) -> Warm:
+        """Run the network until it is steady; time_s: for the warm-up and all samples."""
         ...
 
     def burst(self, turn: Turn, calibration_s: float | None) -> Burst:
@@ -111,13 +111,13 @@ class Here:
         """Return what the network holds now, None if that is not known."""
         return self._now.state() if self._now.state else None
 
-    def warm(self, plan: Plan) -> Warm:
-        """Run until the level of the calls' time lasts, for 5% to 30% of the plan's time; then make a fresh copy."""
+    def warm(self, time_s: float) -> Warm:
+        """Run until the level of the calls' time lasts, for 5% to 30% of the time; then make a fresh copy."""
         instruments, first_s = self.instruments, self._now.first_s
         start = instruments.clock()
 
         def elapsed() -> float:
-            return (instruments.clock() - start) / plan.time_s
+            return (instruments.clock() - start) / time_s
 
         warmup: list[float] = []
         check = _FEWEST_WARMUP
@@ -132,7 +132,7 @@ class Here:
         self._warm = True
         typical_s = median(warmup[-5:])
         loops = 1 if self._now.before else _loops(self._now.call, instruments.timer, typical_s)
-        left_s = (1 - elapsed()) * plan.time_s
+        left_s = (1 - elapsed()) * time_s
         cheap = _AGAIN * typical_s <= _TRIED * left_s and (first_s or 0.0) <= left_s / BLOCKS
         renewal_s = self._renewal_s() if cheap else None
         return Warm(warmup[0] if first_s is None else first_s, tuple(warmup), loops, renewal_s)

@@ -24,6 +24,7 @@ _BURST: Final = 0.005  # share of the plan's time for a burst: fresh copies tell
 _TURN: Final = 0.001  # the same for a network that takes turns: a ratio needs many rounds, side by side
 _FEWEST: Final = 3  # samples in a burst, where time allows
 _RENEWING: Final = 0.5  # share of a block's time that a fresh copy may take
+_LEFT_LEAST: Final = 0.2  # of the plan's time that samples get however long an export took
 _MOST_IN_BURST: Final = 500
 
 
@@ -47,10 +48,11 @@ def rounds(players: Sequence[Player], plan: Plan, origin: Origin, instruments: I
     all is known to plan.precision: one network's latency, or of several every ratio to the first; or where the time is
     spent. Raises TargetError with the message of an exception that a call raised.
     """
-    deadline = instruments.clock() + plan.time_s * len(players)
-    warm = [(player, player.warm(plan)) for player in players]
+    time_s = _time_s(plan, [player.network() for player in players])
+    deadline = instruments.clock() + time_s * len(players)
+    warm = [(player, player.warm(time_s)) for player in players]
     left_s = (deadline - instruments.clock()) / len(players)
-    burst_s = (_BURST if len(players) == 1 else _TURN) * plan.time_s
+    burst_s = (_BURST if len(players) == 1 else _TURN) * time_s
     sides = [Side(player, each, _turn(each, burst_s, left_s)) for player, each in warm]
     bursts: list[list[Burst]] = [[] for _ in sides]
     held = [side.player.held() for side in sides]
@@ -68,6 +70,12 @@ def rounds(players: Sequence[Player], plan: Plan, origin: Origin, instruments: I
                     replace(each, change=_change(before, side.player.held()))
                     for each, before, side in zip(found, held, sides, strict=True)
                 )
+
+
+def _time_s(plan: Plan, prepared: Sequence[Prepared]) -> float:
+    """Return the time for each network: what exports left of the plan's, where that is for them too."""
+    exports_s = [each.export_s or 0.0 for each in prepared] if plan.export_in_time else [0.0]
+    return max(plan.time_s - math.fsum(exports_s) / len(exports_s), plan.time_s * _LEFT_LEAST)
 
 
 def _between(sides: Sequence[Side], instruments: Instruments) -> float | None:
@@ -96,6 +104,8 @@ def _samples(
             *(origin, plan, side.warm.first_s, side.warm.warmup_s, tuple(taken), side.warm.loops),
             work=side.player.network().work,
             denormals=side.player.network().denormals,
+            export_s=side.player.network().export_s,
+            settings=side.player.network().settings,
         )
         for side, taken in zip(sides, bursts, strict=True)
     )

@@ -31,9 +31,10 @@ class Latency:
     relative: the latency in times of that kernel, which a slower day changes less; machine_speed: the fastest
     calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
     which threads waited for a core; doubts: what is against trusting it; enough_s: time in which enough blocks may fit,
-    None if there are enough; processes, copies: how many of each the samples come from, a copy of the network being in
-    memory of its own; repeat_s: where the median of another run on this machine, as quiet, lies in 90 of 100 cases,
-    None if there are too few bursts.
+    None if there are enough; export_s: what the export to the runtime took before the first call, None if it runs the
+    network as it is; settings: what the runtime was told; processes, copies: how many of each the samples come from, a
+    copy of the network being in memory of its own; repeat_s: where the median of another run on this machine, as quiet,
+    lies in 90 of 100 cases, None if there are too few bursts.
     """
 
     target: str
@@ -63,6 +64,8 @@ class Latency:
     conditions: Conditions
     versions: tuple[tuple[str, str], ...]
     enough_s: float | None = None
+    export_s: float | None = None
+    settings: tuple[tuple[str, str], ...] = ()
     processes: int = 1
     copies: int = 1
     repeat_s: tuple[float, float] | None = None
@@ -97,7 +100,8 @@ class Latency:
                 row[field.name] = getattr(self, field.name)
         for key in ("interval_s", "repeat_s"):
             row[key] = None if row[key] is None else list(getattr(self, key))
-        return {**row, "conditions": asdict(self.conditions), "versions": dict(self.versions)}
+        pairs = {"versions": dict(self.versions), "settings": dict(self.settings)}
+        return {**row, "conditions": asdict(self.conditions), **pairs}
 
 
 def summarise(samples: Samples) -> Latency:
@@ -132,6 +136,8 @@ def summarise(samples: Samples) -> Latency:
         conditions=origin.conditions,
         versions=origin.versions,
         enough_s=_enough_s(samples),
+        export_s=samples.export_s,
+        settings=samples.settings,
         processes=len({burst.process for burst in samples.bursts}),
         copies=len({(burst.process, burst.copy) for burst in samples.bursts}),
         repeat_s=statistics.next_median([median(burst.samples_s) for burst in samples.bursts], middle, _RUNS_APART),

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from released import needs_onnx
 from torch import nn
 
 from archcost.errors import TargetError
@@ -60,7 +59,6 @@ def waited_for(pid: int, letters: str) -> str:
     return state(pid)
 
 
-@needs_onnx
 def test_one_network_runs_in_two_processes() -> None:
     """Its bursts come from both in turn, each of a session of its own; times are the child's."""
     (found,) = targets.find("cpu").measure([linear(64)], runtimes.find(RUNTIME), PLAN)
@@ -70,7 +68,6 @@ def test_one_network_runs_in_two_processes() -> None:
     assert all(burst.calibration_s and sum(burst.samples_s) < burst.wall_s for burst in found.bursts)
 
 
-@needs_onnx
 def test_networks_that_take_turns_have_a_process_each() -> None:
     """They have bursts of the same rounds, and the wider one takes longer in all of them together."""
     found = targets.find("cpu").measure([linear(8), linear(200_000)], runtimes.find(RUNTIME), PLAN)
@@ -79,7 +76,6 @@ def test_networks_that_take_turns_have_a_process_each() -> None:
     assert sorted(found[0].samples_s)[len(found[0].samples_s) // 2] < min(found[1].samples_s)
 
 
-@needs_onnx
 def test_a_file_that_does_not_open_is_the_child_s_reason(tmp_path: Path) -> None:
     """What the runtime says of it is what the user is told."""
     (tmp_path / "net.onnx").write_bytes(b"no network")

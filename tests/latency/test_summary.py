@@ -52,6 +52,8 @@ def test_the_row_has_the_keys_of_the_format() -> None:
         "why": "",
         "doubts": [],
         "enough_s": None,
+        "export_s": None,
+        "settings": {},
         "processes": 1,
         "copies": 1,
         "repeat_s": [pytest.approx(0.001002 * math.exp(-HALF)), pytest.approx(0.001002 * math.exp(HALF))],

@@ -64,7 +64,6 @@ class Child:
 
     def __init__(self) -> None:
         self._here: Here | None = None
-        self._plan = Plan()
 
     def answer(self, ask: str, **given: Any) -> dict[str, Any]:
         """Do what was asked for, and return what the parent is told."""
@@ -77,7 +76,7 @@ class Child:
                 return self._open(**given)
             case "warm":
                 assert self._here is not None
-                return self._here.warm(self._plan)._asdict()
+                return self._here.warm(**given)._asdict()
             case _:
                 assert self._here is not None
                 return asdict(self._here.burst(Turn(**given), None))
@@ -89,11 +88,11 @@ class Child:
 
         opened = runtimes.find(runtime).opened
         assert opened is not None
-        self._plan = Plan(**plan)
+        known = Plan(**plan)
         with np.load(arrays, allow_pickle=False) as held:
             inputs = {name: held[f"arr_{place}"] for place, name in enumerate(names)}
-        prepared = opened(OnnxFile(Path(path), inputs), self._plan)
-        self._here = Here(prepared, instruments(self._plan), process)
+        prepared = opened(OnnxFile(Path(path), inputs), known)
+        self._here = Here(prepared, instruments(known), process)
         return {}
 
 

@@ -163,9 +163,9 @@ class Apart:
         """Return None: a file keeps nothing from call to call that could be seen."""
         return None
 
-    def warm(self, plan: Plan) -> Warm:
+    def warm(self, time_s: float) -> Warm:
         """Run it in the first process until it is steady; in the others it begins as a fresh copy does."""
-        answer = self.children[0].ask({"ask": "warm"}, _PATIENCE_S + _SLOWER * plan.time_s)
+        answer = self.children[0].ask({"ask": "warm", "time_s": time_s}, _PATIENCE_S + _SLOWER * time_s)
         answer["warmup_s"] = tuple(answer["warmup_s"])
         self._sample_s = max(answer["warmup_s"]) * answer["loops"]
         first_s = self.prepared.first_s

@@ -63,7 +63,8 @@ class Prepared(NamedTuple):
     asked when the first call is over, it gives what is timed from there on; state: what the network holds now;
     work: of the program that is run, None if it is not known; denormals: the share of its numbers below the smallest
     normal one; again: makes a copy in memory of its own, in the state that this one is in, None if it cannot; kept: how
-    many earlier copies may stay, so that the next has other memory; file: what another process runs the same by.
+    many earlier copies may stay, so that the next has other memory; file: what another process runs the same by;
+    export_s: what the export to the runtime took, None if there is none; settings: what it was told.
     """
 
     call: Call
@@ -76,6 +77,8 @@ class Prepared(NamedTuple):
     again: Callable[[], Prepared | None] | None = None
     kept: int = 0
     file: OnnxFile | None = None
+    export_s: float | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +152,14 @@ def cpu_only(source: Source) -> str:
     return "" if source.device == "cpu" else PROCESSORS_ONLY
 
 
-def lacking(packages: tuple[str, ...], extra: str) -> str:
-    """Return what to install where a package is not there, '' if all are; none is loaded."""
+def lacking(packages: tuple[str, ...], extra: str = "") -> str:
+    """Return what to install where a package is not there, '' if all are; none is loaded.
+
+    extra: of archcost's that brings them, '' if they are among its requirements.
+    """
     missing = [name for name in packages if find_spec(name) is None]
-    return f"{', '.join(missing)} not installed: pip install 'archcost[{extra}]'" if missing else ""
+    what = f"'archcost[{extra}]'" if extra else " ".join(missing)
+    return f"{', '.join(missing)} not installed: pip install {what}" if missing else ""
 
 
 def later(file: OnnxFile, plan: Plan, opened: Callable[[OnnxFile, Plan], Prepared]) -> Prepared:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from archcost.errors import TargetError
 from archcost.graph.dtypes import INT8
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-5  # share of the largest output
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
+_SET: Final = ("graph_optimization_level", "execution_mode", "intra_op_num_threads", "inter_op_num_threads")
+# Threads within operators spin between them, as is ONNX Runtime's default; between operators there is one thread.
+_ENTRIES: Final = {
+    "session.intra_op.allow_spinning": "1",
+    "session.inter_op.allow_spinning": "0",
+    "session.set_denormal_as_zero": "0",
+}
 
 
 @contextmanager
@@ -34,7 +41,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     Its file is what other processes run the same by.
 
     At int8 the file is quantised, on drawn inputs, and compared with itself as it is written, not with the network.
-    Raises TargetError if the extra onnx is not installed, for types but float32 and int8, and where the network cannot
+    Raises TargetError if a package is not installed, for types but float32 and int8, and where the network cannot
     be exported or computes something else as ONNX.
     """
     from archcost.latency.runtimes import float32_only
@@ -44,23 +51,31 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     from archcost.nets.export.torch_export import onnx_file
 
     if isinstance(source.network, OnnxFile):
-        if reason := lacking(("onnxruntime",), "onnx"):
+        if reason := lacking(("onnxruntime",)):
             raise TargetError(reason)
-        first_s, _ = _tried(source.network, plan, clock)
-        yield later(source.network, plan, opened)._replace(first_s=first_s)
+        tried = _tried(source.network, plan, clock)
+        yield later(source.network, plan, opened)._replace(first_s=tried.first_s, settings=tried.settings)
         return
     if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
     with running(source, replace(plan, dtype="float32")) as call:
         own = reference(call)
+        begun = clock()
         with onnx_file(call) as path:
             as_it_is = path, own, TOLERANCE
             program, expected, tolerance = _quantised(path, call, own) if plan.dtype == INT8 else as_it_is
+            export_s = clock() - begun
             file = exported(program, call)
-            first_s, given = _tried(file, plan, clock)
+            tried = _tried(file, plan, clock)
             with explained(call):
-                agree("what ONNX Runtime runs", expected, given, tolerance)
-            yield later(file, plan, opened)._replace(first_s=first_s, work=_work(path, source), denormals=share(call))
+                agree("what ONNX Runtime runs", expected, tried.outputs, tolerance)
+            yield later(file, plan, opened)._replace(
+                first_s=tried.first_s,
+                work=_work(path, source),
+                denormals=share(call),
+                export_s=export_s,
+                settings=tried.settings,
+            )
 
 
 def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list[Tensor], float]:
@@ -81,8 +96,16 @@ def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list
     return small, file.emulated(small, inputs[0]), file.TOLERANCE
 
 
-def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> tuple[float, list[Tensor]]:
-    """Return what the first call of a file takes with all it loads, and what it gives; nothing of it stays in memory.
+class _Tried(NamedTuple):
+    """A first call with all it loads, what it gave, and what the session was told."""
+
+    first_s: float
+    outputs: list[Tensor]
+    settings: tuple[tuple[str, str], ...]
+
+
+def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> _Tried:
+    """Return how a file's first call went; nothing of it stays in memory.
 
     Raises TargetError if ONNX Runtime cannot run it.
     """
@@ -94,7 +117,7 @@ def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> tuple[floa
         session, binding = _bound(file, plan)
         session.run_with_iobinding(binding)
         first_s = clock() - start
-        return first_s, _outputs(binding)
+        return _Tried(first_s, _outputs(binding), told_to(session))
 
 
 def opened(file: OnnxFile, plan: Plan) -> Prepared:
@@ -125,6 +148,16 @@ def _bound(file: OnnxFile, plan: Plan) -> tuple[Any, Any]:
     return session, binding
 
 
+def told_to(session: Any) -> tuple[tuple[str, str], ...]:
+    """Return what decides how a session runs, as it says it itself and under ONNX Runtime's own names."""
+    options = session.get_session_options()
+    return (
+        ("providers", " ".join(session.get_providers())),
+        *((name, str(getattr(options, name)).rpartition(".")[2]) for name in _SET),
+        *((key, options.get_session_config_entry(key)) for key in _ENTRIES),
+    )
+
+
 def versions() -> tuple[tuple[str, str], ...]:
     """Return the versions of what runs and of what makes the ONNX program that runs."""
     return installed("onnxruntime", "onnxscript", "onnx", "torch")
@@ -132,7 +165,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def why_not() -> str:
     """Return what to install where ONNX Runtime, or what exports to it, is not there."""
-    return lacking(_PACKAGES, "onnx")
+    return lacking(_PACKAGES)
 
 
 def loaded() -> Any:
@@ -164,13 +197,21 @@ def _work(path: Path, source: Source) -> Work | None:
 
 
 def _session(path: Path, threads: int) -> Any:
+    return loaded().InferenceSession(path, _options(threads), providers=["CPUExecutionProvider"])
+
+
+def _options(threads: int) -> Any:
+    """Return the options of a session that is measured: nothing that decides its time is left to a default."""
     runtime = loaded()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
-    return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    for key, value in _ENTRIES.items():
+        options.add_session_config_entry(key, value)
+    return options
 
 
 def _outputs(binding: Any) -> Any:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
-_PACKAGES: Final = ("openvino", "onnx", "onnxscript")
+_EXPORTING: Final = ("onnx", "onnxscript")
 _TELEMETRY: Final = "openvino_telemetry"
 
 
@@ -43,18 +43,22 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         if reason := lacking(("openvino",), "openvino"):
             raise TargetError(reason)
         first_s, _ = _tried(source.network, plan, clock)
-        yield later(source.network, plan, opened)._replace(first_s=first_s)
+        yield later(source.network, plan, opened)._replace(first_s=first_s, settings=_told(plan.threads))
         return
     if reason := cpu_only(source) or why_not() or float32_only("openvino", plan):
         raise TargetError(reason)
     with running(source, plan) as call:
         expected = reference(call)
+        begun = clock()
         with onnx_file(call) as path:
+            export_s = clock() - begun
             file = exported(path, call)
             first_s, given = _tried(file, plan, clock)
             with explained(call):
                 agree("what OpenVINO runs", expected, given, TOLERANCE)
-            yield later(file, plan, opened)._replace(first_s=first_s, denormals=share(call))
+            yield later(file, plan, opened)._replace(
+                first_s=first_s, denormals=share(call), export_s=export_s, settings=_told(plan.threads)
+            )
 
 
 def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> tuple[float, list[Tensor]]:
@@ -88,6 +92,10 @@ def opened(file: OnnxFile, plan: Plan) -> Prepared:
     return Prepared(run, first_s=first_s, again=again, file=file)
 
 
+def _told(threads: int) -> tuple[tuple[str, str], ...]:
+    return tuple((key, str(value)) for key, value in settings(threads).items())
+
+
 def versions() -> tuple[tuple[str, str], ...]:
     """Return the versions of what runs and of what makes the ONNX program that runs."""
     return installed("openvino", "onnxscript", "onnx", "torch")
@@ -95,7 +103,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def why_not() -> str:
     """Return what to install where OpenVINO, or what exports to it, is not there."""
-    return lacking(_PACKAGES, "openvino")
+    return lacking(("openvino",), "openvino") or lacking(_EXPORTING)
 
 
 def settings(threads: int) -> dict[str, object]:
