@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PAUSE_S: Final = 0.01  # between bursts: thread pools go to sleep, other work gets its turn
 _BURST: Final = 0.005  # share of the plan's time for a burst: fresh copies tell more than many samples of one
+_BURST_LEAST_S: Final = 0.02  # less than that, and pauses and copies would take most of the time
 _TURN: Final = 0.001  # the same for a network that takes turns: a ratio needs many rounds, side by side
 _FEWEST: Final = 3  # samples in a burst, where time allows
 _RENEWING: Final = 0.5  # share of a block's time that a fresh copy may take
@@ -52,7 +53,7 @@ def rounds(players: Sequence[Player], plan: Plan, origin: Origin, instruments: I
     deadline = instruments.clock() + time_s * len(players)
     warm = [(player, player.warm(time_s)) for player in players]
     left_s = (deadline - instruments.clock()) / len(players)
-    burst_s = (_BURST if len(players) == 1 else _TURN) * time_s
+    burst_s = max(_BURST * time_s, _BURST_LEAST_S) if len(players) == 1 else _TURN * time_s
     sides = [Side(player, each, _turn(each, burst_s, left_s)) for player, each in warm]
     bursts: list[list[Burst]] = [[] for _ in sides]
     held = [side.player.held() for side in sides]
