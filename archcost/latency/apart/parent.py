@@ -18,8 +18,9 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from archcost import scratch
 from archcost.errors import TargetError, shorten, visible
 from archcost.latency.player import Turn, Warm
-from archcost.latency.runtimes import OnnxFile, Prepared, Runtime
+from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, spare
 from archcost.latency.samples import Burst, Plan
+from archcost.machine import available_memory_bytes, shortage
 
 if TYPE_CHECKING:
     from archcost.nets.calls.contents import Held
@@ -28,6 +29,7 @@ _MAIN: Final = "from archcost.latency.apart.child import main; main()"
 _PATIENCE_S: Final = 600.0  # to load a network, and for any answer more than its calls should take
 _SLOWER: Final = 20  # times what a burst should take
 _LEAVE_S: Final = 5.0
+_CHILD_BYTES: Final = 100_000_000  # Python, numpy and a runtime, without the network
 _KEPT_BYTES: Final = 4096  # of standard error
 
 
@@ -116,8 +118,10 @@ def started(count: int, runtime: Runtime) -> Iterator[list[Child]]:
     """Yield children that are loading a runtime, each in a process group of its own; they end with the context.
 
     A group of a stopped process that loses its parent is sent SIGHUP and SIGCONT (POSIX), and so ends too.
-    Raises TargetError if they cannot be started.
+    Raises TargetError if they cannot be started, or memory is short.
     """
+    if short := shortage(count * _CHILD_BYTES, available_memory_bytes()):
+        raise TargetError(f"processes for networks, {count} of them: {short}")
     with ExitStack() as stack:
         children = []
         for _ in range(count):
@@ -184,10 +188,12 @@ class Apart:
 def players(
     prepared: Sequence[Prepared], children: Sequence[Child], runtime: Runtime, plan: Plan
 ) -> Iterator[list[Apart]]:
-    """Yield networks in the children, as many for each: opened one after the other, each then stopped."""
+    """Yield networks in the children, as many for each, one if memory is short: opened in turn, each then stopped."""
     import numpy as np
 
-    each = len(children) // len(prepared)
+    free = available_memory_bytes()
+    roomy = all(one.file is not None and spare(one.file.path, free) for one in prepared)
+    each = len(children) // len(prepared) if roomy else 1
     for child in children:
         child.end()
     with scratch.folder() as folder:
