@@ -147,7 +147,8 @@ class Burst:
 
     A sample is the time of one call, or, where one call is too short for a clock, the mean of several.
     calibration_s: what a fixed kernel took next to it, None if the target has none; cpu_s: CPU time of the process;
-    waited_s: summed over threads, the time they were ready and had no core; the last two None if not known.
+    waited_s: summed over threads, the time they were ready and had no core; these two None if not known; process,
+    copy: which of those that the network ran in, and which of the network's copies there, each in memory of its own.
     """
 
     samples_s: tuple[float, ...]
@@ -155,6 +156,8 @@ class Burst:
     calibration_s: float | None = None
     cpu_s: float | None = None
     waited_s: float | None = None
+    process: int = 0
+    copy: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ _DRIFTED: Final = (
 )
 _STEADY: Final = 0.9
 _DENORMAL: Final = 0.001  # share of denormal numbers from which they may be what takes the time
+_RUNS_APART: Final = 0.01  # of a run's median, beyond what its bursts show: studies/benchmarks/repeated_runs.py
 _SLOWED: Final = 0.05  # how much the calibration kernel may slow between blocks before it is named as what disturbed
 
 
@@ -31,7 +32,9 @@ class Latency:
     calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
     which threads waited for a core; doubts: what is against trusting it; enough_s: time in which enough blocks may fit,
     None if there are enough; export_s: what the export to the runtime took before the first call, None if it runs the
-    network as it is; settings: what the runtime was told.
+    network as it is; settings: what the runtime was told; processes, copies: how many of each the samples come from, a
+    copy of the network being in memory of its own; repeat_s: where the median of another run on this machine, as quiet,
+    lies in 90 of 100 cases, None if there are too few bursts.
     """
 
     target: str
@@ -63,6 +66,9 @@ class Latency:
     enough_s: float | None = None
     export_s: float | None = None
     settings: tuple[tuple[str, str], ...] = ()
+    processes: int = 1
+    copies: int = 1
+    repeat_s: tuple[float, float] | None = None
 
     @property
     def way(self) -> Way:
@@ -92,7 +98,8 @@ class Latency:
                 row |= {"stable": self.stable, "why": self.why, "doubts": [asdict(doubt) for doubt in self.doubts]}
             else:
                 row[field.name] = getattr(self, field.name)
-        row["interval_s"] = None if self.interval_s is None else list(self.interval_s)
+        for key in ("interval_s", "repeat_s"):
+            row[key] = None if row[key] is None else list(getattr(self, key))
         pairs = {"versions": dict(self.versions), "settings": dict(self.settings)}
         return {**row, "conditions": asdict(self.conditions), **pairs}
 
@@ -131,6 +138,9 @@ def summarise(samples: Samples) -> Latency:
         enough_s=_enough_s(samples),
         export_s=samples.export_s,
         settings=samples.settings,
+        processes=len({burst.process for burst in samples.bursts}),
+        copies=len({(burst.process, burst.copy) for burst in samples.bursts}),
+        repeat_s=statistics.next_median([median(burst.samples_s) for burst in samples.bursts], middle, _RUNS_APART),
     )
 
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from archcost import scratch
 from archcost.errors import TargetError
 from archcost.graph.dtypes import INT8
-from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
+from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking, later, spare
 from archcost.latency.samples import Plan, Work
+from archcost.machine import available_memory_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,18 +40,25 @@ _ENTRIES: Final = {
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
 
+    Its file is what other processes run the same by.
+
     At int8 the file is quantised, on drawn inputs, and compared with itself as it is written, not with the network.
     Raises TargetError if a package is not installed, for types but float32 and int8, and where the network cannot
     be exported or computes something else as ONNX.
     """
     from archcost.latency.runtimes import float32_only
-    from archcost.latency.runtimes.copied import running
+    from archcost.latency.runtimes.copied import exported, running
     from archcost.nets.calls.denormals import share, share_of_values
     from archcost.nets.export.agreement import agree, explained, reference
-    from archcost.nets.export.torch_export import onnx_file, quiet
+    from archcost.nets.export.torch_export import onnx_file
 
     if isinstance(source.network, OnnxFile):
-        yield _of_file(source, source.network, plan, clock)
+        if reason := lacking(("onnxruntime",)):
+            raise TargetError(reason)
+        tried = _tried(source.network, plan, clock)
+        yield later(source.network, plan, opened)._replace(
+            first_s=tried.first_s, work=_work(source.network.path, source), settings=tried.settings
+        )
         return
     if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
@@ -61,22 +69,18 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             as_it_is = path, own, TOLERANCE
             program, expected, tolerance = _quantised(path, call, own) if plan.dtype == INT8 else as_it_is
             export_s = clock() - begun
-            with quiet("ONNX Runtime cannot run"):
-                _loaded()  # not timed: only the first network of a process would pay for it
-                start = clock()
-                session = _session(program, plan.threads)
-                binding = _binding(session, call)
-                session.run_with_iobinding(binding)
-                first_s = clock() - start
-                given = _outputs(binding)
+            file = exported(program, call)
+            tried = _tried(file, plan, clock)
             with explained(call):
-                agree("what ONNX Runtime runs", expected, given, tolerance)
-
-            def run() -> None:
-                session.run_with_iobinding(binding)
-
-            ready = Prepared(run, first_s, denormals=share(call), denormal_values=share_of_values(call, on_copies=True))
-            yield ready._replace(work=_work(path, source), export_s=export_s, settings=told_to(session))
+                agree("what ONNX Runtime runs", expected, tried.outputs, tolerance)
+            yield later(file, plan, opened)._replace(
+                first_s=tried.first_s,
+                work=_work(path, source),
+                denormals=share(call),
+                denormal_values=share_of_values(call, on_copies=True),
+                export_s=export_s,
+                settings=tried.settings,
+            )
 
 
 def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list[Tensor], float]:
@@ -97,28 +101,56 @@ def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list
     return small, file.emulated(small, inputs[0]), file.TOLERANCE
 
 
-def _of_file(source: Source, file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
-    """Return a run of a file as it is, in its own types; raises TargetError if ONNX Runtime cannot run it."""
+class _Tried(NamedTuple):
+    """A first call with all it loads, what it gave, and what the session was told."""
+
+    first_s: float
+    outputs: list[Tensor]
+    settings: tuple[tuple[str, str], ...]
+
+
+def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> _Tried:
+    """Return how a file's first call went; nothing of it stays in memory.
+
+    Raises TargetError if ONNX Runtime cannot run it.
+    """
     from archcost.nets.export.torch_export import quiet
 
-    if reason := lacking(("onnxruntime",)):
-        raise TargetError(reason)
     with quiet("ONNX Runtime cannot run"):
-        value = _loaded().OrtValue
+        loaded()  # not timed: only the first network of a process would pay for it
         start = clock()
-        session = _session(file.path, plan.threads)
-        binding = session.io_binding()
-        for name, array in file.arrays.items():
-            binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
-        for made in session.get_outputs():
-            binding.bind_output(made.name)
+        session, binding = _bound(file, plan)
         session.run_with_iobinding(binding)
         first_s = clock() - start
+        return _Tried(first_s, _outputs(binding), told_to(session))
+
+
+def opened(file: OnnxFile, plan: Plan) -> Prepared:
+    """Return a run of a session of a file as it is, in its own types; each copy is another session."""
+    start = time.perf_counter()
+    session, binding = _bound(file, plan)
+    session.run_with_iobinding(binding)
+    first_s = time.perf_counter() - start
 
     def run() -> None:
         session.run_with_iobinding(binding)
 
-    return Prepared(run, first_s, work=_work(file.path, source), settings=told_to(session))
+    def again() -> Prepared | None:
+        return opened(file, plan) if spare(file.path, available_memory_bytes()) else None
+
+    return Prepared(run, first_s=first_s, again=again, file=file)
+
+
+def _bound(file: OnnxFile, plan: Plan) -> tuple[Any, Any]:
+    """Return a session on plan.threads threads, and its inputs and outputs bound to memory."""
+    value = loaded().OrtValue
+    session = _session(file.path, plan.threads)
+    binding = session.io_binding()
+    for name, array in file.arrays.items():
+        binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
+    for made in session.get_outputs():
+        binding.bind_output(made.name)
+    return session, binding
 
 
 def told_to(session: Any) -> tuple[tuple[str, str], ...]:
@@ -141,10 +173,8 @@ def why_not() -> str:
     return lacking(_PACKAGES)
 
 
-RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True)
-
-
-def _loaded() -> Any:
+def loaded() -> Any:
+    """Return the package onnxruntime, imported without a word."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module("onnxruntime")
@@ -158,7 +188,7 @@ def _work(path: Path, source: Source) -> Work | None:
     """
     if source.macs is None or source.macs_of is None:
         return None
-    runtime = _loaded()
+    runtime = loaded()
     options = runtime.SessionOptions()
     options.log_severity_level = _FATAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -174,12 +204,12 @@ def _work(path: Path, source: Source) -> Work | None:
 
 
 def _session(path: Path, threads: int) -> Any:
-    return _loaded().InferenceSession(path, _options(threads), providers=["CPUExecutionProvider"])
+    return loaded().InferenceSession(path, _options(threads), providers=["CPUExecutionProvider"])
 
 
 def _options(threads: int) -> Any:
     """Return the options of a session that is measured: nothing that decides its time is left to a default."""
-    runtime = _loaded()
+    runtime = loaded()
     options = runtime.SessionOptions()
     options.log_severity_level = _FATAL  # what it calls an error is raised too, and told once
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -191,19 +221,10 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _binding(session: Any, call: Subject) -> Any:
-    from archcost.nets.export.torch_export import inputs
-
-    value = _loaded().OrtValue
-    binding = session.io_binding()
-    for given, tensor in zip(session.get_inputs(), inputs(call), strict=True):
-        binding.bind_ortvalue_input(given.name, value.ortvalue_from_numpy(tensor.numpy()))
-    for made in session.get_outputs():
-        binding.bind_output(made.name)
-    return binding
-
-
 def _outputs(binding: Any) -> Any:
     import torch
 
     return [torch.from_numpy(value) for value in binding.copy_outputs_to_cpu()]
+
+
+RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True, loaded=loaded, opened=opened)
