@@ -97,3 +97,19 @@ def test_a_network_of_normal_weights_that_fades_is_doubted() -> None:
         latency = archcost.measure(Fading(1e-20), x, runtime=runtime, threads=1, time="0.05s")
         assert [1 / 4] == [doubt.value for doubt in latency.doubts if doubt.kind == "denormal_values"]
         assert "25.0% of its values between operators are denormal" in latency.why
+
+
+class Looping(nn.Module):
+    """Doubles its input until it is large: a loop that torch compiles by itself."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (8,) of x: (8,)."""
+        from torch._higher_order_ops.while_loop import while_loop
+
+        (y,) = while_loop(lambda x: x.sum() < 100, lambda x: (x * 2,), (x,))
+        return y  # type: ignore[no-any-return]  # torch's
+
+
+def test_what_torch_compiles_by_itself_still_runs_when_it_was_watched() -> None:
+    """A compiler that refuses a call once would refuse it in every sample."""
+    assert archcost.measure(Looping(), torch.ones(8), runtime="eager", threads=1, time="0.02s").median_s > 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any, Final
 
 import torch
@@ -33,7 +35,9 @@ def share_of_values(call: Call, *, on_copies: bool) -> float:
     Of each result up to 4,096 numbers are looked at, evenly apart. A call that cannot be watched has none. on_copies:
     whether arguments are copied first, as the call may write to them.
     """
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), ExitStack() as stack:
+        if "torch._dynamo" in sys.modules:  # what it refuses under a mode it would refuse in the samples too
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         args, kwargs = call.args, dict(call.kwargs)
         if on_copies:
             args, kwargs = arguments(args, kwargs, Tensor.clone)
