@@ -95,7 +95,7 @@ def with_copies(call: Call, source: Source, plan: Plan) -> Prepared:
         try:
             with torch.inference_mode(False):
                 copied = _called(copy.deepcopy(call.module), source, plan)
-            return with_copies(copied, source, plan)
+            return with_copies(copied, source, plan) if copied.module is not call.module else None
         except Exception:  # what it has kept since it first ran cannot be copied: it goes on as it is
             return None
 
