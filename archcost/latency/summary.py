@@ -34,7 +34,7 @@ class Latency:
     None if there are enough; export_s: what the export to the runtime took before the first call, None if it runs the
     network as it is; settings: what the runtime was told; processes, copies: how many of each the samples come from, a
     copy of the network being in memory of its own; repeat_s: where the median of another run on this machine, as quiet,
-    lies in 90 of 100 cases, None if there are too few bursts.
+    is expected with 90%, None if there are too few bursts.
     """
 
     target: str

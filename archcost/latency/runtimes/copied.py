@@ -101,6 +101,8 @@ def with_copies(call: Call, source: Source, plan: Plan, *, watched: bool = True)
         try:
             with torch.inference_mode(False):
                 copied = _called(copy.deepcopy(call.module), source, plan)
+            if copied.module is call.module:
+                return None
             return with_copies(copied, source, plan, watched=False)
         except Exception:  # what it has kept since it first ran cannot be copied: it goes on as it is
             return None
