@@ -32,18 +32,21 @@ def onnxruntime() -> ModuleType:
         raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install {' '.join(_PACKAGES)}") from None
 
 
-def session(path: Path) -> Any:
-    """Return ONNX Runtime's session of a file on the CPU, with a thread for each physical core."""
+def session(path: Path, threads: int | None = None) -> Any:
+    """Return ONNX Runtime's session of a file on the CPU; threads: None for one on each physical core."""
     runtime = onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = physical_cores()
+    options.intra_op_num_threads = threads or physical_cores()
     return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def of_onnx(path: Path) -> Predict:
-    """Return what runs an ONNX file of one input and one output; raises InputError as `onnxruntime` does."""
-    opened = session(path)
+def of_onnx(path: Path, threads: int | None = None) -> Predict:
+    """Return what runs an ONNX file of one input and one output; raises InputError as `onnxruntime` does.
+
+    threads: None for one on each physical core.
+    """
+    opened = session(path, threads)
     (given,) = opened.get_inputs()
 
     def predict(x: Tensor) -> Tensor:
