@@ -109,6 +109,7 @@ def _samples(
             *(origin, plan, side.first_s, side.warmup_s, tuple(bursts), side.loops),
             work=side.timed.work,
             denormals=side.timed.denormals,
+            findings=side.timed.findings,
         )
         for side, bursts in zip(sides, rounds, strict=True)
     )

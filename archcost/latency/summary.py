@@ -11,6 +11,7 @@ from archcost.latency import statistics
 from archcost.latency.doubts import Doubt, why, words
 from archcost.latency.samples import Burst, Conditions, Samples, Way
 from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, interval, median
+from archcost.nets.export.quantisation.spec import Findings
 
 _CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
 _SPARE: Final = 1.8  # times what eight blocks take: the warm-up is up to three tenths, and pauses lie between
@@ -30,7 +31,7 @@ class Latency:
     relative: the latency in times of that kernel, which a slower day changes less; machine_speed: the fastest
     calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
     which threads waited for a core; doubts: what is against trusting it; enough_s: time in which enough blocks may fit,
-    None if there are enough.
+    None if there are enough; int8: of a network in 8 bits, which layers are in float32, and what 8 bits gain.
     """
 
     target: str
@@ -60,6 +61,7 @@ class Latency:
     conditions: Conditions
     versions: tuple[tuple[str, str], ...]
     enough_s: float | None = None
+    int8: Findings | None = None
 
     @property
     def way(self) -> Way:
@@ -90,6 +92,7 @@ class Latency:
             else:
                 row[field.name] = getattr(self, field.name)
         row["interval_s"] = None if self.interval_s is None else list(self.interval_s)
+        row["int8"] = None if self.int8 is None else asdict(self.int8)
         return {**row, "conditions": asdict(self.conditions), "versions": dict(self.versions)}
 
 
@@ -125,6 +128,7 @@ def summarise(samples: Samples) -> Latency:
         conditions=origin.conditions,
         versions=origin.versions,
         enough_s=_enough_s(samples),
+        int8=samples.findings,
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from archcost.graph.graph import Graph
     from archcost.nets.calls.autograd import Autograd
     from archcost.nets.calls.contents import Held
+    from archcost.nets.export.quantisation.spec import Findings
 
 Call: TypeAlias = Callable[[], None]
 
@@ -61,7 +62,7 @@ class Prepared(NamedTuple):
     before: what comes before every call and is not timed, such as a copy of arguments that the call changes; then:
     asked when the first call is over, it gives what is timed from there on; state: what the network holds now;
     work: of the program that is run, None if it is not known; denormals: the share of its numbers below the smallest
-    normal one.
+    normal one; findings: of a file of 8 bits, which of its layers are in float32.
     """
 
     call: Call
@@ -71,6 +72,7 @@ class Prepared(NamedTuple):
     state: Callable[[], Held] | None = None
     work: Work | None = None
     denormals: float = 0.0
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from archcost.nets.call import Call as Subject
+    from archcost.nets.export.quantisation.spec import Findings
+    from archcost.nets.export.quantisation.trials import Times
 
 TOLERANCE: Final = 1e-5  # share of the largest output
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
@@ -48,8 +50,9 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     with running(source, replace(plan, dtype="float32")) as call:
         own = reference(call)
         with onnx_file(call) as path:
-            as_it_is = path, own, TOLERANCE
-            program, expected, tolerance = _quantised(path, call, own) if plan.dtype == INT8 else as_it_is
+            as_it_is = path, own, TOLERANCE, None
+            small = _quantised(path, call, own, plan, clock) if plan.dtype == INT8 else as_it_is
+            program, expected, tolerance, findings = small
             with quiet("ONNX Runtime cannot run"):
                 _loaded()  # not timed: only the first network of a process would pay for it
                 start = clock()
@@ -64,25 +67,36 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 session.run_with_iobinding(binding)
 
-            yield Prepared(run, first_s, work=_work(path, source), denormals=share(call))
+            yield Prepared(run, first_s, work=_work(path, source), denormals=share(call), findings=findings)
 
 
-def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list[Tensor], float]:
+def _quantised(
+    path: Path, call: Subject, own: list[Tensor], plan: Plan, clock: Callable[[], float]
+) -> tuple[Path, list[Tensor], float, Findings]:
     """Return a network's file of 8 bits beside its float32 file, what it is to give, and how far from that it may be.
 
-    Its ranges are those of inputs drawn like the call's; own: what the network gives. Raises TargetError if that is not
-    finite, or if ONNX Runtime cannot quantise the network.
+    Its ranges are those of inputs drawn like the call's; layers that are better so are left in float32, and what was
+    found of that is the last value; own: what the network gives. Raises TargetError if that is not finite, or if ONNX
+    Runtime cannot quantise the network.
     """
     from archcost.nets.export.agreement import agree
     from archcost.nets.export.quantisation import file
     from archcost.nets.export.quantisation.calibration import drawn
     from archcost.nets.export.quantisation.spec import Quantisation
+    from archcost.nets.export.quantisation.trials import Measures, quantised
 
     agree("the network", own, own, TOLERANCE)  # numbers that are not finite have no range
     small, how = path.with_name("int8.onnx"), Quantisation(weights=file.fitting_weights())
     inputs = list(drawn(call, file.input_names(path), how.examples))
-    file.write(path, small, how, inputs, {})
-    return small, file.emulated(small, inputs[0]), file.TOLERANCE
+    made = quantised(path, small, how, inputs, Measures(file_times(inputs[0], plan, clock)))
+    return small, file.emulated(small, inputs[0]), file.TOLERANCE, made.findings
+
+
+def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
+    """Return what measures files of a network, on these inputs and on the plan's threads, in a part of its time."""
+    from archcost.latency.runtimes.file_times import of_onnxruntime
+
+    return of_onnxruntime(arrays, plan, _session, clock)
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
@@ -92,14 +106,10 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     if reason := lacking(("onnxruntime",), "onnx"):
         raise TargetError(reason)
     with quiet("ONNX Runtime cannot run"):
-        value = _loaded().OrtValue
+        _loaded()
         start = clock()
         session = _session(file.path, plan.threads)
-        binding = session.io_binding()
-        for name, array in file.arrays.items():
-            binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
-        for made in session.get_outputs():
-            binding.bind_output(made.name)
+        binding = bound(session, file.arrays)
         session.run_with_iobinding(binding)
         first_s = clock() - start
 
@@ -149,23 +159,34 @@ def _work(path: Path, source: Source) -> Work | None:
     return None if run_macs is None else Work(source.macs, run_macs)
 
 
-def _session(path: Path, threads: int) -> Any:
+def _session(path: Path, threads: int, *, profile: Path | None = None, by_turns: bool = False) -> Any:
+    """Return a session of a file; profile: where it writes one; by_turns: its threads wait for no work between runs."""
     runtime = _loaded()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    if by_turns:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _binding(session: Any, call: Subject) -> Any:
     from archcost.nets.export.torch_export import inputs
 
+    names = [given.name for given in session.get_inputs()]
+    return bound(session, dict(zip(names, (tensor.numpy() for tensor in inputs(call)), strict=True)))
+
+
+def bound(session: Any, arrays: Mapping[str, Any]) -> Any:
+    """Return a session's inputs, copied now, and its outputs, which stay where they are made."""
     value = _loaded().OrtValue
     binding = session.io_binding()
-    for given, tensor in zip(session.get_inputs(), inputs(call), strict=True):
-        binding.bind_ortvalue_input(given.name, value.ortvalue_from_numpy(tensor.numpy()))
+    for name, array in arrays.items():
+        binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
     for made in session.get_outputs():
         binding.bind_output(made.name)
     return binding

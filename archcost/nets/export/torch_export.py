@@ -31,6 +31,9 @@ from archcost.nets.export.agreement import fresh, outputs
 LARGEST_ONNX_BYTES: Final = 2 * 10**9
 """Weights that one ONNX file can hold: protobuf ends at 2^31 bytes, and the nodes need room."""
 
+SCOPES: Final = "pkg.torch.onnx.name_scopes"
+"""Where a node of an ONNX file has the modules that it is in; kept where its weights do not tell: a product's."""
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TALKATIVE: Final = ("torch", "onnxscript", "onnx_ir")
 
@@ -130,7 +133,9 @@ def convert(
         words = f"torch.onnx cannot bring this network to opset {opset}; allowed: one that it can, such as {written}"
         raise TargetError(words)
     for node in converted.model.graph.all_nodes():
+        kept = {SCOPES: node.metadata_props.get(SCOPES, "")} if node.op_type == "MatMul" else {}
         node.metadata_props.clear()
+        node.metadata_props.update(kept)
     converted.model.metadata_props.update({f"archcost.{key}": value for key, value in facts.items()})
     converted.save(path, external_data=external)
 
