@@ -92,8 +92,8 @@ class Runtime:
 
 
 NOT_TORCH: Final = "an ONNX file is no torch module; allowed: the runtimes onnxruntime and openvino"
-QUANTISING: Final = ("onnxruntime",)
-"""Runtimes that run int8."""
+QUANTISING: Final = ("onnxruntime", "openvino")
+"""Runtimes that run int8, the first if none is asked for."""
 
 PROCESSORS_ONLY: Final = "this runtime runs on processors only"
 _SET: Final = re.compile(r"^__version__ = '([^']+)'", re.MULTILINE)  # as torch's setup.py writes it

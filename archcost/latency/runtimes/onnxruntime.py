@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
@@ -16,15 +19,11 @@ from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_o
 from archcost.latency.samples import Plan, Work
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import Tensor
-
     from archcost.nets.call import Call as Subject
-    from archcost.nets.export.quantisation.spec import Findings
     from archcost.nets.export.quantisation.trials import Times
 
 TOLERANCE: Final = 1e-5  # share of the largest output
+_KERNEL: Final = "_kernel_time"  # behind a node's name in a session's profile
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -38,6 +37,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import running
+    from archcost.latency.runtimes.eight_bit import eight_bit
     from archcost.nets.calls.denormals import share
     from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
@@ -51,7 +51,8 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         own = reference(call)
         with onnx_file(call) as path:
             as_it_is = path, own, TOLERANCE, None
-            small = _quantised(path, call, own, plan, clock) if plan.dtype == INT8 else as_it_is
+            measuring = partial(file_times, plan=plan, clock=clock)
+            small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else as_it_is
             program, expected, tolerance, findings = small
             with quiet("ONNX Runtime cannot run"):
                 _loaded()  # not timed: only the first network of a process would pay for it
@@ -70,33 +71,29 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             yield Prepared(run, first_s, work=_work(path, source), denormals=share(call), findings=findings)
 
 
-def _quantised(
-    path: Path, call: Subject, own: list[Tensor], plan: Plan, clock: Callable[[], float]
-) -> tuple[Path, list[Tensor], float, Findings]:
-    """Return a network's file of 8 bits beside its float32 file, what it is to give, and how far from that it may be.
-
-    Its ranges are those of inputs drawn like the call's; layers that are better so are left in float32, and what was
-    found of that is the last value; own: what the network gives. Raises TargetError if that is not finite, or if ONNX
-    Runtime cannot quantise the network.
-    """
-    from archcost.nets.export.agreement import agree
-    from archcost.nets.export.quantisation import file
-    from archcost.nets.export.quantisation.calibration import drawn
-    from archcost.nets.export.quantisation.spec import Quantisation
-    from archcost.nets.export.quantisation.trials import Measures, quantised
-
-    agree("the network", own, own, TOLERANCE)  # numbers that are not finite have no range
-    small, how = path.with_name("int8.onnx"), Quantisation(weights=file.fitting_weights())
-    inputs = list(drawn(call, file.input_names(path), how.examples))
-    made = quantised(path, small, how, inputs, Measures(file_times(inputs[0], plan, clock)))
-    return small, file.emulated(small, inputs[0]), file.TOLERANCE, made.findings
-
-
 def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
     """Return what measures files of a network, on these inputs and on the plan's threads, in a part of its time."""
-    from archcost.latency.runtimes.file_times import of_onnxruntime
+    from archcost.latency.runtimes.file_times import Opened, times
 
-    return of_onnxruntime(arrays, plan, _session, clock)
+    def opened(path: Path, profiled: bool) -> Opened:
+        profile = path.with_suffix("") if profiled else None
+        session = _session(path, plan.threads, profile=profile, by_turns=plan.threads > 1)
+        binding = bound(session, arrays)
+        return Opened(lambda: session.run_with_iobinding(binding), lambda: _node_times(session))
+
+    return times(opened, plan, clock)
+
+
+def _node_times(session: Any) -> dict[str, list[float]]:
+    """Return the seconds of each node in each run, from the profile that a session has written; it is removed."""
+    path = Path(session.end_profiling())
+    events = json.loads(path.read_text("utf-8"))
+    path.unlink()
+    found: dict[str, list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
+            found.setdefault(event["name"].removesuffix(_KERNEL), []).append(event["dur"] * 1e-6)
+    return found
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
+from archcost.graph.dtypes import INT8
 from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
 from archcost.latency.samples import Plan
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archcost.nets.call import Call as Subject
+    from archcost.nets.export.quantisation.trials import Times
 
 TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
 _PACKAGES: Final = ("openvino", "onnx", "onnxscript")
@@ -31,11 +35,13 @@ _TELEMETRY: Final = "openvino_telemetry"
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield an inference on plan.threads threads at the latency hint, inputs set before and outputs left unread.
 
-    Raises TargetError if the extra openvino is not installed, for other types than float32, and where the network
-    cannot be exported or computes something else.
+    At int8 it runs the file that `onnxruntime` would, with the layers in float32 that are better so here. Raises
+    TargetError if the extra openvino is not installed, for types but float32 and int8, and where the network cannot be
+    exported or computes something else.
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import running
+    from archcost.latency.runtimes.eight_bit import eight_bit
     from archcost.nets.calls.denormals import share
     from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file, quiet
@@ -43,24 +49,59 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     if isinstance(source.network, OnnxFile):
         yield _of_file(source.network, plan, clock)
         return
-    if reason := cpu_only(source) or why_not() or float32_only("openvino", plan):
+    quantiser = lacking(("onnxruntime",), "onnx") if plan.dtype == INT8 else ""
+    if reason := cpu_only(source) or why_not() or float32_only("openvino", plan) or quantiser:
         raise TargetError(reason)
-    with running(source, plan) as call:
-        expected = reference(call)
+    with running(source, replace(plan, dtype="float32")) as call:
+        own = reference(call)
         with onnx_file(call) as path:
+            measuring = partial(file_times, plan=plan, clock=clock)
+            small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else (path, own, TOLERANCE, None)
+            program, expected, tolerance, findings = small
             with quiet("OpenVINO cannot run"):
                 openvino = loaded()  # not timed: only the first network of a process would pay for it
                 start = clock()
-                request = _request(openvino, path, call, plan.threads)
+                request = _request(openvino, program, call, plan.threads)
                 given = _outputs(request)
                 first_s = clock() - start
             with explained(call):
-                agree("what OpenVINO runs", expected, given, TOLERANCE)
+                agree("what OpenVINO runs", expected, given, tolerance)
 
             def run() -> None:
                 request.infer(share_outputs=True)
 
-            yield Prepared(run, first_s, denormals=share(call))
+            yield Prepared(run, first_s, denormals=share(call), findings=findings)
+
+
+def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
+    """Return what measures files of a network, on these inputs and on the plan's threads, in a part of its time."""
+    from archcost.latency.runtimes.file_times import Opened, times
+
+    def opened(path: Path, profiled: bool) -> Opened:
+        request = _given(loaded(), path, arrays, settings(plan.threads) | {"PERF_COUNT": profiled})
+        if not profiled:
+            return Opened(lambda: request.infer(share_outputs=True))
+        found: dict[str, list[float]] = {}
+
+        def run() -> None:
+            request.infer(share_outputs=True)
+            for node in request.get_profiling_info():
+                found.setdefault(node.node_name, []).append(node.real_time.total_seconds())
+
+        return Opened(run, lambda: found)
+
+    return times(opened, plan, clock)
+
+
+def _given(openvino: Any, path: Path, arrays: Mapping[str, Any], how: Mapping[str, object]) -> Any:
+    """Return a request of a file for inputs of these shapes, which it has copied."""
+    core = openvino.Core()
+    model = core.read_model(path)
+    model.reshape({name: list(array.shape) for name, array in arrays.items()})
+    request = core.compile_model(model, "CPU", dict(how)).create_infer_request()
+    for name, array in arrays.items():
+        request.set_tensor(name, openvino.Tensor(array.copy()))
+    return request
 
 
 def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
@@ -72,12 +113,7 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     with quiet("OpenVINO cannot run"):
         openvino = loaded()
         start = clock()
-        core = openvino.Core()
-        model = core.read_model(file.path)
-        model.reshape({name: list(array.shape) for name, array in file.arrays.items()})
-        request = core.compile_model(model, "CPU", settings(plan.threads)).create_infer_request()
-        for name, array in file.arrays.items():
-            request.set_tensor(name, openvino.Tensor(array.copy()))
+        request = _given(openvino, file.path, file.arrays, settings(plan.threads))
         request.infer(share_outputs=True)
         first_s = clock() - start
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -15,7 +15,8 @@ SLOWER: Final = 1.1
 """Times as long as in float32 from which a layer is said to lose: profiles of single layers are no surer than that."""
 
 _WORTH: Final = 0.01  # share of the file's time that a layer must cost, for it to be tried alone
-_TRIED: Final = 6  # layers that are tried alone, by time; each takes a measurement
+_MUCH: Final = 0.05  # share of the time that layers which do not lose must save, as they take four times the memory
+_TRIED: Final = 5  # layers that are tried alone, by time; each takes a measurement
 _CONFIRMED: Final = 8  # layers that are tried alone, by accuracy, on a whole split
 
 
@@ -43,23 +44,32 @@ def _lost_s(layer: LayerTimes) -> float:
 
 
 def by_time(
-    slow: Sequence[LayerTimes], total_s: float, turns: Callable[[Layers, Layers], Turns]
+    slow: Sequence[LayerTimes], order: Sequence[str], total_s: float, turns: Callable[[Layers, Layers], Turns]
 ) -> tuple[FloatLayer, ...]:
     """Return the layers without which in 8 bits the whole file is faster, each tried on top of those before.
 
     A layer that loses alone need not: in float32 it costs conversions on both of its sides. Layers beside each other
-    share those, so that at last all are tried together. slow: from `losing`; total_s: of the file; turns: measures two
-    files, given what they have in float32.
+    share those, so that then all are tried together, all before the last of them, and all behind the first. slow: from
+    `losing`; order: of all layers, as they run; total_s: of the file; turns: measures two files, given what they have
+    in float32.
     """
     found: list[FloatLayer] = []
+    loses = frozenset(each.name for each in slow)
     worth = [each.name for each in slow if _lost_s(each) >= _WORTH * total_s][:_TRIED]
-    for more in [*({name} for name in worth), {each.name for each in slow}]:
+    for more in [*(frozenset({name}) for name in worth), *_groups(loses, worth, order)]:
         kept = frozenset(each.name for each in found)
         if new := more - kept:
             turn = turns(kept, kept | new)
-            if turn.faster:
-                found += [FloatLayer(name, "slower", turn.first_s, turn.other_s) for name in sorted(new)]
+            if turn.faster and (new <= loses or turn.slowdown <= 1 - _MUCH):
+                found += [FloatLayer(name, "slower", turn.first_s, turn.other_s) for name in order if name in new]
     return tuple(found)
+
+
+def _groups(loses: Layers, worth: Collection[str], order: Sequence[str]) -> Iterator[Layers]:
+    yield loses
+    if places := [place for place, name in enumerate(order) if name in worth]:
+        yield frozenset(order[: places[-1] + 1])
+        yield frozenset(order[places[0] :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,8 @@ class _Trial:
         """Return the layers that are left in float32 for their time."""
         if self.times is None or not slow:
             return ()
-        measure = self.times.turns
-        return by_time(slow, total_s, lambda one, other: measure(self.file(one), self.file(other)))
+        measure, order = self.times.turns, tuple(file.layer_nodes(self.source))
+        return by_time(slow, order, total_s, lambda one, other: measure(self.file(one), self.file(other)))
 
     def by_accuracy(
         self, before: Sequence[FloatLayer], score: Score, best: float, allowed: Allowed
