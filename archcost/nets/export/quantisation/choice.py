@@ -56,7 +56,8 @@ def by_time(
     found: list[FloatLayer] = []
     loses = frozenset(each.name for each in slow)
     worth = [each.name for each in slow if _lost_s(each) >= _WORTH * total_s][:_TRIED]
-    for more in [*(frozenset({name}) for name in worth), *_groups(loses, worth, order)]:
+    alone = (frozenset({name}) for name in worth)
+    for more in dict.fromkeys([*alone, *_groups(loses, worth, order)]):
         kept = frozenset(each.name for each in found)
         if new := more - kept:
             turn = turns(kept, kept | new)
