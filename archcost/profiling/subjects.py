@@ -55,7 +55,7 @@ def of_module(module: Module, own_dtype: str) -> Subject:
 
     def source(plan: Plan) -> Source:
         call = module.call_at(plan.batch)
-        cast = plan.dtype != own_dtype
+        cast = unquantised(plan.dtype) != own_dtype
         known = module.cost.macs if plan.batch == 1 else None  # at another batch some may not be so many times as many
         source = Source(call.module, call.args, call.kwargs, cast=cast, autograd=module.autograd)
         return replace(source, macs=known, macs_of=macs_of)

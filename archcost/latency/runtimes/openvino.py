@@ -76,9 +76,11 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
 def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
     """Return what measures files of a network, on these inputs and on the plan's threads, in a part of its time."""
     from archcost.latency.runtimes.file_times import Opened, times
+    from archcost.nets.export.torch_export import quiet
 
     def opened(path: Path, profiled: bool) -> Opened:
-        request = _given(loaded(), path, arrays, settings(plan.threads) | {"PERF_COUNT": profiled})
+        with quiet("OpenVINO cannot run"):
+            request = _given(loaded(), path, arrays, settings(plan.threads) | {"PERF_COUNT": profiled})
         if not profiled:
             return Opened(lambda: request.infer(share_outputs=True))
         found: dict[str, list[float]] = {}
