@@ -34,6 +34,7 @@ Open: TypeAlias = Callable[[Path, bool], Opened]
 """Opens a file, with a profile or without."""
 
 _SHARE: Final = 0.03  # of a plan's time, for each file that takes turns: eight pairs do at most
+_RUNS, _MOST_SHARE = 16, 0.25  # so many runs of each, as far as they fit into this part of the time
 _PRECISION: Final = 0.01
 _PROFILED: Final = 0.02  # of a plan's time, for each file that is profiled
 _FEWEST, _MOST = 5, 100  # runs of a profile
@@ -60,7 +61,12 @@ def times(opened: Open, plan: Plan, clock: Clock) -> Times:
 def _turns(first: Call, other: Call, plan: Plan, clock: Clock) -> Turns:
     from archcost.nets.export.quantisation.spec import Turns
 
-    short = Plan(plan.batch, "float32", plan.threads, _PRECISION, _SHARE * plan.time_s)
+    begun = clock()
+    for run in (first, other):
+        run()
+    runs_s = _RUNS * (clock() - begun) / 2
+    time_s = min(max(_SHARE * plan.time_s, runs_s), _MOST_SHARE * plan.time_s)
+    short = Plan(plan.batch, "float32", plan.threads, _PRECISION, time_s)
     none = Instruments(timed_by(clock), clock, time.sleep, lambda: None, lambda: None, lambda: None)
     origin = Origin("cpu", "", this_device(), Conditions(), ())
     found = ratio(*take([Prepared(first), Prepared(other)], short, origin, none))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from archcost import scratch
+from archcost.errors import TargetError
 from archcost.machine import byte_products
 from archcost.nets.export.quantisation import file
 from archcost.nets.export.quantisation.calibration import Arrays
@@ -139,7 +140,14 @@ class _Trial:
         if self.times is None or not slow:
             return ()
         measure, order = self.times.turns, tuple(file.layer_nodes(self.source))
-        return by_time(slow, order, total_s, lambda one, other: measure(self.file(one), self.file(other)))
+
+        def turns(one: Layers, other: Layers) -> Turns:
+            try:
+                return measure(self.file(one), self.file(other))
+            except TargetError:  # a file that cannot run is not faster
+                return Turns(total_s, total_s, None)
+
+        return by_time(slow, order, total_s, turns)
 
     def by_accuracy(
         self, before: Sequence[FloatLayer], score: Score, best: float, allowed: Allowed
