@@ -1,4 +1,4 @@
-"""What is said of a network at int8: its calibration, the layers left in float32, whether 8 bits pay here."""
+"""What is said of a network at int8: its calibration, and what was found of its layers."""
 
 from __future__ import annotations
 

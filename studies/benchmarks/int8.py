@@ -52,7 +52,7 @@ TRAINED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "fractalnet-20": ("input=[1, 28, 28]", "widths=[16, 32, 64, 128]", "dropout=[0, 0.1, 0.2, 0.3]"),
 }
-"""Networks that are trained, with what is changed of them: NiN at half of its width, FractalNet at a quarter, 16 layers."""
+"""Networks that are trained, and what is changed of them: NiN at half its width, FractalNet at a quarter, 16 layers."""
 
 GAIN_KEPT, POINTS_LOST = 0.95, 0.3
 
@@ -141,7 +141,7 @@ def accuracy(examples: int, epochs: int, folder: Path) -> Iterator[list[str]]:
         assert made.float32_score is not None
         lost, gain = 100 * (made.score - made.float32_score), kept[1] / kept[0]
         meets = lost <= POINTS_LOST and gain >= GAIN_KEPT
-        left = ", ".join(f"{layer.name} ({layer.why})" for layer in made.reasons) or "none"
+        left = ", ".join(f"{layer.name} ({layer.kind})" for layer in made.reasons) or "none"
         errors = f"{made.float32_score:.2%}", f"{made.score:.2%}", f"{lost:.2f}"
         yield [name, *errors, f"{1 / (1 - kept[1]):.2f}", f"{gain:.1%}", left, "met" if meets else "missed"]
 

@@ -65,7 +65,7 @@ def test_a_layer_stays_in_float32_where_the_whole_is_faster(saved_s: dict[str, f
     """Alone, or together with all that is before or behind it, whose conversions it shares."""
     found = by_time(losing(PLANTED), ORDER, 500e-6, planted(saved_s))
     assert expected == names(found)
-    assert {"slower"} >= {layer.why for layer in found}
+    assert {"slower"} >= {layer.kind for layer in found}
 
 
 def probe(costs: Mapping[str, float], slow: Collection[str] = ()) -> Probe:
@@ -198,7 +198,7 @@ def test_times_and_scores_decide_what_a_file_has(files: Any, tmp_path: Path) -> 
     made = quantised(source, tmp_path / "made.onnx", Quantisation(examples=1), [arrays], measures, {"name": "planted"})
     assert {"2", "13"} == set(made.float_layers) == held(made.path)
     assert [("2", "slower", 100.0, 92.0), ("13", "accuracy", 0.2, 0.1)] == [
-        (each.name, each.why, each.before, each.after) for each in made.reasons
+        (each.name, each.kind, each.before, each.after) for each in made.reasons
     ]
     assert (LayerTimes("2", 20.0, 30.0), LayerTimes("9", 20.0, 25.0)) == made.findings.losing
     assert (0.1, 0.1, 3 * (8 * 9 + 3 * 4)) == (made.float32_score, made.score, made.findings.float_bytes)

@@ -1,4 +1,4 @@
-"""A network in 8 bits as a runtime runs it: ranges from drawn inputs, layers in float32 by what they take there."""
+"""A network in 8 bits for a runtime: ranges from drawn inputs, slow layers in float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The times of ONNX files in a runtime, from which layers are left in float32: of each node, and of files by turns."""
+"""The times of ONNX files in a runtime: of each node, and of two files by turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layers of a file of 8 bits stay in float32: decided by times and scores, which come from elsewhere."""
+"""Which layers of a file of 8 bits stay in float32: decided by given times and scores."""
 
 from __future__ import annotations
 

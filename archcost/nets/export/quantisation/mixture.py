@@ -1,4 +1,4 @@
-"""A file of 8 bits with some layers in float32, in a form that a plain session of ONNX Runtime leaves so.
+"""A file of 8 bits with layers in float32, which a plain session of ONNX Runtime leaves so.
 
 ONNX Runtime quantises a float32 Conv or Gemm between tensors of 8 bits itself (its pass WeightBiasQuantization, on in
 every session). It knows them by their names, so they are written as its own operators, which its optimiser makes of

@@ -75,12 +75,12 @@ class LayerTimes:
 class FloatLayer:
     """A layer that a file of 8 bits has in float32, and why: it is faster so, or more accurate.
 
-    before, after: with the layer in 8 bits and in float32, seconds of the whole file if it is 'slower' in 8 bits, the
-    score if it costs 'accuracy'. Layers that were tried together have the same numbers.
+    kind: why; before, after: with the layer in 8 bits and in float32, seconds of the whole file if it is 'slower' in 8
+    bits, the score if it costs 'accuracy'. Layers that were tried together have the same numbers.
     """
 
     name: str
-    why: Literal["slower", "accuracy"]
+    kind: Literal["slower", "accuracy"]
     before: float
     after: float
 

@@ -1,4 +1,4 @@
-"""What was found of a file of 8 bits, in words: layers in float32 and why, and whether 8 bits pay."""
+"""What was found of a file of 8 bits, in words: layers in float32, and whether it pays."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def lines(found: Findings) -> Iterator[str]:
         yield f"slower in 8 bits than in float32: {', '.join(map(_loses, found.losing))}"
     groups: dict[tuple[str, float, float], list[FloatLayer]] = {}
     for layer in found.float_layers:
-        groups.setdefault((layer.why, layer.before, layer.after), []).append(layer)
-    for (why, before, after), layers in groups.items():
-        if why == "slower":
+        groups.setdefault((layer.kind, layer.before, layer.after), []).append(layer)
+    for (kind, before, after), layers in groups.items():
+        if kind == "slower":
             numbers = f"the network takes {duration(after)} so, {duration(before)} with {_it(layers)} in 8 bits"
         else:
             numbers = f"the score is {after:.4g} so, {before:.4g} with {_it(layers)} in 8 bits"
