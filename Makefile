@@ -17,9 +17,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 help:
 	@echo "make demo          profile a published network: a table and reports/demo.html"
 	@echo "make test          lint, types and tests: what CI runs"
-	@echo "make test-extras   the tests of the extras onnx and openvino (which this"
-	@echo "                   installs), those that need sshd, and all of torch's own"
-	@echo "                   samples of its operators"
+	@echo "make test-extras   the tests of the extra openvino (which this installs),"
+	@echo "                   those that need sshd, and all of torch's own samples of"
+	@echo "                   its operators"
 	@echo "make test-gpu      the tests that need a GPU: targets, latencies, a training"
 	@echo "                   step; without a GPU it says so"
 	@echo "make faults        signals at every step of a study, by both kinds, each with"
@@ -62,17 +62,9 @@ test: $(READY)
 	@$(BIN)/python -m pytest -q
 
 test-extras: $(READY)
-	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[onnx,openvino]'
-	@# in four processes: the libraries of all runtimes in one have crashed it
-	@$(BIN)/python -m pytest -q tests/nets/test_export.py tests/nets/test_export_refusals.py tests/nets/test_external_data.py \
-		tests/nets/test_bundle.py \
-		tests/study/test_release.py tests/study/test_release_code.py tests/cli/test_export.py tests/cli/test_runtimes.py \
-		tests/profiling/test_skipped_work.py
-	@$(BIN)/python -m pytest -q tests/counting/test_onnx_rules.py tests/counting/test_onnx_microsoft.py \
-		tests/counting/test_onnx_files.py tests/counting/test_hostile_files.py tests/cli/test_model_files.py
-	@$(BIN)/python -m pytest -q tests/latency/test_runtimes.py tests/latency/test_agreement.py tests/latency/test_compile.py \
-		tests/latency/test_denormals.py
-	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py tests/latency/test_gpu.py
+	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[openvino]'
+	@$(BIN)/python -m pytest -q tests/latency/test_agreement.py tests/latency/test_gpu.py tests/cli/test_model_files.py
+	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py
 	@ARCHCOST_EVERY_SAMPLE=1 $(BIN)/python -m pytest -q tests/counting/test_operators.py tests/counting/test_kinds.py
 
 test-gpu: $(READY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -25,9 +24,7 @@ from archcost.latency.samples import Plan
 from archcost.nets import weights
 from archcost.nets.net import build
 
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
-PROGRAMS = ["pt2", pytest.param("onnx", marks=needs_onnx)]
+PROGRAMS = ["pt2", "onnx"]
 FULL = "No space left on device"
 
 
@@ -69,7 +66,7 @@ def test_a_program_may_be_too_large(tmp_path: Path, to: str) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("runtime", [pytest.param("onnxruntime", marks=needs_onnx), "compile"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "compile"])
 def test_a_full_folder_of_temporary_files_is_said(full: Path, monkeypatch: pytest.MonkeyPatch, runtime: str) -> None:
     """A runtime that needs it fails with the folder's name and the reason, and leaves nothing there."""
     import torch._inductor.codecache  # chooses, when it is loaded, where torch's precompiled headers stay

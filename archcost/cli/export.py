@@ -66,12 +66,12 @@ class Wanted:
 def export(model: str, reading: Reading, trial: str | None, storage: str | None, wanted: Wanted) -> int:
     """Write a network as JSON, YAML, ONNX or a torch.export file, or one of a study as a bundle.
 
-    json is the graph, yaml the keys that are not the defaults. onnx (needs the extra: pip install 'archcost[onnx]') and
-    pt2 hold weights as initialised, not trained. They are run and compared with the network before they are written; a
-    recurrent network is unrolled over its steps. MODEL is a YAML file, - for standard input, a network that ships, or
-    package.module:callable with --input; such code has no json. --weights reads a checkpoint and runs nothing of it:
-    a pickle that names code is refused. Weights over 2 GB are beside an onnx file, with .data behind its name. With
-    --dtype int8 an onnx file holds the network in 8 bits.
+    json is the graph, yaml the keys that are not the defaults. onnx and pt2 hold weights as initialised, not trained.
+    They are run and compared with the network before they are written; a recurrent network is unrolled over its steps.
+    MODEL is a YAML file, - for standard input, a network that ships, or package.module:callable with --input; such code
+    has no json. --weights reads a checkpoint and runs nothing of it: a pickle that names code is refused. Weights over
+    2 GB are beside an onnx file, with .data behind its name. With --dtype int8 an onnx file holds the network in 8
+    bits.
 
     With --trial, MODEL is a study and the weights are trained ones: those that were confirmed, else the trial's. What
     was written is then evaluated on the study's validation split, and on its test split if it was confirmed; if that is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from archcost.cli.options import FORMATS
+from archcost.cli.options import FORMATS, Shown
 from archcost.cli.table import table
 from archcost.graph.account import Layer
 from archcost.latency.remarks import refusals
@@ -17,22 +17,19 @@ from archcost.rows import as_csv, as_markdown, escaped
 from archcost.units import data_size, duration, grouped
 
 
-def printed(found: Profile, form: str, *, colour: bool, depth: int | None = None) -> str:
-    """Return a profile in the format that was asked for, ending in a line break.
-
-    depth: names of groups are cut to so many parts, in what people read.
-    """
-    match form:
+def printed(found: Profile, shown: Shown, *, colour: bool) -> str:
+    """Return a profile in the format that was asked for, ending in a line break."""
+    match shown.form:
         case "table":
-            return table(found, colour=colour, depth=depth)
+            return table(found, colour=colour, depth=shown.depth, verbose=shown.verbose)
         case "json":
             return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
         case "csv":
             rows = ((*layer, layer.intensity(found.batch)) for layer in found.layers)
             return as_csv((*Layer._fields, "intensity"), rows)
         case "markdown":
-            return _markdown(found, depth)
-        case _:
+            return _markdown(found, shown.depth)
+        case form:
             raise ValueError(f"{form} is none of {FORMATS}")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_RUNTIME = "What runs it; eager, of an ONNX file onnxruntime (repeatable)."
+_RUNTIME = "What runs it; eager, of an ONNX file onnxruntime, both in a profile (repeatable)."
 FORMATS = ("table", "json", "csv", "markdown")
 
 
@@ -34,11 +34,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How results are printed: the format, groups cut to so many parts of their names, and whether layers are."""
+    """How results are printed: the format, groups cut to so many parts of their names, and whether layers are.
+
+    verbose: whether all that is known of each latency is, in the table.
+    """
 
     form: str = "table"
     depth: int | None = None
     layers: bool = False
+    verbose: bool = False
 
 
 class Read(click.ParamType[Any]):
@@ -166,9 +170,7 @@ def measured(command: F) -> F:
                 "--time",
                 "time_s",
                 type=Read("duration", parse_duration),
-                default="10s",
-                show_default=True,
-                help="Longest time for one measurement.",
+                help="Longest time for one measurement; 10s.",
             ),
             click.option("--cold-cache", is_flag=True, help="Empty the caches before every sample."),
             click.option("--no-latency", "latency", is_flag=True, flag_value=False, default=True, help="Count only."),

@@ -33,6 +33,7 @@ _MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "c
 )
 @click.option("--strict", is_flag=True, help="Exit 1 also if an operator cannot be counted.")
 @deep
+@click.option("-v", "--verbose", is_flag=True, help="Show all that is known of each latency (table).")
 @formatted
 @click.option(
     "--html", type=click.Path(dir_okay=False), callback=a_file, help="Also write a page with the same numbers."
@@ -50,7 +51,7 @@ def profile(model: str, reading: Reading, asked: Request, shown: Shown, html: st
     from archcost.cli.models import aside, read_any
     from archcost.profiling.profile import profiled
 
-    asked = replace(asked, latency=asked.latency and _measures(shown.form, html))
+    asked = replace(asked, latency=asked.latency and _measures(shown.form, html), beside=True)
     network = read_any(model, reading)
     with aside(network):
         found = profiled(network, asked, progress)
@@ -81,7 +82,7 @@ def _option(known: Sequence[click.Parameter], name: str) -> str:
 def _show(found: Profile, shown: Shown) -> None:
     from archcost.cli.formats import printed
 
-    text = printed(found, shown.form, colour=sys.stdout.isatty(), depth=shown.depth)
+    text = printed(found, shown, colour=sys.stdout.isatty())
     click.echo(text, nl=False)
     if shown.form != "table":
         for line in [*found.warnings, *found.differences]:

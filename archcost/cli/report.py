@@ -136,7 +136,7 @@ def _counted(networks: Sequence[Network], asked: Request) -> tuple[dict[str, obj
 
     with aside(*networks):
         if len(networks) == 1:
-            found = profiled(networks[0], replace(asked, columns=True), progress)
+            found = profiled(networks[0], replace(asked, columns=True, beside=True), progress)
             return found.to_dict(), found.failures
         compared = compare.compared(networks, replace(asked, witness=False), progress)
         return compared.to_dict(), compared.failures

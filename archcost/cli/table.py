@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from textwrap import wrap
 
-from archcost.cli.latencies import latency_lines
+from archcost.cli.latencies import detail_lines, latency_lines
 from archcost.cli.terminal import LABEL, WIDTH, field, paint, tail
 from archcost.errors import shorten, visible
 from archcost.graph.cost import Total
@@ -20,18 +20,22 @@ _MOST_GROUPS = 60
 _GROUP = 30  # columns of a group's name
 
 
-def table(found: Profile, *, colour: bool, depth: int | None = None) -> str:
-    """Return the whole table; colour: with terminal colours, unless NO_COLOR is set; depth: of the names of groups."""
+def table(found: Profile, *, colour: bool, depth: int | None = None, verbose: bool = False) -> str:
+    """Return the whole table; colour: with terminal colours, unless NO_COLOR is set; depth: of the names of groups.
+
+    verbose: with all that is known of each latency.
+    """
     lines = [
         *_head(found, colour),
         "",
+        *latency_lines(found, colour=colour),
         *_totals(found),
         "",
         *_groups(found, depth, colour),
         *_columns(found),
         "",
         *_witnesses(found, colour),
-        *latency_lines(found, colour=colour),
+        *(detail_lines(found, colour=colour) if verbose else ()),
         *_notes(found),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"

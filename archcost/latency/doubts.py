@@ -86,6 +86,38 @@ def words(alike: Sequence[Doubt], enough_s: float | None = None) -> str:
             assert_never(kind)
 
 
+def brief(doubt: Doubt) -> str:
+    """Return a doubt in a few words, for a line that has more to say."""
+    value = doubt.value if doubt.value is not None and math.isfinite(doubt.value) else 0.0
+    match doubt.kind:
+        case "state_changed":
+            return "its state changes"
+        case "state_drifted":
+            return "its state and time drift"
+        case "warmup":
+            return "warm-up did not settle"
+        case "few_blocks":
+            return f"{_count(value)} blocks are too few"
+        case "wide_interval":
+            return f"blocks +-{_upwards(value)}"
+        case "machine_slowed":
+            return "the machine slowed"
+        case "level_changed":
+            return "its level changed"
+        case "slow_block":
+            return "a slow block"
+        case "contention":
+            return f"contention {percent(value)}"
+        case "macs_skipped":
+            return "MACs left out"
+        case "denormals":
+            return "denormal numbers"
+        case "unknown":
+            return "doubted before"
+        case kind:
+            assert_never(kind)
+
+
 def _of_the_network(
     kind: Literal["state_changed", "state_drifted", "macs_skipped", "denormals"],
     values: Sequence[float],

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.graph.dtypes import INT8
@@ -18,9 +18,19 @@ from archcost.latency.runtimes import Source
 from archcost.latency.samples import Failure, Plan, Samples, Way, way
 from archcost.latency.targets import Facts, Target
 from archcost.machine import available_memory_bytes, shortage
+from archcost.units import grouped
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
 """Told what begins; the context lasts as long as that does. `nullcontext` shows nothing."""
+
+
+DEPLOYED: Final = "onnxruntime"
+"""What is measured beside eager if nobody says what to measure: what people deploy with."""
+
+_MOST_EXPORTED: Final = 1000  # operators; one takes torch's exporter 20 to 60 ms
+
+TIME_S: Final = 10.0
+"""The longest time for one measurement if none is asked for; what nobody asked for is measured within it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +38,9 @@ class Request:
     """What to find out about a network: each combination of the tuples is one latency, also if it stands twice.
 
     No `runtimes`: eager, onnxruntime if an ONNX file is among the networks or int8 among the dtypes; no `dtypes`: the
-    network's own, float32 for one of a family; no `threads`: the target's physical cores. columns: of a fractal
-    network, each column alone too, by turns with the whole.
+    network's own, float32 for one of a family; no `threads`: the target's physical cores; no `time_s`: TIME_S. columns:
+    of a fractal network, each column alone too, by turns with the whole; beside: if no runtimes are asked for, whether
+    what people deploy with is measured beside eager, in the same time.
     """
 
     targets: tuple[str, ...] = ("cpu",)
@@ -38,17 +49,19 @@ class Request:
     dtypes: tuple[str, ...] = ()
     threads: tuple[int, ...] = ()
     precision: float = 0.02
-    time_s: float = 10.0
+    time_s: float | None = None
     cold_cache: bool = False
     latency: bool = True
     witness: bool = True
     columns: bool = False
+    beside: bool = False
 
     def plans(self, own_dtype: str = "float32", default_threads: int = 1) -> tuple[Plan, ...]:
         """Return how to measure, one plan for each combination; raises InputError for values that cannot be."""
         each = itertools.product(self.batches, self.dtypes or (own_dtype,), self.threads or (default_threads,))
+        time_s = TIME_S if self.time_s is None else self.time_s
         return tuple(
-            Plan(batch, dtype, n, self.precision, self.time_s, cold_cache=self.cold_cache)
+            Plan(batch, dtype, n, self.precision, time_s, cold_cache=self.cold_cache)
             for batch, dtype, n in dict.fromkeys(each)
         )
 
@@ -60,7 +73,8 @@ class Request:
 class Subject(NamedTuple):
     """What is measured: the call at a plan's batch, and the bytes it needs there; step: of a sequence, one step.
 
-    own_runtime: what runs it if none is asked for.
+    own_runtime: what runs it if none is asked for; operators: how many one call of it has, None if it shall not be
+    exported unasked.
     """
 
     source: Callable[[Plan], Source]
@@ -68,6 +82,7 @@ class Subject(NamedTuple):
     own_dtype: str = "float32"
     step: Subject | None = None
     own_runtime: str = "eager"
+    operators: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +129,11 @@ def _place(target: Target, request: Request) -> Place:
 
 
 class Measured(NamedTuple):
-    """The samples of one way to measure, in the order of the subjects, or why there are none."""
+    """The samples of one way to measure, in the order of the subjects, or why there are none; asked: for this way."""
 
     samples: tuple[Samples, ...]
     failure: Failure | None = None
+    asked: bool = True
 
 
 def all_measured(
@@ -132,19 +148,61 @@ def all_measured(
 
     only: the ways that are wanted.
     """
-    found = []
-    chosen = request.runtimes or (own_runtime(request, subjects),)
-    for place, runtime in itertools.product(where, dict.fromkeys(chosen)):
-        for plan in place.plans(request, subjects[0].own_dtype):
-            asked = way(place.target.name, runtime, plan)
-            if only is not None and asked not in only:
-                continue
-            try:
-                found.append(Measured(measured(subjects, place, runtime, plan, progress)))
-            except TargetError as error:
-                known = asked if place.here or request.threads else replace(asked, threads=None)
-                found.append(Measured((), Failure(known, str(error))))
+    found: list[Measured] = []
+    for place, run in [(each, run) for each in where for run in _runs(subjects, request, each)]:
+        asked = way(place.target.name, run.runtime, run.plan)
+        if only is not None and asked not in only:
+            continue
+        failed = [each.failure.way for each in found if each.failure]
+        if not run.asked and replace(asked, runtime="eager") in failed:
+            continue  # what eager cannot do, such as fit into memory, is said once
+        try:
+            _refuse_long_export(subjects, run)
+            found.append(Measured(measured(subjects, place, run.runtime, run.plan, progress), asked=run.asked))
+        except TargetError as error:
+            known = asked if place.here or request.threads else replace(asked, threads=None)
+            found.append(Measured((), Failure(known, str(error)), run.asked))
     return tuple(found)
+
+
+class _Run(NamedTuple):
+    """One measurement that is to be made; asked: whether its runtime was asked for, or is eager."""
+
+    runtime: str
+    plan: Plan
+    asked: bool = True
+
+
+def _runs(subjects: Sequence[Subject], request: Request, place: Place) -> Iterator[_Run]:
+    """Yield what is measured at a place: each runtime asked for, else the networks' own and what is deployed with.
+
+    Those two share the time if none is asked for: each has half of it, in which the export is.
+    """
+    plans = place.plans(request, subjects[0].own_dtype)
+    own = own_runtime(request, subjects)
+    beside = request.beside and own == "eager" and place.here and all(each.operators is not None for each in subjects)
+    if request.runtimes or not beside:
+        names = dict.fromkeys(request.runtimes or (own,))
+        yield from (_Run(name, plan) for name in names for plan in plans)
+        return
+    deployed = [plan for plan in plans if place.target.deploys and plan.dtype == "float32"]
+    shared = request.time_s is None and _exported(subjects) <= _MOST_EXPORTED
+    for plan in plans:
+        yield _Run(own, replace(plan, time_s=plan.time_s / 2) if shared and plan in deployed else plan)
+    for plan in deployed:
+        half = replace(plan, time_s=plan.time_s / 2, export_in_time=True)
+        yield _Run(DEPLOYED, half if shared else plan, asked=False)
+
+
+def _exported(subjects: Sequence[Subject]) -> int:
+    return sum(each.operators or 0 for each in subjects)
+
+
+def _refuse_long_export(subjects: Sequence[Subject], run: _Run) -> None:
+    """Raise TargetError if an export that nobody asked for would take more than a minute or so."""
+    if not run.asked and (count := _exported(subjects)) > _MOST_EXPORTED:
+        words = f"exporting {grouped(count)} operators may take minutes, so that it waits until it is asked for"
+        raise TargetError(f"{words}: --runtime {run.runtime}")
 
 
 def own_runtime(request: Request, subjects: Sequence[Subject] = ()) -> str:
@@ -166,7 +224,8 @@ def measured(
         raise TargetError(runtimes.PROCESSORS_ONLY)
     if place.facts is None or place.why_not:
         raise TargetError(place.why_not)
-    what = f"measuring on {way(target.name, runtime, plan)}"
+    doing = "measuring on" if runtime == "eager" else "preparing, then measuring on"  # others export or compile first
+    what = f"{doing} {way(target.name, runtime, plan)}"
     # on the processor from now, not from when the target was described: what was built since is in memory
     free = available_memory_bytes() if place.facts.memory_bytes and target.lock == "cpu" else place.facts.memory_bytes
     needed = sum(subject.needed_bytes(plan) for subject in subjects)

@@ -21,7 +21,8 @@ class Plan:
 
     precision: half-width of the interval over the median; time_s: for each network, warm-up included; seed: of inputs
     that are drawn and of the order in which networks take turns; cold_cache: whether the caches are emptied before
-    every sample.
+    every sample; export_in_time: whether time_s is for the export to the runtime too, of which samples get what is
+    left, at least a fifth of it.
     Raises InputError with every value that cannot be.
     """
 
@@ -32,6 +33,7 @@ class Plan:
     time_s: float = 10.0
     seed: int = 0
     cold_cache: bool = False
+    export_in_time: bool = False
 
     def __post_init__(self) -> None:
         if mistakes := tuple(_mistakes(self)):
@@ -191,7 +193,9 @@ class Samples:
 
     first_s: the first call with what it had to compile or load; warmup_s: calls until the network ran steadily;
     loops: calls of which each sample is the mean; change: what of the network's own state was not the same before and
-    after them, None if nothing was, or it is not known; findings: of a network in 8 bits. Networks that took turns have
+    after them, None if nothing was, or it is not known; export_s: what the export to the runtime took before the first
+    call, None if it runs the network as it is; settings: what the runtime was told; findings: of a network in 8 bits.
+    Networks that took turns have
     bursts of the same rounds.
     Raises TargetError if there is no sample, or one that is not a positive time.
     """
@@ -205,6 +209,8 @@ class Samples:
     change: Change | None = None
     work: Work | None = None
     denormals: float = 0.0
+    export_s: float | None = None
+    settings: tuple[tuple[str, str], ...] = ()
     findings: Findings | None = None
 
     def __post_init__(self) -> None:

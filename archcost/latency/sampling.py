@@ -30,6 +30,7 @@ _TURN: Final = 0.001  # the same for a network that takes turns: a ratio needs m
 _FEWEST: Final = 3  # samples in a burst, where time allows
 _WARMUP_LEAST: Final = 0.05  # share of the plan's time: clock speeds and thread pools take time, not calls, to come up
 _WARMUP_MOST: Final = 0.3
+_LEFT_LEAST: Final = 0.2  # of the plan's time that samples get however long an export took
 _FEWEST_WARMUP: Final = 2  # taken even if one call exceeds the plan's time: the first is not like the others
 _MOST_IN_BURST: Final = 500
 _MOST: Final = 20_000  # samples, and calls in a row: bounds memory, and ends where a clock stands still
@@ -68,11 +69,12 @@ def take(prepared: Sequence[Prepared], plan: Plan, origin: Origin, instruments: 
     all is known to plan.precision: one network's latency, or of several every ratio to the first; or where the time is
     spent. Raises TargetError with the message of an exception that a call raised.
     """
-    deadline = instruments.clock() + plan.time_s * len(prepared)
-    sides = [_warmed(each, plan, instruments) for each in prepared]
+    time_s = _time_s(plan, prepared)
+    deadline = instruments.clock() + time_s * len(prepared)
+    sides = [_warmed(each, time_s, instruments) for each in prepared]
     left_s = deadline - instruments.clock()
     share = _BURST if len(sides) == 1 else _TURN
-    sides = [_sized(side, share * plan.time_s, left_s / len(sides)) for side in sides]
+    sides = [_sized(side, share * time_s, left_s / len(sides)) for side in sides]
     rounds: list[list[Burst]] = [[] for _ in sides]
     held = [_held(side) for side in sides]
     draw = random.Random(plan.seed)
@@ -89,6 +91,12 @@ def take(prepared: Sequence[Prepared], plan: Plan, origin: Origin, instruments: 
                     replace(each, change=_change(before, _held(side)))
                     for each, before, side in zip(found, held, sides, strict=True)
                 )
+
+
+def _time_s(plan: Plan, prepared: Sequence[Prepared]) -> float:
+    """Return the time for each network: what exports left of the plan's, where that is for them too."""
+    exports_s = [each.export_s or 0.0 for each in prepared] if plan.export_in_time else [0.0]
+    return max(plan.time_s - math.fsum(exports_s) / len(exports_s), plan.time_s * _LEFT_LEAST)
 
 
 def _held(side: Side) -> Held | None:
@@ -109,6 +117,8 @@ def _samples(
             *(origin, plan, side.first_s, side.warmup_s, tuple(bursts), side.loops),
             work=side.timed.work,
             denormals=side.timed.denormals,
+            export_s=side.timed.export_s,
+            settings=side.timed.settings,
             findings=side.timed.findings,
         )
         for side, bursts in zip(sides, rounds, strict=True)
@@ -126,11 +136,11 @@ def _full(sides: Sequence[Side], rounds: int) -> bool:
     return max(side.size for side in sides) * rounds >= _MOST
 
 
-def _warmed(prepared: Prepared, plan: Plan, instruments: Instruments) -> Side:
+def _warmed(prepared: Prepared, time_s: float, instruments: Instruments) -> Side:
     start = instruments.clock()
 
     def elapsed() -> float:
-        return (instruments.clock() - start) / plan.time_s
+        return (instruments.clock() - start) / time_s
 
     warmup: list[float] = []
     check = _FEWEST_WARMUP

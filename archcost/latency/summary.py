@@ -31,7 +31,9 @@ class Latency:
     relative: the latency in times of that kernel, which a slower day changes less; machine_speed: the fastest
     calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
     which threads waited for a core; doubts: what is against trusting it; enough_s: time in which enough blocks may fit,
-    None if there are enough; int8: of a network in 8 bits, which layers are in float32, and what 8 bits gain.
+    None if there are enough; export_s: what the export to the runtime took before the first call, None if it runs the
+    network as it is; settings: what the runtime was told; int8: of a network in 8 bits, which layers are in
+    float32, and what 8 bits gain.
     """
 
     target: str
@@ -61,6 +63,8 @@ class Latency:
     conditions: Conditions
     versions: tuple[tuple[str, str], ...]
     enough_s: float | None = None
+    export_s: float | None = None
+    settings: tuple[tuple[str, str], ...] = ()
     int8: Findings | None = None
 
     @property
@@ -93,7 +97,8 @@ class Latency:
                 row[field.name] = getattr(self, field.name)
         row["interval_s"] = None if self.interval_s is None else list(self.interval_s)
         row["int8"] = None if self.int8 is None else asdict(self.int8)
-        return {**row, "conditions": asdict(self.conditions), "versions": dict(self.versions)}
+        pairs = {"versions": dict(self.versions), "settings": dict(self.settings)}
+        return {**row, "conditions": asdict(self.conditions), **pairs}
 
 
 def summarise(samples: Samples) -> Latency:
@@ -128,6 +133,8 @@ def summarise(samples: Samples) -> Latency:
         conditions=origin.conditions,
         versions=origin.versions,
         enough_s=_enough_s(samples),
+        export_s=samples.export_s,
+        settings=samples.settings,
         int8=samples.findings,
     )
 

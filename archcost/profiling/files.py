@@ -40,7 +40,7 @@ def _refuse_casts(model: ModelFile, request: Request) -> None:
 
 
 def _of_onnx(file: File, request: Request) -> tuple[ModelFile, Subject]:
-    if reason := lacking(("onnx",), "onnx"):
+    if reason := lacking(("onnx",)):
         raise InputError(Mistake(f"an ONNX file is read by the package onnx: {reason}"))
     from archcost.counting.files.onnx import arrays, count  # loads onnx
 

@@ -15,7 +15,7 @@ class Options(TypedDict, total=False):
 
     runtime: eager if left out, onnxruntime of an ONNX file; dtype: the network's own if left out; threads: the physical
     cores that this process may use; precision: half-width of the interval over the median at which to stop, 0.02 or
-    "2%"; time: the longest for one measurement, in seconds or as text, 0.5 or "0.5s".
+    "2%"; time: the longest for one measurement, in seconds or as text, 0.5 or "0.5s"; 10 seconds if left out.
     """
 
     target: str | Iterable[str]
@@ -24,7 +24,7 @@ class Options(TypedDict, total=False):
     dtype: str | Iterable[str] | None
     threads: int | Iterable[int] | None
     precision: float | str
-    time: float | str
+    time: float | str | None
     cold_cache: bool
 
 
@@ -45,7 +45,7 @@ def request(options: Options, *, latency: bool = True, witness: bool = False) ->
         dtypes=_several(options.get("dtype"), str),
         threads=_several(options.get("threads"), int),
         precision=share(options.get("precision", default.precision)),
-        time_s=seconds(options.get("time", default.time_s)),
+        time_s=None if (time := options.get("time")) is None else seconds(time),
         cold_cache=options.get("cold_cache", default.cold_cache),
         latency=latency,
         witness=witness,

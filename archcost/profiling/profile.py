@@ -14,6 +14,7 @@ from archcost.graph.account import Account, Trained, account
 from archcost.latency import measure
 from archcost.latency.doubts import Doubt, words
 from archcost.latency.measure import Measured, Place, Progress, Request, Subject
+from archcost.latency.remarks import refusals
 from archcost.latency.samples import Samples
 from archcost.models.files import File, Network
 from archcost.models.load import Model, Reference, alone
@@ -38,7 +39,7 @@ def profile(
     dtype: str | Iterable[str] | None = None,
     threads: int | Iterable[int] | None = None,
     precision: float | str = 0.02,
-    time: float | str = 10.0,
+    time: float | str | None = None,
     cold_cache: bool = False,
     latency: bool = True,
     witness: bool = True,
@@ -51,11 +52,11 @@ def profile(
     "package.module:callable" or "package.module:callable(width=0.5)". A module needs `inputs`: a tensor, a tuple or
     list of arguments, or a dict of keyword arguments; counts are then those of that call. Code takes these, or text as
     --input does ("3,224,224"), which a model file needs for axes that it leaves open. `runtime` is eager if left out,
-    onnxruntime of an ONNX file; `dtype` is the network's own, float32 for one of a family; `threads` are the physical
-    cores this process may use; each of the five may be several, every combination is measured. `time`: the longest for
-    one measurement, in seconds or as text ("0.5s"); `time_s`, its name until 0.3.0, is still taken. `allow_code`:
-    whether a file may name code to run, or hold it. Raises InputError for what cannot be, TargetError where nothing
-    could be measured.
+    and beside it onnxruntime, which alone runs an ONNX file; `dtype` is the network's own, float32 for one of a family;
+    `threads` are the physical cores this process may use; each of the five may be several, every combination is
+    measured. `time`: the longest for one measurement, in seconds or as text ("0.5s"), 10 seconds if left out, for both
+    runtimes if these are left out too; `time_s`, its name until 0.3.0, is still taken. `allow_code`: whether a file may
+    name code to run, or hold it. Raises InputError for what cannot be, TargetError where nothing could be measured.
     """
     options: Options = {
         "target": target,
@@ -64,10 +65,10 @@ def profile(
         "dtype": dtype,
         "threads": threads,
         "precision": precision,
-        "time": time if time_s is None else time_s,
+        "time": time_s if time is None else time,
         "cold_cache": cold_cache,
     }
-    asked = request(options, latency=latency, witness=witness)
+    asked = replace(request(options, latency=latency, witness=witness), beside=True)
     found = profiled(named(source, inputs, asked, allow_code=allow_code), asked)
     if found.failures and not found.samples:
         raise TargetError("\n".join(map(str, found.failures)))
@@ -119,10 +120,16 @@ def counted(source: Network | Given, request: Request, progress: Progress) -> Re
 def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Profile:
     """Return a profile with its network's measurements, which stand at `place` in each run."""
     samples = tuple(run.samples[place] for run in runs if run.samples)
-    failures = tuple(run.failure for run in runs if run.failure)
-    notes = (*found.notes, *_skipped(samples), *eight_bit.said(samples))
+    failures = tuple(run.failure for run in runs if run.failure and run.asked)
+    notes = (*found.notes, *_skipped(samples), *unasked(runs), *eight_bit.said(samples))
     accounts = eight_bit.sized(found.accounts, samples)
     return replace(found, samples=samples, failures=failures, notes=notes, accounts=accounts)
+
+
+def unasked(runs: Sequence[Measured]) -> tuple[str, ...]:
+    """Return why runtimes that nobody asked for were not measured: no failure of what was asked for."""
+    failures = [run.failure for run in runs if run.failure and not run.asked]
+    return tuple(f"not measured: {line}" for line in refusals(failures))
 
 
 def _skipped(found: Sequence[Samples]) -> Iterator[str]:

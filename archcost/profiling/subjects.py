@@ -40,6 +40,7 @@ def of_net(graph: Graph, net: Net) -> Subject:
             macs_of=macs_of,
         ),
         lambda plan: needed_bytes(graph, plan),
+        operators=sum(node.runs for node in graph.nodes),
     )
     return whole if graph.steps is None else whole._replace(step=whole._replace(source=step))
 
@@ -60,7 +61,8 @@ def of_module(module: Module, own_dtype: str) -> Subject:
         source = Source(call.module, call.args, call.kwargs, cast=cast, autograd=module.autograd)
         return replace(source, macs=known, macs_of=macs_of)
 
-    return Subject(source, lambda plan: peaks[plan.batch, plan.dtype], own_dtype)
+    count = sum(layer.runs for layer in module.accounts[0].layers)
+    return Subject(source, lambda plan: peaks[plan.batch, plan.dtype], own_dtype, operators=count)
 
 
 def macs_of(path: Path) -> int | None:

@@ -104,12 +104,14 @@ _ROWS: Final = TypeAdapter(Latency)
 def _timed(row: object) -> Timed:
     if not isinstance(row, Mapping):
         raise ValueError("a latency is a mapping")  # noqa: TRY004  # pydantic tells where
-    versions = row.get("versions")
-    pairs = tuple(versions.items()) if isinstance(versions, Mapping) else versions
+    pairs = {
+        key: tuple(value.items()) if isinstance(value := row.get(key, ()), Mapping) else value
+        for key in ("versions", "settings")
+    }
     raw = row.get("raw") or {}
     bursts = tuple(tuple(map(float, burst["samples_s"])) for burst in raw.get("bursts", ()))
     known = row if "doubts" in row else json_before.doubted(row)
-    return Timed(_ROWS.validate_python({**known, "versions": pairs}), bursts)
+    return Timed(_ROWS.validate_python({**known, **pairs}), bursts)
 
 
 Latencies: TypeAlias = list[Annotated[Timed, BeforeValidator(_timed)]]

@@ -10,15 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from archcost.errors import InputError
-
-pytest.importorskip("onnx", reason="the extra onnx is not installed")
-
 from onnx import TensorProto, helper
 from onnx_files import FLOAT, INT64, counted, graph, model, node, written
 
 from archcost.counting.files.onnx import wire
+from archcost.errors import InputError
 
 
 def field(key: int, content: bytes) -> bytes:

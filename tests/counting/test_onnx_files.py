@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from onnx import helper
+from onnx_files import BOOL, FLOAT, INT64, counted, graph, model, node, written
 from torch import nn
 
 import archcost
 from archcost.errors import InputError
-
-pytest.importorskip("onnx", reason="the extra onnx is not installed")
-pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
-
-from onnx import helper
-from onnx_files import BOOL, FLOAT, INT64, counted, graph, model, node, written
 
 
 def ones(*shape: int) -> Any:
@@ -96,7 +92,6 @@ def test_exports_of_families_have_the_network_s_macs(tmp_path: Path, name: str) 
     """And their weights, but for batch norms that the export folds into convolutions."""
     from archcost.nets.export import formats
 
-    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     network = archcost.load(name, ["input.steps=5"] if name.startswith("hornn") else [])
     path = tmp_path / "net.onnx"
     formats.export(network, "onnx", str(path))

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
-
-pytest.importorskip("onnx", reason="the extra onnx is not installed")
-onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-
-from onnx import helper  # noqa: E402 - the test skips without it
-from onnx_files import counted, model, node, walked, written  # noqa: E402 - the test skips without it
+from onnx import helper
+from onnx_files import counted, model, node, walked, written
 
 DRAWN = np.random.default_rng(0)
 
@@ -115,7 +112,8 @@ class _Images:
 @pytest.mark.parametrize("form", ["QDQ", "QOperator", "dynamic"])
 def test_a_quantised_file_has_the_products_of_the_float_one(tmp_path: Path, form: str) -> None:
     """ONNX Runtime's own quantiser: MACs and weights are as many, their bytes a quarter and the scales."""
-    quantization = pytest.importorskip("onnxruntime.quantization")
+    from onnxruntime import quantization
+
     nodes = [node("Conv", "x conv.w conv.b", "h", pads=[1] * 4), node("Relu", "h", "r"), node("Flatten", "r", "f"),
              node("Gemm", "f fc.w fc.b", "y")]  # fmt: skip
     weights = {"conv.w": floats(16, 3, 3, 3), "conv.b": floats(16), "fc.w": floats(1024, 10), "fc.b": floats(10)}

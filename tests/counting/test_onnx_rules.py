@@ -8,15 +8,12 @@ from math import ceil, log2
 from typing import Any
 
 import pytest
+from onnx import defs, helper
+from onnx.backend.test.case.node import collect_testcases
+from onnx_files import walked
 
-onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
-
-from onnx import defs, helper  # noqa: E402 - the test skips without it
-from onnx.backend.test.case.node import collect_testcases  # noqa: E402 - the test skips without it
-from onnx_files import walked  # noqa: E402 - the test skips without it
-
-from archcost.counting.files.onnx.rules import costs, elementwise, microsoft, products  # noqa: E402 - the test skips without it
-from archcost.counting.files.onnx.rules.steps import Step, Value  # noqa: E402 - the test skips without it
+from archcost.counting.files.onnx.rules import costs, elementwise, microsoft, products
+from archcost.counting.files.onnx.rules.steps import Step, Value
 
 CONTROL = frozenset({"If", "Loop", "Scan"})
 

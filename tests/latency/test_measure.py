@@ -143,3 +143,20 @@ def test_who_is_waited_for_is_said(holder: int | None, who: str) -> None:
 
     with measure._waiting("cpu", progress, "measures", holder):
         assert [f"waiting: {who} measures on cpu"] == told
+
+
+def test_a_long_export_waits_until_it_is_asked_for() -> None:
+    """Of a network with many operators; eager has all the time then, and the reason says how to ask."""
+    large = subject()._replace(operators=1001)
+    asked = replace(FEW, beside=True, time_s=None)
+    eager, deployed = all_measured((large,), asked, at(found(deploys=True)), nullcontext)
+    assert ((), False, measure.TIME_S) == (deployed.samples, deployed.asked, eager.samples[0].plan.time_s)
+    assert "fake/onnxruntime, batch 1, float32, 1 thread: exporting 1,001 operators" in str(deployed.failure)
+    assert str(deployed.failure).endswith("--runtime onnxruntime")
+
+
+def test_what_eager_cannot_do_is_said_once() -> None:
+    """If there is no room for the network, no other runtime is tried unasked."""
+    target = found(describe=lambda: replace(fake.describe(), memory_bytes=10), deploys=True)
+    (only,) = all_measured((subject(11)._replace(operators=1),), replace(FEW, beside=True), at(target), nullcontext)
+    assert ("eager", True) == (only.failure and only.failure.way.runtime, only.asked)

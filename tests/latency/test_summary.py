@@ -47,6 +47,8 @@ def test_the_row_has_the_keys_of_the_format() -> None:
         "why": "",
         "doubts": [],
         "enough_s": None,
+        "export_s": None,
+        "settings": {},
         "examples_per_s": pytest.approx(8 / 0.001002),
         "first_s": 0.5,
         "blocks": 8,

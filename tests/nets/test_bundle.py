@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import json
 import subprocess
 import sys
@@ -23,9 +22,6 @@ from archcost.nets.export.bundle import Bundle, Vocabulary, is_bundle, script, w
 from archcost.nets.export.card import Card, Result, text
 from archcost.nets.export.preprocess import Inputs, Layout, Prepared, Preprocess
 from archcost.nets.export.sessions import Predict
-
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 
 PIXELS, STEPS = Inputs("image", (3, 6, 4), "uint8"), Inputs("sequence", (6, 2), "float32")
 TOKENS = Inputs("tokens", (5,), "int64", 3)
@@ -90,7 +86,6 @@ def test_a_script_is_short_and_needs_little(layout: Layout) -> None:
     assert {"json", "sys", "pathlib", "numpy", "onnxruntime"} | besides == imported
 
 
-@needs_onnx
 def test_a_module_becomes_a_folder(tmp_path: Path) -> None:
     """The file computes what module and preprocessing do, and says what it is; JSON has no infinite number."""
     import onnxruntime
@@ -144,7 +139,6 @@ def predicted(folder: Path, layout: Layout, inputs: Inputs, *typed: str) -> subp
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@needs_onnx
 @pytest.mark.parametrize("case", MISTYPED)
 def test_predict_says_in_a_line_what_is_wrong(tmp_path: Path, case: str) -> None:
     """A file that is missing or no such file, and nothing at all: exit code 2, one line, no traceback."""
@@ -158,7 +152,6 @@ def test_predict_says_in_a_line_what_is_wrong(tmp_path: Path, case: str) -> None
     assert done.stderr.startswith(message)
 
 
-@needs_onnx
 def test_predict_takes_one_example_or_many_and_texts_of_any_length(tmp_path: Path) -> None:
     """An array without its first axis is one example; a text may be longer than a file's name can be."""
     np.save(tmp_path / "one.npy", np.zeros((6, 2)))
@@ -169,7 +162,6 @@ def test_predict_takes_one_example_or_many_and_texts_of_any_length(tmp_path: Pat
     assert ["perplexity", "next"] == [line.split()[0] for line in done.stdout.splitlines()], done.stderr
 
 
-@needs_onnx
 def test_an_earlier_bundle_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     """A folder of somebody else's stays, and so does a bundle to which somebody has added a file."""
 
@@ -195,7 +187,6 @@ def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@needs_onnx
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.parametrize("where", ["onnx", "weights", "text"])
 def test_a_full_disk_leaves_nothing_half_written(
@@ -219,7 +210,6 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert before == ({each: each.read_bytes() for each in (tmp_path / "b").iterdir()} if there else {})
 
 
-@needs_onnx
 def test_interrupted_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C while the file is evaluated."""
 

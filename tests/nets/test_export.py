@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import os
@@ -27,9 +26,6 @@ from archcost.models.code import parse_input
 from archcost.models.load import Model, Reference
 from archcost.nets.export import formats, onnx_pt2
 from archcost.nets.net import build, example
-
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 
 IMAGE: Tree = {"input": [3, 9, 9], "classes": 4}
 SPARSE = {"kernel": 3, "widths": [6, 5, 4], "sparse": [1, 1, 1], "window": 3, "pool": "max"}
@@ -125,7 +121,6 @@ def test_pt2_computes_what_the_network_computes(case: str, tmp_path: Path) -> No
     assert [path] == list(tmp_path.iterdir())
 
 
-@needs_onnx
 @pytest.mark.parametrize("case", SMALL)
 def test_onnx_computes_what_the_network_computes(case: str, tmp_path: Path) -> None:
     """An ONNX file, run by ONNX Runtime, gives the seeded network's outputs for any batch."""
@@ -145,7 +140,7 @@ def test_onnx_computes_what_the_network_computes(case: str, tmp_path: Path) -> N
     assert [path] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("to", ["pt2", pytest.param("onnx", marks=needs_onnx)])
+@pytest.mark.parametrize("to", ["pt2", "onnx"])
 @pytest.mark.parametrize("case", ["nin", "hornn fofe"])
 def test_a_fixed_batch_is_fixed(to: str, case: str, tmp_path: Path) -> None:
     """With --batch the file takes that batch alone, and the note says so."""
@@ -170,7 +165,7 @@ def _run(to: str, path: Path, x: torch.Tensor) -> None:
         onnxruntime.InferenceSession(path).run(None, {"input": x.numpy()})
 
 
-@pytest.mark.parametrize("to", ["pt2", pytest.param("onnx", marks=needs_onnx)])
+@pytest.mark.parametrize("to", ["pt2", "onnx"])
 def test_the_same_seed_gives_the_same_file(to: str, tmp_path: Path) -> None:
     """Bytes depend on network and seed, not on the day, the folder or this machine's paths."""
     paths = [tmp_path / name for name in ("a", "b", "c")]
@@ -181,7 +176,7 @@ def test_the_same_seed_gives_the_same_file(to: str, tmp_path: Path) -> None:
     assert str(Path(archcost.__file__).parent).encode() not in a
 
 
-@pytest.mark.parametrize("to", ["pt2", pytest.param("onnx", marks=needs_onnx)])
+@pytest.mark.parametrize("to", ["pt2", "onnx"])
 def test_exporters_are_silent_and_leave_nothing_behind(
     to: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,7 +194,7 @@ def test_exporters_are_silent_and_leave_nothing_behind(
     assert torch.is_grad_enabled()
 
 
-@pytest.mark.parametrize("to", ["pt2", pytest.param("onnx", marks=needs_onnx)])
+@pytest.mark.parametrize("to", ["pt2", "onnx"])
 def test_a_file_that_computes_something_else_is_not_written(
     to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,10 +257,10 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
-def test_a_missing_package_names_the_extra(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the extra the message says what to install."""
+def test_a_missing_package_is_named(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one of them the message says what to install."""
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=r"pip install 'archcost\[onnx\]'"):
+    with pytest.raises(InputError, match="pip install onnx onnxscript onnxruntime"):
         formats.export(model(SMALL["nin"]), "onnx", tmp_path / "net.onnx")
     assert [] == list(tmp_path.iterdir())
 
@@ -336,7 +331,7 @@ def foreign_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     return reference
 
 
-@pytest.mark.parametrize("to", ["pt2", pytest.param("onnx", marks=needs_onnx)])
+@pytest.mark.parametrize("to", ["pt2", "onnx"])
 @pytest.mark.parametrize("made", CALLS)
 def test_modules_are_exported(made: str, to: str, tmp_path: Path, foreign_code: Callable[[str], Reference]) -> None:
     """Any module that torch can export becomes a file that computes what it computes, for any batch, by name or not."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import sys
 from collections.abc import Callable, Iterator
@@ -17,9 +16,7 @@ from archcost.models.code import parse_input
 from archcost.models.load import Reference
 from archcost.nets.export import formats
 
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
-BOTH = ["pt2", pytest.param("onnx", marks=needs_onnx)]
+BOTH = ["pt2", "onnx"]
 NAMES = (f"awkward_{number}" for number in itertools.count())
 
 CODE = """
@@ -124,7 +121,6 @@ def test_modules_that_write_to_their_input_are_exported(made: str, to: str, expo
     assert (tmp_path / "net").stat().st_size > 0
 
 
-@needs_onnx
 @pytest.mark.parametrize(("made", "count"), [("Number", 1), ("Deep", 2), ("Object", 1)])
 def test_outputs_that_are_no_tensors_are_left_out(made: str, count: int, exported: Export, tmp_path: Path) -> None:
     """ONNX gives tensors alone: numbers, texts and objects around them stay behind, parameters keep their names."""
@@ -177,7 +173,6 @@ def test_what_no_batch_helps_gets_no_hint(exported: Export) -> None:
     assert "--batch" not in str(caught.value)
 
 
-@needs_onnx
 def test_what_onnx_runtime_refuses_is_said_of_it(exported: Export, tmp_path: Path) -> None:
     """torch.onnx wrote a file, and ONNX Runtime has no kernel for it: the message names the one that refuses."""
     with pytest.raises(TargetError, match=r"^ONNX Runtime cannot run the file of this network: .*bfloat16"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from archcost.files import placed_pair
 from archcost.nets.export import formats, onnx_pt2, torch_export
 from archcost.nets.net import build, example
 
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 SMALL: Tree = {"family": "nin", "input": [3, 8, 8], "classes": 4, "layers": [{"kernel": 3, "widths": [16, 4]}]}
 
 
@@ -27,7 +24,6 @@ def lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_export, "LARGEST_ONNX_BYTES", 100)
 
 
-@needs_onnx
 @pytest.mark.usefixtures("lowered")
 def test_weights_beyond_one_file_are_beside_it(tmp_path: Path) -> None:
     """The file names the other one by its final name, holds none of its bytes, and runs where both were put."""
@@ -47,7 +43,6 @@ def test_weights_beyond_one_file_are_beside_it(tmp_path: Path) -> None:
         torch.testing.assert_close(torch.from_numpy(given), build(found.graph, found.recipe, seed=3).eval()(x))
 
 
-@needs_onnx
 @pytest.mark.usefixtures("lowered")
 def test_a_file_beside_that_computes_something_else_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -111,7 +106,6 @@ def test_one_of_a_pair_is_enough(tmp_path: Path) -> None:
         pair(tmp_path / "other", "x", "y")
 
 
-@needs_onnx
 @pytest.mark.parametrize("opset", [18, 20, 22])
 def test_an_opset_is_written(opset: int, tmp_path: Path) -> None:
     """The file says the opset that was asked for, and was run with it."""
@@ -121,7 +115,6 @@ def test_an_opset_is_written(opset: int, tmp_path: Path) -> None:
     assert [("", opset)] == [(each.domain, each.version) for each in onnx.load(tmp_path / "net.onnx").opset_import]
 
 
-@needs_onnx
 @pytest.mark.parametrize("opset", [5, 999])
 def test_an_opset_that_torch_does_not_reach_is_refused(opset: int, tmp_path: Path) -> None:
     """torch would warn, and write another one."""

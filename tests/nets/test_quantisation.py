@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Callable, Collection
 from math import prod
@@ -25,9 +24,6 @@ from archcost.nets.export.quantisation.spec import MOST_EXAMPLES, Quantisation
 from archcost.nets.export.sessions import session
 from archcost.nets.export.torch_export import onnx_file
 from archcost.nets.net import build, example
-
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 
 IMAGE: Tree = {"input": [3, 9, 9], "classes": 4}
 SMALL: dict[str, Tree] = {
@@ -102,7 +98,6 @@ def names(kept: dict[str, tuple[str, tuple[int, ...]]], kinds: Collection[str]) 
     return {name for name, (kind, _) in kept.items() if kind in kinds}
 
 
-@needs_onnx
 @pytest.mark.parametrize("name", SMALL)
 def test_the_weights_that_are_counted_have_8_bits(name: str, tmp_path: Path) -> None:
     """As many as the account of the graph has: the file, which knows nothing of it, is the witness."""
@@ -112,7 +107,6 @@ def test_the_weights_that_are_counted_have_8_bits(name: str, tmp_path: Path) -> 
     assert {"INT8", "INT32"} >= {kind for kind, _ in kept.values()}
 
 
-@needs_onnx
 @pytest.mark.parametrize("name", CALLS)
 def test_what_runs_is_what_is_written(name: str, tmp_path: Path) -> None:
     """ONNX Runtime's 8-bit kernels give what the file gives in float32 with rounding, which is near the network."""
@@ -127,7 +121,6 @@ def test_what_runs_is_what_is_written(name: str, tmp_path: Path) -> None:
         assert 0 < float((call.module(*call.args) - expected).abs().max() / largest) < 0.25
 
 
-@needs_onnx
 def test_layers_left_out_stay_in_float32(tmp_path: Path) -> None:
     """They are named as the network names them, and the file says which they are."""
     import onnx
@@ -141,7 +134,6 @@ def test_layers_left_out_stay_in_float32(tmp_path: Path) -> None:
     assert ("stage1.block1.conv2, stem.conv", "small") == (told["archcost.float_layers"], told["archcost.name"])
 
 
-@needs_onnx
 @pytest.mark.parametrize(
     ("call", "how", "message"),
     [
@@ -156,7 +148,6 @@ def test_what_cannot_be_quantised_is_refused(call: Call, how: Quantisation, mess
         written(call, tmp_path / "q.onnx", how)
 
 
-@needs_onnx
 @pytest.mark.parametrize(("weights", "most"), [("int8", 127), ("int7", 64)])
 def test_weights_of_7_bits_are_half_as_large(weights: Any, most: int, tmp_path: Path) -> None:
     """So that two products of them and 8 bits fit into 16."""
@@ -168,7 +159,6 @@ def test_weights_of_7_bits_are_half_as_large(weights: Any, most: int, tmp_path: 
     assert most == max(int(abs(kernel.astype(int)).max()) for kernel in kernels)
 
 
-@needs_onnx
 def test_logging_is_left_as_it_was(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The quantiser says nothing, and gives the root logger no handler that stays."""
     root = logging.getLogger()
@@ -178,7 +168,6 @@ def test_logging_is_left_as_it_was(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert ("", "") == capfd.readouterr()
 
 
-@needs_onnx
 def test_a_written_file_is_one_of_any_batch(tmp_path: Path) -> None:
     """It says what was compared, how far 8 bits are from the network, and is there whole or not at all."""
     lines = formats.export_int8(model(SMALL["nin"]), tmp_path / "net.onnx")

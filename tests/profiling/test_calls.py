@@ -254,7 +254,7 @@ def test_options_are_the_command_line_s() -> None:
     assert (0.5, 0.01, (1, 2), ("fake",), ()) == (
         *(asked.time_s, asked.precision, asked.batches, asked.targets, asked.dtypes),
     )
-    assert (10.0, 0.02, (1,), ()) == (
+    assert (None, 0.02, (1,), ()) == (
         *(request({}).time_s, request({}).precision, request({}).batches, request({}).runtimes),
     )
     given = archcost.profile("resnet-20", witness=False, time="0.5s", precision="3%", **FAKE).samples[0].plan

@@ -13,7 +13,7 @@ from torch import nn
 
 import archcost
 from archcost.cli.formats import printed
-from archcost.cli.options import FORMATS
+from archcost.cli.options import FORMATS, Shown
 from archcost.nets.net import build, example
 from archcost.profiling.compare import compare
 from archcost.profiling.network import Counted
@@ -79,7 +79,7 @@ def test_kinds_are_told_apart_at_the_border_alone() -> None:
 def test_both_are_printed_and_compared(kind: str, form: str) -> None:
     """Every form takes either, and so does a comparison, in any order."""
     found = BOTH[kind]()
-    assert printed(found, form, colour=False)
+    assert printed(found, Shown(form), colour=False)
     assert {"name", "graph"} <= {*compare([found, found]).to_dict()["models"][0]}  # type: ignore[index]  # a list
 
 

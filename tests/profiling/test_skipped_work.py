@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,9 +9,6 @@ from torch import Tensor, nn
 import archcost
 from archcost.latency.samples import Work
 from archcost.profiling.result import Profile
-
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 
 
 class Pruned(nn.Module):

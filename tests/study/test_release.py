@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from commands import refused, run
-from released import APART, DIGITS, TEXT, WORDS, apart, needs_onnx, released
+from released import APART, DIGITS, TEXT, WORDS, apart, released
 
 import archcost
 from archcost.data import load
@@ -204,7 +204,6 @@ def bundled(capsys: pytest.CaptureFixture[str], file: Path, trial: str, folder: 
     return dict(json.loads((folder / "meta.json").read_text("utf-8")))
 
 
-@needs_onnx
 def test_a_bundle_reproduces_its_test_error_without_torch(
     capsys: pytest.CaptureFixture[str], digits: Path, tmp_path: Path
 ) -> None:
@@ -226,7 +225,6 @@ def test_a_bundle_reproduces_its_test_error_without_torch(
     assert ("one.png:", True) == (printed.split()[0], printed.split()[1] in meta["classes"])
 
 
-@needs_onnx
 def test_an_unconfirmed_network_is_not_tested(capsys: pytest.CaptureFixture[str], digits: Path, tmp_path: Path) -> None:
     """A column with shared weights runs with its own statistics; the card says that it was not confirmed."""
     meta = bundled(capsys, digits, "0/2", tmp_path / "b")
@@ -248,7 +246,6 @@ def made(folder: Path, text: str) -> Path:
     return released(folder, text)
 
 
-@needs_onnx
 @pytest.mark.parametrize("case", OTHERS)
 def test_other_data_have_bundles_too(capsys: pytest.CaptureFixture[str], tmp_path: Path, case: str) -> None:
     """Images that are read by rows take bytes, sequences raw features, texts tokens; load_trained gives the module."""
@@ -265,7 +262,6 @@ def test_other_data_have_bundles_too(capsys: pytest.CaptureFixture[str], tmp_pat
         torch.testing.assert_close(net(x), found(x))
 
 
-@needs_onnx
 @pytest.mark.parametrize("level", ["words", "characters"])
 def test_a_text_is_read_in_windows_that_do_not_carry_over(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, level: str

@@ -14,7 +14,7 @@ import pytest
 import torch
 from commands import refused, run
 from own_code import STUDY, written
-from released import APART, apart, needs_onnx
+from released import APART, apart
 
 import archcost
 from archcost.errors import InputError
@@ -91,7 +91,6 @@ def test_its_own_evaluation_judges_the_file(capsys: pytest.CaptureFixture[str], 
     assert "confirmed: seed" in out
 
 
-@needs_onnx
 def test_a_bundle_of_code_takes_bytes(capsys: pytest.CaptureFixture[str], own: Path, tmp_path: Path) -> None:
     """The data's own preprocessing is inside; predict.py gives the test error; the module comes back with consent."""
     code, out, err = run(capsys, "export", str(own), "--trial", "0", "--bundle", str(tmp_path / "b"), "--allow-code")
@@ -118,7 +117,6 @@ def test_a_bundle_of_code_takes_bytes(capsys: pytest.CaptureFixture[str], own: P
         torch.testing.assert_close(archcost.load_trained(own, "0", allow_code=True)(x), again(x))
 
 
-@needs_onnx
 def test_code_that_has_changed_is_refused(
     capsys: pytest.CaptureFixture[str], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +157,6 @@ def test_preprocessing_that_does_not_make_the_inputs_is_refused(
     )
 
 
-@needs_onnx
 @pytest.mark.parametrize("data", ["{name: digits, examples: 200}", "{code: 'mydata:splits'}",
                                   "{code: 'mydata:splits', args: {form: loose}}",
                                   "{code: 'mydata:splits', args: {form: bytes}}"])  # fmt: skip

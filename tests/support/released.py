@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
-import pytest
 import torch
 from measurements import samples
 from plans import drawn
@@ -45,10 +43,6 @@ objectives: [{perplexity: min}]
 fit: {epochs: 1, rungs: [1], precision: float32}
 """
 WORDS: Final = "the cat saw the dog and the dog saw a cat\nno dog was there\n" * 40
-
-
-MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (the extra onnx)")
 APART: Final = """
 import sys
 

@@ -62,7 +62,8 @@ class Prepared(NamedTuple):
     before: what comes before every call and is not timed, such as a copy of arguments that the call changes; then:
     asked when the first call is over, it gives what is timed from there on; state: what the network holds now;
     work: of the program that is run, None if it is not known; denormals: the share of its numbers below the smallest
-    normal one; findings: of a file of 8 bits, which of its layers are in float32.
+    normal one; findings: of a file of 8 bits, which of its layers are in float32;
+    export_s: what the export to the runtime took, None if there is none; settings: what it was told.
     """
 
     call: Call
@@ -73,6 +74,8 @@ class Prepared(NamedTuple):
     work: Work | None = None
     denormals: float = 0.0
     findings: Findings | None = None
+    export_s: float | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +144,14 @@ def cpu_only(source: Source) -> str:
     return "" if source.device == "cpu" else PROCESSORS_ONLY
 
 
-def lacking(packages: tuple[str, ...], extra: str) -> str:
-    """Return what to install where a package is not there, '' if all are; none is loaded."""
+def lacking(packages: tuple[str, ...], extra: str = "") -> str:
+    """Return what to install where a package is not there, '' if all are; none is loaded.
+
+    extra: of archcost's that brings them, '' if they are among its requirements.
+    """
     missing = [name for name in packages if find_spec(name) is None]
-    return f"{', '.join(missing)} not installed: pip install 'archcost[{extra}]'" if missing else ""
+    what = f"'archcost[{extra}]'" if extra else " ".join(missing)
+    return f"{', '.join(missing)} not installed: pip install {what}" if missing else ""
 
 
 def installed(*packages: str) -> tuple[tuple[str, str], ...]:

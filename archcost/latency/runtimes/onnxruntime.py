@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 TOLERANCE: Final = 1e-5  # share of the largest output
 _KERNEL: Final = "_kernel_time"  # behind a node's name in a session's profile
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
+_SET: Final = ("graph_optimization_level", "execution_mode", "intra_op_num_threads", "inter_op_num_threads")
+# Threads within operators spin between them, as is ONNX Runtime's default; between operators there is one thread.
+_ENTRIES: Final = {
+    "session.intra_op.allow_spinning": "1",
+    "session.inter_op.allow_spinning": "0",
+    "session.set_denormal_as_zero": "0",
+}
 
 
 @contextmanager
@@ -32,7 +39,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
 
     At int8 the file is quantised, on drawn inputs, and compared with itself as it is written, not with the network.
-    Raises TargetError if the extra onnx is not installed, for types but float32 and int8, and where the network cannot
+    Raises TargetError if a package is not installed, for types but float32 and int8, and where the network cannot
     be exported or computes something else as ONNX.
     """
     from archcost.latency.runtimes import float32_only
@@ -49,11 +56,13 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         raise TargetError(reason)
     with running(source, replace(plan, dtype="float32")) as call:
         own = reference(call)
+        begun = clock()
         with onnx_file(call) as path:
             as_it_is = path, own, TOLERANCE, None
             measuring = partial(file_times, plan=plan, clock=clock)
             small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else as_it_is
             program, expected, tolerance, findings = small
+            export_s = clock() - begun
             with quiet("ONNX Runtime cannot run"):
                 _loaded()  # not timed: only the first network of a process would pay for it
                 start = clock()
@@ -68,7 +77,9 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 session.run_with_iobinding(binding)
 
-            yield Prepared(run, first_s, work=_work(path, source), denormals=share(call), findings=findings)
+            work, told = _work(path, source), told_to(session)
+            ready = Prepared(run, first_s, work=work, denormals=share(call), export_s=export_s, settings=told)
+            yield ready._replace(findings=findings)
 
 
 def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
@@ -100,7 +111,7 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     """Return a run of a file as it is, in its own types; raises TargetError if ONNX Runtime cannot run it."""
     from archcost.nets.export.torch_export import quiet
 
-    if reason := lacking(("onnxruntime",), "onnx"):
+    if reason := lacking(("onnxruntime",)):
         raise TargetError(reason)
     with quiet("ONNX Runtime cannot run"):
         _loaded()
@@ -113,7 +124,17 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     def run() -> None:
         session.run_with_iobinding(binding)
 
-    return Prepared(run, first_s)
+    return Prepared(run, first_s, settings=told_to(session))
+
+
+def told_to(session: Any) -> tuple[tuple[str, str], ...]:
+    """Return what decides how a session runs, as it says it itself and under ONNX Runtime's own names."""
+    options = session.get_session_options()
+    return (
+        ("providers", " ".join(session.get_providers())),
+        *((name, str(getattr(options, name)).rpartition(".")[2]) for name in _SET),
+        *((key, options.get_session_config_entry(key)) for key in _ENTRIES),
+    )
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -123,7 +144,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def why_not() -> str:
     """Return what to install where ONNX Runtime, or what exports to it, is not there."""
-    return lacking(_PACKAGES, "onnx")
+    return lacking(_PACKAGES)
 
 
 RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True)
@@ -158,17 +179,26 @@ def _work(path: Path, source: Source) -> Work | None:
 
 def _session(path: Path, threads: int, *, profile: Path | None = None, by_turns: bool = False) -> Any:
     """Return a session of a file; profile: where it writes one; by_turns: its threads wait for no work between runs."""
-    runtime = _loaded()
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options = _options(threads)
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
     if by_turns:
         options.add_session_config_entry("session.force_spinning_stop", "1")
-    return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return _loaded().InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _options(threads: int) -> Any:
+    """Return the options of a session that is measured: nothing that decides its time is left to a default."""
+    runtime = _loaded()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    for key, value in _ENTRIES.items():
+        options.add_session_config_entry(key, value)
+    return options
 
 
 def _binding(session: Any, call: Subject) -> Any:

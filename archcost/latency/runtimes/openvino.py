@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from archcost.nets.export.quantisation.trials import Times
 
 TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
-_PACKAGES: Final = ("openvino", "onnx", "onnxscript")
+_EXPORTING: Final = ("onnx", "onnxscript")
 _TELEMETRY: Final = "openvino_telemetry"
 
 
@@ -49,15 +49,17 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     if isinstance(source.network, OnnxFile):
         yield _of_file(source.network, plan, clock)
         return
-    quantiser = lacking(("onnxruntime",), "onnx") if plan.dtype == INT8 else ""
+    quantiser = lacking(("onnxruntime",)) if plan.dtype == INT8 else ""
     if reason := cpu_only(source) or why_not() or float32_only("openvino", plan) or quantiser:
         raise TargetError(reason)
     with running(source, replace(plan, dtype="float32")) as call:
         own = reference(call)
+        begun = clock()
         with onnx_file(call) as path:
             measuring = partial(file_times, plan=plan, clock=clock)
             small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else (path, own, TOLERANCE, None)
             program, expected, tolerance, findings = small
+            export_s = clock() - begun
             with quiet("OpenVINO cannot run"):
                 openvino = loaded()  # not timed: only the first network of a process would pay for it
                 start = clock()
@@ -70,7 +72,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             def run() -> None:
                 request.infer(share_outputs=True)
 
-            yield Prepared(run, first_s, denormals=share(call), findings=findings)
+            yield Prepared(run, first_s, denormals=share(call), export_s=export_s, findings=findings)
 
 
 def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
@@ -122,7 +124,11 @@ def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared
     def run() -> None:
         request.infer(share_outputs=True)
 
-    return Prepared(run, first_s)
+    return Prepared(run, first_s, settings=_told(plan.threads))
+
+
+def _told(threads: int) -> tuple[tuple[str, str], ...]:
+    return tuple((key, str(value)) for key, value in settings(threads).items())
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -132,7 +138,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def why_not() -> str:
     """Return what to install where OpenVINO, or what exports to it, is not there."""
-    return lacking(_PACKAGES, "openvino")
+    return lacking(("openvino",), "openvino") or lacking(_EXPORTING)
 
 
 RUNTIME: Final = Runtime("openvino", prepare, versions, why_not, processors_only=True)

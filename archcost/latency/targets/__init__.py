@@ -44,7 +44,7 @@ class Target:
 
     describe: raises TargetError if the machine cannot be asked; lock: the device that one measurement has at a time,
     '' if there is none to lock from here; local: whether runtimes run in this process; gpu: whether it is no
-    processor.
+    processor; deploys: whether networks are deployed on it, so that more than eager is measured if nobody says what.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Target:
     measure: Measure
     local: bool = True
     gpu: bool = False
+    deploys: bool = False
 
 
 # A kind is what stands before a target's first colon; its module has `target(name) -> Target`, which reads the rest and

@@ -83,7 +83,8 @@ class Ended(NamedTuple):
 def target(name: str) -> Target:
     """Return the target of an address; raises InputError for what is none."""
     address = parse(name)
-    return Target(name, "", partial(describe, name, address), partial(measure, name=name, address=address), local=False)
+    asked = partial(describe, name, address), partial(measure, name=name, address=address)
+    return Target(name, "", *asked, local=False, deploys=True)
 
 
 def parse(name: str) -> Address:

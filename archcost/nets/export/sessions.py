@@ -22,14 +22,14 @@ _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 
 
 def onnxruntime() -> ModuleType:
-    """Return ONNX Runtime; raises InputError if one of the packages of the extra is missing."""
+    """Return ONNX Runtime; raises InputError if a package is missing that it or an export needs."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return [import_module(name) for name in _PACKAGES][-1]
     except ImportError as error:
         why = one_line(error, 120)
-        raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install 'archcost[onnx]'") from None
+        raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install {' '.join(_PACKAGES)}") from None
 
 
 def session(path: Path) -> Any:
