@@ -108,6 +108,7 @@ def _samples(
             denormal_values=side.player.network().denormal_values,
             export_s=side.player.network().export_s,
             settings=side.player.network().settings,
+            findings=side.player.network().findings,
         )
         for side, taken in zip(sides, bursts, strict=True)
     )

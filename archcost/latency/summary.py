@@ -11,6 +11,7 @@ from archcost.latency import statistics
 from archcost.latency.doubts import Doubt, why, words
 from archcost.latency.samples import Burst, Conditions, Samples, Way
 from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, interval, median
+from archcost.nets.export.quantisation.spec import Findings
 
 _CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
 _SPARE: Final = 1.8  # times what eight blocks take: the warm-up is up to three tenths, and pauses lie between
@@ -34,7 +35,8 @@ class Latency:
     None if there are enough; export_s: what the export to the runtime took before the first call, None if it runs the
     network as it is; settings: what the runtime was told; processes, copies: how many of each the samples come from, a
     copy of the network being in memory of its own; repeat_s: where the median of another run on this machine, as quiet,
-    is expected with 90%, None if there are too few bursts.
+    is expected with 90%, None if there are too few bursts; int8: of a network in 8 bits, which layers are in float32,
+    and what 8 bits gain.
     """
 
     target: str
@@ -69,6 +71,7 @@ class Latency:
     processes: int = 1
     copies: int = 1
     repeat_s: tuple[float, float] | None = None
+    int8: Findings | None = None
 
     @property
     def way(self) -> Way:
@@ -100,6 +103,7 @@ class Latency:
                 row[field.name] = getattr(self, field.name)
         for key in ("interval_s", "repeat_s"):
             row[key] = None if row[key] is None else list(getattr(self, key))
+        row["int8"] = None if self.int8 is None else asdict(self.int8)
         pairs = {"versions": dict(self.versions), "settings": dict(self.settings)}
         return {**row, "conditions": asdict(self.conditions), **pairs}
 
@@ -141,6 +145,7 @@ def summarise(samples: Samples) -> Latency:
         processes=len({burst.process for burst in samples.bursts}),
         copies=len({(burst.process, burst.copy) for burst in samples.bursts}),
         repeat_s=statistics.next_median([median(burst.samples_s) for burst in samples.bursts], middle, _RUNS_APART),
+        int8=samples.findings,
     )
 
 

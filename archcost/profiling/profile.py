@@ -94,7 +94,6 @@ def profiled(source: Network | Given, request: Request, progress: Progress = nul
         return found
     runs = measure.all_measured((subject, *parts), request, where, progress)
     found = measured_as(found, runs)
-    found = replace(found, notes=(*found.notes, *eight_bit.not_worth_it(found.latencies)))
     if parts:
         each = range(1, len(parts) + 1)
         alone = tuple(tuple(run.samples[place] for run in runs if run.samples) for place in each)
@@ -122,8 +121,9 @@ def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Pro
     """Return a profile with its network's measurements, which stand at `place` in each run."""
     samples = tuple(run.samples[place] for run in runs if run.samples)
     failures = tuple(run.failure for run in runs if run.failure and run.asked)
-    notes = (*found.notes, *_skipped(samples), *unasked(runs))
-    return replace(found, samples=samples, failures=failures, notes=notes)
+    notes = (*found.notes, *_skipped(samples), *unasked(runs), *eight_bit.said(samples))
+    accounts = eight_bit.sized(found.accounts, samples)
+    return replace(found, samples=samples, failures=failures, notes=notes, accounts=accounts)
 
 
 def unasked(runs: Sequence[Measured]) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def of_module(module: Module, own_dtype: str) -> Subject:
 
     def source(plan: Plan) -> Source:
         call = module.call_at(plan.batch)
-        cast = plan.dtype != own_dtype
+        cast = unquantised(plan.dtype) != own_dtype
         source = Source(call.module, call.args, call.kwargs, cast=cast, autograd=module.autograd)
         return replace(source, macs=counts[plan.batch, plan.dtype], macs_of=macs_of)
 

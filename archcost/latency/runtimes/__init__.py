@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from archcost.graph.graph import Graph
     from archcost.nets.calls.autograd import Autograd
     from archcost.nets.calls.contents import Held
+    from archcost.nets.export.quantisation.spec import Findings
 
 Call: TypeAlias = Callable[[], None]
 
@@ -62,7 +63,8 @@ class Prepared(NamedTuple):
     before: what comes before every call and is not timed, such as a copy of arguments that the call changes; then:
     asked when the first call is over, it gives what is timed from there on; state: what the network holds now;
     work: of the program that is run, None if it is not known; denormals: the share of its numbers below the smallest
-    normal one; denormal_values: the same of what its operators give; again: makes a copy in memory of its own, in the
+    normal one; denormal_values: the same of what its operators give; findings: of a file of 8 bits, which of its layers
+    are in float32; again: makes a copy in memory of its own, in the
     state that this one is in, None if it cannot; kept: how many earlier copies may stay, so that the next has other
     memory; file: what another process runs the same by; export_s: what the export to the runtime took, None if there is
     none; settings: what it was told.
@@ -79,6 +81,7 @@ class Prepared(NamedTuple):
     again: Callable[[], Prepared | None] | None = None
     kept: int = 0
     file: OnnxFile | None = None
+    findings: Findings | None = None
     export_s: float | None = None
     settings: tuple[tuple[str, str], ...] = ()
 
@@ -104,8 +107,8 @@ class Runtime:
 
 
 NOT_TORCH: Final = "an ONNX file is no torch module; allowed: the runtimes onnxruntime and openvino"
-QUANTISING: Final = ("onnxruntime",)
-"""Runtimes that run int8."""
+QUANTISING: Final = ("onnxruntime", "openvino")
+"""Runtimes that run int8, the first if none is asked for."""
 
 PROCESSORS_ONLY: Final = "this runtime runs on processors only"
 _EASE: Final = 8  # times a file: two sessions of it, each with weights as read and as packed, and room

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from archcost import scratch
@@ -15,16 +18,15 @@ from archcost.errors import TargetError
 from archcost.graph.dtypes import INT8
 from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking, later, spare
 from archcost.latency.samples import Plan, Work
-from archcost.machine import available_memory_bytes
+from archcost.machine import available_memory_bytes, keep_to_itself
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
-    from archcost.nets.call import Call as Subject
+    from archcost.nets.export.quantisation.trials import Times
 
 TOLERANCE: Final = 1e-5  # share of the largest output
+_KERNEL: Final = "_kernel_time"  # behind a node's name in a session's profile
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 _FATAL: Final = 4  # of ONNX Runtime's levels of logging, the one above errors
 _SET: Final = ("graph_optimization_level", "execution_mode", "intra_op_num_threads", "inter_op_num_threads")
@@ -48,6 +50,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import exported, running
+    from archcost.latency.runtimes.eight_bit import eight_bit
     from archcost.nets.calls.denormals import share, share_of_values
     from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file
@@ -66,8 +69,10 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         own = reference(call)
         begun = clock()
         with onnx_file(call) as path:
-            as_it_is = path, own, TOLERANCE
-            program, expected, tolerance = _quantised(path, call, own) if plan.dtype == INT8 else as_it_is
+            as_it_is = path, own, TOLERANCE, None
+            measuring = partial(file_times, plan=plan, clock=clock)
+            small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else as_it_is
+            program, expected, tolerance, findings = small
             export_s = clock() - begun
             file = exported(program, call)
             tried = _tried(file, plan, clock)
@@ -80,25 +85,33 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
                 denormal_values=share_of_values(call, on_copies=True),
                 export_s=export_s,
                 settings=tried.settings,
+                findings=findings,
             )
 
 
-def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list[Tensor], float]:
-    """Return a network's file of 8 bits beside its float32 file, what it is to give, and how far from that it may be.
+def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
+    """Return what measures files of a network, on these inputs and on the plan's threads, in a part of its time."""
+    from archcost.latency.runtimes.file_times import Opened, times
 
-    Its ranges are those of inputs drawn like the call's; own: what the network gives. Raises TargetError if that is not
-    finite, or if ONNX Runtime cannot quantise the network.
-    """
-    from archcost.nets.export.agreement import agree
-    from archcost.nets.export.quantisation import file
-    from archcost.nets.export.quantisation.calibration import drawn
-    from archcost.nets.export.quantisation.spec import Quantisation
+    def opened(path: Path, profiled: bool) -> Opened:
+        profile = path.with_suffix("") if profiled else None
+        session = _session(path, plan.threads, profile=profile, by_turns=plan.threads > 1)
+        binding = bound(session, arrays)
+        return Opened(lambda: session.run_with_iobinding(binding), lambda: _node_times(session))
 
-    agree("the network", own, own, TOLERANCE)  # numbers that are not finite have no range
-    small, how = path.with_name("int8.onnx"), Quantisation(weights=file.fitting_weights())
-    inputs = list(drawn(call, file.input_names(path), how.examples))
-    file.write(path, small, how, inputs, {})
-    return small, file.emulated(small, inputs[0]), file.TOLERANCE
+    return times(opened, plan, clock)
+
+
+def _node_times(session: Any) -> dict[str, list[float]]:
+    """Return the seconds of each node in each run, from the profile that a session has written; it is removed."""
+    path = Path(session.end_profiling())
+    events = json.loads(path.read_text("utf-8"))
+    path.unlink()
+    found: dict[str, list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
+            found.setdefault(event["name"].removesuffix(_KERNEL), []).append(event["dur"] * 1e-6)
+    return found
 
 
 class _Tried(NamedTuple):
@@ -143,14 +156,19 @@ def opened(file: OnnxFile, plan: Plan) -> Prepared:
 
 def _bound(file: OnnxFile, plan: Plan) -> tuple[Any, Any]:
     """Return a session on plan.threads threads, and its inputs and outputs bound to memory."""
-    value = loaded().OrtValue
     session = _session(file.path, plan.threads)
+    return session, bound(session, file.arrays)
+
+
+def bound(session: Any, arrays: Mapping[str, Any]) -> Any:
+    """Return a session's inputs, copied now, and its outputs, which stay where they are made."""
+    value = loaded().OrtValue
     binding = session.io_binding()
-    for name, array in file.arrays.items():
+    for name, array in arrays.items():
         binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
     for made in session.get_outputs():
         binding.bind_output(made.name)
-    return session, binding
+    return binding
 
 
 def told_to(session: Any) -> tuple[tuple[str, str], ...]:
@@ -174,7 +192,8 @@ def why_not() -> str:
 
 
 def loaded() -> Any:
-    """Return the package onnxruntime, imported without a word."""
+    """Return the package onnxruntime, imported without a word, and so that it tells nobody."""
+    keep_to_itself()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module("onnxruntime")
@@ -203,8 +222,14 @@ def _work(path: Path, source: Source) -> Work | None:
     return None if run_macs is None else Work(source.macs, run_macs)
 
 
-def _session(path: Path, threads: int) -> Any:
-    return loaded().InferenceSession(path, _options(threads), providers=["CPUExecutionProvider"])
+def _session(path: Path, threads: int, *, profile: Path | None = None, by_turns: bool = False) -> Any:
+    """Return a session of a file; profile: where it writes one; by_turns: its threads wait for no work between runs."""
+    options = _options(threads)
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    if by_turns:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    return loaded().InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _options(threads: int) -> Any:
