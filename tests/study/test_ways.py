@@ -28,7 +28,8 @@ from archcost.study.records.front import Front, by_way, candidates, front
 from archcost.study.records.names import Way, names_of
 from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Ended, InWay, Part
-from archcost.study.workers.messages import Measured, Quantise, Quantised
+from archcost.study.workers.messages import Measured, Quantise, Quantised, decode_event, encode
+from archcost.study.workers.trial import able
 from archcost.training.score import Score
 
 ORT, INT8 = {"runtime": "onnxruntime"}, {"runtime": "onnxruntime", "dtype": "int8"}
@@ -282,3 +283,13 @@ def test_samples_of_a_graph_are_shared_in_each_way() -> None:
     study = told(replace(part("a", 0.1, 0.2), samples=more), part("a", 0.3, 0.05, 0.6, 0.2))
     found = {each.name: each.part.samples for each in candidates(study, trials.read(study, {}), OBJECTIVES, WAYS)}
     assert {"0": (taken(0.5, 9),), "1": (taken(0.5, 9),), "0@int8": (taken(0.2),), "1@int8": (taken(0.2),)} == found
+
+
+def test_a_way_that_failed_is_known_after_an_interruption() -> None:
+    """The checkpoint of a training holds why, so that it is not tried again."""
+    plan = plan_of(ORT, INT8)
+    job = jobs.train(plan, drawn(plan), FOLDER, 1)
+    events = [Measured(0, (taken(0.5),)), Measured(1, (), LOST)]
+    assert events == [decode_event(encode(each)) for each in events]
+    assert Quantise((), 0) == able(job, Quantise(((1, "onnxruntime"),), 0), events)
+    assert Quantise(((1, "onnxruntime"),), 0) == able(job, Quantise(((1, "onnxruntime"),), 0), events[:1])

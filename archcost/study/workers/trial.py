@@ -108,7 +108,7 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
         return
     _scored(trial)
     if job.quantise is not None:
-        _quantised(trial, _able(job, job.quantise, progress.measured))
+        _quantised(trial, able(job, job.quantise, progress.measured))
     if job.code is not None:
         tell(inquiries.files(job.code))
     if job.weights:
@@ -267,7 +267,7 @@ def _scored(trial: _Trial) -> None:
             trial.tell(Scored(0, "test", trial.score(trial.net, trial.dataset.read_test())))
 
 
-def _able(job: Train, how: Quantise, measured: Sequence[Measured]) -> Quantise:
+def able(job: Train, how: Quantise, measured: Sequence[Measured]) -> Quantise:
     """Return what a network is quantised for without the runtimes that could not run it in 8 bits."""
     setups = [job.ways[each.way] for each in measured if each.reason]
     lost = {each.runtime for each in setups if each.plan.dtype == INT8}
