@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -104,8 +104,8 @@ def _drawn(stored: Stored, found: Choice) -> Iterator[str]:
     from archcost.study.records import tables
 
     trials = {each.number: each for each in stored.trials()}
-    for _, each in _named(found):
-        yield from drawn(str(each.name), tables.drawn(trials[each.name.trial]))
+    for name in dict.fromkeys(replace(each.name, way=None) for _, each in _named(found)):
+        yield from drawn(str(name), tables.drawn(trials[name.trial]))
 
 
 def _table(stored: Stored, found: Choice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -13,7 +13,8 @@ from archcost.study.drawn import Drawn
 from archcost.study.objectives import quantity_of
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan
-from archcost.study.workers.messages import Measure, OfCode, OfGraph, Setup, Train
+from archcost.study.records.names import Way
+from archcost.study.workers.messages import Measure, OfCode, OfGraph, Quantise, Setup, Train
 
 DATA: Final = "data.pt"
 """The file of the data that trials read, in the folder of a run."""
@@ -39,21 +40,29 @@ def train(plan: StudyPlan, model: Drawn, folder: Path, threads: int) -> Train:
         test="",
         fit=fit.fixed,
         seed=fit.seed,
-        ways=plan.ways,
+        ways=plan.setups,
         columns=bool(columns(model)),
         weights="",
         threads=threads,
         code=plan.code,
         memory=plan.memory_at,
         metrics=tuple(each.name for name, _ in plan.objectives if (each := quantity_of(name)).learnt),
+        optional=plan.optional,
+        quantise=_quantise(plan, plan.ways),
     )
+
+
+def _quantise(plan: StudyPlan, ways: Iterable[Way]) -> Quantise | None:
+    """Return what a trained network is quantised for, None if no way is of 8 bits."""
+    found = tuple((each.number, each.runtime) for each in ways if each.quantised)
+    return Quantise(found, plan.spec.study.search.seed) if found else None
 
 
 def confirm(plan: StudyPlan, model: Drawn, folder: Path, seed: int, threads: int) -> Train:
     """Return the job of training a network once more, alone and with another seed, and testing it."""
     job = train(plan, model, folder, threads)
     test = str(folder / TEST) if plan.tested else ""
-    return replace(job, seed=job.seed + seed, ways=(), columns=False, test=test, alone=True)
+    return replace(job, seed=job.seed + seed, ways=(), optional=(), columns=False, test=test, alone=True)
 
 
 def measure(plan: StudyPlan, models: Iterable[Drawn], way: Setup) -> Measure:

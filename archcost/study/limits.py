@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -32,17 +33,22 @@ def budget(plan: StudyPlan) -> Budget | None:
 
 
 def exceeded(plan: StudyPlan, counted: Counted) -> tuple[Excess, ...]:
-    """Return the limits on counts that a network exceeds; nothing has to run for it."""
-    allowed = budget(plan)
-    return tuple(_exceeded(counted, allowed)) if allowed else ()
+    """Return the limits on counts that a network exceeds; nothing has to run for it.
+
+    Of several ways to run it, those of the one that is least over: it is one that keeps all, if there is one.
+    """
+    if not (allowed := budget(plan)):
+        return ()
+    each = [tuple(_exceeded(counted, *sizes, allowed)) for sizes in counted.sizes]
+    return min(each, key=lambda over: math.fsum(one.actual / one.limit for one in over))
 
 
-def _exceeded(counted: Counted, allowed: Budget) -> Iterator[Excess]:
+def _exceeded(counted: Counted, memory_bytes: int, weights_bytes: int, allowed: Budget) -> Iterator[Excess]:
     counts: tuple[tuple[str, int | None, int, Callable[[int], str]], ...] = (
         ("params", allowed.params, counted.params, grouped),
         ("macs", allowed.macs, counted.macs, grouped),
-        ("memory", allowed.memory_bytes, counted.memory_bytes, data_size),
-        ("weights", allowed.weights_bytes, counted.weights_bytes, data_size),
+        ("memory", allowed.memory_bytes, memory_bytes, data_size),
+        ("weights", allowed.weights_bytes, weights_bytes, data_size),
     )
     for name, limit, actual, words in counts:
         if limit is not None and actual > limit:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from archcost.graph import codec
 from archcost.graph import columns as graph_columns
 from archcost.graph.cost import count
-from archcost.graph.dtypes import BYTES
+from archcost.graph.dtypes import BYTES, INT8, unquantised
 from archcost.graph.graph import Graph
+from archcost.graph.weight_sizes import most_bytes, saved_bytes
 from archcost.models.load import Model
 from archcost.study.drawn import Drawn
 from archcost.study.plan import StudyPlan
-from archcost.study.records.trials import Part
+from archcost.study.records.trials import InWay, Part
 from archcost.study.workers.messages import Counted
 
 
@@ -23,27 +24,40 @@ def columns(model: Drawn) -> tuple[int, ...]:
 
 
 def counted(plan: StudyPlan, model: Model) -> Counted:
-    """Return what a network of a family costs, at the batch and dtype at which the study counts."""
-    weights = count(model.graph).weights_bytes(BYTES[plan.dtype])
-    return Counted(model.digest, model.cost.params, model.cost.macs, plan.memory_bytes(model.graph), weights)
-
-
-def part_of(counted: Counted) -> Part:
-    """Return a network that code made, without results."""
-    return Part(
-        *(0, counted.digest, counted.params, counted.macs, counted.memory_bytes), weights_bytes=counted.weights_bytes
+    """Return what a network of a family costs, at the batch and dtypes at which the study counts."""
+    (memory_bytes, weights_bytes), *others = _sizes(plan, model.graph)
+    return Counted(
+        *(model.digest, model.cost.params, model.cost.macs, memory_bytes, weights_bytes), others=tuple(others)
     )
+
+
+def part_of(plan: StudyPlan, counted: Counted) -> Part:
+    """Return a network that code made, without results."""
+    return _part(plan, 0, counted)
 
 
 def parts(plan: StudyPlan, model: Model) -> list[Part]:
     """Return the network, column 0, and its columns, counted and without results."""
     alone = [(column, graph_columns.only(model.graph, [column])) for column in columns(model)]
-    return [_part(plan, number, graph) for number, graph in ((0, model.graph), *alone)]
+    return [_of_graph(plan, number, graph) for number, graph in ((0, model.graph), *alone)]
 
 
-def _part(plan: StudyPlan, column: int, graph: Graph) -> Part:
-    cost = count(graph)
-    weights_bytes = cost.weights_bytes(BYTES[plan.dtype])
-    return Part(
-        *(column, codec.digest(graph), cost.params, cost.macs, plan.memory_bytes(graph)), weights_bytes=weights_bytes
+def _of_graph(plan: StudyPlan, column: int, graph: Graph) -> Part:
+    cost, ((memory_bytes, weights_bytes), *others) = count(graph), _sizes(plan, graph)
+    found = Counted(codec.digest(graph), cost.params, cost.macs, memory_bytes, weights_bytes, others=tuple(others))
+    return _part(plan, column, found)
+
+
+def _part(plan: StudyPlan, column: int, each: Counted) -> Part:
+    ways = tuple(InWay(*sizes) for sizes in each.sizes) if plan.names_ways else ()
+    numbers = (column, each.digest, each.params, each.macs, each.memory_bytes)
+    return Part(*numbers, weights_bytes=each.weights_bytes, ways=ways)
+
+
+def _sizes(plan: StudyPlan, graph: Graph) -> tuple[tuple[int, int], ...]:
+    """Return the memory that a graph needs at its peak, and its weights and buffers, in each way of a study."""
+    cost, saved = count(graph), saved_bytes(graph)
+    return tuple(
+        (most_bytes(graph, batch, dtype), cost.weights_bytes(BYTES[unquantised(dtype)]) - saved * (dtype == INT8))
+        for batch, dtype in plan.memory_at
     )

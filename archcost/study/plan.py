@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from archcost.config.document import Value
 from archcost.config.validation import located
 from archcost.data.splits import Dataset
-from archcost.errors import InputError
-from archcost.graph.cost import peak_bytes
-from archcost.graph.dtypes import BYTES
-from archcost.graph.graph import Graph
+from archcost.errors import InputError, Mistake, Path
 from archcost.latency import runtimes, targets
 from archcost.latency.samples import Plan
 from archcost.machine import physical_cores
@@ -21,7 +19,8 @@ from archcost.models.load import Model
 from archcost.study.drawn import Drawn, Gives, materialise
 from archcost.study.objectives import quantity_of
 from archcost.study.records.front import Objectives
-from archcost.study.spec import StudySpec
+from archcost.study.records.names import Way, names_of
+from archcost.study.spec import Objective, RunWay, StudySpec
 from archcost.study.workers.messages import Code, Setup
 
 
@@ -29,16 +28,18 @@ from archcost.study.workers.messages import Code, Setup
 class StudyPlan:
     """A study with its data, before it runs.
 
-    gives: what the data give a network; fingerprint: of the data; ways: every way in which latency is measured, in the
-    order of the objectives; objectives: each with the place of its way; tested: whether there is a test split; code: of
+    gives: what the data give a network; fingerprint: of the data; setups: all that is measured of a network, in the
+    order of the objectives and of their ways; objectives: each with the place of its latency among those of a point;
+    ways: in which each network runs, one of a study that names none; tested: whether there is a test split; code: of
     the user's own, which runs with consent, None if the study has none; code_changed: it may go on with other files.
     """
 
     spec: StudySpec
     gives: Gives
     fingerprint: str
-    ways: tuple[Setup, ...]
+    setups: tuple[Setup, ...]
     objectives: Objectives
+    ways: tuple[Way, ...] = (Way(),)
     tested: bool = True
     code: Code | None = None
     code_changed: bool = False
@@ -46,7 +47,7 @@ class StudyPlan:
     @property
     def labels(self) -> tuple[str, ...]:
         """What the objectives are called: error, latency, of several latencies latency.0, latency.1."""
-        several = len(self.ways) > 1
+        several = sum(way is not None for _, way in self.objectives) > 1
         return tuple(
             f"{name}.{way}" if way is not None and several else quantity_of(name).name for name, way in self.objectives
         )
@@ -57,18 +58,20 @@ class StudyPlan:
         return {**self.spec.fixed, "data": self.fingerprint}
 
     @property
-    def dtype(self) -> str:
-        """What networks are counted in: the dtype of the first way."""
-        return self.ways[0].plan.dtype if self.ways else "float32"
-
-    def memory_bytes(self, graph: Graph) -> int:
-        """Return the memory that a graph needs at its peak, in a call of the first way."""
-        return peak_bytes(graph, self.ways[0].plan.batch if self.ways else 1, BYTES[self.dtype])
+    def names_ways(self) -> bool:
+        """Whether its file names ways, of each of which something is kept with a network."""
+        return any(each.ways for each in self.spec.study.objectives)
 
     @property
-    def memory_at(self) -> tuple[int, str]:
-        """The batch and dtype at which memory is counted: those of the first way."""
-        return self.ways[0].plan.batch if self.ways else 1, self.dtype
+    def memory_at(self) -> tuple[tuple[int, str], ...]:
+        """The batch and dtype at which memory is counted, for each way: the batch is that of the first latency."""
+        batch = self.setups[0].plan.batch if self.setups else 1
+        return tuple((batch, each.dtype) for each in self.ways)
+
+    @property
+    def optional(self) -> tuple[int, ...]:
+        """The places of setups in which a network need not run: those of other ways than the first."""
+        return tuple(place for place in range(len(self.setups)) if place not in self.ways[0].places)
 
     def model(self, drawn: object) -> Drawn:
         """Return the network that a drawn template is; raises InputError if it is not a network."""
@@ -97,18 +100,36 @@ def settle(spec: StudySpec, dataset: Dataset, code: Code | None = None) -> Study
     Raises InputError for a target or runtime that is none.
     """
     _check_ways(spec)
-    ways: list[Setup] = []
-    objectives: list[tuple[str, int | None]] = []
-    for each in spec.study.objectives:
-        place = None
-        if each.quantity == "latency":
-            place = len(ways)
-            threads = each.threads or physical_cores()
-            plan = Plan(each.batch, each.dtype, threads, each.precision, each.time)
-            ways.append(Setup(each.target, each.runtime, plan))
-        objectives.append((each.quantity, place))
+    measured = [each for each in spec.study.objectives if each.quantity == "latency"]
+    setups = [_setup(each, way) for each in measured for way in each.run_ways]
+    place = iter(range(len(measured)))
+    quantities = [each.quantity for each in spec.study.objectives]
+    objectives = tuple((name, next(place) if name == "latency" else None) for name in quantities)
     gives = Gives(dataset.input, dataset.classes, dataset.kind, _rows(dataset))
-    return StudyPlan(spec, gives, dataset.fingerprint, tuple(ways), tuple(objectives), dataset.tested, code)
+    return StudyPlan(
+        *(spec, gives, dataset.fingerprint, tuple(setups), objectives, _ways(measured)),
+        tested=dataset.tested,
+        code=code,
+    )
+
+
+def _setup(each: Objective, way: RunWay) -> Setup:
+    plan = Plan(each.batch, way.dtype, each.threads or physical_cores(), each.precision, each.time)
+    return Setup(each.target, way.runtime, plan)
+
+
+def _ways(measured: Sequence[Objective]) -> tuple[Way, ...]:
+    """Return the ways in which a study runs its networks; one that it does not name is that of the first latency."""
+    starts = [sum(len(one.run_ways) for one in measured[:place]) for place in range(len(measured))]
+    named = next((each.ways for each in measured if each.ways), None)
+    if named is None:
+        return (Way(places=tuple(starts), dtype=measured[0].dtype if measured else "float32"),)
+    names = names_of([(each.runtime, each.dtype) for each in named])
+    places = [
+        tuple(start + bool(one.ways) * number for start, one in zip(starts, measured, strict=True))
+        for number in range(len(named))
+    ]
+    return tuple(Way(n, names[n], places[n], each.runtime, each.dtype) for n, each in enumerate(named))
 
 
 def _rows(dataset: Dataset) -> Value:
@@ -120,10 +141,25 @@ def _rows(dataset: Dataset) -> Value:
 
 
 def _check_ways(spec: StudySpec) -> None:
+    mistakes: list[Mistake] = []
     for place, each in enumerate(spec.study.objectives):
-        for key, check in (("target", targets.find), ("runtime", runtimes.check)):
-            try:
-                check(getattr(each, key))
-            except InputError as error:
-                path = ("objectives", place, key)
-                raise InputError(*(located(spec.source, replace(m, path=path)) for m in error.mistakes)) from None
+        path = ("objectives", place)
+        mistakes += _wrong(spec, (*path, "target"), each.target)
+        for number, way in enumerate(each.run_ways):
+            at = (*path, "ways", number) if each.ways else path
+            mistakes += _wrong(spec, (*at, "runtime"), way.runtime, (way.dtype,))
+    if mistakes:
+        raise InputError(*mistakes)
+
+
+def _wrong(spec: StudySpec, path: Path, name: str, dtypes: tuple[str, ...] = ()) -> Iterator[Mistake]:
+    """Yield what is wrong with a target, or with a runtime that has to run types; each is at its own key."""
+    try:
+        if path[-1] == "runtime":
+            runtimes.check(name, dtypes)
+        else:
+            targets.find(name)
+    except InputError as error:
+        for each in error.mistakes:
+            at = (*path[:-1], *each.path) if each.path else path
+            yield located(spec.source, replace(each, path=at))

@@ -6,9 +6,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import optuna
@@ -30,7 +30,7 @@ from archcost.study.records.addresses import Address
 from archcost.study.records.front import Candidate
 from archcost.study.records.interruption import recover
 from archcost.study.records.reasons import alike
-from archcost.study.records.stored import SCHEMA, Stored, described, find
+from archcost.study.records.stored import SCHEMA, WAYS, Stored, described, find
 from archcost.study.records.trials import remember, remembered
 from archcost.study.release import seeds
 from archcost.study.warm_start import queue
@@ -71,8 +71,10 @@ def _create(plan: StudyPlan, made: RDBStorage) -> None:
     with warnings.catch_warnings():  # experimental since 3.2: names for optuna-dashboard, nothing here needs them
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(list(plan.labels))
-    about = {"schema": SCHEMA, "archcost": __version__, "name": plan.spec.name, "objectives": plan.objectives,
-             "labels": plan.labels, "same": plan.fixed}  # fmt: skip
+    about: dict[str, Any] = {"schema": SCHEMA, "archcost": __version__, "name": plan.spec.name,
+                             "objectives": plan.objectives, "labels": plan.labels, "same": plan.fixed}  # fmt: skip
+    if plan.names_ways:
+        about |= {"schema": WAYS, "ways": [asdict(each) for each in plan.ways]}
     remember(study, "identity", uuid4().hex)
     remember(study, "about", about)  # last: by it a study is recognised
 

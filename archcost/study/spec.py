@@ -18,7 +18,7 @@ from archcost.config.types import Count, Each, Strict, all_wrong, wrong
 from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
 from archcost.data.spec import AnyData
 from archcost.errors import InputError, Mistake, one_of, quoted, unknown
-from archcost.graph.dtypes import Floating
+from archcost.graph.dtypes import Floating, Precision
 from archcost.models import sources
 from archcost.models.code import FAMILY, Foreign
 from archcost.models.families import families
@@ -32,8 +32,9 @@ from archcost.study.objectives import QUANTITIES, RESERVED, Goal, of_metric, qua
 from archcost.training.spec import Fit
 from archcost.units import parse_duration, parse_share
 
-_WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time")
-_MEASURED: Final = _WAY[:5]  # precision and time say how well, not what is measured
+_WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time", "ways")
+_MEASURED: Final = (*_WAY[:5], "ways")  # precision and time say how well, not what is measured
+_ONE: Final = ("runtime", "dtype")  # what each of several ways has of its own
 _FILLED: Final = ("name", "input", "classes")  # by the study and its data, where a template leaves them out
 _SAME: Final = frozenset({"perplexity", "bpc"})  # both rise with the loss alone
 
@@ -72,6 +73,15 @@ Metric: TypeAlias = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_@.-]{0,63}
 Source: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
+class RunWay(Strict):
+    """A way to run each network: what runs it, and in which type. Each trained network gets a point for each way."""
+
+    runtime: str = "eager"
+    """The runtime that runs the network on the objective's target."""
+    dtype: Precision = "float32"
+    """The data type; `int8`: quantised after training, and scored as the file of 8 bits that runs."""
+
+
 class Objective(Strict):
     """One quantity to minimise, or a metric of your own. The keys from `target` on are for a latency only."""
 
@@ -107,6 +117,8 @@ class Objective(Strict):
     """A measurement stops when half its interval is this share of the latency: `2%` or `0.02`."""
     time: Seconds = 2.0
     """The longest time for one measurement: `2s`, or a number of seconds."""
+    ways: Each[RunWay] | None = None
+    """In place of `runtime` and `dtype`: several ways to run each network, the one that the search hears first."""
 
     @model_validator(mode="after")
     def _one(self) -> Objective:
@@ -118,7 +130,24 @@ class Objective(Strict):
             raise wrong("a 'metric' and its 'goal', min or max, go together")
         if "latency" not in chosen and (beside := [key for key in _WAY if key in self.model_fields_set]):
             raise all_wrong([(f"goes with 'latency' only: {one_of(chosen)} is not measured", (key,)) for key in beside])
+        if mistakes := list(self._of_ways()):
+            raise all_wrong(mistakes)
         return self
+
+    def _of_ways(self) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+        """Yield what is wrong with the ways, with where."""
+        if self.ways is None:
+            return
+        for key in (key for key in _ONE if key in self.model_fields_set):
+            yield "'ways' says it of each way; allowed: one of them", (key,)
+        for place, each in enumerate(self.ways):
+            if each in self.ways[:place]:
+                yield f"the way {each.runtime} {each.dtype} is given twice", ("ways", place)
+
+    @property
+    def run_ways(self) -> tuple[RunWay, ...]:
+        """Every way in which it runs a network: its one way, or its `ways`."""
+        return self.ways or (RunWay(runtime=self.runtime, dtype=self.dtype),)
 
     @property
     def quantity(self) -> str:
@@ -341,6 +370,9 @@ def _rules(study: Study) -> Iterator[Mistake]:
             yield Mistake("this objective is given twice", path)
         elif name in _SAME and _SAME & set(names[:place]):
             yield Mistake(f"{' and '.join(sorted(_SAME))} order networks alike; allowed: one of them", path)
+        elif each.ways and (others := [one.ways for one in before if one.ways]) and others[0] != each.ways:
+            message = "these are not the ways of the objective before; allowed: the same ones, in their order"
+            yield Mistake(message, ("objectives", place, "ways"))
     if not any(quantity_of(name).learnt for name in names):
         yield Mistake(f"no objective is learnt; allowed: {one_of(learnt)} among them", ("objectives",))
     if study.limits and study.limits.latency is not None and "latency" not in names:

@@ -37,12 +37,14 @@ _LOG: Final = logging.getLogger(__name__)
 class Member:
     """A network of a study's front; objectives and intervals in base units, under names with their unit.
 
-    name: trial and column, 12/2; intervals: of a confirmed one, else empty; test: the mean over seeds on the test
-    split, None if it was not tested; probability: of being on the front, None if it is not confirmed; seeds: trainings
-    of it alone; why: what is against trusting its latencies; shared_weights: a column that was not trained alone.
+    name: trial, column and way, 12/2@int8; way: its name, None of the first; intervals: of a confirmed one, else empty;
+    test: the mean over seeds on the test split, None if it was not tested; probability: of being on the front, None if
+    it is not confirmed; seeds: trainings of it alone; why: what is against trusting its latencies; shared_weights: a
+    column that was not trained alone.
     """
 
     name: str
+    way: str | None
     family: str | None
     objectives: Mapping[str, float]
     intervals: Mapping[str, list[float]]
@@ -143,7 +145,7 @@ class Study:
         stored = find(self._address)
         with stored.undamaged():
             every = as_left(stored.trials(), holder.runs(self._address))
-            return pd.DataFrame(tables.rows(every, stored.front(), stored.objectives))
+            return pd.DataFrame(tables.rows(every, stored.front(), stored.objectives, stored.ways, stored.limits))
 
 
 def _document(given: Mapping[str, Any]) -> Document:
@@ -172,6 +174,7 @@ def _member(stored: Stored, each: Candidate) -> Member:
     sure = tables.sure(each, stored.objectives)
     return Member(
         name=each.name,
+        way=each.way.name,
         family=each.trial.begun.family if each.trial.begun else None,
         objectives=tables.known(each, stored.objectives),
         intervals=tables.intervals(each, stored.objectives),

@@ -190,7 +190,7 @@ def test_data_that_are_gone_end_the_run(plan: StudyPlan, place: Workplace) -> No
 
 def test_what_cannot_be_measured_by_turns_is_said(plan: StudyPlan, place: Workplace) -> None:
     """The seeds that were trained are kept, and it ends."""
-    lost = replace(plan, ways=(replace(plan.ways[0], target="abacus"),))
+    lost = replace(plan, setups=(replace(plan.setups[0], target="abacus"),))
     study = searched(plan)
     done, said = confirm(study, lost, place)
     assert (("0",), True) == (done, said[-1].startswith("not measured again: unknown target 'abacus'"))

@@ -24,7 +24,7 @@ def test_a_trial_measures_trains_and_scores_columns() -> None:
     assert (model.graph, plan.spec.study.fit) == (codec.decode(job.network.graph), spec_of(job))
     assert ("xavier", 0.0, 0.5) == (job.network.init, job.network.drop_local, job.network.drop_global)
     assert ("folder/data.pt", "", "", {}) == (job.data, job.test, job.weights, job.mark)
-    assert (5, 3, plan.ways, True) == (job.seed, job.threads, job.ways, job.columns)
+    assert (5, 3, plan.setups, True) == (job.seed, job.threads, job.ways, job.columns)
     assert not jobs.train(planned(), drawn(planned()), FOLDER, 3).columns
 
 
@@ -41,7 +41,7 @@ def test_networks_are_measured_by_turns_in_one_way() -> None:
     """All of them in one job, in their order."""
     plan, other = planned(), planned(models=[FRACTAL])
     models = [drawn(other), drawn(plan)]
-    job = jobs.measure(plan, models, plan.ways[0])
+    job = jobs.measure(plan, models, plan.setups[0])
     assert isinstance(job, Measure)
     graphs = [codec.decode(each.graph) for each in job.networks if isinstance(each, OfGraph)]
-    assert ([model.graph for model in models], plan.ways[0]) == (graphs, job.way)
+    assert ([model.graph for model in models], plan.setups[0]) == (graphs, job.way)

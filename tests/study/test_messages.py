@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from archcost.graph.dtypes import FLOATING
 from archcost.latency.samples import Plan
+from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages
 from archcost.study.workers.messages import (
     Alive,
@@ -34,6 +35,8 @@ from archcost.study.workers.messages import (
     Measured,
     OfCode,
     OfGraph,
+    Quantise,
+    Quantised,
     Reached,
     ReadData,
     Refused,
@@ -67,7 +70,8 @@ DIGESTS = st.dictionaries(TEXT, TEXT, max_size=3)
 CODES = st.builds(Code, TEXT, DIGESTS)
 OF_CODE = st.builds(OfCode, OBJECTS, NATURAL, JSON)
 NETWORKS = st.builds(OfGraph, OBJECTS, TEXT, NUMBER, NUMBER) | OF_CODE
-MEMORY = st.tuples(NATURAL, TEXT)
+MEMORY = st.lists(st.tuples(NATURAL, TEXT), max_size=2).map(tuple)
+QUANTISE = st.builds(Quantise, st.lists(st.tuples(NATURAL, TEXT), max_size=2).map(tuple), NATURAL)
 TRAININGS = st.builds(
     Train,
     network=NETWORKS,
@@ -85,6 +89,8 @@ TRAININGS = st.builds(
     metrics=st.lists(TEXT, max_size=2).map(tuple),
     mark=st.dictionaries(TEXT, TEXT | NATURAL, max_size=3),
     keep=st.none() | st.builds(Checkpoint, TEXT, TEXT, TEXT),
+    optional=st.lists(NATURAL, max_size=2).map(tuple),
+    quantise=st.none() | QUANTISE,
 )
 JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
     Train: TRAININGS,
@@ -99,10 +105,12 @@ JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
 METRICS = st.dictionaries(TEXT, NUMBER, max_size=2)
 SCORES = st.builds(Score, st.none() | NUMBER, st.none() | NATURAL, *(st.none() | NUMBER for _ in range(3)), METRICS)
 SAMPLES = st.builds(lambda times, plan: samples([times], plan), st.lists(TIME_S, min_size=1, max_size=5), PLANS)
+REASONS = st.none() | st.from_type(Reason)
 EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
-    Measured: st.builds(Measured, NATURAL, st.lists(SAMPLES, max_size=2).map(tuple)),
+    Measured: st.builds(Measured, NATURAL, st.lists(SAMPLES, max_size=2).map(tuple), REASONS),
     Trained: st.builds(Trained, NATURAL, st.none() | NUMBER, NUMBER, st.booleans()),
-    Counted: st.builds(Counted, TEXT, *[NATURAL] * 4, st.lists(TEXT, max_size=2).map(tuple), NATURAL),
+    Counted: st.builds(Counted, TEXT, *[NATURAL] * 4, st.lists(TEXT, max_size=2).map(tuple), NATURAL,
+                       st.lists(st.tuples(NATURAL, NATURAL), max_size=2).map(tuple)),
     Refused: st.from_type(Refused),
     Imported: st.builds(Imported, DIGESTS),
     Described: st.from_type(Described),
@@ -111,13 +119,15 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Resumed: st.builds(Resumed, NATURAL, NUMBER, TEXT),
     Reached: st.builds(Reached, NATURAL, SCORES, st.lists(SCORES, max_size=3).map(tuple)),
     Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),
+    Quantised: st.builds(Quantised, NATURAL, NATURAL, st.sampled_from(("validation", "test")), st.none() | SCORES,
+                         REASONS),
     Foreseen: st.builds(Foreseen, NUMBER, NUMBER),
     Done: st.just(Done()),
     Failed: st.from_type(Failed),
-}
+}  # fmt: skip
 
 
-OPTIONAL = {"mark", "code", "memory", "alone", "metrics", "keep", "callables", "given"}
+OPTIONAL = {"mark", "code", "memory", "alone", "metrics", "keep", "optional", "quantise", "callables", "given"}
 """Keys of a job that have a default."""
 
 

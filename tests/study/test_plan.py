@@ -13,6 +13,7 @@ from archcost.errors import InputError
 from archcost.graph.cost import peak_bytes
 from archcost.latency.samples import Plan
 from archcost.machine import physical_cores
+from archcost.study.parts import parts
 from archcost.study.workers.messages import Setup
 
 LATENCY = {"latency": "min", "target": "fake"}
@@ -42,8 +43,8 @@ def test_a_way_is_what_its_objective_says() -> None:
     """Threads that are left out are the physical cores."""
     full = {**LATENCY, "batch": 3, "threads": 2, "dtype": "bfloat16", "precision": "5%", "time": "3s"}
     plan = planned(objectives=[{"error": "min"}, full, LATENCY])
-    assert Setup("fake", "eager", Plan(3, "bfloat16", 2, 0.05, 3.0)) == plan.ways[0]
-    assert Setup("fake", "eager", Plan(1, "float32", physical_cores(), 0.02, 2.0)) == plan.ways[1]
+    assert Setup("fake", "eager", Plan(3, "bfloat16", 2, 0.05, 3.0)) == plan.setups[0]
+    assert Setup("fake", "eager", Plan(1, "float32", physical_cores(), 0.02, 2.0)) == plan.setups[1]
 
 
 @pytest.mark.parametrize(("key", "name"), [("target", "abacus"), ("runtime", "abacus")])
@@ -62,9 +63,9 @@ def test_networks_are_counted_in_a_call_of_the_first_way() -> None:
     first = {**LATENCY, "batch": 8, "dtype": "float16"}
     plan = planned(objectives=[{"error": "min"}, first, LATENCY])
     graph = drawn(plan).graph
-    assert ("float16", peak_bytes(graph, 8, 2)) == (plan.dtype, plan.memory_bytes(graph))
+    assert ("float16", peak_bytes(graph, 8, 2)) == (plan.ways[0].dtype, parts(plan, drawn(plan))[0].memory_bytes)
     plan = planned(objectives=[{"error": "min"}])
-    assert ("float32", peak_bytes(graph, 1, 4)) == (plan.dtype, plan.memory_bytes(graph))
+    assert ("float32", peak_bytes(graph, 1, 4)) == (plan.ways[0].dtype, parts(plan, drawn(plan))[0].memory_bytes)
 
 
 def test_a_network_takes_what_the_data_give() -> None:

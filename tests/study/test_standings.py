@@ -53,3 +53,14 @@ def test_no_seed_is_trained_twice() -> None:
     """If the second of three failed, it alone is missing: the third again would count one training as two."""
     assert (2,) == Confirmed(seeds=(1, 3)).missing(3)
     assert () == Confirmed(seeds=(1, 2, 3)).missing(3)
+
+
+def test_ways_of_one_training_move_together() -> None:
+    """Of two that its seeds gave the same, the slower one is never on the front; alone it would be by half."""
+    fast, slow = ((0.1, 0.2), (1.0,)), ((0.1, 0.2), (2.0,))
+    noisy = (True, False)
+    together = standings([Repeated(fast, noisy, "0"), Repeated(slow, noisy, "0")])
+    apart = standings([Repeated(fast, noisy), Repeated(slow, noisy)])
+    assert [1.0, 0.0] == [each.probability for each in together]
+    assert 1.0 == apart[0].probability
+    assert 0.4 < apart[1].probability < 0.6

@@ -23,7 +23,8 @@ from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended
 
 COLUMNS = [
-    "trial", "number", "column", "state", "reason", "origin", "family", "digest", "params", "macs", "memory_bytes",
+    "trial", "number", "column", "way", "state", "reason", "origin", "family", "digest", "params", "macs",
+    "memory_bytes",
     "error", "latency_s", "confirmed", "seeds", "test", "probability", "stable", "why", "seconds", "repeats",
     "on_front", "first.error", "first.latency_s",
 ]  # fmt: skip

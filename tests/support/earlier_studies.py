@@ -94,11 +94,11 @@ def _end(plan: StudyPlan, stored: Stored, trial: Trial, found: tuple[Part, ...],
 
 def _measured(plan: StudyPlan, part: Part) -> Part:
     score = Score(1.0, 60, error=0.1 + 10 / part.params)
-    return replace(part, score=score, samples=tuple(_samples(plan, way, part) for way in range(len(plan.ways))))
+    return replace(part, score=score, samples=tuple(_samples(plan, way, part) for way in range(len(plan.setups))))
 
 
 def _samples(plan: StudyPlan, way: int, part: Part) -> Samples:
-    setup = plan.ways[way]
+    setup = plan.setups[way]
     origin = Origin(setup.target, setup.runtime, DEVICE, Conditions(), (("torch", "2"),))
     return replace(measurements.noisy(1e-4 + part.macs * 1e-9, seed=part.macs), origin=origin, plan=setup.plan)
 

@@ -118,7 +118,7 @@ def _tried(stored: Stored, plan: StudyPlan, dataset: Dataset) -> None:
     for each in parts(plan, model):
         part = net.column(each.column) if each.column else net
         score = scoring.evaluate(part, data.validation, data)
-        found.append(_with(each, score, tuple(samples([[1e-4 * (3 - each.column)]] * 8) for _ in plan.ways)))
+        found.append(_with(each, score, tuple(samples([[1e-4 * (3 - each.column)]] * 8) for _ in plan.setups)))
     trials.end(study, trial, Ended(tuple(found)), trials.achieved(found[0], plan.objectives))  # type: ignore[arg-type]
 
 

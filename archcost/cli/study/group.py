@@ -182,7 +182,7 @@ def _text(stored: Stored, runs: bool | None, form: str) -> str:
     from archcost.study.records import tables
     from archcost.study.records.interruption import as_left
 
-    what = (as_left(stored.trials(), runs), stored.front(), stored.objectives)
+    what = (as_left(stored.trials(), runs), stored.front(), stored.objectives, stored.ways, stored.limits)
     with stored.undamaged():
         rows = tables.rows(*what)
     return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from archcost.cli.terminal import progress, wrapped
-from archcost.errors import InputError, Mistake, visible
+from archcost.errors import InputError, Mistake, quoted, visible
 from archcost.nets.export import formats, sessions
 from archcost.nets.export.bundle import tried
 from archcost.study.code.consent import NONE, Consent
 from archcost.study.records.source import is_storage
-from archcost.study.records.stored import Stored
-from archcost.study.release import bundle, scores
+from archcost.study.records.stored import Stored, member
+from archcost.study.release import bundle, eight_bits, scores
 from archcost.study.release.again import Again, again
 from archcost.study.release.material import Material
 from archcost.study.release.scores import Check
@@ -38,17 +38,26 @@ class Where:
 
 def written(where: Where, to: str, output: str, *, batch: int | None, opset: int | None, scored: bool) -> bool:
     """Write a file and say what it holds and reaches; return whether that is what was recorded."""
-    if scored and is_storage(where.file):
+    is_bare = is_storage(where.file)
+    eight = member(where.stored, where.trial).way.quantised
+    if eight and is_bare:
+        words = "is calibrated on the study's training examples, and a storage does not say where its data are"
+        raise InputError(Mistake(f"{quoted(where.trial)} {words}; allowed: the study's file"))
+    if scored and is_bare:
         click.echo("not evaluated: a storage does not say where its data are; name the study's file", err=True)
-    held, study = None, where.again() if not is_storage(where.file) and (scored or where.consent.allow_code) else None
+    held, study = None, where.again() if not is_bare and (scored or eight or where.consent.allow_code) else None
     found = source(where.stored, where.trial, study.offered if study else None)
-    if study is not None and scored:
+    eight_bits.refuse_format(found, to)
+    if study is not None and (scored or eight):
         held = study.material(where.stored, found.model, tested=found.seed is not None)
     with progress(f"exporting {where.trial} to {to}"):
-        said = formats.export(found.trained, to, output, batch=batch, opset=opset)
+        if eight and held is not None:
+            said = eight_bits.save(where.stored, found, held, Path(output), batch, opset)
+        else:
+            said = formats.export(found.trained, to, output, batch=batch, opset=opset)
     for line in said:
         click.echo("\n".join(wrapped(line, 2)))
-    return held is None or _evaluated(found, held, to, Path(output), batch)
+    return held is None or not scored or _evaluated(found, held, to, Path(output), batch)
 
 
 def _evaluated(found: Source, held: Material, to: str, file: Path, batch: int | None) -> bool:

@@ -166,6 +166,7 @@ def status_lines(stored: Stored, runs: bool | None, most: int = 0) -> Iterator[s
         yield f"kept         {' of '.join(kept)} under way or interrupted"
     for words, count in alike(each.reason for each in stored.trials() if each.reason)[:_REASONS]:
         yield from wrap(f"  {count:>4} x  {visible(words)}", 80, subsequent_indent=" " * 10)
+    yield from _absent(stored)
     if now["hypervolume"] is not None:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
@@ -173,6 +174,15 @@ def status_lines(stored: Stored, runs: bool | None, most: int = 0) -> Iterator[s
     if not runs and (lines := list(unconfirmed_lines(front, most))):
         yield ""
         yield from lines
+
+
+def _absent(stored: Stored) -> Iterator[str]:
+    """Yield of how many networks some way has no point, and why, within 80 columns."""
+    found = stored.absent()
+    if found:
+        yield f"no point of  {counted_words(len(found), 'network')} in a way to run"
+    for words, count in alike(why for _, why in found)[:_REASONS]:
+        yield from wrap(f"  {count:>4} x  {visible(words)}", 80, subsequent_indent=" " * 10)
 
 
 def _tried(counted: int, repeats: int) -> Iterator[str]:
@@ -207,8 +217,9 @@ def front_lines(stored: Stored, now: Front) -> Iterator[str]:
         line = "  ".join(cell.ljust(width) if i < 2 or i == len(head) - 1 else cell.rjust(width)
                          for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()  # fmt: skip
         yield line
-    yield from _notes(now)
-    if parameters := [line for each in now.members for line in drawn(each.name, tables.drawn(each.trial))]:
+    yield from _notes(stored, now)
+    networks = {each.network: each.trial for each in now.members}
+    if parameters := [line for name, trial in networks.items() for line in drawn(name, tables.drawn(trial))]:
         yield ""
         yield from parameters
     yield from _left(stored, now)
@@ -229,8 +240,12 @@ def _tested(stored: Stored, each: Candidate) -> str:
     return "-" if seen is None or learnt is None else quantity_of(learnt).words(seen)
 
 
-def _notes(now: Front) -> Iterator[str]:
+def _notes(stored: Stored, now: Front) -> Iterator[str]:
     yield ""
+    if len(stored.ways) > 1:
+        first, *others = stored.ways
+        named = "; ".join(f"@{each.name}: {each.words}" for each in others)
+        yield from wrapped(f"{named}; without such a name: {first.words}", 2)
     if now.knee:
         yield "*  the knee: beyond it each objective costs most of the other"
     if any(each.shared for each in now.members):
@@ -254,14 +269,14 @@ def _left(stored: Stored, now: Front) -> Iterator[str]:
         values = zip(stored.labels, worded(stored, each.values), strict=True)
         words = ", ".join(f"{visible(label)} {value}" for label, value in values)
         seeds = counted_words(len(each.confirmed.seeds) if each.confirmed else 0, "seed")
-        yield from wrap(f"{each.name:<6}{words}; test {_tested(stored, each)}, {seeds}", 78,
+        yield from wrap(f"{f'{each.name} ':<6}{words}; test {_tested(stored, each)}, {seeds}", 78,
                         initial_indent="  ", subsequent_indent=" " * 8)  # fmt: skip
 
 
 def write_members(stored: Stored, folder: Path) -> Iterator[Path]:
     """Write the YAML of every member to a folder, and yield the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for each in stored.front().members:
-        path = folder / f"{each.name.replace('/', '-column-')}.yaml"
+    for name, each in {each.network: each for each in stored.front().members}.items():  # whatever its ways
+        path = folder / f"{name.replace('/', '-column-')}.yaml"
         write_whole(path, yaml_of(each))
         yield path

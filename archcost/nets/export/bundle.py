@@ -51,7 +51,8 @@ class Bundle:
 
     network: in evaluation mode, it takes what `preprocess` makes of `inputs`, and gives scores (B, K) or (B, T, K);
     classes: names of the K, () of a text, which has a vocabulary; yaml: the network as YAML; weights: as safetensors;
-    facts: what else the ONNX file and meta.json say of it, by name, as JSON holds it.
+    facts: what else the ONNX file and meta.json say of it, by name, as JSON holds it; written: writes the ONNX file in
+    place of the network's own export, with its preprocessing and what it is to say of itself, and says what it holds.
     """
 
     network: nn.Module
@@ -62,6 +63,7 @@ class Bundle:
     yaml: str
     weights: Mapping[str, Tensor]
     facts: Mapping[str, object]
+    written: Callable[[Path, dict[str, str]], tuple[str, ...]] | None = None
 
     @property
     def about(self) -> dict[str, object]:
@@ -102,6 +104,8 @@ def write(
 
 
 def _network(path: Path, bundle: Bundle) -> tuple[str, ...]:
+    if bundle.written is not None:
+        return bundle.written(path, _strings(bundle.about))
     module = Prepared(bundle.network, bundle.inputs.layout, bundle.preprocess).eval()
     calls = [Call(module, (bundle.inputs.example(batch, seed=batch),)) for batch in _BATCHES]
     share = write_onnx(Program(module, calls, True, _strings(bundle.about)), path)

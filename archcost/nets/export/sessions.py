@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import InputError, one_line
-from archcost.machine import physical_cores
+from archcost.machine import keep_to_itself, physical_cores
 
 Predict: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the output of a network, or of a file in its runtime, for a batch of inputs."""
@@ -23,6 +23,7 @@ _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 
 def onnxruntime() -> ModuleType:
     """Return ONNX Runtime; raises InputError if a package is missing that it or an export needs."""
+    keep_to_itself()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -32,18 +33,21 @@ def onnxruntime() -> ModuleType:
         raise InputError(f"onnx files need {', '.join(_PACKAGES)} ({why}): pip install {' '.join(_PACKAGES)}") from None
 
 
-def session(path: Path) -> Any:
-    """Return ONNX Runtime's session of a file on the CPU, with a thread for each physical core."""
+def session(path: Path, threads: int | None = None) -> Any:
+    """Return ONNX Runtime's session of a file on the CPU; threads: None for one on each physical core."""
     runtime = onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = physical_cores()
+    options.intra_op_num_threads = threads or physical_cores()
     return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def of_onnx(path: Path) -> Predict:
-    """Return what runs an ONNX file of one input and one output; raises InputError as `onnxruntime` does."""
-    opened = session(path)
+def of_onnx(path: Path, threads: int | None = None) -> Predict:
+    """Return what runs an ONNX file of one input and one output; raises InputError as `onnxruntime` does.
+
+    threads: None for one on each physical core.
+    """
+    opened = session(path, threads)
     (given,) = opened.get_inputs()
 
     def predict(x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ def study(stored: Stored, command: str = "", runs: bool | None = None) -> Docume
     command: what made it, '' if that is not known; runs: whether a process runs the study, None if that is not known.
     """
     found = read(stored, runs)
-    rows = tables.rows(found.trials, found.now, stored.objectives)
+    rows = tables.rows(found.trials, found.now, stored.objectives, stored.ways, stored.limits)
     return Document(
         title=stored.name,
         kind="study",

@@ -10,12 +10,13 @@ from typing import Any, Final, TypeVar
 from optuna.trial import FrozenTrial
 
 from archcost.errors import InputError, Mistake, quoted
-from archcost.latency.samples import Origin
+from archcost.latency.samples import Origin, Samples
 from archcost.profiling.budget import Budget
 from archcost.report.blocks import Axis, Form
 from archcost.study.objectives import quantity_of
-from archcost.study.records.front import Candidate, Front
+from archcost.study.records.front import Candidate, Front, only
 from archcost.study.records.interruption import as_left
+from archcost.study.records.names import Way
 from archcost.study.records.stored import Stored
 from archcost.study.records.tables import front_of
 from archcost.study.records.trials import Trial, remembered
@@ -80,20 +81,25 @@ class Found:
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
         """Where measurements come from, each once, conditions left out of account."""
-        every = (each.origin for part in self._parts for each in part)
+        every = (each.origin for part in self._parts for each in part.values())
         again = (each.origin for one in self.now.members if one.confirmed for each in one.confirmed.samples)
         each = {(o.target, o.runtime, o.device, o.versions): o for origins in (every, again) for o in origins}
         return tuple(each.values())
 
     @cached_property
-    def ways(self) -> tuple[str, ...]:
-        """In words, each way in which latency is measured."""
-        longest = max(self._parts, key=len, default=())
-        return tuple(str(each.way) for each in longest)
+    def setups(self) -> Mapping[int, str]:
+        """In words, each setup in which latency is measured, by its place."""
+        known = {place: str(each.way) for part in self._parts for place, each in part.items()}
+        return dict(sorted(known.items()))
+
+    @cached_property
+    def ways(self) -> tuple[Way, ...]:
+        """The ways in which networks run: one of a study that names none."""
+        return self.stored.ways or (only(self.stored.objectives),)
 
     @property
-    def _parts(self) -> list[tuple[Any, ...]]:
-        return [part.samples for trial in self.trials if trial.ended for part in trial.ended.parts]
+    def _parts(self) -> list[Mapping[int, Samples]]:
+        return [part.measured for trial in self.trials if trial.ended for part in trial.ended.parts]
 
     @cached_property
     def places(self) -> range:
@@ -110,10 +116,14 @@ class Found:
         return quantity_of(self.stored.objectives[place][0]).restored(stored)
 
     def title(self, place: int) -> str:
-        """Return what an objective is called on an axis: with the way a latency is measured in."""
-        way = self.stored.objectives[place][1]
-        label = self.stored.labels[place]
-        return label if way is None or way >= len(self.ways) else f"{label} ({self.ways[way]})"
+        """Return what an objective is called on an axis: with the setup that a latency is measured in, if it is one."""
+        at, label = self.stored.objectives[place][1], self.stored.labels[place]
+        if at is None:
+            return label
+        setups = {self.setups[way.places[at]] for way in self.ways if way.places[at] in self.setups}
+        if len(setups) > 1:
+            return f"{label} (each point in its own way)"
+        return f"{label} ({setups.pop()})" if setups else label
 
     def axis(self, place: int) -> Axis:
         """Return the axis of an objective."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule, Scatter, Section, Series, Table
 from archcost.report.study.facts import Found, marks, quantity_axis, thinned
+from archcost.report.study.ways import ways_blocks
 from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
 from archcost.study.records.best.advice import FEW
@@ -23,7 +24,7 @@ _COUNTS: Final = ("params", "macs", "memory")
 def front_section(found: Found) -> Section:
     """Return the front: the chart first, then every member with its numbers and its YAML."""
     left = (_left(found),) if found.now.left else ()
-    return Section("front", "The Pareto front", (_chart(found), _table(found), *left))
+    return Section("front", "The Pareto front", (_chart(found), _table(found), *left, *ways_blocks(found)))
 
 
 def _left(found: Found) -> Table:
@@ -83,11 +84,16 @@ def _series(found: Found, field: Sequence[Candidate]) -> Iterator[Series]:
     if len(found.places) == 2 and len(members) > 1:  # of more, or of one, the front is no staircase here
         x, y = tuple(_x(found, each) for each in members), tuple(found.restored(0, each.values[0]) for each in members)
         yield Series("edge of the front", x, y, mark=None, line=True, stepped=True)
-    alone, shared = ([each for each in members if each.shared is holds] for holds in (False, True))
-    if alone:
-        yield _points(found, "front", alone, {"mark": "diamond"})
-    if shared:
-        yield _points(found, "front, shared weights", shared, {"mark": "square", "colour": 2})
+    for way in found.ways:
+        here, name = [each for each in members if each.way == way], "front"
+        if len(found.ways) > 1:
+            name = f"front, {way.words}"
+        alone, shared = ([each for each in here if each.shared is holds] for holds in (False, True))
+        colour = way.number and way.number + 2  # 1 is that of what is dominated, 2 of shared weights
+        if alone:
+            yield _points(found, name, alone, {"mark": "diamond", "colour": colour})
+        if shared:
+            yield _points(found, f"{name}, shared weights", shared, {"mark": "square", "colour": colour or 2})
 
 
 def _points(found: Found, name: str, each: Sequence[Candidate], look: dict[str, Any]) -> Series:
@@ -162,6 +168,8 @@ def _table(found: Found) -> Table:
 
 def _heads(found: Found) -> Iterator[Head]:
     yield Head("trial", note="The trial's number; of a column, its own after a slash, 1 = shallowest.")
+    if len(found.ways) > 1:
+        yield Head("way", note="What runs it, and in which type; int8 is quantised, with the score of that file.")
     yield Head("family")
     for place, label in enumerate(found.stored.labels):
         way = "" if found.title(place) == label else f"{found.title(place)}. "
@@ -192,6 +200,7 @@ def _row(found: Found, each: Candidate, member: dict[str, Any]) -> Row:
     }
     cells = [
         Cell(each.name, each.trial.number + each.part.column / 1000),
+        *([Cell(each.way.words, each.way.number)] if len(found.ways) > 1 else []),
         Cell(str(member["family"] or "not known")),
         *(Cell(_within(found, each, place), found.restored(place, each.values[place])) for place in found.places),
         Cell("not tested") if test is None or name is None else Cell(quantity_of(name).words(test), test),

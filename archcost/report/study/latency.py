@@ -12,6 +12,7 @@ from archcost.latency.summary import interval_s
 from archcost.report.blocks import Block, Chart, Scatter, Section, Series, Text
 from archcost.report.study.facts import Found, quantity_axis, thinned
 from archcost.study.records.front import named
+from archcost.study.records.names import Name
 from archcost.units import counted_words, duration, scaled
 
 
@@ -40,9 +41,9 @@ class _Timed(NamedTuple):
 
 
 def latency_section(found: Found) -> Section:
-    """Return a chart for each way in which latency was measured."""
+    """Return a chart for each setup in which latency was measured."""
     blocks: list[Block] = []
-    for place, way in enumerate(found.ways):
+    for place, way in found.setups.items():
         timed = list(_timed(found, place))
         blocks += [_chart(found, place, way, timed), Text(_words(timed))]
     return Section("latency", "MACs and latency", tuple(blocks or [Text("No latency was measured.")]))
@@ -50,15 +51,16 @@ def latency_section(found: Found) -> Section:
 
 def _timed(found: Found, place: int) -> Iterator[_Timed]:
     """Yield every network that was measured, those of trials that were given up too, by their latest measurement."""
-    again = {each.name: each.confirmed.samples for each in found.now.members if each.confirmed}
+    way = next(way for way in found.ways if place in way.places)
+    again = {each.network: dict(zip(way.places, each.confirmed.samples, strict=False))
+             for each in found.now.members if each.confirmed and each.way == way}  # fmt: skip
     for trial in found.trials:
         repeated = trial.ended is None or trial.ended.repeats is not None
         for part in () if repeated or trial.ended is None else trial.ended.parts:
-            name = named(trial, part)
-            samples = (again.get(name, ()) or part.samples)[place : place + 1] or part.samples[place : place + 1]
-            for one in samples:
-                if part.macs > 0:
-                    yield _Timed(name, part.macs, one, median(one.samples_s))
+            one = again.get(named(trial, part), {}).get(place) or part.measured.get(place)
+            if one and part.macs > 0:
+                name = str(Name(trial.number, part.column, way.name))
+                yield _Timed(name, part.macs, one, median(one.samples_s))
 
 
 def _chart(found: Found, place: int, way: str, timed: Sequence[_Timed]) -> Chart:

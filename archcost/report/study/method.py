@@ -27,12 +27,25 @@ def method_section(found: Found) -> Section:
     return Section("method", "Method", (Lines(tuple(_lines(found))),))
 
 
+def _of_ways(found: Found) -> str:
+    ways = ", ".join(each.words for each in found.ways)
+    return (
+        f"Each network has a point for each of {len(found.ways)} ways to run it: {ways}. A training is one in all of "
+        "them. In 8 bits a network is quantised after training, with ranges from at most 512 training examples, and "
+        "scored as that file, over the whole split; in another type it has the score of the network. The search hears "
+        "of the first way, and gives a trial up if no point of it is good enough; at a rung a point of 8 bits has the "
+        "score of the network."
+    )
+
+
 def _lines(found: Found) -> Iterator[str]:
     for place, (name, _) in enumerate(found.stored.objectives):
         log = "; its logarithm is what is searched and what the hypervolume is made of" if quantity_of(name).log else ""
         goal = "higher" if quantity_of(name).goal == "max" else "lower"
         meant = _MEANT.get(name, "a metric of the study's own evaluation")
         yield f"Objective {found.title(place)}: {meant}, {goal} is better{log}."
+    if len(found.ways) > 1:
+        yield _of_ways(found)
     yield (
         "A network is on the front if no other is at least as good in every objective and better in one. The knee is "
         "where the front bends most, its objectives scaled to the front's range (Das 1999)."

@@ -116,17 +116,19 @@ def saved(found: Found) -> str:
     )
     took = list(_trained_s(found.trials))
     if not took:
-        return f"{words}; how long they would have taken is not known.{_by_columns(pruned)}"
+        return f"{words}; how long they would have taken is not known.{_by_columns(found, pruned)}"
     each_s = sum(took) / len(took) / found.epochs
     return (
         f"{words}, about {duration(epochs * each_s)}. That is an estimate: an epoch at {duration(each_s)}, the mean of "
         f"{counted_words(len(took), 'complete trial')} with their measuring; networks that were given up may be slower."
-        f"{_by_columns(pruned)}"
+        f"{_by_columns(found, pruned)}"
     )
 
 
-def _by_columns(pruned: Sequence[Trial]) -> str:
+def _by_columns(found: Found, pruned: Sequence[Trial]) -> str:
     """Return in words how many were ranked by the best of several networks; an earlier version ranked none so."""
+    if len(found.ways) > 1:
+        return " The best point of each, whichever column and way it is, was not good enough." if pruned else ""
     count = sum(any(len(each.reached(epoch)) > 1 for epoch in each.rungs) for each in pruned)
     return f" Of those given up, {grouped(count)} had columns: the best of them was not good enough." if count else ""
 

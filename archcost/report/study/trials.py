@@ -26,6 +26,7 @@ def trials_section(found: Found, rows: Sequence[dict[str, Any]]) -> Section:
         Head("trial"),
         Head("state"),
         Head("on the front"),
+        *([Head("way")] if len(found.ways) > 1 else []),
         Head("family"),
         *(Head(label, True, "As the trial gave it, not as it was confirmed.") for label in found.stored.labels),
         *(Head(name, True) for name in ("params", "MACs", "memory", "seconds")),
@@ -53,6 +54,7 @@ def _row(found: Found, row: dict[str, Any]) -> Row:
         Cell(row["trial"], row["number"] + (row["column"] or 0) / 1000),
         Cell(row["state"]),
         Cell("yes" if row["on_front"] else "no"),
+        *([Cell(_way(found, row["way"]))] if len(found.ways) > 1 else []),
         Cell(row["family"] or "-"),
         *(_cell(row[key], name) for key, (name, _) in zip(names, found.stored.objectives, strict=True)),
         _counted(row["params"], scaled),
@@ -64,6 +66,10 @@ def _row(found: Found, row: dict[str, Any]) -> Row:
         Cell(row["reason"]),
     ]
     return Row(tuple(cells), row["trial"])
+
+
+def _way(found: Found, name: str | None) -> str:
+    return next(each.words for each in found.ways if each.name == name)
 
 
 def _cell(value: float | None, name: str) -> Cell:

@@ -82,7 +82,7 @@ def _cards(found: Found) -> Iterator[Card]:
 def _facts(found: Found, each: Candidate) -> Facts:
     limit = found.limits.get("weights")
     weights = _weights_bytes(found, each) if limit else 0
-    memory = Memory(found.batch, found.dtype, each.part.memory_bytes, weights)
+    memory = Memory(found.batch, each.way.dtype if found.stored.ways else found.dtype, each.part.memory_bytes, weights)
     return Facts(each.part.params, each.part.macs, (memory,), each.latencies())
 
 
@@ -109,7 +109,9 @@ def _of_front(found: Found, limits: Budget) -> Iterator[Verdict]:
     names = [each.name for each in found.now.members]
     for of_one in zip(*judged, strict=True):  # every member is judged by the same limits, in the same ways
         holds = [each.holds for each in of_one]
-        limit = f"{_named(of_one[0])} of at most {_amount(of_one[0].name, of_one[0].limit)}"
+        each_own = len(found.ways) > 1 and of_one[0].name == "latency"
+        name = "latency, each in its own way," if each_own else _named(of_one[0])
+        limit = f"{name} of at most {_amount(of_one[0].name, of_one[0].limit)}"
         broken = [name for name, each in zip(names, holds, strict=True) if each is False]
         unclear = [name for name, each in zip(names, holds, strict=True) if each is None]
         said = [f"front: {limit}, kept by {holds.count(True)} of {counted_words(len(holds), 'network')}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from multiprocessing.context import ForkServerContext
 
@@ -18,15 +18,27 @@ from archcost.study.options import Workplace
 from archcost.study.phases.search_loop import refuse
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, open_trainings
-from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.confirmed import Again, Confirmed
 from archcost.study.records.front import Candidate
 from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
-from archcost.study.records.trials import remembered
+from archcost.study.records.trials import Part, remembered
 from archcost.study.release import seeds
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Done, Event, Failed, Job, Measured, Resumed, Scored, Train, Waits
+from archcost.study.workers.messages import (
+    Done,
+    Event,
+    Failed,
+    Job,
+    Measured,
+    Quantised,
+    Resumed,
+    Scored,
+    Setup,
+    Train,
+    Waits,
+)
 from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
 from archcost.training.header import Checkpoint
@@ -39,10 +51,11 @@ Say = Callable[[str], None]
 def following(front: Members, done: Collection[str], most: int) -> Candidate | None:
     """Return the member to confirm next: the one without which the front would lose most of its hypervolume.
 
-    None if all members, or `most` of them, are done.
+    done: networks, each of which is confirmed in all its ways at once. None if all members, or `most` of them, are
+    done.
     """
-    left = [place for place, each in enumerate(front.members) if each.name not in done]
-    if not left or len(front.members) - len(left) >= most:
+    left = [place for place, each in enumerate(front.members) if each.network not in done]
+    if not left or len({each.network for each in front.members} & set(done)) >= most:
         return None
     if front.reference is None:
         return front.members[left[0]]
@@ -57,9 +70,10 @@ def outstanding(front: Members, most: int) -> tuple[tuple[str, ...], tuple[str, 
     """
     done: list[str] = []
     while (each := following(front, done, most)) is not None:
-        done.append(each.name)
-    left = [each.name for each in front.members if not each.standing]
-    return tuple(name for name in left if name in done), tuple(name for name in left if name not in done)
+        done.append(each.network)
+    left = [each for each in front.members if not each.standing]
+    soon, never = ([each.name for each in left if (each.network in done) is holds] for holds in (True, False))
+    return tuple(soon), tuple(never)
 
 
 def confirm(
@@ -80,7 +94,7 @@ def confirm(
         candidate = following(now, done, plan.spec.study.confirm.members) if time.monotonic() < place.deadline else None
         alone = {each.part.digest: each for each in now.members if each.standing and each.part.digest not in beside}
         if candidate is not None:
-            done.append(candidate.name)
+            done.append(candidate.network)
             _seeds(study, context, plan, place, candidate, say)
         elif alone:
             beside |= alone
@@ -101,26 +115,41 @@ def _seeds(
 ) -> None:
     """Train a network with every seed that it was not yet trained with, as long as the time allows."""
     model = network(candidate)
-    found = confirmed.confirmed(study, candidate.name) or Confirmed()
+    found = confirmed.confirmed(study, candidate.network) or Confirmed()
     missing = found.missing(plan.spec.study.confirm.seeds)
     if not missing or time.monotonic() >= place.deadline:
         return
-    say(f"confirming {candidate.name} with {counted_words(len(missing), 'seed')}")
+    say(f"confirming {candidate.network} with {counted_words(len(missing), 'seed')}")
     kept = [_kept(study, place, candidate, seed) for seed in missing]
     threads = place.options.threads
-    again = [jobs.confirm(plan, model, place.folder, seed, threads) for seed in missing]
+    again = [_able(candidate, jobs.confirm(plan, model, place.folder, seed, threads)) for seed in missing]
     again = [seeds.kept(study, place.weights, candidate, *each) for each in zip(missing, again, strict=True)]
     every = [replace(job, keep=each) for job, each in zip(again, kept, strict=True)]
     found = replace(found, reason=None)
-    for number, gave in _trained(context, every, place, lambda words: say(f"{candidate.name}: {words}")):
+    for number, gave in _trained(context, every, place, lambda words: say(f"{candidate.network}: {words}")):
         if isinstance(gave, Reason):
             found = replace(found, reason=gave)
-            say(f"{candidate.name}: {gave.text}")
+            say(f"{candidate.network}: {gave.text}")
         else:
-            found = found.repeated(missing[number], gave["validation"], gave.get("test"))
-        confirmed.keep(study, candidate.name, found)
+            found = found.repeated(missing[number], gave.scores["validation"], gave.scores.get("test"), gave.ways)
+        confirmed.keep(study, candidate.network, found)
         if not isinstance(gave, Reason) or gave.kind != "time":
             open_trainings.remove(kept[number])
+
+
+def _able(candidate: Candidate, job: Train) -> Train:
+    """Return a job that quantises for the ways alone in which the network's trial had a point."""
+    if job.quantise is None:
+        return job
+    ways = _part(candidate).ways
+    able = tuple(pair for pair in job.quantise.ways if ways[pair[0]].reason is None)
+    return replace(job, quantise=replace(job.quantise, ways=able) if able else None)
+
+
+def _part(candidate: Candidate) -> Part:
+    """Return what a network's trial kept of it, in all ways."""
+    assert candidate.trial.ended is not None  # it is complete
+    return next(each for each in candidate.trial.ended.parts if each.column == candidate.part.column)
 
 
 def _kept(study: optuna.Study, place: Workplace, candidate: Candidate, seed: int) -> Checkpoint:
@@ -141,29 +170,51 @@ def _turns(
 
     What one gives holds for every confirmed network of its graph, on the front or not.
     """
-    for number, way in enumerate(plan.ways):
-        models = [network(each) for each in graphs.values()]
-        say(f"measuring {counted_words(len(models), 'network')} by turns on {way.target}")
+    for number, way in enumerate(plan.setups):
+        able = {digest: each for digest, each in graphs.items() if number not in _part(each).skipped}
+        say(f"measuring {counted_words(len(able), 'network')} by turns {_where(plan, way)}")
+        models = [network(each) for each in able.values()]
         samples, why = _measured(processes.server(), jobs.measure(plan, models, way), place, say)
-        taken = dict(zip(graphs, samples, strict=False))
-        for each in (*front.members, *front.others):
-            if each.part.digest in taken and (found := confirmed.confirmed(study, each.name)):
-                now = (*found.samples[:number], taken[each.part.digest], *found.samples[number + 1 :])
-                confirmed.keep(study, each.name, replace(found, samples=now))
+        taken: dict[str, Samples | None] = dict.fromkeys(graphs.keys() - able.keys())
+        taken.update(zip(able, samples, strict=False))
+        networks = {each.network: each.part.digest for each in (*front.members, *front.others)}
+        for name, digest in networks.items():
+            if digest in taken and (found := confirmed.confirmed(study, name)):
+                confirmed.keep(study, name, found.measured(number, taken[digest]))
         if why:
             say(f"not measured again: {why}")
             return False
     return True
 
 
+def _where(plan: StudyPlan, setup: Setup) -> str:
+    """Return where networks are measured, with the way if there are several."""
+    way = f" in {setup.runtime} {setup.plan.dtype}" if len(plan.ways) > 1 else ""
+    return f"on {setup.target}{way}"
+
+
+@dataclass
+class _Gave:
+    """What a seed gave so far: scores by split, and as it is quantised for ways, by their numbers."""
+
+    scores: dict[str, Score] = field(default_factory=dict)
+    ways: dict[int, Again] = field(default_factory=dict)
+
+    def take(self, event: Quantised) -> None:
+        """Keep a score in 8 bits."""
+        held = self.ways.get(event.way, Again((None,), (None,)))
+        key = {"validation": "scores", "test": "tests"}[event.split]
+        self.ways[event.way] = replace(held, **{key: (event.score,)}, reason=held.reason or event.reason)
+
+
 def _trained(
     context: ForkServerContext, every: Sequence[Train], place: Workplace, say: Say
-) -> Iterator[tuple[int, dict[str, Score] | Reason]]:
-    """Yield the scores of every job by split when it ends, or why there are none; several at a time.
+) -> Iterator[tuple[int, _Gave | Reason]]:
+    """Yield the scores of every job when it ends, or why there are none; several at a time.
 
     What is under way when the time is over is ended, if its epoch does not end soon, and goes on in another run.
     """
-    scores: list[dict[str, Score]] = [{} for _ in every]
+    gave = [_Gave() for _ in every]
     left = set(range(len(every)))
     for number, event in _told(context, every, place):
         match event:
@@ -171,10 +222,12 @@ def _trained(
                 if event.note:
                     say(event.note)
             case Scored():
-                scores[number][event.split] = event.score
+                gave[number].scores[event.split] = event.score
+            case Quantised():
+                gave[number].take(event)
             case Done():
                 left.remove(number)
-                yield number, scores[number]
+                yield number, gave[number]
             case Failed():
                 refuse(event.reason)
                 left.remove(number)

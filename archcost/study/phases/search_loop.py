@@ -19,9 +19,10 @@ from archcost.search.ask import Asked, Method, ask, exhausted
 from archcost.study import jobs
 from archcost.study.code import digests
 from archcost.study.drawn import Drawn
-from archcost.study.limits import budget, over
+from archcost.study.limits import over
 from archcost.study.options import Options, Workplace
 from archcost.study.parts import counted, part_of, parts
+from archcost.study.phases import points
 from archcost.study.phases.state import Running, Say, State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, trials
@@ -29,7 +30,7 @@ from archcost.study.records.interruption import again
 from archcost.study.records.reasons import Reason, of_trial
 from archcost.study.records.storage import RESUMES
 from archcost.study.records.stored import Stored
-from archcost.study.records.trials import Begun, Ended, achieved
+from archcost.study.records.trials import Begun, Ended
 from archcost.study.workers import processes
 from archcost.study.workers.messages import (
     Alive,
@@ -41,6 +42,7 @@ from archcost.study.workers.messages import (
     Foreseen,
     Imported,
     Measured,
+    Quantised,
     Reached,
     Refused,
     Resumed,
@@ -52,7 +54,7 @@ from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
 from archcost.study.workers.signals import held_back
 from archcost.training.header import Checkpoint
-from archcost.units import duration, percent
+from archcost.units import percent
 from archcost.version import __version__
 
 _TICK_S: Final = 0.5
@@ -163,7 +165,7 @@ def reserve_s(found: Sequence[trials.Trial], plan: StudyPlan, options: Options) 
     if not took or not confirm.members:
         return 0.0
     rounds = confirm.members * -(-confirm.seeds // options.workers)
-    measured_s = sum(way.plan.time_s for way in plan.ways) * confirm.members
+    measured_s = sum(way.plan.time_s for way in plan.setups) * confirm.members
     return min(rounds * median(took) + measured_s, options.time_s / 2)
 
 
@@ -220,7 +222,7 @@ def _repeat(run: _Run, asked: Asked, known: trials.Trial) -> None:
 def _counted(run: _Run, trial: Running, event: Counted) -> None:
     """Judge a network that code has made by what it costs, before anything of it is measured or trained."""
     number, model = trial.asked.trial.number, trial.model
-    trial.parts = [part_of(event)]
+    trial.parts = [part_of(run.plan, event)]
     for note in event.notes:
         run.say(f"trial {number}: {visible(note)}")
     identity = run.plan.identity(model, event.digest)
@@ -304,7 +306,9 @@ def _take(run: _Run, trial: Running, event: Event) -> None:
         case Reached():
             _reached(run, trial, event)
         case Done():
-            _over(run, trial, None, achieved(trial.parts[0], run.plan.objectives))
+            _over(run, trial, None, points.first(run.plan, trial.parts))
+        case Quantised():
+            trial.parts[:] = points.quantised(trial.parts, event)
         case Waits():
             run.say(f"trial {trial.asked.trial.number}: {event.words}")
         case Scored() | Alive() | Foreseen() | Refused() | Described():
@@ -330,16 +334,11 @@ def refuse(reason: Reason) -> None:
 
 
 def _measured(run: _Run, trial: Running, event: Measured) -> None:
-    for place, samples in enumerate(event.samples):
-        part = trial.parts[place]
-        trial.parts[place] = replace(part, samples=(*part.samples, samples))
-    allowed = budget(run.plan)
-    took, limit = median(event.samples[0].samples_s), allowed.latency_s if allowed else None
-    if limit is not None and took > limit:
-        words = f"limits: latency {duration(took)}; allowed: {duration(limit)}"
-        _lost(run, trial, Reason("limit", words, "latency"), counts=False)
-        return
-    trial.child.reply(processes.ON)
+    trial.parts[:] = points.measured(run.plan, trial.parts, event)
+    if (why := points.lost(run.plan, trial.parts)) is None:
+        trial.child.reply(processes.ON)
+    else:
+        _lost(run, trial, why, counts=False)
 
 
 def _resumed(run: _Run, trial: Running, event: Resumed) -> None:
@@ -352,9 +351,8 @@ def _resumed(run: _Run, trial: Running, event: Resumed) -> None:
 
 
 def _reached(run: _Run, trial: Running, event: Reached) -> None:
-    scored = zip(trial.parts, (event.score, *event.columns), strict=True)
-    trial.parts[:] = [replace(part, score=score) for part, score in scored]
-    values, *columns = (achieved(part, run.plan.objectives) for part in trial.parts)
+    trial.parts[:] = points.reached(trial.parts, event)
+    values, *columns = points.at_rung(run.plan, trial.parts)
     others = [each for each in run.trials() if each.number != trial.asked.trial.number and each.fate != "interrupted"]
     trials.reach(trial.asked.trial, event.epoch, values, columns)
     reason = None

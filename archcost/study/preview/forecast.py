@@ -53,7 +53,7 @@ def foresee(plan: StudyPlan, model: Drawn, dataset: Dataset, workers: int, since
     _prepare()
     first_s = time.monotonic() - since_s
     starting_s, training_s = _training_s(plan, model, dataset)
-    each_s = sum(way.plan.time_s for way in plan.ways)
+    each_s = sum(way.plan.time_s for way in plan.setups)
     measuring_s = each_s * (1 + len(columns(model)))
     confirm, one_s = plan.spec.study.confirm, starting_s + training_s
     # a device is measured by one at a time, while the others wait between mini-batches

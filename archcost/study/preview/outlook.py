@@ -106,7 +106,7 @@ def _judgements(plan: StudyPlan, drawn: Sequence[tuple[int, Drawn | InputError]]
 def _of_code(plan: StudyPlan, answer: Counted | Reason) -> Part | InputError:
     if isinstance(answer, Reason):
         return InputError(Mistake(of_trial(answer).text))
-    return _over(plan, answer) or part_of(answer)
+    return _over(plan, answer) or part_of(plan, answer)
 
 
 def _over(plan: StudyPlan, counted: Counted) -> InputError | None:
@@ -159,6 +159,9 @@ def lines(plan: StudyPlan, found: Outlook) -> Iterator[str]:
     yield f"{visible(plan.spec.name)}: {count}, {counted_words(study.search.trials, 'trial')} by {by}"
     yield f"data         {study.data.name}, fingerprint {plan.fingerprint[:12]}, {plan.gives.classes} classes"
     yield f"objectives   {', '.join(plan.labels)}"
+    if len(plan.ways) > 1:
+        yield f"ways         {len(plan.ways)}, a point of each network for each of them"
+        yield from (f"  {each.words}" for each in plan.ways)
     yield f"looked at    {found.looked_at} points, {percent(len(found.parts) / found.looked_at)} feasible"
     for reason, times in found.reasons[:5]:
         yield f"  {times:>4} x  {visible(shorten(reason, 66))}"

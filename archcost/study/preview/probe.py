@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from archcost.config.validation import located
-from archcost.errors import InputError, Mistake, TargetError, visible
+from archcost.errors import InputError, Mistake, Path, TargetError, dotted, visible
 from archcost.latency import runtimes, targets
 from archcost.latency.runtimes import PROCESSORS_ONLY
 from archcost.latency.samples import way
@@ -16,7 +16,7 @@ from archcost.study import jobs
 from archcost.study.drawn import Drawn
 from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Failed, Waits
+from archcost.study.workers.messages import Failed, Setup, Waits
 
 _TIME_S: Final = 0.02
 
@@ -24,22 +24,36 @@ _TIME_S: Final = 0.02
 def probe(plan: StudyPlan, model: Drawn, say: Callable[[str], None] = lambda _: None) -> None:
     """Try every way in which a study measures on one of its networks; say: told who is waited for.
 
-    Raises InputError for more threads than a target has CPUs, TargetError with every way that cannot be measured.
+    That the network does not run in another way than the first is said: other networks may. Raises InputError for more
+    threads than a target has CPUs, TargetError with every way that cannot be measured.
     """
-    places = [place for place, (_, each) in enumerate(plan.objectives) if each is not None]
-    reasons = [
-        f"objectives.{place}: cannot measure on {way(each.target, each.runtime, each.plan)}: {visible(why)}"
-        for place, each in zip(places, plan.ways, strict=True)
-        if (why := _not_here(plan, place) or _not_measured(plan, places.index(place), model, say))
-    ]
+    reasons = []
+    for number, (path, each) in enumerate(zip(_paths(plan), plan.setups, strict=True)):
+        words = f"{dotted(path)}: cannot measure on {way(each.target, each.runtime, each.plan)}: "
+        if why := _not_here(plan, path, each):
+            reasons.append(f"{words}{visible(why)}")
+        elif why := _not_measured(plan, number, model, say):
+            if number in plan.optional:
+                say(f"{words}{visible(why)}; other networks may run there")
+            else:
+                reasons.append(f"{words}{visible(why)}")
     if reasons:
         raise TargetError("\n".join(reasons))
 
 
-def _not_here(plan: StudyPlan, place: int) -> str:
-    """Return why an objective's target or runtime cannot be used on this machine, '' if they can."""
+def _paths(plan: StudyPlan) -> Iterator[Path]:
+    """Yield where each setup is in the study's file: an objective, or one of its ways."""
+    for place, each in enumerate(plan.spec.study.objectives):
+        if each.quantity == "latency":
+            path = ("objectives", place)
+            yield from ((*path, "ways", number) for number in range(len(each.ways))) if each.ways else (path,)
+
+
+def _not_here(plan: StudyPlan, path: Path, setup: Setup) -> str:
+    """Return why a setup's target or runtime cannot be used on this machine, '' if they can."""
+    place = int(path[1])
     objective = plan.spec.study.objectives[place]
-    target, runtime = targets.find(objective.target), runtimes.find(objective.runtime)
+    target, runtime = targets.find(setup.target), runtimes.find(setup.runtime)
     if target.gpu and runtime.processors_only:
         return PROCESSORS_ONLY
     if why := runtime.why_not():
@@ -60,7 +74,7 @@ def _not_here(plan: StudyPlan, place: int) -> str:
 
 
 def _not_measured(plan: StudyPlan, number: int, model: Drawn, say: Callable[[str], None]) -> str:
-    each = plan.ways[number]
+    each = plan.setups[number]
     job = jobs.measure(plan, [model], replace(each, plan=replace(each.plan, time_s=_TIME_S)))
     for event in processes.told(job, plan.spec.study.search.patience):
         if isinstance(event, Failed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import inf
@@ -14,10 +14,28 @@ from archcost.latency.samples import Samples
 from archcost.latency.statistics import blocks, median
 from archcost.search.points import PREFIX
 from archcost.study.objectives import quantity_of
+from archcost.study.records.names import Way
 from archcost.study.records.reasons import Kept
 from archcost.study.records.standings import Repeated
-from archcost.study.records.trials import Part, Recorded, counted, remember, remembered
+from archcost.study.records.trials import Part, Recorded, counted, in_order, placed, remember, remembered
 from archcost.training.score import Score
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a network's seeds gave as they are quantised for a way; reason: why there is less than of the network.
+
+    scores, tests: one for each seed that gave a score, None if it could not be quantised, or was not tested.
+    """
+
+    scores: tuple[Score | None, ...] = ()
+    tests: tuple[Score | None, ...] = ()
+    reason: Kept = None
+
+    def repeated(self, at: int, score: Score | None, test: Score | None) -> Again:
+        """Return it with the scores of another seed, at its place among the seeds."""
+        scores, tests = ([*each, *[None] * (at - len(each))] for each in (self.scores, self.tests))
+        return replace(self, scores=(*scores[:at], score, *scores[at:]), tests=(*tests[:at], test, *tests[at:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +43,9 @@ class Confirmed:
     """One network, trained alone with several seeds and measured beside the others.
 
     seeds: those that gave a score; scores: on the validation split, one for each of them; tests: on the test split, by
-    the same networks; samples: one for each way; reason: why there is less than was asked for, None if all is there.
+    the same networks; samples: one for each setup, but for those of `skipped`, in which it does not run; reason: why
+    there is less than was asked for, None if all is there; ways: of a study that names some, what it gave in those that
+    quantise it, by their numbers.
     """
 
     seeds: tuple[int, ...] = ()
@@ -33,17 +53,50 @@ class Confirmed:
     tests: tuple[Score, ...] = ()
     samples: tuple[Samples, ...] = ()
     reason: Kept = None
+    ways: tuple[Again, ...] = ()
+    skipped: tuple[int, ...] = ()
+
+    def in_way(self, way: Way) -> Confirmed:
+        """Return what it gave in one way: the seeds that have a score there, and the samples of its latencies."""
+        found = replace(self, samples=in_order(placed(self.samples, self.skipped), way.places), ways=(), skipped=())
+        if not way.quantised:
+            return found
+        again = self.ways[way.number] if way.number < len(self.ways) else Again()
+        scores = {seed: score for seed, score in zip(self.seeds, again.scores, strict=False) if score}
+        tests = tuple(test for seed, test in zip(self.seeds, again.tests, strict=False) if test and seed in scores)
+        reason = again.reason or self.reason
+        return replace(found, seeds=tuple(scores), scores=tuple(scores.values()), tests=tests, reason=reason)
 
     def missing(self, count: int) -> tuple[int, ...]:
         """Return the seeds, 1 to `count`, that have given no score yet: none is trained twice."""
         return tuple(seed for seed in range(1, count + 1) if seed not in self.seeds)
 
-    def repeated(self, seed: int, score: Score, test: Score | None) -> Confirmed:
-        """Return it with the scores of another seed; seeds are in rising order, whichever ended first."""
+    def repeated(
+        self, seed: int, score: Score, test: Score | None, ways: Mapping[int, Again] | None = None
+    ) -> Confirmed:
+        """Return it with the scores of another seed; seeds are in rising order, whichever ended first.
+
+        ways: what that seed alone gave in those that quantise it, by number.
+        """
         at = sum(each < seed for each in self.seeds)
         tests = (*self.tests[:at], test, *self.tests[at:]) if test else self.tests
         seeds, scores = (*self.seeds[:at], seed, *self.seeds[at:]), (*self.scores[:at], score, *self.scores[at:])
-        return replace(self, seeds=seeds, scores=scores, tests=tests)
+        return replace(self, seeds=seeds, scores=scores, tests=tests, ways=self._more(at, ways or {}))
+
+    def measured(self, place: int, samples: Samples | None) -> Confirmed:
+        """Return it with the samples of a setup, after those before it; None: it does not run there."""
+        known: dict[int, Samples | None] = {**placed(self.samples, self.skipped), place: samples}
+        before = range(max(known) + 1)
+        skipped = tuple(each for each in before if known.get(each) is None)
+        return replace(self, samples=tuple(one for each in before if (one := known.get(each))), skipped=skipped)
+
+    def _more(self, at: int, more: Mapping[int, Again]) -> tuple[Again, ...]:
+        known = dict(enumerate(self.ways))
+        for number, one in more.items():
+            before = known.get(number, Again())
+            score, test = (each[0] if each else None for each in (one.scores, one.tests))
+            known[number] = replace(before.repeated(at, score, test), reason=one.reason or before.reason)
+        return tuple(known.get(number, Again()) for number in range(max(known, default=-1) + 1))
 
 
 @cache
@@ -94,10 +147,12 @@ def everything(study: Recorded) -> dict[str, Confirmed]:
     return {key.removeprefix(prefix): _adapter().validate_python(held[key]) for key in held if key.startswith(prefix)}
 
 
-def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | None], ...]) -> Repeated | None:
+def repeated(
+    part: Part, found: Confirmed, objectives: tuple[tuple[str, int | None], ...], training: str = ""
+) -> Repeated | None:
     """Return the stored values of every repetition for each objective; None if one of them has none.
 
-    part: with the samples that its graph has now, by turns where there are any.
+    part: with the samples that its graph has now, by turns where there are any; training: as of `Repeated`.
     """
     values, noisy = [], []
     for name, way in objectives:
@@ -113,4 +168,4 @@ def repeated(part: Part, found: Confirmed, objectives: tuple[tuple[str, int | No
             return None
         values.append(tuple(quantity.stored(value) for value in each))
         noisy.append(quantity.learnt)
-    return Repeated(tuple(values), tuple(noisy))
+    return Repeated(tuple(values), tuple(noisy), training)

@@ -9,23 +9,26 @@ from math import isfinite
 from archcost.latency.doubts import Doubt
 from archcost.latency.samples import Samples
 from archcost.latency.summary import Latency, summarise
+from archcost.profiling.budget import Budget
 from archcost.search import pareto
 from archcost.study.objectives import quantity_of
 from archcost.study.records import confirmed
 from archcost.study.records.confirmed import Confirmed
-from archcost.study.records.names import Name
+from archcost.study.records.names import Name, Way
+from archcost.study.records.reasons import Reason
 from archcost.study.records.standings import Standing, standings
-from archcost.study.records.trials import Part, Recorded, Trial, achieved, counted
+from archcost.study.records.trials import Part, Recorded, Trial, achieved, counted, over, placed
 
 Objectives = tuple[tuple[str, int | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network that could be on the front: a complete trial's, or a column of it.
+    """A network that could be on the front, as it runs in one way: a complete trial's, or a column of it.
 
     values: stored, smaller is better; of a confirmed one the mean over its repetitions. shared: it is a column that
-    was only ever trained together with the others. The samples of its part are those of its graph: see `candidates`.
+    was only ever trained together with the others. Its part, and what was confirmed, are those of its way. The samples
+    of its part are those of its graph: see `candidates`.
     """
 
     trial: Trial
@@ -33,10 +36,21 @@ class Candidate:
     values: tuple[float, ...]
     confirmed: Confirmed | None = None
     standing: Standing | None = None
+    way: Way = Way()  # noqa: RUF009  # a frozen value
+
+    @property
+    def called(self) -> Name:
+        """What it is called: its trial, its column and its way."""
+        return Name(self.trial.number, self.part.column, self.way.name)
 
     @property
     def name(self) -> str:
-        """The trial's number, of a column with its own behind a stroke: 12, 12/2."""
+        """The trial's number, with the column after a stroke and the way after an at sign: 12, 12/2, 12@int8."""
+        return str(self.called)
+
+    @property
+    def network(self) -> str:
+        """Its name without its way: trainings, and what they give, are the network's in all ways."""
         return named(self.trial, self.part)
 
     def latencies(self) -> tuple[Latency, ...]:
@@ -108,11 +122,18 @@ def named(trial: Trial, part: Part) -> str:
     return str(Name(trial.number, part.column))
 
 
-def candidates(study: Recorded, every: Sequence[Trial], objectives: Objectives) -> tuple[Candidate, ...]:
-    """Return every network of the complete trials of a study, each once: a repeated point adds nothing.
+def candidates(
+    study: Recorded,
+    every: Sequence[Trial],
+    objectives: Objectives,
+    ways: Sequence[Way] = (),
+    limits: Budget | None = None,
+) -> tuple[Candidate, ...]:
+    """Return every network of the complete trials of a study in every way, each once: a repeated point adds nothing.
 
     Networks of one graph have one latency, so that they differ in accuracy only: in each way the samples taken by turns
-    in confirming, or else the most samples that one of their trials took.
+    in confirming, or else the most samples that one of their trials took. ways: that the study names, () of one that
+    names none; of the others, a point is left out that was over `limits` in its trial.
     """
     again = confirmed.everything(study)
     networks = [
@@ -122,36 +143,52 @@ def candidates(study: Recorded, every: Sequence[Trial], objectives: Objectives) 
         for part in trial.ended.parts
     ]
     samples = _of_graphs([(part, held) for _, part, held in networks])
-    found = [
-        Candidate(trial, measured, values, held)
-        for trial, part, held in networks
-        if (measured := replace(part, samples=samples[part.digest]))
-        if all(map(isfinite, values := achieved(measured, objectives)))
-    ]
+    found = []
+    for trial, part, held in networks:
+        known = replace(part, samples=tuple(samples[part.digest].values()), skipped=_gaps(samples[part.digest]))
+        for way in ways or (only(objectives),):
+            here = known.in_way(way)
+            values = achieved(here, objectives)
+            if all(map(isfinite, values)) and not absent(part, way, limits if ways else None):
+                found.append(Candidate(trial, here, values, held.in_way(way) if held else None, way=way))
     return _standing(found, objectives)
 
 
-def _of_graphs(networks: Sequence[tuple[Part, Confirmed | None]]) -> Mapping[str, tuple[Samples, ...]]:
-    """Return the samples of every graph, by digest, in the order of the ways."""
-    alone: dict[str, list[Samples]] = {}
+def only(objectives: Objectives) -> Way:
+    """Return the way of a study that names none: what it measures are the latencies of its objectives."""
+    return Way(places=tuple(range(sum(place is not None for _, place in objectives))))
+
+
+def absent(part: Part, way: Way, limits: Budget | None) -> Reason | None:
+    """Return why a network of a complete trial has no point in a way, None if it has one, as far as is known."""
+    return part.missing(way) or over(part.in_way(way), limits)
+
+
+def _of_graphs(networks: Sequence[tuple[Part, Confirmed | None]]) -> Mapping[str, Mapping[int, Samples]]:
+    """Return the samples of every graph, by digest, in the order of the places of their setups."""
+    alone: dict[str, dict[int, Samples]] = {}
     for part, _ in networks:
-        best = alone.setdefault(part.digest, [])
-        for way, each in enumerate(part.samples):
-            if way == len(best):
-                best.append(each)
-            elif len(each.samples_s) > len(best[way].samples_s):
-                best[way] = each
+        best = alone.setdefault(part.digest, {})
+        for place, each in part.measured.items():
+            if place not in best or len(each.samples_s) > len(best[place].samples_s):
+                best[place] = each
     for part, held in networks:
         if held:  # confirming keeps the same ones for all networks of a graph
-            alone[part.digest][: len(held.samples)] = held.samples
-    return {digest: tuple(each) for digest, each in alone.items()}
+            alone[part.digest] |= placed(held.samples, held.skipped)
+    return {digest: dict(sorted(each.items())) for digest, each in alone.items()}
+
+
+def _gaps(measured: Mapping[int, Samples]) -> tuple[int, ...]:
+    return tuple(place for place in range(max(measured, default=0)) if place not in measured)
 
 
 def _standing(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candidate, ...]:
+    several = len({each.way for each in found}) > 1
     known = {
         place: repeated
         for place, each in enumerate(found)
-        if each.confirmed and (repeated := confirmed.repeated(each.part, each.confirmed, objectives))
+        if each.confirmed
+        and (repeated := confirmed.repeated(each.part, each.confirmed, objectives, each.network if several else ""))
     }
     stands = dict(zip(known, standings(list(known.values())), strict=True))
     return tuple(
@@ -181,3 +218,10 @@ def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Fron
         hypervolume=None if reference is None else pareto.hypervolume(points, reference),
         reference=None if reference is None else tuple(reference),
     )
+
+
+def by_way(
+    found: Sequence[Candidate], ways: Sequence[Way], reference: Sequence[float] | None
+) -> tuple[tuple[Way, Front], ...]:
+    """Return the front of each way alone, as if the study had no other one."""
+    return tuple((way, front([each for each in found if each.way == way], reference)) for way in ways)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Final
+from typing import Final, TypeAlias
 
 from archcost.search.pareto import front
 
@@ -21,10 +21,13 @@ class Repeated:
 
     A sequence of one is known exactly (a count); noisy: whether draws spread by the standard error of its mean (values
     of several seeds); else the draws take one of its values (medians of blocks, the n-th of all networks at once).
+    training: whose seeds these are, '' of a network that no other one shares them with: what several ways to run one
+    network gave moves together.
     """
 
     values: tuple[tuple[float, ...], ...]
     noisy: tuple[bool, ...]
+    training: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def standings(candidates: Sequence[Repeated], seed: int = 0) -> tuple[Standing, 
 
     Seeds: mean + s/sqrt(k)*t, s the standard deviation within networks pooled over all, t of Student's distribution
     with its degrees of freedom. Blocks: networks that were measured by turns share what disturbed a block, so that a
-    draw takes the same block of each.
+    draw takes the same block of each. Networks of one training share t.
     """
     if not candidates:
         return ()
@@ -50,8 +53,8 @@ def standings(candidates: Sequence[Repeated], seed: int = 0) -> tuple[Standing, 
     drawn: list[list[tuple[float, ...]]] = [[] for _ in candidates]
     inside = [0] * len(candidates)
     for _ in range(DRAWS):
-        block = chance.random()
-        points = [_drawn(each, spreads, block, chance) for each in candidates]
+        block, shared = chance.random(), dict[tuple[str, int], float]()
+        points = [_drawn(each, spreads, block, _students(each, shared, chance)) for each in candidates]
         for position, point in enumerate(points):
             drawn[position].append(point)
         for position in front(points):
@@ -62,6 +65,10 @@ def standings(candidates: Sequence[Repeated], seed: int = 0) -> tuple[Standing, 
     )
 
 
+_Students: TypeAlias = Callable[[int, int], float]
+"""Gives Student's t for an objective's place and the degrees of freedom."""
+
+
 def _pooled(samples: Sequence[Sequence[float]]) -> tuple[float, int]:
     """Return the standard deviation within samples, pooled, and its degrees of freedom."""
     several = [each for each in samples if len(each) > 1]
@@ -70,13 +77,28 @@ def _pooled(samples: Sequence[Sequence[float]]) -> tuple[float, int]:
     return (math.sqrt(squares / freedom) if freedom else 0.0), freedom
 
 
+def _students(candidate: Repeated, shared: dict[tuple[str, int], float], chance: random.Random) -> _Students:
+    """Return what draws Student's t for the objectives of a candidate; shared: of trainings, those drawn before."""
+
+    def drawn(place: int, freedom: int) -> float:
+        if not candidate.training:
+            return _student(freedom, chance)
+        key = candidate.training, place
+        if key not in shared:
+            shared[key] = _student(freedom, chance)
+        return shared[key]
+
+    return drawn
+
+
 def _drawn(
-    candidate: Repeated, spreads: Sequence[tuple[float, int]], block: float, chance: random.Random
+    candidate: Repeated, spreads: Sequence[tuple[float, int]], block: float, student: _Students
 ) -> tuple[float, ...]:
     point = []
-    for values, noisy, (spread, freedom) in zip(candidate.values, candidate.noisy, spreads, strict=True):
+    each = zip(candidate.values, candidate.noisy, spreads, strict=True)
+    for place, (values, noisy, (spread, freedom)) in enumerate(each):
         if noisy and freedom:
-            point.append(fmean(values) + spread / math.sqrt(len(values)) * _student(freedom, chance))
+            point.append(fmean(values) + spread / math.sqrt(len(values)) * student(place, freedom))
         elif noisy:
             point.append(fmean(values))
         else:

@@ -16,18 +16,22 @@ from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import storage, trials
 from archcost.study.records.addresses import Address
-from archcost.study.records.front import Candidate, Front, candidates, front
+from archcost.study.records.front import Candidate, Front, absent, by_way, candidates, front
+from archcost.study.records.names import Name, Way
+from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Held, Recorded, Trial, remembered
 from archcost.version import __version__
 
 SCHEMA: Final = 1
+WAYS: Final = 2
+"""The schema of a study that names ways, of which an earlier version would see the first alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A study: what its storage holds and the names of its objectives with the place of each one's way.
 
-    note: what there is to say of how it was read.
+    ways: in which each network runs, () of a study that names none; note: what there is to say of how it was read.
     """
 
     study: Recorded
@@ -38,6 +42,7 @@ class Stored:
     known: dict[int, Trial] = field(default_factory=dict)
     """Trials that have ended, read once."""
     note: str = ""
+    ways: tuple[Way, ...] = ()
     typed: str = ""
     """What commands are given to open it again, as it was typed; '' if that is not known."""
 
@@ -73,6 +78,8 @@ class Stored:
     @property
     def dtype(self) -> str:
         """What memory is counted in: the dtype of the first way to measure, as a study counts it."""
+        if self.ways:
+            return self.ways[0].dtype
         ways = [each for each in self.same.get("objectives", ()) if "latency" in each]
         return str(ways[0].get("dtype", "float32")) if ways else "float32"
 
@@ -97,7 +104,7 @@ class Stored:
         """Return every network that could be on the front; raises InputError as `trials` does."""
         every = self.trials()
         with self.undamaged():
-            return candidates(self.study, every, self.objectives)
+            return candidates(self.study, every, self.objectives, self.ways, self.limits if self.ways else None)
 
     def front(self) -> Front:
         """Return the front as it is known now; raises InputError as `trials` does."""
@@ -107,6 +114,20 @@ class Stored:
             for each in (*now.members, *now.left):
                 each.latencies()  # what is damaged in their samples is found here, not when they are shown
             return now
+
+    def by_way(self) -> tuple[tuple[Way, Front], ...]:
+        """Return the front of each way that it names alone; raises InputError as `trials` does."""
+        found = self.candidates() if self.ways else ()
+        with self.undamaged():
+            return by_way(found, self.ways, self.reference)
+
+    def absent(self) -> tuple[tuple[Name, Reason], ...]:
+        """Return the points that networks of complete trials do not have in some way, each with the reason."""
+        found = [(Name(trial.number, part.column, way.name), why)
+                 for trial in self.trials() if trial.state == "complete" and trial.ended
+                 for part in trial.ended.parts if trial.ended.repeats is None
+                 for way in self.ways if (why := absent(part, way, self.limits))]  # fmt: skip
+        return tuple(found)
 
     def frozen(self) -> Stored:
         """Return the study as it is now, which needs its storage no more."""
@@ -163,7 +184,7 @@ def find(address: Address) -> Stored:
 def described(study: optuna.Study, address: Address) -> Stored:
     """Return a study with what it says of itself; raises InputError if it is not archcost's, or a later one's."""
     about = remembered(study, "about")
-    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
+    if not isinstance(about, dict) or about.get("schema") not in (SCHEMA, WAYS):
         given = str(about.get("archcost", "unknown")) if isinstance(about, dict) else "another program"
         where = quoted(str(address))
         raise InputError(
@@ -175,7 +196,13 @@ def described(study: optuna.Study, address: Address) -> Stored:
         raise ValueError("its objectives are not archcost's")
     if not isinstance(about.get("same", {}), dict):
         raise TypeError("what it was made of is missing")
-    return Stored(study, address, str(about["name"]), pairs, labels)
+    ways = tuple(_way(number, each) for number, each in enumerate(about.get("ways", ())))
+    return Stored(study, address, str(about["name"]), pairs, labels, ways=ways)
+
+
+def _way(number: int, held: Mapping[str, Any]) -> Way:
+    name, places = held["name"], tuple(int(place) for place in held["places"])
+    return Way(number, None if name is None else str(name), places, str(held["runtime"]), str(held["dtype"]))
 
 
 def worded(stored: Stored, values: Sequence[float]) -> list[str]:

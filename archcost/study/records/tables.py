@@ -1,4 +1,4 @@
-"""Tables of a study for other tools: a row for each trial and for each of its columns."""
+"""Tables of a study for other tools: a row for each trial, of its columns and ways too."""
 
 from __future__ import annotations
 
@@ -9,30 +9,41 @@ from math import isfinite
 from typing import Any
 
 from archcost.config.writer import to_yaml
+from archcost.profiling.budget import Budget
 from archcost.study.objectives import quantity_of
 from archcost.study.records import open_trainings
-from archcost.study.records.front import Candidate, Front, Objectives, bounds, named, restored
+from archcost.study.records.front import Candidate, Front, Objectives, absent, bounds, only, restored
 from archcost.study.records.interruption import as_left
+from archcost.study.records.names import Name, Way
 from archcost.study.records.stored import Stored, network
 from archcost.study.records.trials import Part, Trial, achieved, counted
 from archcost.version import __version__
 
 
-def rows(every: Sequence[Trial], front: Front, objectives: Objectives) -> list[dict[str, Any]]:
-    """Return every trial and column as a flat row, in base units; what is not known is None.
+def rows(
+    every: Sequence[Trial], front: Front, objectives: Objectives, ways: Sequence[Way] = (), limits: Budget | None = None
+) -> list[dict[str, Any]]:
+    """Return every trial, column and way as a flat row, in base units; what is not known is None.
 
-    The state is the trial's fate, as `status_of` says it; the column of a whole network is None, as in a choice.
-    The columns of the objectives are what the front says of a network, `first.` and their name what its trial gave.
+    The state is the trial's fate, as `status_of` says it; the column of a whole network is None, and so is the first
+    way, as in a choice. The reason is why the trial ended early, or why it has no point in this way. The columns of the
+    objectives are what the front says of a network, `first.` and their name what its trial gave. ways, limits: as of
+    `front.candidates`.
     """
     members = {each.name for each in front.members}
     known = {each.name: each for each in (*front.members, *front.others)}
     found = []
     for trial in every:
         parts = trial.ended.parts if trial.ended else ()
-        for part in parts or (None,):
-            name = named(trial, part) if part else str(trial.number)
-            row = _row(trial, part, known.get(name), objectives)
-            found.append({"trial": name, **row, "on_front": name in members, **_last(trial, part, objectives)})
+        for part, way in ((part, way) for part in parts or (None,) for way in ways or (only(objectives),)):
+            name = str(Name(trial.number, part.column if part else 0, way.name if part else None))
+            here = part.in_way(way) if part else None
+            why = absent(part, way, limits) if part and ways and trial.state == "complete" else None
+            row = _row(trial, here, known.get(name), objectives)
+            row |= {"way": way.name if part else None, "reason": trial.why or (why.text if why else "")}
+            found.append({"trial": name, **row, "on_front": name in members, **_last(trial, here, objectives)})
+            if part is None:
+                break
     return found
 
 
@@ -41,6 +52,7 @@ def _row(trial: Trial, part: Part | None, network: Candidate | None, objectives:
     return {
         "number": trial.number,
         "column": part.column or None if part else None,
+        "way": None,
         "state": trial.fate,
         "reason": trial.why,
         "origin": begun.origin if begun else None,
@@ -155,7 +167,27 @@ def status_of(stored: Stored, now: Front, runs: bool | None = None) -> dict[str,
         "front": [each.name for each in now.members],
         "hypervolume": now.hypervolume,
         "reference": now.reference,
+        **({"ways": ways_of(stored), "absent": absent_of(stored)} if stored.ways else {}),
     }
+
+
+def ways_of(stored: Stored) -> list[dict[str, Any]]:
+    """Return each way in which a study runs its networks, and what the front of that way alone is."""
+    return [
+        {
+            "way": way.name,
+            "runtime": way.runtime,
+            "dtype": way.dtype,
+            "front": [each.name for each in front.members],
+            "hypervolume": front.hypervolume,
+        }
+        for way, front in stored.by_way()
+    ]
+
+
+def absent_of(stored: Stored) -> dict[str, str]:
+    """Return the points that networks of complete trials do not have, by name, and why."""
+    return {str(name): why.text for name, why in stored.absent()}
 
 
 def front_of(stored: Stored, now: Front) -> dict[str, Any]:
@@ -167,6 +199,7 @@ def front_of(stored: Stored, now: Front) -> dict[str, Any]:
         "knee": now.knee,
         "hypervolume": now.hypervolume,
         "reference": now.reference,
+        **({"ways": ways_of(stored)} if stored.ways else {}),
         "members": [member_of(stored, each) for each in now.members],
         "left": [member_of(stored, each) for each in now.left],
     }
@@ -176,6 +209,7 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
     """Return a member of a front in base units; what is not known is None."""
     return {
         "trial": each.name,
+        "way": each.way.name,
         "family": each.trial.begun.family if each.trial.begun else None,
         **known(each, stored.objectives),
         **sure(each, stored.objectives),

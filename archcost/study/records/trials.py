@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from itertools import count, takewhile
 from math import isfinite
 from typing import Any, Final, Literal, TypeAlias
 
@@ -19,11 +20,14 @@ from pydantic import TypeAdapter, ValidationError
 from archcost.errors import InputError, Mistake
 from archcost.latency.samples import Samples
 from archcost.latency.statistics import median
+from archcost.profiling.budget import Budget
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX, Unwanted
 from archcost.study.objectives import quantity_of
+from archcost.study.records.names import Way
 from archcost.study.records.reasons import Kept, Reason
 from archcost.training.score import Score
+from archcost.units import data_size, duration, grouped
 
 _RUNG: Final = f"{PREFIX}rung:"
 _COLUMNS: Final = f"{PREFIX}columns:"  # at a rung; a storage of an earlier version has none
@@ -55,11 +59,25 @@ Recorded: TypeAlias = optuna.Study | Held
 
 
 @dataclass(frozen=True, slots=True)
+class InWay:
+    """What a network of a trial is in one of the ways that its study names.
+
+    score: as it is quantised for that way, None in a way that quantises nothing; reason: why it has no point there.
+    """
+
+    memory_bytes: int
+    weights_bytes: int
+    score: Score | None = None
+    reason: Kept = None
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One network of a trial: the whole one, column 0, or a column of it (1 = shallowest) with shared weights.
 
-    samples: one for each way in which the study measures, in its order; weights_bytes: of parameters and buffers, None
-    of a network that an earlier version kept.
+    samples: one for each setup in which the study measures, in its order, but for those at the places of `skipped`, in
+    which it does not run; weights_bytes: of parameters and buffers, None of a network that an earlier version kept;
+    memory_bytes, weights_bytes: in the first way of the study; ways: of one that names ways, what it is in each.
     """
 
     column: int
@@ -70,6 +88,41 @@ class Part:
     score: Score | None = None
     samples: tuple[Samples, ...] = ()
     weights_bytes: int | None = None
+    ways: tuple[InWay, ...] = ()
+    skipped: tuple[int, ...] = ()
+
+    @property
+    def measured(self) -> Mapping[int, Samples]:
+        """Its samples by the place of their setup."""
+        return placed(self.samples, self.skipped)
+
+    def in_way(self, way: Way) -> Part:
+        """Return it as it is in one way: with the score, the bytes and the samples that it has there.
+
+        Its samples are then those of its latencies, in the order of the objectives, up to one that is missing.
+        """
+        taken = in_order(self.measured, way.places)
+        if not self.ways:
+            return replace(self, samples=taken, skipped=())
+        here = self.ways[way.number]
+        score = here.score if way.quantised else self.score
+        found = replace(self, memory_bytes=here.memory_bytes, weights_bytes=here.weights_bytes, score=score)
+        return replace(found, samples=taken, ways=(), skipped=())
+
+    def missing(self, way: Way) -> Reason | None:
+        """Return why it has no point in a way, None if nothing is known of that."""
+        return self.ways[way.number].reason if self.ways else None
+
+
+def placed(samples: Sequence[Samples], skipped: Collection[int]) -> dict[int, Samples]:
+    """Return samples by the places of their setups, of which some were skipped."""
+    places = (place for place in count() if place not in skipped)
+    return dict(zip(places, samples, strict=False))
+
+
+def in_order(measured: Mapping[int, Samples], places: Sequence[int]) -> tuple[Samples, ...]:
+    """Return the samples at places in their order, up to one that is missing."""
+    return tuple(measured[place] for place in takewhile(measured.__contains__, places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +176,7 @@ class Trial:
     training: str = ""
     """What its checkpoint is of, '' if it has none."""
     columns: Mapping[int, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
-    """Of its columns the stored values at each rung; earlier versions kept none."""
+    """Of its columns, and of its networks in other ways, the stored values at each rung; earlier versions kept none."""
 
     def reached(self, epoch: int) -> tuple[tuple[float, ...], ...]:
         """Return the stored values of its networks at a rung, the whole one first; none if it has not come there."""
@@ -164,7 +217,7 @@ def begin(trial: optuna.trial.Trial, begun: Begun) -> None:
 def reach(
     trial: optuna.trial.Trial, epoch: int, values: Sequence[float], columns: Sequence[Sequence[float]] = ()
 ) -> None:
-    """Keep the stored values a trial has at a rung, and those of its columns."""
+    """Keep the stored values a trial has at a rung, and those of its columns and other ways."""
     if columns:  # first: who reads the rung finds them
         trial.set_user_attr(f"{_COLUMNS}{epoch}", list(map(list, columns)))
     trial.set_user_attr(f"{_RUNG}{epoch}", list(values))
@@ -285,8 +338,8 @@ def counted(part: Part, name: str) -> int | None:
 
 
 def _value(part: Part, name: str, way: int | None) -> float:
-    if (count := counted(part, name)) is not None:
-        return float(count)
+    if (exactly := counted(part, name)) is not None:
+        return float(exactly)
     match name:
         case "latency":
             assert way is not None
@@ -294,6 +347,25 @@ def _value(part: Part, name: str, way: int | None) -> float:
         case _:
             found = part.score.value(quantity_of(name).name) if part.score else None
             return float("nan") if found is None else float(found)
+
+
+def over(part: Part, limits: Budget | None) -> Reason | None:
+    """Return which limits a network exceeds in the way that a part is of, None if it keeps to all that are known.
+
+    part: as `Part.in_way` gives it. A latency is over its limit if any of its ways to measure is.
+    """
+    allowed = limits.limits() if limits else {}
+    has: list[tuple[str, float | None, Callable[[float], str]]] = [
+        ("params", part.params, lambda value: grouped(round(value))),
+        ("macs", part.macs, lambda value: grouped(round(value))),
+        ("memory", part.memory_bytes, lambda value: data_size(round(value))),
+        ("weights", part.weights_bytes, lambda value: data_size(round(value))),
+        *(("latency", median(each.samples_s), duration) for each in part.samples),
+    ]
+    for name, value, words in has:
+        if name in allowed and value is not None and value > allowed[name]:
+            return Reason("limit", f"limits: {name} {words(value)}; allowed: {words(allowed[name])}", name)
+    return None
 
 
 def remember(study: optuna.Study, key: str, value: object) -> None:

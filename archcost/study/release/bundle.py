@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -19,6 +20,7 @@ from archcost.nets.export.sessions import Predict
 from archcost.nets.weights import alone
 from archcost.study.code import digests
 from archcost.study.records.stored import Stored
+from archcost.study.release import eight_bits
 from archcost.study.release.card import card, licence
 from archcost.study.release.material import Material
 from archcost.study.release.scores import Check, checks
@@ -78,6 +80,7 @@ def _recorded(source: Source) -> dict[str, object]:
 def contents(release: Release) -> Bundle:
     """Return what the bundle of a network is made of."""
     held, spec = release.material, release.spec
+    is_quantised = release.source.network.way.quantised
     words = vocabulary(spec, release.folder) if isinstance(spec, DataSpec) else None
     return Bundle(
         network=release.net,
@@ -88,6 +91,7 @@ def contents(release: Release) -> Bundle:
         yaml=to_yaml(release.source.model.spec),
         weights=alone(release.net),
         facts=_facts(release),
+        written=partial(eight_bits.bundled, release.stored, release.source, held) if is_quantised else None,
     )
 
 
@@ -102,11 +106,12 @@ def _classes(release: Release) -> tuple[str, ...]:
 def _facts(release: Release) -> dict[str, object]:
     stored, source, dataset = release.stored, release.source, release.material.dataset
     part = source.network.part
+    way, is_quantised = source.network.way, source.network.way.quantised
     weights_bytes = sum(value.nbytes for value in alone(release.net).values())
     sizes = {
         "params": part.params,
         "macs": part.macs,
-        "weights_bytes": weights_bytes,
+        "weights_bytes": part.weights_bytes if is_quantised else weights_bytes,
         "memory_bytes": part.memory_bytes,
     }
     latencies = [latency.to_dict() for latency in source.network.latencies()]
@@ -117,6 +122,7 @@ def _facts(release: Release) -> dict[str, object]:
         "trial": source.network.name,
         "family": source.network.trial.begun.family if source.network.trial.begun else None,
         "digest": part.digest if isinstance(source.model, Reference) else source.model.digest,
+        **({"way": {"name": way.name, "runtime": way.runtime, "dtype": way.dtype}} if stored.ways else {}),
         "weights": source.trained.words,
         "seed": source.seed,
         "sizes": sizes,

@@ -49,6 +49,11 @@ def card(stored: Stored, source: Source, held: Material, found: tuple[Check, ...
         f"and trained by archcost {__version__}: network {source.network.name} of the study {stored.name}. The weights "
         f"are those {source.trained.words}."
     )
+    if source.network.way.quantised:
+        what += (
+            f" It runs in 8 bits ({source.network.way.words}), quantised after training; the ranges of its values are "
+            "those of training examples, at most 512."
+        )
     return Card(
         title=f"{stored.name}: {source.network.name}",
         what=what,

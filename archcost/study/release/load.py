@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from archcost.errors import InputError, Mistake, quoted
+from archcost.graph.dtypes import INT8
 from archcost.models.load import Model, Reference, read
 from archcost.nets.export import bundle
 from archcost.nets.net import build
@@ -32,7 +33,8 @@ def load_trained(
     """Return a trained network in evaluation mode, ready to run on the CPU.
 
     study_or_bundle: the folder of a bundle, or a study's file or its storage, of which `trial` names the network: '12',
-    of a column '12/2'; it may be left out if the front has one network alone. The weights are those that `archcost
+    of a column '12/2'; it may be left out if the front has one network alone. In another way to run, '12@onnxruntime',
+    it is the same module; in 8 bits it is a file and no module, and is refused. The weights are those that `archcost
     export` writes. A network that code makes needs `allow_code`; the code is looked for in the study's folder, of a
     bundle in the current one, and refused if it has changed since the study ran, unless `code_changed` is given. Raises
     InputError if there is no such network, or its weights are not there or not its own.
@@ -45,7 +47,11 @@ def load_trained(
         return _of_bundle(Path(given), consent)
     stored = find(address_named(given))
     name = _only(stored) if trial is None else str(trial)
-    is_code = isinstance(network(member(stored, name)), Reference)
+    found = member(stored, name)
+    if found.way.quantised:
+        words = "runs in 8 bits, as an ONNX file that 'archcost export' writes, and is no torch module"
+        raise InputError(Mistake(f"{quoted(name)} {words}; allowed: {quoted(found.network)}, in float32"))
+    is_code = isinstance(network(found), Reference)
     offered = again(given, stored, consent).offered if is_code and allow_code and not is_storage(given) else None
     return source(stored, name, offered).trained.net()
 
@@ -61,6 +67,10 @@ def _only(stored: Stored) -> str:
 def _of_bundle(folder: Path, consent: Consent) -> nn.Module:
     if not bundle.is_bundle(folder):
         raise InputError(f"{quoted(str(folder))} is no bundle; allowed: a folder that 'archcost export --bundle' wrote")
+    way = json.loads((folder / bundle.FACTS).read_text("utf-8")).get("way")
+    if isinstance(way, dict) and way.get("dtype") == INT8:
+        words = f"holds a network of 8 bits, which is no torch module; {bundle.WEIGHTS} has the weights before that"
+        raise InputError(f"{quoted(str(folder))} {words}; allowed: a bundle of the same network in float32")
     net = _untrained(folder, consent)
     load_alone(net, folder / bundle.WEIGHTS)
     return net.eval()

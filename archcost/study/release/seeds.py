@@ -34,11 +34,11 @@ def kept(study: optuna.Study, folder: Path, each: Candidate, seed: int, job: Tra
     """
     mark = mark_of(str(remembered(study, "identity") or ""), each, seed)
     file = seed_file(folder, each.trial.number, each.part.column, seed)
-    if file.exists() and not (seed in confirmed.files(study, each.name) and marked(file, mark)):
+    if file.exists() and not (seed in confirmed.files(study, each.network) and marked(file, mark)):
         place = quoted(f"{folder.name}/{file.name}")
-        what = f"{place} is in the place of the weights of {each.name} with seed {seed}, and not of this study"
+        what = f"{place} is in the place of the weights of {each.network} with seed {seed}, and not of this study"
         raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
-    confirmed.keep_files(study, each.name, {*confirmed.files(study, each.name), seed})
+    confirmed.keep_files(study, each.network, {*confirmed.files(study, each.network), seed})
     return replace(job, weights=str(file), mark={**mark, "digest": digest_of(each)})
 
 
@@ -51,7 +51,7 @@ def digest_of(each: Candidate) -> str:
 def there(study: Recorded, folder: Path, each: Candidate) -> tuple[int, ...]:
     """Return the seeds with which a network was confirmed and whose weights are in a file."""
     scored = each.confirmed.seeds if each.confirmed else ()
-    noted = (seed for seed in confirmed.files(study, each.name) if seed in scored)
+    noted = (seed for seed in confirmed.files(study, each.network) if seed in scored)
     return tuple(s for s in noted if seed_file(folder, each.trial.number, each.part.column, s).is_file())
 
 
@@ -62,22 +62,28 @@ def settle(study: optuna.Study, folder: Path, front: Front, objectives: Objectiv
     removed that the study says it has written, and that say so themselves.
     """
     which, seeds = keep
+    members: dict[str, list[Candidate]] = {}
     for each in front.members:
-        found = each.confirmed
+        members.setdefault(each.network, []).append(each)
+    for name, ways in members.items():
+        found = confirmed.confirmed(study, name)
         if found and which == "median" and not found.missing(seeds):
-            middle = confirmed.median_seed(found, objectives, there(study, folder, each))
-            _remove(study, folder, each, set() if middle is None else {middle})
+            # in each way another seed may be the median
+            middles = {confirmed.median_seed(each.confirmed, objectives, there(study, folder, each))
+                       for each in ways if each.confirmed}  # fmt: skip
+            _remove(study, folder, ways[0], middles - {None})
     for each in front.others:
-        _remove(study, folder, each, ())
+        if each.network not in members:
+            _remove(study, folder, each, ())
 
 
-def _remove(study: optuna.Study, folder: Path, each: Candidate, kept: Collection[int]) -> None:
+def _remove(study: optuna.Study, folder: Path, each: Candidate, kept: Collection[int | None]) -> None:
     """Remove the files of a network's seeds but for those that are kept, and note which are left."""
-    noted = confirmed.files(study, each.name)
+    noted = confirmed.files(study, each.network)
     for seed in [seed for seed in noted if seed not in kept]:
         file = seed_file(folder, each.trial.number, each.part.column, seed)
         mark = mark_of(str(remembered(study, "identity") or ""), each, seed)
         if file.is_file() and marked(file, mark):
             file.unlink(missing_ok=True)
     if not set(noted) <= set(kept):
-        confirmed.keep_files(study, each.name, set(noted) & set(kept))
+        confirmed.keep_files(study, each.network, set(noted) & set(kept))

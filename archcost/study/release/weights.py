@@ -74,7 +74,7 @@ def source(stored: Stored, name: str, offered: Offered | None = None) -> Source:
     file_of = weights_folder.files(stored)
     found = member(stored, name, [each.number for each in stored.trials() if file_of(each)[0].is_file()])
     folder = weights_folder.folder_of(stored.address, stored.name, stored.identity)
-    noted = [seed for seed in confirmed.files(stored.study, found.name) if found.confirmed]
+    noted = [seed for seed in confirmed.files(stored.study, found.network) if found.confirmed]
     among = seeds.there(stored.study, folder, found) or tuple(noted)
     seed = confirmed.median_seed(found.confirmed, stored.objectives, among) if found.confirmed and among else None
     model, metric = network(found), quantity_of(tables.learnt(stored.objectives) or "error").name
@@ -85,7 +85,7 @@ def source(stored: Stored, name: str, offered: Offered | None = None) -> Source:
     digest = {"digest": model.digest} if isinstance(model, Model) else {}
     mark: Mark = {**seeds.mark_of(stored.identity, found, seed), **digest}
     file = weights_folder.seed_file(folder, found.trial.number, found.part.column, seed)
-    words = f"of {found.name} of {visible(stored.name)}, {_seed_words(stored, found.confirmed, seed)}"
+    words = f"of {found.network} of {visible(stored.name)}, {_seed_words(stored, found.confirmed, seed)}"
     kept = _Kept(file, words, mark, f"moved, or removed from {quoted(folder.name)}, since it was confirmed")
     alone = replace(found, part=replace(found.part, column=0))
     trained = _trained(alone, kept, offered) if not isinstance(model, Model) else _of_family(model, kept)

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from archcost.config.writer import flow
 from archcost.errors import Mistake, quoted, shorten
 from archcost.latency import targets
-from archcost.latency.samples import Device, Samples
+from archcost.latency.samples import Device
 from archcost.study.code import digests
 from archcost.study.code.digests import file_digest
 from archcost.study.plan import StudyPlan
+from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.stored import Stored
-from archcost.study.records.trials import remembered
+from archcost.study.records.trials import Part, placed, remembered
 from archcost.study.spec import Objective
 from archcost.study.workers.messages import Setup
 from archcost.training.spec import Fit
@@ -95,13 +96,15 @@ def devices(ways: Sequence[Setup]) -> tuple[Device, ...]:
     return tuple(targets.find(way.target).describe().device for way in ways)
 
 
-def measured_alike(samples: Sequence[Samples], ways: Sequence[Setup], on: Sequence[Device]) -> str:
+def measured_alike(held: Part | Confirmed, setups: Sequence[Setup], on: Sequence[Device]) -> str:
     """Return in what samples differ from how a study measures now, '' if they are comparable."""
-    if len(samples) != len(ways):
-        return f"measured in {len(samples)} of {len(ways)} ways"
-    for taken, way, device in zip(samples, ways, on, strict=True):
+    measured = placed(held.samples, held.skipped)
+    if missing := [place for place in range(len(setups)) if place not in measured and place not in held.skipped]:
+        return f"measured in {len(setups) - len(missing)} of {len(setups)} ways"
+    for place, taken in measured.items():
+        setup, device = setups[place], on[place]
         given = (taken.origin.target, taken.origin.runtime, taken.plan.batch, taken.plan.dtype, taken.plan.threads)
-        wanted = (way.target, way.runtime, way.plan.batch, way.plan.dtype, way.plan.threads)
+        wanted = (setup.target, setup.runtime, setup.plan.batch, setup.plan.dtype, setup.plan.threads)
         if given != wanted:
             return f"measured as {', '.join(map(str, given))}, not {', '.join(map(str, wanted))}"
         if taken.origin.device != device:

@@ -9,18 +9,17 @@ from typing import Final, Literal, TypeAlias
 from archcost.config.document import load
 from archcost.errors import InputError, dotted
 from archcost.latency.samples import Device
-from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search.domains import Point
 from archcost.study.drawn import Drawn
-from archcost.study.limits import budget, over
+from archcost.study.limits import over
 from archcost.study.parts import counted, parts
+from archcost.study.phases.points import lost
 from archcost.study.plan import StudyPlan
 from archcost.study.records.trials import Begun, Part, Trial
 from archcost.study.warm_start.agreement import measured_alike
 from archcost.study.warm_start.networks import Placed, placed
 from archcost.study.workers.messages import Counted
-from archcost.units import duration
 
 Kind: TypeAlias = Literal["open", "failed", "repeats", "known", "point", "limit", "counts", "ways"]
 ORIGIN: Final = "imported"
@@ -101,7 +100,8 @@ def _costs(plan: StudyPlan, model: Drawn, held: Part) -> Counted:
     """Return what a network costs: one that code made, as it was counted when it was made."""
     if isinstance(model, Model):
         return counted(plan, model)
-    return Counted(held.digest, held.params, held.macs, held.memory_bytes, held.weights_bytes or 0)
+    others = tuple((each.memory_bytes, each.weights_bytes) for each in held.ways[1:])
+    return Counted(held.digest, held.params, held.macs, held.memory_bytes, held.weights_bytes or 0, others=others)
 
 
 def _against(
@@ -114,11 +114,7 @@ def _against(
             yield Left(trial.number, "counts", "its network is another one in this version of archcost")
     if why := over(plan, _costs(plan, found.model, held[0])):
         yield Left(trial.number, "limit", why.text, why.about)
-    if differ := next(filter(None, (measured_alike(each.samples, plan.ways, on) for each in held)), ""):
+    if differ := next(filter(None, (measured_alike(each, plan.setups, on) for each in held)), ""):
         yield Left(trial.number, "ways", differ)
-    allowed = budget(plan)
-    if allowed and allowed.latency_s is not None and held[0].samples:
-        took = median(held[0].samples[0].samples_s)
-        if took > allowed.latency_s:
-            words = f"limits: latency {duration(took)}; allowed: {duration(allowed.latency_s)}"
-            yield Left(trial.number, "limit", words, "latency")
+    if why := lost(plan, held):
+        yield Left(trial.number, "limit", why.text, why.about)

@@ -61,7 +61,7 @@ def carry_over(old: Stored, plan: StudyPlan, dataset: Dataset, address: Address)
         raise InputError(Mistake(f"{quoted(str(address))} is the study itself; allowed: another study's storage"))
     if differ := agreement.disagreements(old, plan):
         raise InputError(*differ)
-    on, before = agreement.devices(plan.ways), old.trials()
+    on, before = agreement.devices(plan.setups), old.trials()
     with storage.running(address), run.begun(plan, address) as new:
         if new.identity == old.identity:
             raise InputError(Mistake(f"{quoted(str(address))} is a copy of the study itself; allowed: another study"))
@@ -161,8 +161,8 @@ def _confirmed(
     if now is not None:
         remember(run.running(new), "test", now)
     for name, found in missing.items():
-        alike = not agreement.measured_alike(found.samples, plan.ways, on)
-        confirmed.keep(run.running(new), name, found if alike else replace(found, samples=()))
+        alike = not agreement.measured_alike(found, plan.setups, on)
+        confirmed.keep(run.running(new), name, found if alike else replace(found, samples=(), skipped=()))
     return tuple(missing), ()
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias, assert_never
+from collections.abc import Callable
+from typing import TypeAlias, assert_never
 
-from archcost.data.shared import GoneError
-from archcost.errors import ArchcostError, InputError, TargetError, named, one_line, said
-from archcost.nets.factory import CodeError, RefusedError, place_of
+from archcost.errors import named, one_line
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import inquiries, trial
+from archcost.study.workers.failures import reason_of
 from archcost.study.workers.messages import (
     Describe,
     Done,
@@ -26,13 +24,10 @@ from archcost.study.workers.messages import (
     Train,
 )
 from archcost.study.workers.network import blueprint
-from archcost.training.losses import Diverged
 
 Tell: TypeAlias = Callable[[Event], None]
 GoesOn: TypeAlias = Callable[[], bool]
 """Waits for the study's reply: whether the trial goes on."""
-
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
@@ -65,51 +60,3 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
         if job.code is None:
             raise
         tell(Failed(Reason("code", one_line(named(error), 2000), type(error).__name__)))
-
-
-def reason_of(error: Exception) -> Reason:
-    """Return why a job failed that raised an error."""
-    words = one_line(error, 2000)
-    if any(isinstance(each, OSError) and each.errno in _FULL for each in _causes(error)):
-        return Reason("space", words)
-    match error:
-        case Diverged():
-            return Reason("diverged", words)
-        case GoneError():
-            return Reason("files", words)
-        case RefusedError():
-            return _refused(error.__cause__)
-        case CodeError() if _is_short(error.__cause__):
-            return Reason("memory", f"out of memory: {words}")
-        case CodeError():
-            return Reason("code", words)
-        case InputError():
-            return Reason("input", words)
-        case TargetError() | ArchcostError():
-            return Reason("target", words)
-        case MemoryError():
-            return Reason("memory", "out of memory")
-        case RuntimeError() if _is_short(error):
-            return Reason("memory", f"out of memory: {words}")
-        case _:
-            return Reason("bug", one_line(named(error), 2000), type(error).__name__)
-
-
-def _refused(cause: BaseException | None) -> Reason:
-    """Return why a factory does not take its arguments: what it says of them, and where."""
-    assert cause is not None
-    kind, place = type(cause).__name__, place_of(cause)
-    message = one_line(said(cause), 1000) or "no reason given"
-    return Reason("refused", f"{message} ({kind}{f' at {place}' if place else ''})", message)
-
-
-def _is_short(error: BaseException | None) -> bool:
-    """Return whether an error says that memory ran short: torch has no type of its own for it on a processor."""
-    words = str(error)
-    return isinstance(error, MemoryError) or "allocate memory" in words or "out of memory" in words
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__

@@ -61,15 +61,27 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantise:
+    """What a trained network is quantised for: ways by number, each with its runtime.
+
+    seed: of the choice of training examples that it is calibrated on.
+    """
+
+    ways: tuple[tuple[int, str], ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Train:
     """The job of measuring and training one network.
 
     data, test: files that `shared` wrote, test '' if it is not to be read; fit: the training as its spec's JSON;
     columns: also score every column; weights: the file they are written to, '' for none; threads: to train with; code:
-    None if none of the user's own runs; memory: the batch and dtype at which a network of code is counted; alone: it is
-    trained once more, and scored at the end, also on the test split; metrics: those
-    that a score must have; mark: what the file of the weights says of itself;
-    keep: where the training is kept until it has ended, None for nowhere.
+    None if none of the user's own runs; memory: the batch and dtype at which a network of code is counted, for each way
+    in which the study runs it; alone: it is trained once more, and scored at the end, also on the test split; metrics:
+    those that a score must have; mark: what the file of the weights says of itself; keep: where the training is kept
+    until it has ended, None for nowhere; optional: the places of `ways` that it need not run in; quantise: what for at
+    the end, None for nothing.
     """
 
     network: Network
@@ -82,11 +94,13 @@ class Train:
     weights: str
     threads: int
     code: Code | None = None
-    memory: tuple[int, str] = (1, "float32")
+    memory: tuple[tuple[int, str], ...] = ((1, "float32"),)
     alone: bool = False
     metrics: tuple[str, ...] = ()
     mark: dict[str, str | int] = field(default_factory=dict)
     keep: Checkpoint | None = None
+    optional: tuple[int, ...] = ()
+    quantise: Quantise | None = None
     job: Literal["train"] = "train"
 
 
@@ -115,10 +129,10 @@ class Foresee:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The job of counting networks that code makes, one after the other; memory: at which batch and dtype."""
+    """The job of counting networks that code makes, one after the other; memory: at which batches and dtypes."""
 
     networks: tuple[OfCode, ...]
-    memory: tuple[int, str]
+    memory: tuple[tuple[int, str], ...]
     code: Code
     job: Literal["survey"] = "survey"
 
@@ -172,10 +186,14 @@ Job: TypeAlias = Train | Measure | Foresee | Survey | Import | ReadData | Descri
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Samples of every network of a job in one way, the whole one first, then its columns; a reply is awaited."""
+    """Samples of every network of a job in one way, the whole one first, then its columns; a reply is awaited.
+
+    reason: why there are none, in a way that is optional.
+    """
 
     way: int
     samples: tuple[Samples, ...]
+    reason: Reason | None = None
     event: Literal["measured"] = "measured"
 
 
@@ -183,7 +201,8 @@ class Measured:
 class Counted:
     """What a network that code made costs, before anything of it is measured or trained; of a trial a reply is awaited.
 
-    digest: of what it is: types, shapes, constants, operators and first weights; place: in the job.
+    digest: of what it is: types, shapes, constants, operators and first weights; place: in the job; memory_bytes,
+    weights_bytes: in the first way in which the study runs it; others: both, in each other one.
     """
 
     digest: str
@@ -193,7 +212,13 @@ class Counted:
     weights_bytes: int
     notes: tuple[str, ...] = ()
     place: int = 0
+    others: tuple[tuple[int, int], ...] = ()
     event: Literal["counted"] = "counted"
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """The bytes of memory and of weights in each way."""
+        return (self.memory_bytes, self.weights_bytes), *self.others
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +302,21 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantised:
+    """The score of one column, or with column 0 of the whole network, as it is quantised for a way, on a split.
+
+    score: None if there is none, for a reason.
+    """
+
+    way: int
+    column: int
+    split: Literal["validation", "test"]
+    score: Score | None
+    reason: Reason | None = None
+    event: Literal["quantised"] = "quantised"
+
+
+@dataclass(frozen=True, slots=True)
 class Foreseen:
     """How long a whole training with its scores would take, and how long looking at some of it took."""
 
@@ -330,21 +370,9 @@ class Failed:
 
 
 Event: TypeAlias = (
-    Counted
-    | Refused
-    | Imported
-    | Described
-    | Measured
-    | Alive
-    | Waits
-    | Trained
-    | Resumed
-    | Reached
-    | Scored
-    | Foreseen
-    | Done
-    | Failed
-)
+    Counted | Refused | Imported | Described | Measured | Alive | Waits | Trained | Resumed | Reached | Scored
+    | Quantised | Foreseen | Done | Failed
+)  # fmt: skip
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,24 +91,23 @@ def _call(module: nn.Module, spec: Foreign, batch: int) -> Call:
     return Call(module, *factory.arguments(spec, batch, available_bytes=available_memory_bytes()))
 
 
-def count(network: OfCode, code: Code, memory: tuple[int, str], seed: int, place: int = 0) -> Counted:
+def count(network: OfCode, code: Code, memory: Sequence[tuple[int, str]], seed: int, place: int = 0) -> Counted:
     """Return what a network that code makes costs, and what it is; raises InputError with the code's own error."""
     with threads(1):  # of so small a work; on a busy machine several would wait for each other
         return _counted(network, code, memory, seed, place)
 
 
-def _counted(network: OfCode, code: Code, memory: tuple[int, str], seed: int, place: int) -> Counted:
+def _counted(network: OfCode, code: Code, memory: Sequence[tuple[int, str]], seed: int, place: int) -> Counted:
     spec, module = foreign(network), blueprint(network, code).made(seed)
     call = _call(module, spec, 1)
     try:
         found = counting.counted(
-            spec.factory, lambda batch: _call(module, spec, batch), [memory], counting.own_dtype(call)
+            spec.factory, lambda batch: _call(module, spec, batch), memory, counting.own_dtype(call)
         )
     except ArchcostError:
         raise
     except Exception as error:
         raise factory.own_error(f"{spec.factory} cannot run on the data's inputs", error) from error
-    (account,) = found.accounts
+    (first, *others) = ((each.peak_bytes, each.weights_bytes) for each in found.accounts)
     what = identity.digest(call, [list(row) for row in found.cost.rows], spec.args)
-    return Counted(what, found.cost.params, found.cost.macs, account.peak_bytes, account.weights_bytes,
-                   found.notes, place)  # fmt: skip
+    return Counted(what, found.cost.params, found.cost.macs, *first, found.notes, place, tuple(others))

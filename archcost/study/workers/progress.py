@@ -158,7 +158,8 @@ def _checked(state: Mapping[str, Any], job: Train, digest: str, networks: int) -
     except (TargetError, ValueError) as error:
         raise InputError("its checkpoint holds no samples") from error
     measured = [each for each in events if isinstance(each, Measured)]
-    if [(each.way, len(each.samples)) for each in measured] != [(way, networks) for way in range(len(job.ways))]:
+    count = [(each.way, len(each.samples) if each.reason is None else networks) for each in measured]
+    if count != [(way, networks) for way in range(len(job.ways))]:
         raise InputError("its checkpoint holds the samples of other networks")
     return training, measured
 

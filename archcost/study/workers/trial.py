@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -17,12 +17,16 @@ from archcost.data import own as own_data
 from archcost.data import shared
 from archcost.data.shared import kept
 from archcost.data.splits import Dataset, Split, as_rows
+from archcost.graph.dtypes import INT8
 from archcost.graph.graph import Graph
 from archcost.latency import runtimes, targets
 from archcost.latency.statistics import median
 from archcost.nets import weights
+from archcost.nets.export import sessions
 from archcost.nets.net import Net
-from archcost.study.workers import device_wait, inquiries, own
+from archcost.study.records.reasons import Reason
+from archcost.study.workers import device_wait, eight_bits, inquiries, own
+from archcost.study.workers.failures import of_part
 from archcost.study.workers.messages import (
     Alive,
     Code,
@@ -30,6 +34,8 @@ from archcost.study.workers.messages import (
     Foreseen,
     Measured,
     OfCode,
+    Quantise,
+    Quantised,
     Reached,
     Scored,
     Setup,
@@ -88,11 +94,11 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     plans = blueprint(job.network, job.code)
     made = str(mark.get("digest", "")) if isinstance(job.network, OfCode) else ""
     progress = progress_of(job, 1 + len(columns_of(job, plans)), made)
-    for position, way in enumerate(job.ways):
+    for position in range(len(job.ways)):
         if position < progress.known:
             tell(progress.measured[position])
         else:
-            measure(plans.measurable(columns_of(job, plans)), position, way, progress.noting(tell))
+            _measured(job, plans, position, progress.noting(tell))
         if not goes_on():
             return
     speed.keep_freed()
@@ -101,11 +107,23 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     if not _trained(trial):
         return
     _scored(trial)
+    if job.quantise is not None:
+        _quantised(trial, able(job, job.quantise, progress.measured))
     if job.code is not None:
         tell(inquiries.files(job.code))
     if job.weights:
         with kept("the weights of the study"):
             weights.save_weights(trial.net, Path(job.weights), mark)
+
+
+def _measured(job: Train, plans: Blueprint, position: int, tell: Tell) -> None:
+    """Measure the networks of a job in one way; in one that is optional, tell why it cannot be done."""
+    try:
+        measure(plans.measurable(columns_of(job, plans)), position, job.ways[position], tell)
+    except Exception as error:  # a runtime's own: the network may run in other ways
+        if position not in job.optional:
+            raise
+        tell(Measured(position, (), of_part(error)))
 
 
 def measure(networks: Sequence[Measurable], position: int, way: Setup, tell: Tell) -> None:
@@ -249,6 +267,44 @@ def _scored(trial: _Trial) -> None:
             trial.tell(Scored(0, "test", trial.score(trial.net, trial.dataset.read_test())))
 
 
+def able(job: Train, how: Quantise, measured: Sequence[Measured]) -> Quantise:
+    """Return what a network is quantised for without the runtimes that could not run it in 8 bits."""
+    setups = [job.ways[each.way] for each in measured if each.reason]
+    lost = {each.runtime for each in setups if each.plan.dtype == INT8}
+    return replace(how, ways=tuple(pair for pair in how.ways if pair[1] not in lost))
+
+
+def _quantised(trial: _Trial, how: Quantise) -> None:
+    """Quantise a trained network and its columns, and tell how good each of the files is.
+
+    What cannot be quantised is told with the reason; of the whole network, in the first way, it ends the trial.
+    """
+    splits: tuple[Literal["validation", "test"], ...] = ("validation", "test") if trial.job.test else ("validation",)
+    if not how.ways:
+        return
+    for column in (0, *trial.columns):
+        net = trial.net.column(column) if column and isinstance(trial.net, Net) else trial.net
+        scores: dict[str, Score] = {}
+        reason: Reason | None = None
+        try:
+            with eight_bits.file(net, trial.dataset, how.seed, trial.context) as path:
+                scores |= {split: _of_file(trial, path, split) for split in splits}
+        except Exception as error:  # the exporter's, or the quantiser's: there is no point, and all others are
+            if not column and any(number == 0 for number, _ in how.ways):
+                raise
+            reason = of_part(error)
+        for number, _ in how.ways:
+            for split in splits:
+                trial.tell(Quantised(number, column, split, scores.get(split), reason))
+
+
+def _of_file(trial: _Trial, path: Path, split: Literal["validation", "test"]) -> Score:
+    data = trial.dataset
+    return trial.score(
+        eight_bits.module(path, trial.job.threads), data.validation if split == "validation" else data.read_test()
+    )
+
+
 class _Enough(Exception):  # noqa: N818  # no error: a training that has been looked at for long enough
     pass
 
@@ -286,6 +342,23 @@ def _foreseen(job: Train, spec: Fit) -> Foreseen:
     spans = [after - before for before, after in zip(ends[_FIRST - 1 :], ends[_FIRST:], strict=False)]
     trained = time.monotonic()
     scoring.evaluate(net, dataset.validation, dataset)
-    now = time.monotonic()
-    scores = len(spec.stops()) + len(columns_of(job, plans))
-    return Foreseen(total * median(spans or [ends[-1] - start]) + scores * (now - trained), now - start)
+    scored = time.monotonic()
+    networks = 1 + len(columns_of(job, plans))
+    scores = len(spec.stops()) + networks - 1
+    training_s = total * median(spans or [ends[-1] - start]) + scores * (scored - trained)
+    if job.quantise is not None:
+        training_s += networks * _quantising_s(job, job.quantise, net, dataset)
+    return Foreseen(training_s, time.monotonic() - start)
+
+
+def _quantising_s(job: Train, how: Quantise, net: nn.Module, dataset: Dataset) -> float:
+    """Return how long it takes to quantise a network and to score the file; 0 of one that cannot be quantised."""
+    sessions.onnxruntime()  # importing it is not the network's
+    begun = time.monotonic()
+    try:
+        with eight_bits.file(net, dataset, how.seed, Context(job.seed, "cpu", job.threads, 1)) as path:
+            scoring.evaluate(eight_bits.module(path, job.threads), dataset.validation, dataset)
+    except Exception as error:  # that one does not run in 8 bits ends no study
+        of_part(error)
+        return 0.0
+    return time.monotonic() - begun

@@ -13,7 +13,6 @@ from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
 from archcost.study.records.best.choice import ENOUGH, Change, Choice, Field, Option, decide, exceeded
 from archcost.study.records.front import Candidate
-from archcost.study.records.names import Name
 from archcost.units import counted_words, data_size, duration, percent, points, scaled
 
 FEW: Final = 2
@@ -161,13 +160,13 @@ def _change(each: Change) -> str:
 
 
 def _doubts(field: Field, taken: Option, limits: Mapping[str, float]) -> Iterator[str]:
-    each = next(one for one in field.candidates if Name(one.trial.number, one.part.column) == taken.name)
+    each = next(one for one in field.candidates if one.called == taken.name)
     if taken.probability < ENOUGH:
         yield f"No network is {likely(ENOUGH)} likely to keep the budget: {taken.name} is the likeliest."
     yield from _of_training(field, each)
     for way, latency in enumerate(each.latencies()):
         if not latency.stable:
-            label = f" ({field.stored.labels[_place(field, way)]})" if len(field.ways) > 1 else ""
+            label = f" ({field.stored.labels[_place(field, way)]})" if len(field.ways(each)) > 1 else ""
             yield f"The latency of {taken.name}{label} is not stable: {latency.why}."
     if "latency" in limits:
         yield from _of_measuring(field, each)
@@ -201,7 +200,7 @@ def _lost(name: str, stored: float) -> str:
 
 def _of_measuring(field: Field, each: Candidate) -> Iterator[str]:
     """Yield how little is known of what the next measurement gives."""
-    for way in field.ways:
+    for way in field.ways(each):
         known = len(way.occasions.get(each.part.digest, ()))
         if known < 2:
             again = way.again

@@ -91,14 +91,16 @@ class Measured:
         return spread**2 / each.blocks
 
 
-def measured(candidates: Iterable[Candidate], way: int) -> Measured:
-    """Return what is known of the latencies of a study's networks in one of its ways to measure."""
+def measured(candidates: Iterable[Candidate], place: int) -> Measured:
+    """Return what is known of the latencies of a study's networks in one of its setups, by its place among them."""
     found: dict[str, dict[Samples, bool]] = {}
     for each in candidates:
         for part in each.trial.ended.parts if each.trial.ended else ():
-            found.setdefault(part.digest, {}).update(dict.fromkeys(part.samples[way : way + 1], False))
-        if each.confirmed:
-            found.setdefault(each.part.digest, {}).update(dict.fromkeys(each.confirmed.samples[way : way + 1], True))
+            if place in part.measured:
+                found.setdefault(part.digest, {})[part.measured[place]] = False
+        for at, again in zip(each.way.places, each.confirmed.samples if each.confirmed else (), strict=False):
+            if at == place:
+                found.setdefault(each.part.digest, {})[again] = True
     occasions = {
         digest: tuple(_occasion(samples, turns) for samples, turns in held.items()) for digest, held in found.items()
     }

@@ -86,7 +86,7 @@ class Choice:
 
     @property
     def take(self) -> str | None:
-        """The name of the network to take: 12, of a column 12/2."""
+        """The name of the network to take: 12, of a column 12/2, in another way 12@int8."""
         return str(self.taken.name) if self.taken else None
 
     @property
@@ -138,10 +138,19 @@ class Field:
         return names.index(str(tables.learnt(self.stored.objectives)))
 
     @cached_property
-    def ways(self) -> tuple[chances.Measured, ...]:
-        """What was measured, for each way."""
-        ways = sum(way is not None for _, way in self.stored.objectives)
-        return tuple(chances.measured(self.candidates, way) for way in range(ways))
+    def _measured(self) -> dict[int, chances.Measured]:
+        """What was measured in each setup, by its place."""
+        places = sorted({place for each in self.candidates for place in each.way.places})
+        return {place: chances.measured(self.candidates, place) for place in places}
+
+    @property
+    def measures(self) -> bool:
+        """Whether the study measures a latency at all."""
+        return any(way is not None for _, way in self.stored.objectives)
+
+    def ways(self, each: Candidate) -> tuple[chances.Measured, ...]:
+        """Return what was measured, for each latency of a network as it runs in its way."""
+        return tuple(self._measured[place] for place in each.way.places)
 
     def lost(self, *, column: bool) -> float | None:
         """Return by how much confirmed networks are worse than their first scores: what luck had given them.
@@ -194,18 +203,23 @@ class Field:
         return [(each, self._option(each)) for each in order]
 
     def _option(self, each: Candidate) -> Option:
-        name, test = Name(each.trial.number, each.part.column), tables.tested(each, self.stored.objectives)
+        name, test = each.called, tables.tested(each, self.stored.objectives)
         counts = {"params": each.part.params, "macs": each.part.macs, "memory": each.part.memory_bytes}
         return Option(name, tables.known(each, self.stored.objectives), test, counts, 1.0)
 
+    def _weights_bytes(self, each: Candidate) -> int:
+        """Return the size of weights and buffers; earlier versions did not keep it, and had families only."""
+        if each.part.weights_bytes is not None:
+            return each.part.weights_bytes
+        if each.part.digest not in self._counted:
+            graph = network(each).graph
+            self._counted[each.part.digest] = count(graph).weights_bytes(BYTES[self.stored.dtype]) if graph else 0
+        return self._counted[each.part.digest]
+
     @cached_property
-    def _weights(self) -> dict[str, int]:
-        """The size of weights and buffers by graph; earlier versions did not keep it, and had families only."""
-        size, found = BYTES[self.stored.dtype], {}
-        for digest, each in {each.part.digest: each for each in self.candidates}.items():
-            graph = None if each.part.weights_bytes is not None else network(each).graph
-            found[digest] = count(graph).weights_bytes(size) if graph is not None else each.part.weights_bytes or 0
-        return found
+    def _counted(self) -> dict[str, int]:
+        """The sizes that were counted again, by graph."""
+        return {}
 
     def options(self, limits: Mapping[str, float]) -> list[tuple[Candidate, Option]]:
         """Return every network, the best first, with the probability that it keeps to limits."""
@@ -213,10 +227,10 @@ class Field:
         for each, option in self._ranked:
             counts = option.counts
             if "weights" in limits:
-                counts = {**counts, "weights": self._weights[each.part.digest]}
+                counts = {**counts, "weights": self._weights_bytes(each)}
             likely = float(all(counts[name] <= limit for name, limit in limits.items() if name != "latency"))
             if likely and "latency" in limits:  # it is one limit in every way
-                likely = math.prod(way.chance(each.part.digest, limits["latency"]) for way in self.ways)
+                likely = math.prod(way.chance(each.part.digest, limits["latency"]) for way in self.ways(each))
             found.append((each, replace(option, counts=counts, probability=likely)))
         return found
 
@@ -245,7 +259,7 @@ def decide(field: Field, budget: Budget | None) -> Choice:
     likely to keep it, as long as that is more likely than not. None is taken whose own latency is above the limit.
     """
     limits = budget.limits() if budget else {}
-    if "latency" in limits and not field.ways:
+    if "latency" in limits and not field.measures:
         allowed = "allowed: a limit on what the study counts"
         raise InputError(Mistake(f"the study has measured no latency; {allowed}", ("latency",)))
     every = field.options(limits)

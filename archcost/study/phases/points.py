@@ -1,0 +1,81 @@
+"""The points of a trial under way: what its networks are in each way, as it tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from archcost.study.limits import budget
+from archcost.study.plan import StudyPlan
+from archcost.study.records.front import absent
+from archcost.study.records.names import Way
+from archcost.study.records.reasons import Reason
+from archcost.study.records.trials import InWay, Part, achieved
+from archcost.study.workers.messages import Measured, Quantised, Reached
+
+
+def measured(plan: StudyPlan, parts: Sequence[Part], event: Measured) -> list[Part]:
+    """Return the networks of a trial with what was measured of them in one setup, or why that cannot be done."""
+    if event.reason is None:
+        known = zip(parts, event.samples, strict=True)
+        return [replace(part, samples=(*part.samples, samples)) for part, samples in known]
+    lost = [way for way in plan.ways if event.way in way.places]
+    return [
+        replace(part, skipped=(*part.skipped, event.way), ways=_ended(part.ways, lost, event.reason)) for part in parts
+    ]
+
+
+def _ended(ways: Sequence[InWay], lost: Sequence[Way], reason: Reason) -> tuple[InWay, ...]:
+    numbers = {each.number for each in lost}
+    return tuple(
+        replace(each, reason=each.reason or reason) if number in numbers else each for number, each in enumerate(ways)
+    )
+
+
+def quantised(parts: Sequence[Part], event: Quantised) -> list[Part]:
+    """Return the networks of a trial with the score that one of them has in 8 bits, or why it has none."""
+    return [_scored(part, event) if part.column == event.column else part for part in parts]
+
+
+def _scored(part: Part, event: Quantised) -> Part:
+    here = part.ways[event.way]
+    here = replace(here, score=event.score, reason=here.reason or event.reason)
+    return replace(part, ways=(*part.ways[: event.way], here, *part.ways[event.way + 1 :]))
+
+
+def reached(parts: Sequence[Part], event: Reached) -> list[Part]:
+    """Return the networks of a trial with their scores at a rung."""
+    return [replace(part, score=score) for part, score in zip(parts, (event.score, *event.columns), strict=True)]
+
+
+def first(plan: StudyPlan, parts: Sequence[Part]) -> tuple[float, ...]:
+    """Return the stored values that the sampler hears of: those of the whole network in the first way."""
+    return achieved(parts[0].in_way(plan.ways[0]), plan.objectives)
+
+
+def at_rung(plan: StudyPlan, parts: Sequence[Part]) -> list[tuple[float, ...]]:
+    """Return the stored values of a trial at a rung: of the whole network in the first way, then of all other points.
+
+    What is quantised after training has the score of the network in float32 until then.
+    """
+    return [
+        achieved(replace(part.in_way(way), score=part.score), plan.objectives) for part, way in _points(plan, parts)
+    ]
+
+
+def _points(plan: StudyPlan, parts: Sequence[Part]) -> Iterator[tuple[Part, Way]]:
+    """Yield every point of a trial but those that are known to be none; that of the first way alone may be one."""
+    for number, part in enumerate(parts):
+        for way in plan.ways:
+            is_first = not number and not way.number
+            if is_first or not absent(part, way, budget(plan) if plan.names_ways else None):
+                yield part, way
+
+
+def lost(plan: StudyPlan, parts: Sequence[Part]) -> Reason | None:
+    """Return why a trial has no point left of its whole network, None if it has one in some way."""
+    found = [absent(parts[0], way, budget(plan)) for way in plan.ways]
+    reasons = [each for each in found if each]
+    if len(reasons) < len(found):
+        return None
+    return next((each for each in reasons if each.kind == "limit"), reasons[0])
