@@ -22,7 +22,7 @@ from archcost.graph import codec
 from archcost.latency.samples import Plan
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages, processes
-from archcost.study.workers.job import reason_of
+from archcost.study.workers.failures import reason_of
 from archcost.study.workers.messages import (
     Done,
     Event,

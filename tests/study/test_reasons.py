@@ -20,7 +20,7 @@ from archcost.study.records.reasons import INTERRUPTED, JobKind, Kind, Reason, a
 from archcost.study.records.stored import described, find
 from archcost.study.records.trials import Ended
 from archcost.study.run import Outcome
-from archcost.study.workers.job import reason_of
+from archcost.study.workers.failures import reason_of
 from archcost.study.workers.messages import Failed, decode_event, encode
 
 KINDS: tuple[Kind, ...] = tuple(kind for part in get_args(Kind) for kind in get_args(part) or (part,))
