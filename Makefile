@@ -59,7 +59,7 @@ test: $(READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "Not formatted; run 'make fix'" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[openvino]'

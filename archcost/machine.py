@@ -12,6 +12,7 @@ from typing import Final
 from archcost.units import data_size
 
 ROOT: Final = Path("/")  # the files of Linux stand under it; tests give another root
+_BYTE_PRODUCTS: Final = frozenset({"amx_int8", "asimddp", "i8mm"})
 _UNLIMITED: Final = 2**60  # cgroup v1 writes 'no limit' as a number of bytes above this
 
 
@@ -33,16 +34,22 @@ def allowed() -> Collection[int]:
     return range(os.cpu_count() or 1)
 
 
+def byte_products(root: Path = ROOT) -> tuple[str, ...] | None:
+    """Return this processor's instructions for products of 8 bits, as Linux names them; None if it does not say."""
+    for line in (read(root / "proc/cpuinfo") or "").splitlines():
+        key, _, flags = line.partition(":")
+        if key.strip() in ("flags", "Features"):  # of x86, of Arm
+            return tuple(sorted(flag for flag in flags.split() if "vnni" in flag or flag in _BYTE_PRODUCTS))
+    return None
+
+
 def saturates(root: Path = ROOT) -> bool:
     """Return whether this processor adds pairs of 8-bit products in 16 bits, which overflow: x86 without VNNI.
 
     False if the system does not say.
     """
-    for line in (read(root / "proc/cpuinfo") or "").splitlines():
-        key, _, flags = line.partition(":")
-        if key.strip() == "flags":
-            return not any("vnni" in flag for flag in flags.split())
-    return False
+    is_x86 = "\nflags" in f"\n{read(root / 'proc/cpuinfo') or ''}"
+    return is_x86 and not any("vnni" in name for name in byte_products(root) or ())
 
 
 def _siblings(root: Path, cpu: int) -> str:
@@ -124,3 +131,11 @@ def collector_off() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def keep_to_itself() -> None:
+    """Let ONNX Runtime send no usage data, as it does by itself from 1.29 on: files' names and hashes among them.
+
+    It asks when it is first imported, so this comes before. What the user has set stays.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

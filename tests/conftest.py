@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import os
 import signal
 
 import pytest
@@ -14,6 +15,12 @@ settings.load_profile("archcost")
 
 # one thread: on a busy machine two that wait for each other take several times as long
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _locks(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give every process of tests locks of its own: they measure and train beside each other, and none waits."""
+    os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("locks"))
 
 
 @pytest.fixture(autouse=True)

@@ -193,6 +193,15 @@ def _verdict(b: str, timed: Timed) -> str:
         return f"cannot tell, {timed.paired.rounds} rounds are too few"
     low, high = timed.paired.interval
     where = f"99% interval {low:.3f} to {high:.3f}"
+    if timed.differ is None:
+        who = (
+            "each, in another way"
+            if all(timed.one_sided)
+            else f"{b} alone"
+            if timed.one_sided[1]
+            else "the first alone"
+        )
+        return f"{where}: cannot tell, as what makes it unstable touches {who}"
     if not timed.differ:
         return f"{where}: no detectable difference"
     return f"{where}: {b} is {'faster' if timed.ratio < 1 else 'slower'}"

@@ -1,4 +1,4 @@
-"""The latencies of a profile as lines: one for each, and below the table of counts each in full."""
+"""The latencies of a profile as lines: one for each, and each in full if asked for."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def _words(pair: Timed | None) -> str | None:
     if pair is None:
         return None
     if pair.differ is None:
-        return "too few rounds"
+        return "too few rounds" if pair.paired.interval is None else "cannot tell: one alone is not stable"
     if not pair.differ:
         return "no detectable difference"
     return "faster" if pair.ratio < 1 else "slower"

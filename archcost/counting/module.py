@@ -157,6 +157,7 @@ class _Accounts:
             weights_bytes + seen.peak_bytes,
             lambda: tuple(self._layers(seen.calls)),
             (lambda: self._trained(call, batch, cast, weights_bytes)) if dtype != INT8 else self._unsized,
+            macs(seen.calls),
         )
 
     def _layers(self, calls: Calls) -> Iterator[Layer]:

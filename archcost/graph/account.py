@@ -82,6 +82,7 @@ class Account:
 
     weights_bytes: parameters and buffers; activation_bytes: all outputs of one pass; peak_bytes: weights and the
     largest set of values alive at once in execution order. `listed` gives the layers without their backward MACs.
+    call_macs: of the whole call at the batch, None if they are not counted apart from those of one example.
     """
 
     batch: int
@@ -91,6 +92,7 @@ class Account:
     peak_bytes: int
     listed: Callable[[], tuple[Layer, ...]]
     train: Callable[[], Trained]
+    call_macs: int | None = None
 
     @cached_property
     def trained(self) -> Trained:

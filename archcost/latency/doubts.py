@@ -21,6 +21,7 @@ Kind: TypeAlias = Literal[
     "contention",
     "macs_skipped",
     "denormals",
+    "denormal_values",
     "unknown",
 ]
 _APART: Final = "; "  # between the doubts of one latency
@@ -39,8 +40,8 @@ class Doubt:
     than the fastest block the slowest took; contention: share of the time spent waiting for a core, and from which on
     it is a doubt; macs_skipped: multiply-accumulates of the program that ran, and of the network as counted, which is
     against comparing the two and not against the latency: a note has it; denormals: share of its
-    weights and inputs below the smallest normal number, and what may be; unknown: what an earlier version doubted in
-    words that are not read.
+    weights and inputs below the smallest normal number, and what may be; denormal_values: the same of what its
+    operators give; unknown: what an earlier version doubted in words that are not read.
     """
 
     kind: Kind
@@ -61,7 +62,7 @@ def words(alike: Sequence[Doubt], enough_s: float | None = None) -> str:
     values = [doubt.value for doubt in alike if doubt.value is not None]
     limits = [doubt.limit for doubt in alike if doubt.limit is not None]
     match alike[0].kind:
-        case "state_changed" | "state_drifted" | "macs_skipped" | "denormals" as kind:
+        case "state_changed" | "state_drifted" | "macs_skipped" | "denormals" | "denormal_values" as kind:
             return _of_the_network(kind, values, limits)
         case "warmup":
             return f"warm-up did not settle in {_range(values, _count)} calls"
@@ -110,7 +111,7 @@ def brief(doubt: Doubt) -> str:
             return f"contention {percent(value)}"
         case "macs_skipped":
             return "MACs left out"
-        case "denormals":
+        case "denormals" | "denormal_values":
             return "denormal numbers"
         case "unknown":
             return "doubted before"
@@ -119,7 +120,7 @@ def brief(doubt: Doubt) -> str:
 
 
 def _of_the_network(
-    kind: Literal["state_changed", "state_drifted", "macs_skipped", "denormals"],
+    kind: Literal["state_changed", "state_drifted", "macs_skipped", "denormals", "denormal_values"],
     values: Sequence[float],
     limits: Sequence[float],
 ) -> str:
@@ -139,9 +140,10 @@ def _of_the_network(
                 f"what runs multiplies {_range(values, _macs)} times, of {_range(limits, _macs)} MACs counted: the "
                 "runtime leaves out what no output needs, and computes beforehand what depends on no input"
             )
-        case "denormals":
+        case "denormals" | "denormal_values":
+            what = "weights and inputs" if kind == "denormals" else "values between operators"
             return (
-                f"{_range(values, _upwards)} of its weights and inputs are denormal, below the smallest normal number: "
+                f"{_range(values, _upwards)} of its {what} are denormal, below the smallest normal number: "
                 "processors take many times as long for those; torch.set_flush_denormal(True) makes them 0"
             )
         case _:

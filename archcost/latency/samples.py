@@ -11,6 +11,7 @@ from dataclasses import asdict, astuple, dataclass
 from archcost import errors
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.graph.dtypes import PRECISIONS
+from archcost.nets.export.quantisation.spec import Findings
 from archcost.units import counted_words
 
 
@@ -147,7 +148,8 @@ class Burst:
 
     A sample is the time of one call, or, where one call is too short for a clock, the mean of several.
     calibration_s: what a fixed kernel took next to it, None if the target has none; cpu_s: CPU time of the process;
-    waited_s: summed over threads, the time they were ready and had no core; the last two None if not known.
+    waited_s: summed over threads, the time they were ready and had no core; these two None if not known; process,
+    copy: which of those that the network ran in, and which of the network's copies there, each in memory of its own.
     """
 
     samples_s: tuple[float, ...]
@@ -155,6 +157,8 @@ class Burst:
     calibration_s: float | None = None
     cpu_s: float | None = None
     waited_s: float | None = None
+    process: int = 0
+    copy: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,8 @@ class Samples:
     first_s: the first call with what it had to compile or load; warmup_s: calls until the network ran steadily;
     loops: calls of which each sample is the mean; change: what of the network's own state was not the same before and
     after them, None if nothing was, or it is not known; export_s: what the export to the runtime took before the first
-    call, None if it runs the network as it is; settings: what the runtime was told. Networks that took turns have
+    call, None if it runs the network as it is; settings: what the runtime was told; findings: of a network in 8 bits.
+    Networks that took turns have
     bursts of the same rounds.
     Raises TargetError if there is no sample, or one that is not a positive time.
     """
@@ -207,8 +212,10 @@ class Samples:
     change: Change | None = None
     work: Work | None = None
     denormals: float = 0.0
+    denormal_values: float = 0.0
     export_s: float | None = None
     settings: tuple[tuple[str, str], ...] = ()
+    findings: Findings | None = None
 
     def __post_init__(self) -> None:
         wrong = [value for value in self.samples_s if not 0 < value < math.inf]

@@ -14,6 +14,7 @@ BLOCKS: Final = 8
 FEWEST_BLOCKS: Final = 6
 """Blocks below which there is no interval: the range of 6 misses once in 32."""
 
+_FEWEST_PREDICTED: Final = FEWEST_BLOCKS  # bursts from which their spread says where another run may lie
 _RISK: Final = 100  # one in a hundred: the chance that an interval misses, or a percentile is none
 _SETTLED: Final = 12  # calls that a warm-up stays on one level for: from 11 on a change among them can be seen
 _DOUBT: Final = 20  # one in twenty: a change that is none only makes a warm-up longer
@@ -86,6 +87,31 @@ def block_range(bursts: Sequence[Sequence[float]]) -> tuple[float, float] | None
 def half_width(bounds: tuple[float, float] | None, middle: float) -> float:
     """Return half the length of an interval over its middle, infinite if there is none."""
     return (bounds[1] - bounds[0]) / 2 / middle if bounds else math.inf
+
+
+def next_median(durations: Sequence[float], middle: float, apart: float) -> tuple[float, float] | None:
+    """Return where the middle of another run lies with 90%, from the medians of this run's bursts; None below six.
+
+    Supposed is that another run is as far off as a burst of this one: what moves slowly moves all bursts of a run. To
+    that comes the standard deviation `apart`, of the logarithms of two runs, that no run can see. It is the prediction
+    interval of Student's t with n - 1 degrees of freedom, of logarithms: variance s^2 (1 + 1/n) + 2 apart^2.
+    """
+    if (count := len(durations)) < _FEWEST_PREDICTED:
+        return None
+    spread = statistics.stdev(map(math.log, durations))
+    half = _t95(count - 1) * math.sqrt(spread**2 * (1 + 1 / count) + 2 * apart**2)
+    return middle * math.exp(-half), middle * math.exp(half)
+
+
+def _t95(freedom: int) -> float:
+    """Return what Student's t exceeds once in twenty (Abramowitz and Stegun 1964, 26.7.5), within 0.001 from 5 on."""
+    z = statistics.NormalDist().inv_cdf(0.95)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 def change_point(durations: Sequence[float]) -> int | None:

@@ -11,6 +11,7 @@ from archcost.latency import statistics
 from archcost.latency.doubts import Doubt, why, words
 from archcost.latency.samples import Burst, Conditions, Samples, Way
 from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, interval, median
+from archcost.nets.export.quantisation.spec import Findings
 
 _CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
 _SPARE: Final = 1.8  # times what eight blocks take: the warm-up is up to three tenths, and pauses lie between
@@ -19,6 +20,7 @@ _DRIFTED: Final = (
 )
 _STEADY: Final = 0.9
 _DENORMAL: Final = 0.001  # share of denormal numbers from which they may be what takes the time
+_RUNS_APART: Final = 0.01  # of a run's median, beyond what its bursts show: studies/benchmarks/repeated_runs.py
 _SLOWED: Final = 0.05  # how much the calibration kernel may slow between blocks before it is named as what disturbed
 
 
@@ -31,7 +33,10 @@ class Latency:
     calibration over the median one, 1 where the machine ran as fast throughout; contention: the share of the time for
     which threads waited for a core; doubts: what is against trusting it; enough_s: time in which enough blocks may fit,
     None if there are enough; export_s: what the export to the runtime took before the first call, None if it runs the
-    network as it is; settings: what the runtime was told.
+    network as it is; settings: what the runtime was told; processes, copies: how many of each the samples come from, a
+    copy of the network being in memory of its own; repeat_s: where the median of another run on this machine, as quiet,
+    is expected with 90%, None if there are too few bursts; int8: of a network in 8 bits, which layers are in float32,
+    and what 8 bits gain.
     """
 
     target: str
@@ -63,6 +68,10 @@ class Latency:
     enough_s: float | None = None
     export_s: float | None = None
     settings: tuple[tuple[str, str], ...] = ()
+    processes: int = 1
+    copies: int = 1
+    repeat_s: tuple[float, float] | None = None
+    int8: Findings | None = None
 
     @property
     def way(self) -> Way:
@@ -92,7 +101,9 @@ class Latency:
                 row |= {"stable": self.stable, "why": self.why, "doubts": [asdict(doubt) for doubt in self.doubts]}
             else:
                 row[field.name] = getattr(self, field.name)
-        row["interval_s"] = None if self.interval_s is None else list(self.interval_s)
+        for key in ("interval_s", "repeat_s"):
+            row[key] = None if row[key] is None else list(getattr(self, key))
+        row["int8"] = None if self.int8 is None else asdict(self.int8)
         pairs = {"versions": dict(self.versions), "settings": dict(self.settings)}
         return {**row, "conditions": asdict(self.conditions), **pairs}
 
@@ -131,6 +142,10 @@ def summarise(samples: Samples) -> Latency:
         enough_s=_enough_s(samples),
         export_s=samples.export_s,
         settings=samples.settings,
+        processes=len({burst.process for burst in samples.bursts}),
+        copies=len({(burst.process, burst.copy) for burst in samples.bursts}),
+        repeat_s=statistics.next_median([median(burst.samples_s) for burst in samples.bursts], middle, _RUNS_APART),
+        int8=samples.findings,
     )
 
 
@@ -199,6 +214,8 @@ def _doubts(samples: Samples) -> Iterator[Doubt]:
         yield Doubt("contention", share, _CONTENDED)
     if samples.denormals > _DENORMAL:
         yield Doubt("denormals", samples.denormals, _DENORMAL)
+    if samples.denormal_values > _DENORMAL:
+        yield Doubt("denormal_values", samples.denormal_values, _DENORMAL)
 
 
 def _drift(samples: Samples) -> float:

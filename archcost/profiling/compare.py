@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from archcost.errors import InputError, Mistake
 from archcost.graph.cost import cut
 from archcost.latency import measure
+from archcost.latency.doubts import Doubt
 from archcost.latency.measure import Progress, Request
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, Ratio, ratio, summarise
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 TOTALS: Final = ("params", "macs", "elementwise", "flops", "weights_bytes", "activation_bytes", "peak_memory_bytes")
 """The totals that are compared: properties of a Profile."""
+
+
+_OF_ONE: Final = frozenset({"state_changed", "state_drifted", "level_changed", "denormals"})
+_WAITS: Final = 0.02  # share of the time spent waiting for a core from which two networks share that
 
 
 class Quantity(NamedTuple):
@@ -102,9 +107,17 @@ class Timed:
         return first, other
 
     @property
+    def one_sided(self) -> tuple[tuple[Doubt, ...], tuple[Doubt, ...]]:
+        """What is against trusting the first's latency and not the other's, and the other way round.
+
+        What slows the machine slows both, and their ratio stands; what touches one alone is in the ratio.
+        """
+        return _alone(self.first, self.other), _alone(self.other, self.first)
+
+    @property
     def differ(self) -> bool | None:
-        """Whether there is a detectable difference; None if there were too few rounds to tell."""
-        return self.paired.differ
+        """Whether there is a detectable difference; None if there were too few rounds to tell, or one is disturbed."""
+        return None if any(self.one_sided) else self.paired.differ
 
     def to_dict(self) -> dict[str, object]:
         """Return the pair as JSON holds it."""
@@ -122,7 +135,25 @@ class Timed:
             "ratio_interval": None if bounds is None else list(bounds),
             "rounds": self.paired.rounds,
             "differ": self.differ,
+            "one_sided": {
+                key: [asdict(doubt) for doubt in found]
+                for key, found in zip(("first", "other"), self.one_sided, strict=True)
+            },
         }
+
+
+def _alone(one: Latency, beside: Latency) -> tuple[Doubt, ...]:
+    """Return the doubts of a latency that are not of the machine that both ran on: the other has none like it.
+
+    Contention is told from its limit on: the other's is far below it, or both have some.
+    """
+    shared = {doubt.kind for doubt in beside.doubts}
+    waits = (beside.contention or 0.0) > _WAITS
+    return tuple(
+        doubt
+        for doubt in one.doubts
+        if doubt.kind not in shared and (doubt.kind in _OF_ONE or (doubt.kind == "contention" and not waits))
+    )
 
 
 def timed(first: Samples, other: Samples) -> Timed:

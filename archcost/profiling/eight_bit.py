@@ -1,18 +1,15 @@
-"""What is said of a network at int8: what it was calibrated on, and whether 8 bits pay here."""
+"""What is said of a network at int8: its calibration, and what was found of its layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
 
+from archcost.graph.account import Account
 from archcost.graph.dtypes import INT8
 from archcost.latency.measure import Request
-from archcost.latency.summary import Latency
-from archcost.units import duration
-
-PAYS: Final = 1.1
-"""Times as fast as float32 from which 8 bits are worth their loss of accuracy."""
+from archcost.latency.samples import Samples
+from archcost.nets.export.quantisation.words import lines
 
 
 def calibrated(request: Request) -> tuple[str, ...]:
@@ -23,11 +20,23 @@ def calibrated(request: Request) -> tuple[str, ...]:
     return (f"int8: ranges from inputs drawn at random: a latency, no accuracy is claimed; {bytes_words}",)
 
 
-def not_worth_it(latencies: Sequence[Latency]) -> Iterator[str]:
-    """Yield a sentence for each way in which int8 is less than 1.1 times as fast as float32, measured beside it."""
-    medians = {latency.way: latency.median_s for latency in latencies}
-    for way, took_s in medians.items():
-        before_s = medians.get(replace(way, dtype="float32"))
-        if way.dtype == INT8 and before_s is not None and before_s / took_s < PAYS:
-            times = f"{before_s / took_s:.2f} times as fast as float32"
-            yield f"int8 does not pay on this device: {duration(took_s)}, {times}; {way}"
+def said(found: Sequence[Samples]) -> Iterator[str]:
+    """Yield what is to be said of each measurement in 8 bits, behind the way it was measured in."""
+    for each in found:
+        if each.findings is not None:
+            for line in lines(each.findings):
+                yield f"{each.way}: {line}"
+
+
+def sized(accounts: Sequence[Account], found: Sequence[Samples]) -> tuple[Account, ...]:
+    """Return accounts at int8 with the layers that were left in float32 where it was measured first at their batch."""
+    more: dict[int, int] = {}
+    for each in found:
+        if each.findings is not None:
+            more.setdefault(each.plan.batch, each.findings.float_bytes)
+    return tuple(_larger(each, more.get(each.batch, 0)) if each.dtype == INT8 else each for each in accounts)
+
+
+def _larger(account: Account, more_bytes: int) -> Account:
+    weights_bytes, peak_bytes = account.weights_bytes + more_bytes, account.peak_bytes + more_bytes
+    return replace(account, weights_bytes=weights_bytes, peak_bytes=peak_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from archcost.counting.files.model_file import ModelFile
@@ -11,6 +12,7 @@ from archcost.latency.runtimes import OnnxFile, Source, lacking
 from archcost.latency.samples import Plan
 from archcost.models.files import File
 from archcost.profiling.result import Profile
+from archcost.profiling.subjects import macs_of
 
 NEEDS_CONSENT: Final = (
     "running a pt2 file needs --allow-code (Python: allow_code=True): torch.export.load unpickles parts of it"
@@ -51,7 +53,8 @@ def _of_onnx(file: File, request: Request) -> tuple[ModelFile, Subject]:
     peaks = {(account.batch, account.dtype): account.peak_bytes for account in model.accounts}
 
     def source(plan: Plan) -> Source:
-        return Source(OnnxFile(file.path, arrays.drawn(opened, plan.batch, plan.seed)), cast=False)
+        run = OnnxFile(file.path, arrays.drawn(opened, plan.batch, plan.seed))
+        return Source(run, cast=False, macs=model.cost.macs, macs_of=partial(macs_of, sizes=file.inputs))
 
     return model, Subject(source, lambda plan: peaks[plan.batch, plan.dtype], own, own_runtime="onnxruntime")
 

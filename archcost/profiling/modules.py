@@ -17,6 +17,8 @@ from archcost.machine import available_memory_bytes
 from archcost.models.load import Reference
 from archcost.nets import copies, factory
 from archcost.nets.call import Call
+from archcost.nets.calls.contents import tensors_in
+from archcost.nets.storage import is_plain
 
 
 class Given(NamedTuple):
@@ -51,6 +53,28 @@ def _call(module: nn.Module, inputs: object) -> Call:
         case _:
             allowed = "a tensor, a tuple or list of arguments, a dict of keyword arguments"
             raise InputError(Mistake(f"given {type(inputs).__name__}; allowed: {allowed}", ("inputs",)))
+
+
+def equal_inputs(given: Given, request: Request) -> tuple[str, ...]:
+    """Return a sentence if each tensor that a user gave holds one value alone, as zeros do.
+
+    Masks of one value are common, so that one tensor of several values is enough. None if nothing is measured.
+    """
+    if given.input is not None or not request.latency:
+        return ()
+    call = given.call_at(1)
+    tensors = [tensor for tensor in tensors_in((call.args, call.kwargs)) if tensor.numel() > 1]
+    if not tensors or not all(map(_is_one_value, tensors)):
+        return ()
+    words = "a look-up, a branch or a runtime that skips zeros may take another time on real ones"
+    return (f"the inputs hold one value alone ({tensors[0].flatten()[0].item():g}): {words}",)
+
+
+def _is_one_value(tensor: Tensor) -> bool:
+    if not is_plain(tensor) or tensor.is_meta or tensor.is_complex():
+        return False
+    flat = tensor.detach().flatten()
+    return bool((flat == flat[0]).all())
 
 
 def made(reference: Reference) -> Given:

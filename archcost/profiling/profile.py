@@ -94,7 +94,6 @@ def profiled(source: Network | Given, request: Request, progress: Progress = nul
         return found
     runs = measure.all_measured((subject, *parts), request, where, progress)
     found = measured_as(found, runs)
-    found = replace(found, notes=(*found.notes, *eight_bit.not_worth_it(found.latencies)))
     if parts:
         each = range(1, len(parts) + 1)
         alone = tuple(tuple(run.samples[place] for run in runs if run.samples) for place in each)
@@ -122,8 +121,9 @@ def measured_as(found: Profile, runs: Sequence[Measured], place: int = 0) -> Pro
     """Return a profile with its network's measurements, which stand at `place` in each run."""
     samples = tuple(run.samples[place] for run in runs if run.samples)
     failures = tuple(run.failure for run in runs if run.failure and run.asked)
-    notes = (*found.notes, *_skipped(samples), *unasked(runs))
-    return replace(found, samples=samples, failures=failures, notes=notes)
+    notes = (*found.notes, *_skipped(samples), *unasked(runs), *eight_bit.said(samples))
+    accounts = eight_bit.sized(found.accounts, samples)
+    return replace(found, samples=samples, failures=failures, notes=notes, accounts=accounts)
 
 
 def unasked(runs: Sequence[Measured]) -> tuple[str, ...]:
@@ -197,6 +197,7 @@ def _known(step: Trained) -> Trained:
 def _of_module(given: Given, request: Request, progress: Progress) -> Ready:
     from archcost.counting.witnesses.module import witness  # loads torch and fvcore
     from archcost.profiling.modules import counted as counted_module
+    from archcost.profiling.modules import equal_inputs
 
     with progress(f"counting {given.name}"):
         module, own_dtype = counted_module(given, request)
@@ -204,6 +205,7 @@ def _of_module(given: Given, request: Request, progress: Progress) -> Ready:
     if request.witness:
         with progress(f"counting {given.name} with fvcore and torch"):
             seen = witness(module)
-    notes = (*module.notes, *(seen.notes if seen else ()), *eight_bit.calibrated(request))
+    told = (*eight_bit.calibrated(request), *equal_inputs(given, request))
+    notes = (*module.notes, *(seen.notes if seen else ()), *told)
     found = Profile(module, module.accounts, seen, notes=notes)
     return Ready(found, subjects.of_module(module, own_dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from archcost.counting.module import Module
     from archcost.graph.graph import Graph
+    from archcost.models.code import Argument
     from archcost.nets.net import Net
 
 
@@ -53,24 +55,27 @@ def needed_bytes(graph: Graph, plan: Plan) -> int:
 def of_module(module: Module, own_dtype: str) -> Subject:
     """Return how a counted module is measured: in its own dtype as it is, in another as a copy that is cast."""
     peaks = {(account.batch, account.dtype): account.peak_bytes for account in module.accounts}
+    counts = {(account.batch, account.dtype): account.call_macs for account in module.accounts}
 
     def source(plan: Plan) -> Source:
         call = module.call_at(plan.batch)
-        cast = plan.dtype != own_dtype
-        known = module.cost.macs if plan.batch == 1 else None  # at another batch some may not be so many times as many
+        cast = unquantised(plan.dtype) != own_dtype
         source = Source(call.module, call.args, call.kwargs, cast=cast, autograd=module.autograd)
-        return replace(source, macs=known, macs_of=macs_of)
+        return replace(source, macs=counts[plan.batch, plan.dtype], macs_of=macs_of)
 
     count = sum(layer.runs for layer in module.accounts[0].layers)
     return Subject(source, lambda plan: peaks[plan.batch, plan.dtype], own_dtype, operators=count)
 
 
-def macs_of(path: Path) -> int | None:
-    """Return the multiply-accumulates of one call of an ONNX file, None if operators in it have no count."""
+def macs_of(path: Path, sizes: Sequence[Argument] = ()) -> int | None:
+    """Return the multiply-accumulates of an ONNX file, None if operators in it have no count.
+
+    They are those of one call, of a file that leaves its batch open those of one example; sizes: of other open axes.
+    """
     from archcost.counting.files.onnx import count as files  # loads onnx
 
     try:
-        found = files.counted(path.name, files.opened(path, ()), [(1, "float32")])
+        found = files.counted(path.name, files.opened(path, sizes), [(1, "float32")])
     except InputError:
         return None
     return None if found.uncounted else found.cost.macs

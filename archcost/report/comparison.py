@@ -107,7 +107,9 @@ def _said(found: Compared) -> Iterator[str]:
         yield f"{name} has {_times(macs, *least)} MACs and {_times(pair.totals['params'])} parameters of {first}."
         for timed in pair.latencies:
             where = f"{timed.target}/{timed.runtime}, batch {timed.batch}, {timed.dtype}"
-            if timed.differ is None:
+            if timed.differ is None and timed.ratio_interval:
+                yield f"Whether {name} and {first} differ cannot be told ({where}): one alone is not stable."
+            elif timed.differ is None:
                 yield f"Too few rounds to compare the latencies of {name} and {first} ({where})."
             elif timed.differ:
                 yield f"{name} takes {_interval(timed)} times as long as {first} ({where})."
@@ -227,7 +229,8 @@ def _way(timed: Pair) -> str:
 
 def _ratio_row(pair: Against, timed: Pair) -> Row:
     bounds, medians = timed.ratio_interval, timed.median_s
-    told = {True: "yes", False: "none detectable", None: "too few rounds"}[timed.differ]
+    none = "cannot tell: one alone is not stable" if bounds else "too few rounds"
+    told = {True: "yes", False: "none detectable", None: none}[timed.differ]
     return Row((
         Cell(f"{letter(pair.other)}/{letter(pair.first)}"),
         Cell(_way(timed)),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from archcost.errors import InputError, Mistake, quoted
 from archcost.graph.codec import digest, unpack
 from archcost.graph.graph import Graph
+from archcost.latency.doubts import Doubt
 from archcost.latency.samples import Failure, Way
 from archcost.latency.summary import Latency
 from archcost.profiling.result import SCHEMA
@@ -256,6 +257,7 @@ class Pair(_Part):
     ratio_interval: tuple[float, float] | None
     rounds: int
     differ: bool | None
+    one_sided: dict[str, list[Doubt]] = {}
 
 
 class Against(_Part):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from archcost.config import document
 from archcost.errors import quoted
@@ -168,8 +169,15 @@ def _cards(found: Profiled) -> Iterator[Card]:
             said(f"{scaled(step.forward_macs + step.backward_macs)} MACs", least),
             f"forward and backward, one example{saved}",
         )
-    for one in named_ways(found.latencies[:1]):
-        yield latency_card(one.timed.latency)
+    for latency in _first_ways(found):
+        yield latency_card(latency)
+
+
+def _first_ways(found: Profiled) -> Iterator[Latency]:
+    """Yield the first latency, and those that differ from it by the runtime alone."""
+    for latency in (one.latency for one in found.latencies):
+        if replace(latency.way, runtime="") == replace(found.latencies[0].latency.way, runtime=""):
+            yield latency
 
 
 def latency_card(latency: Latency) -> Card:

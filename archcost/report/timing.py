@@ -28,6 +28,7 @@ _HEADS: Final = (
     Head("examples/s", numeric=True),
     Head("waiting", numeric=True, note="share of the time for which threads waited for a core"),
     Head("first call", numeric=True, note="with what had to be compiled or loaded"),
+    Head("export", numeric=True, note="to the runtime, before the first call"),
     Head("stable", note="why not is said below"),
 )
 
@@ -50,6 +51,8 @@ def device_lines(timed: Sequence[Timed]) -> Iterator[tuple[str, str]]:
     versions = dict.fromkeys(pair for one in latencies for pair in one.versions)
     if versions:
         yield "Measured with", ", ".join(f"{name} {version}" for name, version in versions)
+    for runtime, settings in dict.fromkeys((one.runtime, one.settings) for one in latencies if one.settings):
+        yield f"Settings of {runtime}", ", ".join(f"{name} {value}" for name, value in settings)
 
 
 def latency_blocks(named: Sequence[Named], key: str = "latency", caption: str = "Latency") -> Iterator[Block]:
@@ -136,6 +139,7 @@ def _row(one: Named) -> Row:
         Cell(f"{found.examples_per_s:.4g}", found.examples_per_s),
         Cell("-" if waiting is None else percent(waiting), waiting),
         Cell(duration(found.first_s), found.first_s),
+        Cell("-" if found.export_s is None else duration(found.export_s), found.export_s),
         Cell("yes" if found.stable else "no"),
     ))  # fmt: skip
 

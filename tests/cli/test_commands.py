@@ -52,9 +52,24 @@ def test_the_table_fits_80_columns_and_has_the_numbers(capsys: pytest.CaptureFix
     """The totals stand in full, the groups and columns are there, no line is wider than 80."""
     code, out, _ = run(capsys, "profile", "fractalnet-20", "--target", "fake", "--threads", "1")
     assert 0 == code
-    for text in ("33,724,618", "845,222,912", "block5", "549,131,264", "agree", "stable", "fake/eager, batch 1"):
+    for text in ("33,724,618", "845,222,912", "block5", "549,131,264", "agree", "stable", "batch 1, float32, 1 thread"):
         assert text in out
     assert 80 >= max(len(line) for line in out.splitlines())
+
+
+def test_the_latencies_lead_and_their_details_are_asked_for(capsys: pytest.CaptureFixture[str], small: str) -> None:
+    """A line for each before all counts; --verbose adds what else is known of them, below, and changes nothing else."""
+    asked = ("profile", small, "--target", "fake", "--no-witness", "--batch", "1,8")
+    short, long = (run(capsys, *asked, *more)[1].splitlines() for more in ((), ("--verbose",)))
+    assert ([], ["latency", "batch", "median", "blocks"]) == (short[2].split(), short[3].split())
+    assert [["fake/eager", "1"], ["fake/eager", "8"]] == [line.split()[:2] for line in short[4:6]]
+    assert {"stable"} == {line.split()[-1] for line in short[4:6]}
+    assert "  float32, 1 thread; on fake" == short[6]
+    assert short == [line for line in long if line in short]
+    details = "\n".join(line for line in long if line not in short)
+    for text in ("samples in 8 blocks", "calibration kernels", "first call", "torch "):
+        assert 2 == details.count(text)
+    assert 80 >= max(map(len, long))
 
 
 def test_all_shipped_networks_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,10 +344,10 @@ def test_the_far_side_answers_whatever_it_is_given(job: bytes) -> None:
     assert "input" == json.loads(done.stdout)["answer"]["kind"]
 
 
-def test_doubts_are_told_once_below_the_rows(
+def test_doubts_are_in_the_row_or_once_below(
     capsys: pytest.CaptureFixture[str], small: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of rows with the same doubt it stands once, in tables and Markdown, and what is best is not said for sure."""
+    """A profile's rows have them in a few words; else doubts are told once. What is best is not said for sure."""
     measure = partial(fake.measure, scripts=[fake.Script(waiting=0.2)])
     monkeypatch.setattr(measuring.targets, "find", lambda name: targets.Target("fake", "", fake.describe, measure))
     asked = ("--target", "fake", "--batch", "1..4")
@@ -341,8 +356,9 @@ def test_doubts_are_told_once_below_the_rows(
         for command in (("profile", small, "--no-witness"), ("compare", small, small))
         for form in ("table", "markdown")
     ]
-    assert [1] * 4 == [words.count("not stable, all: contention: 20.0% of the sampling time") for words in told]
-    assert [1] * 4 == [words.count("contention") for words in told]
+    assert [0, 1, 1, 1] == [words.count("not stable, all: contention: 20.0% of the sampling time") for words in told]
+    assert [3, 1, 1, 1] == [words.count("contention") for words in told]
+    assert 3 == told[0].count("not stable: contention 20.0%")
     assert "at batch 4; not sure, some rows are not stable" in told[0]
 
 

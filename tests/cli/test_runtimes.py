@@ -95,14 +95,14 @@ def test_two_runtimes_in_one_profile(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize("command", ["profile", "compare", "suggest"])
-@pytest.mark.parametrize("runtime", ["eager", "compile", "openvino"])
-def test_int8_is_for_one_runtime(command: str, runtime: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Another one refuses it before anything runs, and the message says which does."""
+@pytest.mark.parametrize("runtime", ["eager", "compile"])
+def test_int8_is_for_two_runtimes(command: str, runtime: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another one refuses it before anything runs, and the message says which do."""
     second = ("nin-cifar10",) if command == "compare" else ()
     code, out, err = run(capsys, command, "resnet-20", *second, "--runtime", runtime, "--dtype", "int8")
     assert (2, "") == (code, out)
-    words = f"dtype: given int8 for the runtime '{runtime}'; allowed: int8 with the runtime 'onnxruntime'"
-    assert f"archcost: {words}\n" == err
+    words = f"dtype: given int8 for the runtime '{runtime}'; allowed: int8 with the runtime 'onnxruntime' or "
+    assert f"archcost: {words}'openvino'\n" == err
 
 
 def test_int8_chooses_the_runtime_that_has_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,12 +116,6 @@ def test_int8_chooses_the_runtime_that_has_it(capsys: pytest.CaptureFixture[str]
     small, whole = (row["weights_bytes"] for row in value["memory"])
     assert value["params"] * 4 > whole - small > value["params"] * 2
     assert 1 == err.count("int8: ranges from inputs drawn at random: a latency, no accuracy is claimed")
-
-
-def test_what_int8_does_not_pay_for_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """The fake target takes as long for each type, so that 8 bits are worth nothing there."""
-    asked = ("--dtype", "float32", "--dtype", "int8")
-    assert "int8 does not pay on this device: " in run(capsys, "profile", *SMALL, *asked, "--json")[2]
 
 
 def test_a_network_without_products_has_no_int8(capsys: pytest.CaptureFixture[str]) -> None:

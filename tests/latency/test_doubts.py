@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from archcost.latency.doubts import Doubt, Kind, why, words
+from archcost.latency.doubts import Doubt, Kind, brief, why, words
 
 WORDS = [
     ([Doubt("state_changed", 2000, 1000)],
@@ -28,6 +28,9 @@ WORDS = [
     ([Doubt("denormals", 0.25, 0.001)],
      "25.0% of its weights and inputs are denormal, below the smallest normal number: processors take many times as "
      "long for those; torch.set_flush_denormal(True) makes them 0"),
+    ([Doubt("denormal_values", 0.25, 0.001)],
+     "25.0% of its values between operators are denormal, below the smallest normal number: processors take many times "
+     "as long for those; torch.set_flush_denormal(True) makes them 0"),
     ([Doubt("unknown")], "an earlier version of archcost doubted it"),
     ([Doubt("warmup", 90), Doubt("warmup", 17), Doubt("warmup", 100)], "warm-up did not settle in 17 to 100 calls"),
     ([Doubt("level_changed", 20, 40), Doubt("level_changed", 9, 48)],
@@ -41,6 +44,13 @@ WORDS = [
 def test_every_kind_has_words(doubts: list[Doubt], expected: str) -> None:
     """One doubt, or several of a kind with the range of their numbers; numbers that look the same are one."""
     assert expected == words(doubts, 20.0)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_has_a_few_words(kind: Kind) -> None:
+    """They fit into a line beside a latency, whatever the number is."""
+    for value in (None, 0.5, 1e300, float("nan")):
+        assert 0 < len(brief(Doubt(kind, value))) <= 30 or value == 1e300
 
 
 def test_no_kind_is_left_out() -> None:

@@ -131,7 +131,8 @@ def test_what_was_not_reached_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("holder", "who"), [(None, "another process"), (17, "process 17"), (os.getpid(), "another thread")]
+    ("holder", "who"),
+    [(None, "another process"), (17, "process 17"), pytest.param(os.getpid(), "another thread", id="this process")],
 )
 def test_who_is_waited_for_is_said(holder: int | None, who: str) -> None:
     """The line says which process has the device, if that is known."""

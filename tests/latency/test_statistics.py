@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
@@ -20,6 +21,7 @@ from archcost.latency.statistics import (
     interval,
     last_level,
     median,
+    next_median,
     percentile,
     rank,
     settled,
@@ -191,3 +193,20 @@ NOISE = [draw.lognormvariate(0.0, 0.1) for draw in [random.Random(4)] for _ in r
 def test_settled(durations: list[float], expected: bool) -> None:
     """A warm-up is over when its last level has lasted for twelve calls and a quarter of it."""
     assert settled(durations) is expected
+
+
+@pytest.mark.parametrize(("freedom", "expected"), [(5, 2.0150), (7, 1.8946), (15, 1.7531), (30, 1.6973), (500, 1.6479)])
+def test_another_run_is_predicted_by_students_t(freedom: int, expected: float) -> None:
+    """Of bursts whose logarithms have a known deviation it is t times that, and what runs differ by, to both sides."""
+    count = freedom + 1
+    logs = [0.01 * (-1) ** place for place in range(count)]
+    deviation = 0.01 * math.sqrt(count / (count - 1)) if count % 2 == 0 else statistics.stdev(logs)
+    for apart in (0.0, 0.02):
+        half = expected * math.sqrt(deviation**2 * (1 + 1 / count) + 2 * apart**2)
+        found = next_median([math.exp(each) for each in logs], 2.0, apart)
+        assert found == pytest.approx((2 * math.exp(-half), 2 * math.exp(half)), rel=1e-4)
+
+
+def test_too_few_bursts_predict_nothing() -> None:
+    """Below six there is no statement about another run."""
+    assert next_median([1.0] * 5, 1.0, 0.01) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from dataclasses import asdict, replace
 from typing import Any
@@ -23,6 +24,10 @@ STEADY = samples(
     * 8,
     Plan(batch=8, dtype="bfloat16", threads=2),
 )
+
+
+HALF = 1.8944 * math.sqrt(2) * 0.01
+"""Of bursts that are all alike: what two runs differ by all the same."""
 
 
 def test_the_row_has_the_keys_of_the_format() -> None:
@@ -49,6 +54,9 @@ def test_the_row_has_the_keys_of_the_format() -> None:
         "enough_s": None,
         "export_s": None,
         "settings": {},
+        "processes": 1,
+        "copies": 1,
+        "repeat_s": [pytest.approx(0.001002 * math.exp(-HALF)), pytest.approx(0.001002 * math.exp(HALF))],
         "examples_per_s": pytest.approx(8 / 0.001002),
         "first_s": 0.5,
         "blocks": 8,

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from archcost.errors import InputError, TargetError, unknown
 from archcost.latency import runtimes, targets
+from archcost.latency.player import SHORT_S, Clock, Instruments, timed_by
 from archcost.latency.runtimes import Call, Prepared, Source
 from archcost.latency.samples import Origin, Plan, Samples
-from archcost.latency.sampling import SHORT_S, Clock, Instruments, take, timed_by
+from archcost.latency.sampling import take
 from archcost.latency.summary import half_width, ratio, summarise
 from archcost.latency.targets import cpu, device, fake
 from archcost.latency.targets.fake import Machine, Script, durations

@@ -233,7 +233,7 @@ def test_plain_tensors_are_not_copied_again() -> None:
     module = Does(noted)
     archcost.profile(module, torch.ones(5, 8), latency=False, witness=False)
     before = set(seen)
-    archcost.profile(module, torch.ones(5, 8), time=0.02, threads=1, witness=False)
+    archcost.profile(module, torch.ones(5, 8), runtime="eager", time=0.02, threads=1, witness=False)
     assert 1 == len(seen - before)
 
 

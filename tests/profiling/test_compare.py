@@ -9,12 +9,12 @@ import pytest
 import specs
 from hypothesis import given
 from hypothesis import strategies as st
-from measurements import noisy
+from measurements import burst, noisy, samples
 
 import archcost
 from archcost.errors import InputError
 from archcost.graph.account import Layer
-from archcost.latency.samples import Failure, Samples, Way
+from archcost.latency.samples import Change, Failure, Samples, Way
 from archcost.profiling import result
 from archcost.profiling.compare import TOTALS, Alone, Quantity, at_depth, compare, timed
 from archcost.profiling.result import Profile
@@ -139,6 +139,35 @@ def test_latencies_differ_where_their_ratio_does(first: Samples, other: Samples,
     found = timed(first, other)
     assert differ is found.differ
     assert found.ratio == pytest.approx(found.other.median_s / found.first.median_s, rel=0.05)
+
+
+GROWN = Change(8, 16, shapes=True)
+WAITED = [burst(0.002, 0.002, waited_s=0.0004, cpu_s=0.0036) for _ in range(8)]
+WORKED = [burst(0.001, 0.001, waited_s=0.0, cpu_s=0.002) for _ in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "alone"),
+    [
+        (noisy(0.001), replace(noisy(0.002), change=GROWN), ([], ["state_changed"])),
+        (replace(noisy(0.001), change=GROWN), noisy(0.002), (["state_changed"], [])),
+        (replace(noisy(0.001), change=GROWN), replace(noisy(0.002), change=GROWN), ([], [])),
+        (replace(noisy(0.001), denormals=0.5), replace(noisy(0.002), change=GROWN), (["denormals"], ["state_changed"])),
+        (samples(WORKED), samples(WAITED), ([], ["contention"])),
+        (samples(WAITED), samples(WAITED), ([], [])),
+        (noisy(0.001), replace(noisy(0.002), warmup_s=(0.1,)), ([], [])),
+    ],
+)
+def test_what_touches_one_network_alone_is_no_difference(first: Samples, other: Samples, alone: object) -> None:
+    """A doubt that only one of two networks has is in their ratio: there is no verdict, and it is named."""
+    found = timed(first, other)
+    assert alone == tuple([doubt.kind for doubt in each] for each in found.one_sided)
+    assert found.differ is (None if any(found.one_sided) else found.paired.differ)
+    told = found.to_dict()
+    assert (found.differ, alone) == (
+        told["differ"],
+        tuple([doubt["kind"] for doubt in each] for each in told["one_sided"].values()),  # type: ignore[attr-defined]
+    )
 
 
 @pytest.mark.parametrize("bursts", [8, 9])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from onnx_files import model, node, written
 from torch import Tensor, nn
 
 import archcost
@@ -95,3 +100,47 @@ def test_products_of_a_zero_state_are_computed_beforehand() -> None:
     assert found.samples[0].work is not None
     assert found.samples[0].work.skipped
     assert 1 == len(said(found))
+
+
+@pytest.mark.parametrize("case", ["pruned", "folded"])
+def test_it_is_found_at_other_batches(case: str) -> None:
+    """Code that is called with eight examples: of what is counted at that batch, which is not eight times as many."""
+    module, size, run, counted = PLANTED[case]
+    weights = 32 * 64 * 16 if case == "folded" else 0
+    found = measured(module, torch.randn(8, size))
+    work = found.samples[0].work
+    assert Work(8 * (counted - weights) + weights, 8 * run) == work
+
+
+def test_it_is_found_at_a_batch_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As --batch does, for code that makes the module."""
+    monkeypatch.chdir(tmp_path)
+    source = f"import torch\nfrom torch import nn, Tensor\n{inspect.getsource(Folded)}"
+    Path("folding_here.py").write_text(source, encoding="utf-8")
+    options = {"batch": [1, 8], "runtime": "onnxruntime", "time": "0.05s", "threads": 1, "witness": False}
+    found = archcost.profile("folding_here:Folded", "32", **options)  # type: ignore[arg-type]  # options of profile
+    products = 32 * 64 * 16
+    assert [Work(32 * 16 * n + products, 32 * 16 * n) for n in (1, 8)] == [each.work for each in found.samples]
+
+
+def test_it_is_found_in_an_onnx_file(tmp_path: Path) -> None:
+    """A product of two weights, in a file that is given as such: what is counted is the file, what runs is less."""
+    nodes = [node("MatMul", "a b", "w"), node("MatMul", "x w", "y")]
+    nodes[1].name = "other"
+    held = {"a": np.ones((8, 64), np.float32), "b": np.ones((64, 4), np.float32)}
+    path = written(tmp_path, model(nodes, {"x": (1, ("N", 8))}, ["y"], held))
+    found = measured(str(path))
+    assert Work(8 * 4 + 8 * 64 * 4, 8 * 4) == found.samples[0].work
+    assert 1 == len(said(found))
+
+
+def test_a_comparison_says_it_too() -> None:
+    """Of the network that it is about."""
+    module, size, run, counted = PLANTED["pruned"]
+    whole = nn.Linear(size, 8)
+    options = {"runtime": "onnxruntime", "time": "0.05s", "threads": 1}
+    found = archcost.compare(whole, module, inputs=torch.randn(1, size), **options)  # type: ignore[arg-type]  # as above
+    notes = [note for note in found.notes if "MACs counted" in note]
+    assert 1 == len(notes)
+    assert notes[0].startswith("Pruned: ")
+    assert f"multiplies {run:,} times, of {counted:,} MACs counted" in notes[0]

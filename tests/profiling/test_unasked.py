@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,37 @@ def test_what_a_session_was_told_is_in_the_row() -> None:
         "session.set_denormal_as_zero": "0",
     }
     assert expected == deployed.to_dict()["settings"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ((torch.zeros(2, 8),), ["0"]),
+        ((torch.full((2, 8), 0.5),), ["0.5"]),
+        ((torch.randn(2, 8),), []),
+        ((torch.randn(2, 8), torch.ones(2)), []),
+        ((torch.ones(2, 8), torch.tensor(3.0)), ["1"]),
+    ],
+)
+def test_inputs_of_one_value_are_said(inputs: tuple[Tensor, ...], expected: list[str]) -> None:
+    """If all are so, as a mask of ones beside drawn numbers is what people give; and if anything is measured."""
+
+    class Added(nn.Module):
+        def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+            return x if y is None else x.sum(1) + y
+
+    for latency in (True, False):
+        found = archcost.profile(Added(), inputs, latency=latency, witness=False, target="fake", time="60ms")
+        said = [note for note in found.notes if "the inputs hold one value alone" in note]
+        assert (expected if latency else []) == [note.partition("(")[2].partition(")")[0] for note in said]
+
+
+def test_torch_compiles_convolutions_after_a_profile() -> None:
+    """In a process of its own: what torch's compiler looks up was first made while a count had replaced them."""
+    code = (
+        "import torch, archcost; from torch import nn; net, x = nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8)\n"
+        "archcost.profile(net, x, time=0.02, threads=1)\n"
+        "print(torch.compile(net, fullgraph=True, backend='eager')(x).shape[1])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ("4\n", 0) == (done.stdout, done.returncode), done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -48,6 +49,7 @@ def complex_convolutions() -> Iterator[None]:
         finally:
             for where, name, own in places:
                 setattr(where, name, own)
+            _forget_rules()
 
 
 @cache
@@ -62,3 +64,10 @@ def _by_parts(own: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return torch.view_as_complex(torch.stack([real, imaginary], -1))
 
     return convolution
+
+
+def _forget_rules() -> None:
+    """Let torch's compiler look up anew what it traces: its table, if it was made in between, lacks convolutions."""
+    rules = sys.modules.get("torch._dynamo.trace_rules")
+    if rules is not None and functional.conv2d not in rules.get_torch_obj_rule_map():
+        rules.get_torch_obj_rule_map.cache_clear()

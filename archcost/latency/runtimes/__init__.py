@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from glob import escape
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from archcost.graph.graph import Graph
     from archcost.nets.calls.autograd import Autograd
     from archcost.nets.calls.contents import Held
+    from archcost.nets.export.quantisation.spec import Findings
 
 Call: TypeAlias = Callable[[], None]
 
@@ -61,7 +63,11 @@ class Prepared(NamedTuple):
     before: what comes before every call and is not timed, such as a copy of arguments that the call changes; then:
     asked when the first call is over, it gives what is timed from there on; state: what the network holds now;
     work: of the program that is run, None if it is not known; denormals: the share of its numbers below the smallest
-    normal one; export_s: what the export to the runtime took, None if there is none; settings: what it was told.
+    normal one; denormal_values: the same of what its operators give; findings: of a file of 8 bits, which of its layers
+    are in float32; again: makes a copy in memory of its own, in the
+    state that this one is in, None if it cannot; kept: how many earlier copies may stay, so that the next has other
+    memory; file: what another process runs the same by; export_s: what the export to the runtime took, None if there is
+    none; settings: what it was told.
     """
 
     call: Call
@@ -71,6 +77,11 @@ class Prepared(NamedTuple):
     state: Callable[[], Held] | None = None
     work: Work | None = None
     denormals: float = 0.0
+    denormal_values: float = 0.0
+    again: Callable[[], Prepared | None] | None = None
+    kept: int = 0
+    file: OnnxFile | None = None
+    findings: Findings | None = None
     export_s: float | None = None
     settings: tuple[tuple[str, str], ...] = ()
 
@@ -81,7 +92,9 @@ class Runtime:
 
     prepare: raises TargetError if this machine, the dtype or the network will not do, or where what runs does not
     give the eager module's output; versions: of what is installed; why_not: why it cannot run here, '' if it can;
-    these two load nothing of what they speak of. processors_only: whether it runs on no GPU.
+    these two load nothing of what they speak of. processors_only: whether it runs on no GPU. loaded, opened: loads what
+    it runs with, and makes a file ready, both without torch: its threads go on for a while after each call, so that
+    networks that take turns have light processes of their own; None: all run in one.
     """
 
     name: str
@@ -89,13 +102,16 @@ class Runtime:
     versions: Callable[[], tuple[tuple[str, str], ...]]
     why_not: Callable[[], str]
     processors_only: bool = False
+    loaded: Callable[[], object] | None = None
+    opened: Callable[[OnnxFile, Plan], Prepared] | None = None
 
 
 NOT_TORCH: Final = "an ONNX file is no torch module; allowed: the runtimes onnxruntime and openvino"
-QUANTISING: Final = ("onnxruntime",)
-"""Runtimes that run int8."""
+QUANTISING: Final = ("onnxruntime", "openvino")
+"""Runtimes that run int8, the first if none is asked for."""
 
 PROCESSORS_ONLY: Final = "this runtime runs on processors only"
+_EASE: Final = 8  # times a file: two sessions of it, each with weights as read and as packed, and room
 _SET: Final = re.compile(r"^__version__ = '([^']+)'", re.MULTILINE)  # as torch's setup.py writes it
 
 # Places of modules with a RUNTIME, loaded where one is asked for.
@@ -149,6 +165,24 @@ def lacking(packages: tuple[str, ...], extra: str = "") -> str:
     missing = [name for name in packages if find_spec(name) is None]
     what = f"'archcost[{extra}]'" if extra else " ".join(missing)
     return f"{', '.join(missing)} not installed: pip install {what}" if missing else ""
+
+
+def later(file: OnnxFile, plan: Plan, opened: Callable[[OnnxFile, Plan], Prepared]) -> Prepared:
+    """Return a run of a file that is opened in this process if it is called here, where no other process runs it."""
+    here: list[Prepared] = []
+
+    def run() -> None:
+        if not here:
+            here.append(opened(file, plan))
+        here[0].call()
+
+    return Prepared(run, file=file)
+
+
+def spare(path: Path, free_bytes: int | None) -> bool:
+    """Return whether a file's weights fit twice more into memory with ease, its external data (path.*) counted."""
+    held = sum(each.stat().st_size for each in path.parent.glob(f"{escape(path.name)}*"))
+    return free_bytes is None or _EASE * held <= free_bytes
 
 
 def installed(*packages: str) -> tuple[tuple[str, str], ...]:

@@ -38,6 +38,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     there is no compiler, where torch cannot make one graph of the module, and where that computes something else.
     """
     from archcost.latency.runtimes.copied import prepared, running
+    from archcost.nets.calls.denormals import share
     from archcost.nets.export.agreement import agree, explained, reference
 
     if reason := why_not():
@@ -50,7 +51,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
             raise TargetError(f"torch.compile cannot write what it makes{scratch.where()}: {error.strerror}") from error
         with explained(call):
             agree("what torch.compile makes", expected, given, tolerance(plan.dtype, source.device))
-        yield prepared(compiled, call, source, plan)._replace(first_s=first_s)
+        yield prepared(compiled, call, source, plan)._replace(first_s=first_s, denormals=share(call))
 
 
 def tolerance(dtype: str, device: str) -> float:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from archcost.errors import TargetError, named, one_line, one_of
 from archcost.graph.dtypes import FLOATING
-from archcost.latency.runtimes import Prepared, Source, module_of
+from archcost.latency.runtimes import OnnxFile, Prepared, Source, module_of
 from archcost.latency.samples import Plan
 from archcost.machine import available_memory_bytes
 from archcost.nets import copies
-from archcost.nets.call import Call, crowding
+from archcost.nets.call import Call, crowding, weights_bytes
 from archcost.nets.calls.arguments import arguments
 from archcost.nets.calls.autograd import recording
 from archcost.nets.calls.contents import has_objects, held
-from archcost.nets.calls.denormals import share
+from archcost.nets.calls.denormals import share_of_values
 from archcost.nets.dtypes import TORCH
 from archcost.nets.restore import evaluating, settings, untouched
+
+Again: TypeAlias = Callable[[], Prepared | None]
+"""Makes another copy, None if it cannot."""
+
+_EASE: Final = 4  # times a module's bytes that have to be free for a copy
+_KEPT_BYTES: Final = 128 * 2**20  # what copies may take that stay only so that the next has other memory
+_MOST_KEPT: Final = 8
 
 
 @contextmanager
@@ -47,14 +55,22 @@ def running(source: Source, plan: Plan) -> Iterator[Call]:
         yield call
 
 
-def prepared(run: Callable[..., object], call: Call, source: Source, plan: Plan) -> Prepared:
+def prepared(
+    run: Callable[..., object],
+    call: Call,
+    source: Source,
+    plan: Plan,
+    again: Again | None = None,
+    watched: bool = True,
+) -> Prepared:
     """Return what is timed of a call that `run` makes.
 
-    Arguments that hold objects, and those that the first call has changed, are copied before each call. Raises
-    TargetError if such a copy would take too much of the free memory.
+    Arguments that hold objects, and those that the first call has changed, are copied before each call. again: as
+    `Prepared` has it; watched: whether the values of one more call are looked at. Raises TargetError if a copy of
+    arguments would take too much of the free memory.
     """
     if has_objects((call.args, call.kwargs)):
-        return _on_fresh(run, call, source)
+        return _on_fresh(run, call, source, again)
     args, kwargs = call.args, dict(call.kwargs)
     before = held((args, kwargs))
 
@@ -63,14 +79,44 @@ def prepared(run: Callable[..., object], call: Call, source: Source, plan: Plan)
 
     def then() -> Prepared:
         if held((args, kwargs)) == before:
-            return always
-        return _on_fresh(run, _called(call.module, source, plan), source)
+            return always._replace(denormal_values=share_of_values(call, on_copies=False) if watched else 0.0)
+        anew = _called(call.module, source, plan)
+        values = share_of_values(anew, on_copies=True) if watched else 0.0
+        return _on_fresh(run, anew, source, again)._replace(denormal_values=values)
 
-    always = Prepared(_recorded(same, source), state=lambda: held(call.module), denormals=share(call))
+    always = Prepared(_recorded(same, source), state=lambda: held(call.module), again=again)
     return always._replace(then=then)
 
 
-def _on_fresh(run: Callable[..., object], call: Call, source: Source) -> Prepared:
+def with_copies(call: Call, source: Source, plan: Plan, *, watched: bool = True) -> Prepared:
+    """Return what is timed of a call's module as it is, which also makes copies of itself as it is then.
+
+    There are none on a GPU, of a module that cannot be copied, and where memory is short. watched: as `prepared` has
+    it; copies are not.
+    """
+
+    def again() -> Prepared | None:
+        if source.device != "cpu" or call.module is source.network or not _spare(call):
+            return None
+        try:
+            with torch.inference_mode(False):
+                copied = _called(copy.deepcopy(call.module), source, plan)
+            if copied.module is call.module:
+                return None
+            return with_copies(copied, source, plan, watched=False)
+        except Exception:  # what it has kept since it first ran cannot be copied: it goes on as it is
+            return None
+
+    kept = _KEPT_BYTES // max(1, weights_bytes(call.module))
+    return prepared(call.module, call, source, plan, again, watched)._replace(kept=min(_MOST_KEPT, kept))
+
+
+def _spare(call: Call) -> bool:
+    free = available_memory_bytes()
+    return free is None or _EASE * weights_bytes(call.module) + _KEPT_BYTES <= free
+
+
+def _on_fresh(run: Callable[..., object], call: Call, source: Source, again: Again | None) -> Prepared:
     """Return what is timed of a call whose arguments it changes: a copy is made before it, and not timed."""
     if why := crowding(call, _free_bytes(source.device)):
         raise TargetError(why)
@@ -87,7 +133,7 @@ def _on_fresh(run: Callable[..., object], call: Call, source: Source) -> Prepare
         args, kwargs = given
         run(*args, **kwargs)
 
-    return Prepared(_recorded(fresh, source), before=before, state=lambda: held(call.module), denormals=share(call))
+    return Prepared(_recorded(fresh, source), before=before, state=lambda: held(call.module), again=again)
 
 
 def _recorded(call: Callable[[], None], source: Source) -> Callable[[], None]:
@@ -100,6 +146,14 @@ def _recorded(call: Callable[[], None], source: Source) -> Callable[[], None]:
             call()
 
     return recorded
+
+
+def exported(path: Path, call: Call) -> OnnxFile:
+    """Return the ONNX file of a call with the call's tensors, by the names of its inputs."""
+    from archcost.nets.export.quantisation.file import input_names  # loads onnx
+    from archcost.nets.export.torch_export import inputs
+
+    return OnnxFile(path, dict(zip(input_names(path), (tensor.numpy() for tensor in inputs(call)), strict=True)))
 
 
 def finish(device: str) -> None:

@@ -14,10 +14,11 @@ from archcost.latency.samples import Plan
 @contextmanager
 def prepare(source: Source, plan: Plan) -> Iterator[Prepared]:
     """Yield a call of a copy of the module; raises TargetError if it cannot be copied to plan.dtype on the CPU."""
-    from archcost.latency.runtimes.copied import prepared, running
+    from archcost.latency.runtimes.copied import running, with_copies
+    from archcost.nets.calls.denormals import share
 
     with running(source, plan) as copied:
-        yield prepared(copied.module, copied, source, plan)
+        yield with_copies(copied, source, plan)._replace(denormals=share(copied))
 
 
 def versions() -> tuple[tuple[str, str], ...]:

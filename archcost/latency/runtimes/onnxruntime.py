@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from archcost import scratch
 from archcost.errors import TargetError
 from archcost.graph.dtypes import INT8
-from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
+from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking, later, spare
 from archcost.latency.samples import Plan, Work
+from archcost.machine import available_memory_bytes, keep_to_itself
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
-    from archcost.nets.call import Call as Subject
+    from archcost.nets.export.quantisation.trials import Times
 
 TOLERANCE: Final = 1e-5  # share of the largest output
+_KERNEL: Final = "_kernel_time"  # behind a node's name in a session's profile
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
+_FATAL: Final = 4  # of ONNX Runtime's levels of logging, the one above errors
 _SET: Final = ("graph_optimization_level", "execution_mode", "intra_op_num_threads", "inter_op_num_threads")
 # Threads within operators spin between them, as is ONNX Runtime's default; between operators there is one thread.
 _ENTRIES: Final = {
@@ -37,18 +42,26 @@ _ENTRIES: Final = {
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a run of a session on plan.threads threads, inputs bound before and outputs left where they are made.
 
+    Its file is what other processes run the same by.
+
     At int8 the file is quantised, on drawn inputs, and compared with itself as it is written, not with the network.
     Raises TargetError if a package is not installed, for types but float32 and int8, and where the network cannot
     be exported or computes something else as ONNX.
     """
     from archcost.latency.runtimes import float32_only
-    from archcost.latency.runtimes.copied import running
-    from archcost.nets.calls.denormals import share
+    from archcost.latency.runtimes.copied import exported, running
+    from archcost.latency.runtimes.eight_bit import eight_bit
+    from archcost.nets.calls.denormals import share, share_of_values
     from archcost.nets.export.agreement import agree, explained, reference
-    from archcost.nets.export.torch_export import onnx_file, quiet
+    from archcost.nets.export.torch_export import onnx_file
 
     if isinstance(source.network, OnnxFile):
-        yield _of_file(source.network, plan, clock)
+        if reason := lacking(("onnxruntime",)):
+            raise TargetError(reason)
+        tried = _tried(source.network, plan, clock)
+        yield later(source.network, plan, opened)._replace(
+            first_s=tried.first_s, work=_work(source.network.path, source), settings=tried.settings
+        )
         return
     if reason := cpu_only(source) or why_not() or float32_only("onnxruntime", plan):
         raise TargetError(reason)
@@ -56,67 +69,106 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         own = reference(call)
         begun = clock()
         with onnx_file(call) as path:
-            as_it_is = path, own, TOLERANCE
-            program, expected, tolerance = _quantised(path, call, own) if plan.dtype == INT8 else as_it_is
+            as_it_is = path, own, TOLERANCE, None
+            measuring = partial(file_times, plan=plan, clock=clock)
+            small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else as_it_is
+            program, expected, tolerance, findings = small
             export_s = clock() - begun
-            with quiet("ONNX Runtime cannot run"):
-                _loaded()  # not timed: only the first network of a process would pay for it
-                start = clock()
-                session = _session(program, plan.threads)
-                binding = _binding(session, call)
-                session.run_with_iobinding(binding)
-                first_s = clock() - start
-                given = _outputs(binding)
+            file = exported(program, call)
+            tried = _tried(file, plan, clock)
             with explained(call):
-                agree("what ONNX Runtime runs", expected, given, tolerance)
+                agree("what ONNX Runtime runs", expected, tried.outputs, tolerance)
+            yield later(file, plan, opened)._replace(
+                first_s=tried.first_s,
+                work=_work(path, source),
+                denormals=share(call),
+                denormal_values=share_of_values(call, on_copies=True),
+                export_s=export_s,
+                settings=tried.settings,
+                findings=findings,
+            )
 
-            def run() -> None:
-                session.run_with_iobinding(binding)
 
-            work, told = _work(path, source), told_to(session)
-            yield Prepared(run, first_s, work=work, denormals=share(call), export_s=export_s, settings=told)
+def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
+    """Return what measures files of a network, on these inputs and on the plan's threads, in a part of its time."""
+    from archcost.latency.runtimes.file_times import Opened, times
+
+    def opened(path: Path, profiled: bool) -> Opened:
+        profile = path.with_suffix("") if profiled else None
+        session = _session(path, plan.threads, profile=profile, by_turns=plan.threads > 1)
+        binding = bound(session, arrays)
+        return Opened(lambda: session.run_with_iobinding(binding), lambda: _node_times(session))
+
+    return times(opened, plan, clock)
 
 
-def _quantised(path: Path, call: Subject, own: list[Tensor]) -> tuple[Path, list[Tensor], float]:
-    """Return a network's file of 8 bits beside its float32 file, what it is to give, and how far from that it may be.
+def _node_times(session: Any) -> dict[str, list[float]]:
+    """Return the seconds of each node in each run, from the profile that a session has written; it is removed."""
+    path = Path(session.end_profiling())
+    events = json.loads(path.read_text("utf-8"))
+    path.unlink()
+    found: dict[str, list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
+            found.setdefault(event["name"].removesuffix(_KERNEL), []).append(event["dur"] * 1e-6)
+    return found
 
-    Its ranges are those of inputs drawn like the call's; own: what the network gives. Raises TargetError if that is not
-    finite, or if ONNX Runtime cannot quantise the network.
+
+class _Tried(NamedTuple):
+    """A first call with all it loads, what it gave, and what the session was told."""
+
+    first_s: float
+    outputs: list[Tensor]
+    settings: tuple[tuple[str, str], ...]
+
+
+def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> _Tried:
+    """Return how a file's first call went; nothing of it stays in memory.
+
+    Raises TargetError if ONNX Runtime cannot run it.
     """
-    from archcost.nets.export.agreement import agree
-    from archcost.nets.export.quantisation import file
-    from archcost.nets.export.quantisation.calibration import drawn
-    from archcost.nets.export.quantisation.spec import Quantisation
-
-    agree("the network", own, own, TOLERANCE)  # numbers that are not finite have no range
-    small, how = path.with_name("int8.onnx"), Quantisation(weights=file.fitting_weights())
-    inputs = list(drawn(call, file.input_names(path), how.examples))
-    file.write(path, small, how, inputs, {})
-    return small, file.emulated(small, inputs[0]), file.TOLERANCE
-
-
-def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
-    """Return a run of a file as it is, in its own types; raises TargetError if ONNX Runtime cannot run it."""
     from archcost.nets.export.torch_export import quiet
 
-    if reason := lacking(("onnxruntime",)):
-        raise TargetError(reason)
     with quiet("ONNX Runtime cannot run"):
-        value = _loaded().OrtValue
+        loaded()  # not timed: only the first network of a process would pay for it
         start = clock()
-        session = _session(file.path, plan.threads)
-        binding = session.io_binding()
-        for name, array in file.arrays.items():
-            binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
-        for made in session.get_outputs():
-            binding.bind_output(made.name)
+        session, binding = _bound(file, plan)
         session.run_with_iobinding(binding)
         first_s = clock() - start
+        return _Tried(first_s, _outputs(binding), told_to(session))
+
+
+def opened(file: OnnxFile, plan: Plan) -> Prepared:
+    """Return a run of a session of a file as it is, in its own types; each copy is another session."""
+    start = time.perf_counter()
+    session, binding = _bound(file, plan)
+    session.run_with_iobinding(binding)
+    first_s = time.perf_counter() - start
 
     def run() -> None:
         session.run_with_iobinding(binding)
 
-    return Prepared(run, first_s, settings=told_to(session))
+    def again() -> Prepared | None:
+        return opened(file, plan) if spare(file.path, available_memory_bytes()) else None
+
+    return Prepared(run, first_s=first_s, again=again, file=file)
+
+
+def _bound(file: OnnxFile, plan: Plan) -> tuple[Any, Any]:
+    """Return a session on plan.threads threads, and its inputs and outputs bound to memory."""
+    session = _session(file.path, plan.threads)
+    return session, bound(session, file.arrays)
+
+
+def bound(session: Any, arrays: Mapping[str, Any]) -> Any:
+    """Return a session's inputs, copied now, and its outputs, which stay where they are made."""
+    value = loaded().OrtValue
+    binding = session.io_binding()
+    for name, array in arrays.items():
+        binding.bind_ortvalue_input(name, value.ortvalue_from_numpy(array))
+    for made in session.get_outputs():
+        binding.bind_output(made.name)
+    return binding
 
 
 def told_to(session: Any) -> tuple[tuple[str, str], ...]:
@@ -139,10 +191,9 @@ def why_not() -> str:
     return lacking(_PACKAGES)
 
 
-RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True)
-
-
-def _loaded() -> Any:
+def loaded() -> Any:
+    """Return the package onnxruntime, imported without a word, and so that it tells nobody."""
+    keep_to_itself()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module("onnxruntime")
@@ -152,32 +203,40 @@ def _work(path: Path, source: Source) -> Work | None:
     """Return the multiply-accumulates that a file has left when ONNX Runtime has folded its constants.
 
     Folding is done at the level that keeps ONNX's own operators, which can be counted; levels above it fuse, and leave
-    no product out.
+    no product out. None if it is not known: a folded file may be too large to be written, or hold what has no count.
     """
-    from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, quiet
-
-    if source.macs is None or source.macs_of is None or path.stat().st_size > LARGEST_ONNX_BYTES:
+    if source.macs is None or source.macs_of is None:
         return None
-    runtime, folded = _loaded(), path.with_name("folded.onnx")
+    runtime = loaded()
     options = runtime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = _FATAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(folded)
-    with quiet("ONNX Runtime cannot fold the constants of"):
-        runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    run_macs = source.macs_of(folded)
+    with scratch.folder() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options.optimized_model_filepath = str(folder / "folded.onnx")
+        try:
+            runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception:  # the file itself has run: what cannot be written is a folded one beyond protobuf's 2 GB
+            return None
+        run_macs = source.macs_of(folder / "folded.onnx")
     return None if run_macs is None else Work(source.macs, run_macs)
 
 
-def _session(path: Path, threads: int) -> Any:
-    return _loaded().InferenceSession(path, _options(threads), providers=["CPUExecutionProvider"])
+def _session(path: Path, threads: int, *, profile: Path | None = None, by_turns: bool = False) -> Any:
+    """Return a session of a file; profile: where it writes one; by_turns: its threads wait for no work between runs."""
+    options = _options(threads)
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    if by_turns:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    return loaded().InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _options(threads: int) -> Any:
     """Return the options of a session that is measured: nothing that decides its time is left to a default."""
-    runtime = _loaded()
+    runtime = loaded()
     options = runtime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = _FATAL  # what it calls an error is raised too, and told once
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads
@@ -187,19 +246,10 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _binding(session: Any, call: Subject) -> Any:
-    from archcost.nets.export.torch_export import inputs
-
-    value = _loaded().OrtValue
-    binding = session.io_binding()
-    for given, tensor in zip(session.get_inputs(), inputs(call), strict=True):
-        binding.bind_ortvalue_input(given.name, value.ortvalue_from_numpy(tensor.numpy()))
-    for made in session.get_outputs():
-        binding.bind_output(made.name)
-    return binding
-
-
 def _outputs(binding: Any) -> Any:
     import torch
 
     return [torch.from_numpy(value) for value in binding.copy_outputs_to_cpu()]
+
+
+RUNTIME: Final = Runtime("onnxruntime", prepare, versions, why_not, processors_only=True, loaded=loaded, opened=opened)

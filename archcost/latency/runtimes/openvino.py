@@ -8,19 +8,25 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from archcost.errors import TargetError
-from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking
+from archcost.graph.dtypes import INT8
+from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking, later, spare
 from archcost.latency.samples import Plan
+from archcost.machine import available_memory_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from archcost.nets.call import Call as Subject
+    from torch import Tensor
+
+    from archcost.nets.export.quantisation.trials import Times
 
 TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
 _EXPORTING: Final = ("onnx", "onnxscript")
@@ -31,62 +37,99 @@ _TELEMETRY: Final = "openvino_telemetry"
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield an inference on plan.threads threads at the latency hint, inputs set before and outputs left unread.
 
-    Raises TargetError if the extra openvino is not installed, for other types than float32, and where the network
-    cannot be exported or computes something else.
+    At int8 it runs the file that `onnxruntime` would, with the layers in float32 that are better so here. Raises
+    TargetError if the extra openvino is not installed, for types but float32 and int8, and where the network cannot be
+    exported or computes something else.
     """
     from archcost.latency.runtimes import float32_only
-    from archcost.latency.runtimes.copied import running
-    from archcost.nets.calls.denormals import share
+    from archcost.latency.runtimes.copied import exported, running
+    from archcost.latency.runtimes.eight_bit import eight_bit
+    from archcost.nets.calls.denormals import share, share_of_values
     from archcost.nets.export.agreement import agree, explained, reference
-    from archcost.nets.export.torch_export import onnx_file, quiet
+    from archcost.nets.export.torch_export import onnx_file
 
     if isinstance(source.network, OnnxFile):
-        yield _of_file(source.network, plan, clock)
+        if reason := lacking(("openvino",), "openvino"):
+            raise TargetError(reason)
+        first_s, _ = _tried(source.network, plan, clock)
+        yield later(source.network, plan, opened)._replace(first_s=first_s, settings=_told(plan.threads))
         return
-    if reason := cpu_only(source) or why_not() or float32_only("openvino", plan):
+    quantiser = lacking(("onnxruntime",)) if plan.dtype == INT8 else ""
+    if reason := cpu_only(source) or why_not() or float32_only("openvino", plan) or quantiser:
         raise TargetError(reason)
-    with running(source, plan) as call:
-        expected = reference(call)
+    with running(source, replace(plan, dtype="float32")) as call:
+        own = reference(call)
         begun = clock()
         with onnx_file(call) as path:
+            measuring = partial(file_times, plan=plan, clock=clock)
+            small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else (path, own, TOLERANCE, None)
+            program, expected, tolerance, findings = small
             export_s = clock() - begun
-            with quiet("OpenVINO cannot run"):
-                openvino = loaded()  # not timed: only the first network of a process would pay for it
-                start = clock()
-                request = _request(openvino, path, call, plan.threads)
-                given = _outputs(request)
-                first_s = clock() - start
+            file = exported(program, call)
+            first_s, given = _tried(file, plan, clock)
             with explained(call):
-                agree("what OpenVINO runs", expected, given, TOLERANCE)
+                agree("what OpenVINO runs", expected, given, tolerance)
+            yield later(file, plan, opened)._replace(
+                first_s=first_s,
+                denormals=share(call),
+                denormal_values=share_of_values(call, on_copies=True),
+                export_s=export_s,
+                settings=_told(plan.threads),
+                findings=findings,
+            )
 
-            def run() -> None:
-                request.infer(share_outputs=True)
 
-            yield Prepared(run, first_s, denormals=share(call), export_s=export_s, settings=_told(plan.threads))
-
-
-def _of_file(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> Prepared:
-    """Return an inference of a file as it is, in its own types; raises TargetError if OpenVINO cannot run it."""
+def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float] = time.perf_counter) -> Times:
+    """Return what measures files of a network, on these inputs and on the plan's threads, in a part of its time."""
+    from archcost.latency.runtimes.file_times import Opened, times
     from archcost.nets.export.torch_export import quiet
 
-    if reason := lacking(("openvino",), "openvino"):
-        raise TargetError(reason)
+    def opened(path: Path, profiled: bool) -> Opened:
+        with quiet("OpenVINO cannot run"):
+            request = _request(OnnxFile(path, arrays), plan, PERF_COUNT=profiled)
+        if not profiled:
+            return Opened(lambda: request.infer(share_outputs=True))
+        found: dict[str, list[float]] = {}
+
+        def run() -> None:
+            request.infer(share_outputs=True)
+            for node in request.get_profiling_info():
+                found.setdefault(node.node_name, []).append(node.real_time.total_seconds())
+
+        return Opened(run, lambda: found)
+
+    return times(opened, plan, clock)
+
+
+def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> tuple[float, list[Tensor]]:
+    """Return what the first call of a file takes with all it loads, and what it gives; nothing of it stays in memory.
+
+    Raises TargetError if OpenVINO cannot run it.
+    """
+    from archcost.nets.export.torch_export import quiet
+
     with quiet("OpenVINO cannot run"):
-        openvino = loaded()
+        loaded()  # not timed: only the first network of a process would pay for it
         start = clock()
-        core = openvino.Core()
-        model = core.read_model(file.path)
-        model.reshape({name: list(array.shape) for name, array in file.arrays.items()})
-        request = core.compile_model(model, "CPU", settings(plan.threads)).create_infer_request()
-        for name, array in file.arrays.items():
-            request.set_tensor(name, openvino.Tensor(array.copy()))
-        request.infer(share_outputs=True)
-        first_s = clock() - start
+        request = _request(file, plan)
+        given = _outputs(request)
+        return clock() - start, given
+
+
+def opened(file: OnnxFile, plan: Plan) -> Prepared:
+    """Return an inference of a file as it is, in its own types; each copy is compiled again."""
+    start = time.perf_counter()
+    request = _request(file, plan)
+    request.infer(share_outputs=True)
+    first_s = time.perf_counter() - start
 
     def run() -> None:
         request.infer(share_outputs=True)
 
-    return Prepared(run, first_s, settings=_told(plan.threads))
+    def again() -> Prepared | None:
+        return opened(file, plan) if spare(file.path, available_memory_bytes()) else None
+
+    return Prepared(run, first_s=first_s, again=again, file=file)
 
 
 def _told(threads: int) -> tuple[tuple[str, str], ...]:
@@ -103,9 +146,6 @@ def why_not() -> str:
     return lacking(("openvino",), "openvino") or lacking(_EXPORTING)
 
 
-RUNTIME: Final = Runtime("openvino", prepare, versions, why_not, processors_only=True)
-
-
 def settings(threads: int) -> dict[str, object]:
     """Return how OpenVINO is to run: float32 throughout, one request at a time, threads where the system puts them.
 
@@ -119,13 +159,16 @@ def settings(threads: int) -> dict[str, object]:
     }
 
 
-def _request(openvino: Any, path: Path, call: Subject, threads: int) -> Any:
-    from archcost.nets.export.torch_export import inputs
-
+def _request(file: OnnxFile, plan: Plan, **more: object) -> Any:
+    """Return a request of a file for inputs of these shapes, which it has copied; more: settings."""
+    openvino = loaded()
     core = openvino.Core()
-    request = core.compile_model(core.read_model(path), "CPU", settings(threads)).create_infer_request()
-    for place, tensor in enumerate(inputs(call)):
-        request.set_input_tensor(place, openvino.Tensor(tensor.numpy()))  # a copy of its own
+    model = core.read_model(file.path)
+    if model.is_dynamic():
+        model.reshape({name: list(array.shape) for name, array in file.arrays.items()})
+    request = core.compile_model(model, "CPU", settings(plan.threads) | more).create_infer_request()
+    for name, array in file.arrays.items():
+        request.set_tensor(name, openvino.Tensor(array.copy()))
     return request
 
 
@@ -147,3 +190,6 @@ def loaded() -> Any:
         del sys.modules[_TELEMETRY]
         if before is not None:
             sys.modules[_TELEMETRY] = before
+
+
+RUNTIME: Final = Runtime("openvino", prepare, versions, why_not, processors_only=True, loaded=loaded, opened=opened)

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from archcost.errors import InputError, Mistake, TargetError, quoted
+from archcost.latency.apart.parent import players, started
+from archcost.latency.player import Clock, Instruments, Timer, timed_by
 from archcost.latency.runtimes import Call, Runtime, Source
 from archcost.latency.samples import Origin, Plan, Samples
-from archcost.latency.sampling import Clock, Instruments, Timer, take, timed_by
+from archcost.latency.sampling import rounds, take
 from archcost.latency.statistics import median
 from archcost.latency.targets import Facts, Target, shown_name
 from archcost.latency.targets.device import this_conditions, this_device, waited_s
 from archcost.machine import allowed, available_memory_bytes, physical_cores
 
 _LIST: Final = re.compile(r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*")
+_PROCESSES: Final = 2  # that the samples of one network come from
 _KERNELS: Final = 5  # runs of the calibration kernel of which the median is taken
 _FLUSHED_BYTES: Final = 128 * 2**20  # more than the last-level caches of most processors
 
@@ -69,9 +72,15 @@ def measure(
         if cpus:
             stack.enter_context(pinned(cpus))
         stack.enter_context(threads(plan.threads))  # first: other runtimes read their number when they are prepared
+        # also before: they load the runtime while this process exports; one network's samples come from two of them
+        count = len(sources) if len(sources) > 1 else _PROCESSES
+        children = [] if runtime.opened is None or runtime.why_not() else stack.enter_context(started(count, runtime))
         prepared = [stack.enter_context(runtime.prepare(source, plan)) for source in sources]
         origin = Origin(name, runtime.name, this_device(), this_conditions(), runtime.versions())
-        return take(prepared, plan, origin, instruments(clock, cold_cache=plan.cold_cache))
+        with_these = instruments(clock, cold_cache=plan.cold_cache)
+        if not children:
+            return take(prepared, plan, origin, with_these)
+        return rounds(stack.enter_context(players(prepared, children, runtime, plan)), plan, origin, with_these)
 
 
 def instruments(clock: Clock, *, cold_cache: bool = False) -> Instruments:

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from archcost import machine
 from archcost.errors import InputError, Mistake, TargetError, one_line, quoted
+from archcost.latency.player import Instruments, Timer
 from archcost.latency.runtimes import Call, Runtime, Source, version
 from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
-from archcost.latency.sampling import Instruments, Timer, take
+from archcost.latency.sampling import take
 from archcost.latency.statistics import median
 from archcost.latency.targets import Facts, Target, shown_name
 from archcost.latency.targets.device import this_conditions, this_device

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from archcost.errors import InputError, Mistake, quoted
+from archcost.latency.player import Instruments, once, timed_by
 from archcost.latency.runtimes import Call, Prepared, Runtime, Source
 from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
-from archcost.latency.sampling import Instruments, once, take, timed_by
+from archcost.latency.sampling import take
 from archcost.latency.targets import Facts, Target, shown_name
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from archcost.latency.player import Timer
 from archcost.latency.runtimes import Call
-from archcost.latency.sampling import Timer
 
 
 class Event(Protocol):

@@ -111,7 +111,7 @@ class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's __i
 
 
 def _exact(tensor: Tensor) -> Tensor:
-    return tensor.cpu().double()  # Metal has no float64
+    return tensor.cpu().to(torch.complex128 if tensor.is_complex() else torch.float64)  # Metal has no float64
 
 
 def _apart(expected: Tensor, given: Tensor, hint: str) -> float:

@@ -15,6 +15,7 @@ from archcost.graph import codec
 from archcost.models.load import Loaded, Model, Reference
 
 if TYPE_CHECKING:
+    from archcost.nets.export.quantisation.save import Timing
     from archcost.nets.weights import Trained, TrainedCode
 
 
@@ -93,16 +94,18 @@ def export_int8(
     seed: int = 0,
     batch: int | None = None,
     opset: int | None = None,
+    timing: Timing | None = None,
 ) -> tuple[str, ...]:
     """Write a network as an ONNX file of 8 bits, as `export` writes one of float32; ranges are those of drawn inputs.
 
-    Raises InputError if the path, the memory or the code will not do, or if it has more weights than a file holds;
-    TargetError if it cannot be quantised, or the file computes something else than is written.
+    timing: measures which layers are better left in float32, none are without it. Raises InputError if the path, the
+    memory or the code will not do, or if it has more weights than a file holds; TargetError if it cannot be quantised,
+    or the file computes something else than is written.
     """
     from archcost.nets.export.quantisation.save import save_int8  # noqa: PLC0415  # loads torch
 
     with placed(Path(path)) as part:
-        return save_int8(source, part, seed, batch, opset)
+        return save_int8(source, part, seed, batch, opset, timing)
 
 
 def _saved(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from archcost.errors import InputError, one_line
-from archcost.machine import physical_cores
+from archcost.machine import keep_to_itself, physical_cores
 
 Predict: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the output of a network, or of a file in its runtime, for a batch of inputs."""
@@ -23,6 +23,7 @@ _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 
 def onnxruntime() -> ModuleType:
     """Return ONNX Runtime; raises InputError if a package is missing that it or an export needs."""
+    keep_to_itself()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -31,7 +31,11 @@ from archcost.nets.export.agreement import fresh, outputs
 LARGEST_ONNX_BYTES: Final = 2 * 10**9
 """Weights that one ONNX file can hold: protobuf ends at 2^31 bytes, and the nodes need room."""
 
+SCOPES: Final = "pkg.torch.onnx.name_scopes"
+"""Where a node of an ONNX file has the modules that it is in; kept where its weights do not tell: a product's."""
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_COMPRESSED: Final = frozenset({torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc})
 _TALKATIVE: Final = ("torch", "onnxscript", "onnx_ir")
 
 
@@ -46,7 +50,7 @@ def quiet(cannot: str) -> Iterator[None]:
         with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
             for logger, _ in loggers:
-                logger.setLevel(logging.ERROR)
+                logger.setLevel(logging.CRITICAL)  # torch logs a traceback of what it raises, too
             yield
     except (ArchcostError, OSError):
         raise
@@ -70,8 +74,11 @@ def _first(error: BaseException) -> BaseException:
 def traced(call: Call, *, is_open: bool) -> ExportedProgram:
     """Return the program of a network that has run once: what it keeps after its first run is then a constant.
 
-    is_open: whether the batch, the first dimension of every input, stays open.
+    is_open: whether the batch, the first dimension of every input, stays open. Raises TargetError for sparse tensors in
+    compressed layouts, of which torch.export asks what ends the process.
     """
+    if (held := next(_compressed(call), None)) is not None:
+        raise TargetError(f"torch.export cannot trace this network: it ends the process at {held.layout} tensors")
     spread = _spread(call, Dim("batch", min=1)) if is_open else None
     args, kwargs = fresh(call)  # a forward may write to its inputs
     with redirect_stderr(StringIO()):  # where it fails it prints the graph so far
@@ -79,6 +86,12 @@ def traced(call: Call, *, is_open: bool) -> ExportedProgram:
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # where archcost lies on this machine is nobody's business
     return program
+
+
+def _compressed(call: Call) -> Iterator[Tensor]:
+    """Yield the tensors of a call in compressed sparse layouts."""
+    held = (*call.module.parameters(), *call.module.buffers(), *inputs(call))
+    return (each for each in held if each.layout in _COMPRESSED)
 
 
 def _spread(call: Call, batch: object) -> dict[str, Any]:
@@ -130,7 +143,9 @@ def convert(
         words = f"torch.onnx cannot bring this network to opset {opset}; allowed: one that it can, such as {written}"
         raise TargetError(words)
     for node in converted.model.graph.all_nodes():
+        kept = {SCOPES: node.metadata_props.get(SCOPES, "")} if node.op_type == "MatMul" else {}
         node.metadata_props.clear()
+        node.metadata_props.update(kept)
     converted.model.metadata_props.update({f"archcost.{key}": value for key, value in facts.items()})
     converted.save(path, external_data=external)
 

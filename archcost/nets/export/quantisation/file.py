@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,11 +16,14 @@ import torch
 from torch import Tensor
 
 from archcost.errors import TargetError, one_of
+from archcost.graph.dtypes import BYTES
+from archcost.graph.weight_sizes import SAVED_BYTES
 from archcost.machine import saturates
+from archcost.nets.export.quantisation import mixture
 from archcost.nets.export.quantisation.calibration import Arrays
 from archcost.nets.export.quantisation.spec import Quantisation
 from archcost.nets.export.sessions import onnxruntime
-from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, quiet
+from archcost.nets.export.torch_export import LARGEST_ONNX_BYTES, SCOPES, quiet
 from archcost.units import data_size
 
 TOLERANCE: Final = 0.05
@@ -30,14 +35,17 @@ Each rounds to the same grid, of 255 steps over a tensor's range; values next to
 PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _NORMS: Final = frozenset({"BatchNormalization", "InstanceNormalization", "LayerNormalization"})  # no runtime has
 # 8-bit kernels of these: their scales would be rounded, and nothing won
+_FLOAT_LAYERS: Final = "float_layers"
+_QUANTISED: Final = "_quantized"  # behind a value's name in that of its 8 bits
+_TEXT: Final = re.compile(r"'([^']*)'")
 _WEIGHT: Final = 1  # the place of a product's weight among its inputs
 
 
 def write(source: Path, path: Path, how: Quantisation, inputs: Iterable[Arrays], facts: Mapping[str, str]) -> None:
     """Write the file of 8 bits of the float32 file `source`, `facts` and how it was quantised in it.
 
-    inputs: as many as `how` says. Raises TargetError if nothing in the network can be quantised, if it is too large, or
-    if a layer that shall stay in float32 is none of its products.
+    inputs: as many as `how` says, of any batch. Raises TargetError if nothing in the network can be quantised, if it is
+    too large, or if a layer that shall stay in float32 is none of its products.
     """
     if source.stat().st_size > LARGEST_ONNX_BYTES:
         size, most = data_size(source.stat().st_size), data_size(LARGEST_ONNX_BYTES)
@@ -48,7 +56,7 @@ def write(source: Path, path: Path, how: Quantisation, inputs: Iterable[Arrays],
         model = onnx.load(source)
         if not (named := layers(model)):
             raise TargetError("int8: this network has no product that could be quantised")
-        kept = _kept(named, how.float_layers)
+        _check(named, how.float_layers)
         # says that BatchNorms are folded and shapes known, as the exporter leaves them: else it warns
         _module("quant_utils").add_pre_process_metadata(model)
         onnx.save(model, path)
@@ -62,13 +70,29 @@ def write(source: Path, path: Path, how: Quantisation, inputs: Iterable[Arrays],
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=_operators(),
-            nodes_to_exclude=kept,
             calibrate_method=quantization.CalibrationMethod.MinMax,
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
         made = onnx.load(path)
-        _describe(made, model, how, facts)
+        mixture.give(made)
+        _describe(made, model, {**_told(how), **facts})
         onnx.save(made, path)
+        if how.float_layers:
+            mix(source, path, path, how.float_layers)
+
+
+def mix(source: Path, small: Path, path: Path, float_layers: Collection[str]) -> None:
+    """Write `small`, the file of 8 bits of `source`, with these layers in float32; it says which they are.
+
+    Raises TargetError if one of them is none of its products.
+    """
+    onnx = import_module("onnx")
+    model, made = onnx.load(source), onnx.load(small)
+    named = layers(model)
+    _check(named, float_layers)
+    mixture.leave(made, model, [node for layer in float_layers for node in named[layer]])
+    _describe(made, made, {_FLOAT_LAYERS: ", ".join(sorted(float_layers))} if float_layers else {})
+    onnx.save(made, path)
 
 
 def fitting_weights() -> Literal["int8", "int7"]:
@@ -83,15 +107,37 @@ def input_names(path: Path) -> list[str]:
 
 
 def layers(model: Any) -> dict[str, list[str]]:
-    """Return the nodes of each layer that multiplies, by its name: that of its weight, else of what it gives."""
+    """Return the nodes of each layer that multiplies, by its name: its weight's, else that of the module it is in."""
     weights = {each.name for each in model.graph.initializer}
     found: dict[str, list[str]] = defaultdict(list)
     for node in model.graph.node:
         if node.op_type in PRODUCTS:
-            weight = node.input[_WEIGHT]
-            known = weight in weights and "." in weight
-            found[weight.removeprefix("layers.").rpartition(".")[0] if known else node.output[0]].append(node.name)
+            found[_name(node, weights).removeprefix("layers.")].append(node.name)
     return dict(found)
+
+
+def layer_nodes(source: Path) -> dict[str, list[str]]:
+    """Return the nodes of each layer of a float32 file, as `layers` does."""
+    return layers(import_module("onnx").load(source, load_external_data=False))
+
+
+def weights_bytes(source: Path, path: Path) -> int:
+    """Return what the weights of a file of 8 bits take, each in its own type: all floating ones of its float32 file."""
+    onnx = import_module("onnx")
+    given, made = (onnx.load(each).graph.initializer for each in (source, path))
+    whole = sum(prod(each.dims) for each in given if each.data_type == onnx.TensorProto.FLOAT)
+    small = (each for each in made if each.data_type == onnx.TensorProto.INT8 and each.name.endswith(_QUANTISED))
+    return int(BYTES["float32"] * whole - SAVED_BYTES * sum(prod(each.dims) for each in small))
+
+
+def _name(node: Any, weights: Collection[str]) -> str:
+    weight = node.input[_WEIGHT]
+    if weight in weights and "." in weight:
+        return str(weight).rpartition(".")[0]
+    scopes = next((each.value for each in node.metadata_props if each.key == SCOPES), "")
+    *modules, operator = _TEXT.findall(scopes) or [""]  # "['', 'encoder', 'encoder.head', 'linear_1']"
+    own = [modules[-1]] if modules and modules[-1] else []
+    return ".".join(own if own and weight in weights else [*own, operator or node.output[0]])
 
 
 def _operators() -> list[str]:
@@ -104,19 +150,20 @@ def _module(name: str) -> Any:
     return import_module(f"onnxruntime.quantization.{name}")
 
 
-def _kept(named: Mapping[str, Sequence[str]], float_layers: Iterable[str]) -> list[str]:
-    if unknown := sorted(set(float_layers) - named.keys()):
+def _check(named: Collection[str], float_layers: Iterable[str]) -> None:
+    if unknown := sorted(set(float_layers) - set(named)):
         raise TargetError(f"int8: no product is named {unknown[0]!r}; allowed: {one_of(named)}")
-    return [node for layer in float_layers for node in named[layer]]
 
 
-def _describe(made: Any, model: Any, how: Quantisation, facts: Mapping[str, str]) -> None:
+def _told(how: Quantisation) -> dict[str, str]:
+    return {"weights_type": how.weights, "activations_type": how.activations, "calibration": how.words}
+
+
+def _describe(made: Any, model: Any, facts: Mapping[str, str]) -> None:
+    """Let a model say what another one says of archcost's facts, and these."""
     own = {each.key: each.value for each in model.metadata_props if each.key.startswith("archcost.")}
-    told = {"weights_type": how.weights, "activations_type": how.activations, "calibration": how.words}
-    if how.float_layers:
-        told["float_layers"] = ", ".join(sorted(how.float_layers))
     del made.metadata_props[:]
-    for key, value in {**own, **{f"archcost.{key}": value for key, value in {**facts, **told}.items()}}.items():
+    for key, value in {**own, **{f"archcost.{key}": value for key, value in facts.items()}}.items():
         entry = made.metadata_props.add()
         entry.key, entry.value = key, value
 
