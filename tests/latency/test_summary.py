@@ -57,6 +57,7 @@ def test_the_row_has_the_keys_of_the_format() -> None:
         "processes": 1,
         "copies": 1,
         "repeat_s": [pytest.approx(0.001002 * math.exp(-HALF)), pytest.approx(0.001002 * math.exp(HALF))],
+        "int8": None,
         "examples_per_s": pytest.approx(8 / 0.001002),
         "first_s": 0.5,
         "blocks": 8,

@@ -31,7 +31,7 @@ LATENCY_KEYS = [
     *("target", "runtime", "device", "batch", "dtype", "threads", "warmup", "samples", "median_s", "min_s"),
     *("p90_s", "p99_s", "interval_s", "spread", "stable", "why", "doubts", "examples_per_s", "first_s"),
     *("blocks", "cold_cache", "contention", "calibration_s", "relative", "machine_speed", "fingerprint"),
-    *("conditions", "versions", "enough_s", "export_s", "settings", "processes", "copies", "repeat_s", "raw"),
+    *("conditions", "versions", "enough_s", "export_s", "settings", "processes", "copies", "repeat_s", "int8", "raw"),
 ]
 
 

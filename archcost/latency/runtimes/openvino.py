@@ -143,7 +143,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def why_not() -> str:
     """Return what to install where OpenVINO, or what exports to it, is not there."""
-    return lacking(("openvino",), "openvino") or lacking(_EXPORTING)
+    return lacking(_EXPORTING) or lacking(("openvino",), "openvino")
 
 
 def settings(threads: int) -> dict[str, object]:
