@@ -182,7 +182,7 @@ def test_what_does_not_run_in_8_bits_keeps_its_other_points(tmp_path: Path) -> N
     """The job goes on, and says why of each; in the first way it fails, as the search would hear nothing."""
     plan = planned(objectives=OBJECTIVES, fit={"epochs": 1}, models=[PLAIN])
     job = job_of(plan, tmp_path)
-    lost = replace(job, ways=(job.ways[0], replace(job.ways[1], runtime="openvino")))
+    lost = replace(job, ways=(job.ways[0], replace(job.ways[1], runtime="eager")))
     events = told(lost)
     (found,) = [each for each in events if isinstance(each, Measured) and each.reason]
     assert (1, "target") == (found.way, found.reason.kind if found.reason else "")
