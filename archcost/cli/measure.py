@@ -123,11 +123,13 @@ def _samples(job: AskSamples, target: Target, facts: Facts) -> tuple[Samples, ..
     from archcost.latency.measure import Place, measured
     from archcost.machine import available_memory_bytes
     from archcost.nets.net import build
-    from archcost.profiling.subjects import of_net
+    from archcost.profiling.subjects import of_net, with_layers
 
     runtimes.check(job.runtime)
     if job.plan.threads > facts.cpus:
         raise InputError(Mistake(f"given {job.plan.threads}; allowed: 1 to {facts.cpus}", ("threads",)))
     nets = [build(graph, available_bytes=available_memory_bytes()) for graph in job.graphs]
     subjects = [of_net(graph, net) for graph, net in zip(job.graphs, nets, strict=True)]
+    layers = job.float_layers or (None,) * len(subjects)
+    subjects = [with_layers(*each) for each in zip(subjects, layers, strict=True)]
     return measured(subjects, Place(target, facts, facts.why_not), job.runtime, job.plan, nullcontext)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,12 @@ def of_net(graph: Graph, net: Net) -> Subject:
         operators=sum(node.runs for node in graph.nodes),
     )
     return whole if graph.steps is None else whole._replace(step=whole._replace(source=step))
+
+
+def with_layers(subject: Subject, float_layers: Collection[str] | None) -> Subject:
+    """Return a subject whose layers in float32 at int8 are known, None if measuring is to find them."""
+    known = None if float_layers is None else frozenset(float_layers)
+    return subject._replace(source=lambda plan: replace(subject.source(plan), float_layers=known))
 
 
 def needed_bytes(graph: Graph, plan: Plan) -> int:

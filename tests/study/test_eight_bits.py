@@ -8,16 +8,21 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from commands import run
 from datasets_small import images, text
 from plans import drawn, planned
 from planted import again
+from torch import nn
 
 import archcost
 from archcost.data import shared
+from archcost.data.splits import Dataset
 from archcost.errors import InputError, TargetError
+from archcost.models.load import Model
+from archcost.nets.net import build
 from archcost.study import jobs
 from archcost.study.plan import StudyPlan
 from archcost.study.records.addresses import address
@@ -25,6 +30,7 @@ from archcost.study.records.stored import Stored, find
 from archcost.study.workers import eight_bits
 from archcost.study.workers.job import run as run_job
 from archcost.study.workers.messages import Done, Event, Failed, Measured, Quantised, Train
+from archcost.training.context import Context
 
 STUDY = """
 models:
@@ -190,3 +196,23 @@ def test_what_does_not_run_in_8_bits_keeps_its_other_points(tmp_path: Path) -> N
     assert [0, 0] == [each.column for each in told(job) if isinstance(each, Quantised)] * 2
     (failed,) = [each for each in told(replace(lost, optional=())) if isinstance(each, Failed)]
     assert "target" == failed.reason.kind
+
+
+def test_a_seed_has_the_layers_in_float32_that_were_measured(tmp_path: Path) -> None:
+    """Its file is quantised without them, and their weights take more bytes."""
+    plan = planned(objectives=OBJECTIVES, fit={"epochs": 1}, models=[PLAIN])
+    job = job_of(plan, tmp_path)
+    assert job.quantise is not None
+    alone = replace(job, ways=(), optional=(), quantise=replace(job.quantise, layers=((1, (("stem.conv",),)),)))
+    (one,) = [each for each in told(alone) if isinstance(each, Quantised)]
+    assert (("stem.conv",), None, True) == (one.float_layers, one.reason, one.float_bytes > 0)
+    with eight_bits.file(*trained(plan), 0, Context(0, "cpu", 1, 1), frozenset({"stem.conv"})) as small:
+        said = {each.key: each.value for each in onnx.load(small.path).metadata_props}
+    assert "stem.conv" == said["archcost.float_layers"]
+
+
+def trained(plan: StudyPlan) -> tuple[nn.Module, Dataset]:
+    """Return the study's first network, as it is made, and its data."""
+    model = drawn(plan)
+    assert isinstance(model, Model)
+    return build(model.graph), images()

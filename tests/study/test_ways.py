@@ -15,12 +15,14 @@ from archcost.errors import InputError
 from archcost.graph.cost import count
 from archcost.graph.weight_sizes import saved_bytes
 from archcost.latency.samples import Samples
+from archcost.nets.export.quantisation.spec import Findings, FloatLayer
 from archcost.profiling.budget import Budget
 from archcost.study import jobs
 from archcost.study.limits import exceeded
 from archcost.study.parts import counted, parts
 from archcost.study.phases import points
 from archcost.study.phases.confirm import following
+from archcost.study.phases.points import quantised
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, tables, trials
 from archcost.study.records.confirmed import Again, Confirmed
@@ -28,8 +30,9 @@ from archcost.study.records.front import Front, by_way, candidates, front
 from archcost.study.records.names import Way, names_of
 from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Ended, InWay, Part
-from archcost.study.workers.messages import Measured, Quantise, Quantised, decode_event, encode
-from archcost.study.workers.trial import able
+from archcost.study.workers.messages import Measured, Quantised, decode_event, encode
+from archcost.study.workers.quantise import Quantise
+from archcost.study.workers.trial import able, decided
 from archcost.training.score import Score
 
 ORT, INT8 = {"runtime": "onnxruntime"}, {"runtime": "onnxruntime", "dtype": "int8"}
@@ -293,3 +296,27 @@ def test_a_way_that_failed_is_known_after_an_interruption() -> None:
     assert events == [decode_event(encode(each)) for each in events]
     assert Quantise((), 0) == able(job, Quantise(((1, "onnxruntime"),), 0), events)
     assert Quantise(((1, "onnxruntime"),), 0) == able(job, Quantise(((1, "onnxruntime"),), 0), events[:1])
+
+
+def test_layers_in_float32_stay_as_they_were_first_measured() -> None:
+    """Of the whole network and of each column: what is scored is then the file that was measured."""
+    plan = plan_of(ORT, INT8)
+    job = jobs.train(plan, drawn(plan), FOLDER, 1)
+    slow = Findings((FloatLayer("stem.conv", "slower", 2e-3, 1e-3),), given=("head.fc",))
+    events = [Measured(0, (taken(0.5), taken(0.4))), Measured(1, (replace(taken(0.1), findings=slow), taken(0.2)))]
+    assert events == [decode_event(encode(each)) for each in events]
+    assert (("head.fc", "stem.conv"), ()) == decided(job, events, job.ways[1])
+    assert () == decided(job, events, job.ways[0])
+    how = able(job, Quantise(((1, "onnxruntime"),), 0), events)
+    assert [{"head.fc", "stem.conv"}, set(), set()] == [how.float_layers(1, place) for place in range(3)]
+    assert frozenset() == how.float_layers(0, 0)
+
+
+def test_what_is_in_float32_is_kept_with_the_score() -> None:
+    """With the bytes that its weights take more, by which limits are judged."""
+    found = part("a", 0.1, 0.2)
+    event = Quantised(1, 0, "validation", score(0.3), None, ("stem.conv",), 300)
+    (after,) = quantised([found], event)
+    before, now = found.ways[1], after.ways[1]
+    assert (("stem.conv",), before.weights_bytes + 300) == (now.float_layers, now.weights_bytes)
+    assert found.ways[0] == after.ways[0]

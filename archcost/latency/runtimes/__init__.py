@@ -42,7 +42,7 @@ class Source:
 
     cast: whether weights and inputs are brought to the plan's dtype; a module in its own dtype may hold several; graph:
     what the network was built from, None for other modules; device: where torch runs it, as torch names it; autograd:
-    what the call needs of it.
+    what the call needs of it; float_layers: those that stay in float32 at int8, None if measuring is to find them.
     """
 
     network: nn.Module | OnnxFile
@@ -54,6 +54,7 @@ class Source:
     autograd: Autograd = "off"
     macs: int | None = None
     macs_of: Callable[[Path], int | None] | None = None
+    float_layers: frozenset[str] | None = None
 
 
 class Prepared(NamedTuple):

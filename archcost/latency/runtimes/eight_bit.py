@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,14 +26,24 @@ class Small(NamedTuple):
     findings: Findings
 
 
-def eight_bit(path: Path, call: Call, own: list[Tensor], measuring: Callable[[Any], Times]) -> Small:
+def eight_bit(
+    path: Path,
+    call: Call,
+    own: list[Tensor],
+    measuring: Callable[[Any], Times],
+    float_layers: frozenset[str] | None = None,
+) -> Small:
     """Return a network's file of 8 bits beside its float32 file.
 
-    own: what the network gives; measuring: gives what measures files on inputs. Layers that are better so are left in
-    float32. Raises TargetError if the network's outputs are not finite, or if it cannot be quantised.
+    own: what the network gives; measuring: gives what measures files on inputs; float_layers: those that stay in
+    float32, None for those that are better so here. Raises TargetError if the network's outputs are not finite, or if
+    it cannot be quantised.
     """
     agree("the network", own, own, 0.0)  # numbers that are not finite have no range
     small, how = path.with_name("int8.onnx"), Quantisation(weights=file.fitting_weights())
     inputs = list(drawn(call, file.input_names(path), how.examples))
-    made = quantised(path, small, how, inputs, Measures(measuring(inputs[0])))
+    if float_layers is None:
+        made = quantised(path, small, how, inputs, Measures(measuring(inputs[0])))
+    else:
+        made = quantised(path, small, replace(how, float_layers=float_layers), inputs)
     return Small(small, file.emulated(small, inputs[0]), file.TOLERANCE, made.findings)

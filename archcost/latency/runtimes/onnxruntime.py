@@ -69,10 +69,11 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         own = reference(call)
         begun = clock()
         with onnx_file(call) as path:
-            as_it_is = path, own, TOLERANCE, None
             measuring = partial(file_times, plan=plan, clock=clock)
-            small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else as_it_is
-            program, expected, tolerance, findings = small
+            program, expected, tolerance, findings = path, own, TOLERANCE, None
+            if plan.dtype == INT8:
+                small = eight_bit(path, call, own, measuring, source.float_layers)
+                program, expected, tolerance, findings = small
             export_s = clock() - begun
             file = exported(program, call)
             tried = _tried(file, plan, clock)

@@ -62,8 +62,10 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         begun = clock()
         with onnx_file(call) as path:
             measuring = partial(file_times, plan=plan, clock=clock)
-            small = eight_bit(path, call, own, measuring) if plan.dtype == INT8 else (path, own, TOLERANCE, None)
-            program, expected, tolerance, findings = small
+            program, expected, tolerance, findings = path, own, TOLERANCE, None
+            if plan.dtype == INT8:
+                small = eight_bit(path, call, own, measuring, source.float_layers)
+                program, expected, tolerance, findings = small
             export_s = clock() - begun
             file = exported(program, call)
             first_s, given = _tried(file, plan, clock)

@@ -121,7 +121,8 @@ def measure(
     """Return raw seconds of the sources there; raises TargetError if one cannot travel, or the other side fails."""
     graphs = tuple(_graph(source, name) for source in sources)
     most_s = _PREPARING_S + len(graphs) * (2 * plan.time_s + _PREPARING_S)
-    match _asked(address, AskSamples(runtime.name, plan, graphs), most_s):
+    layers = tuple(None if each.float_layers is None else tuple(sorted(each.float_layers)) for each in sources)
+    match _asked(address, AskSamples(runtime.name, plan, graphs, float_layers=layers), most_s):
         case Sampled(samples) if [each.plan for each in samples] == [plan] * len(graphs):
             return tuple(replace(each, origin=replace(each.origin, target=name)) for each in samples)
         case _:

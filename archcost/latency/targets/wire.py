@@ -38,7 +38,10 @@ class AskFacts:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class AskSamples:
-    """The job of measuring networks that take turns."""
+    """The job of measuring networks that take turns.
+
+    float_layers: of each, those that stay in float32 at int8, None if measuring is to find them.
+    """
 
     runtime: str
     plan: Plan
@@ -46,6 +49,7 @@ class AskSamples:
         tuple[Annotated[Graph, PlainValidator(codec.decode)], ...], Field(min_length=1, max_length=MOST_GRAPHS)
     ]
     target: str = "cpu"
+    float_layers: tuple[tuple[str, ...] | None, ...] = ()
     ask: Literal["samples"] = "samples"
 
 
@@ -90,7 +94,11 @@ def encode_job(job: Job) -> str:
             if not 1 <= len(job.graphs) <= MOST_GRAPHS:
                 raise TargetError(f"{len(job.graphs)} networks; allowed: 1 to {MOST_GRAPHS} in one measurement")
             graphs = [codec.encode(graph) for graph in job.graphs]
-            value = {**_fields(job, "ask", "target", "runtime"), "plan": asdict(job.plan), "graphs": graphs}
+            value = {
+                **_fields(job, "ask", "target", "runtime", "float_layers"),
+                "plan": asdict(job.plan),
+                "graphs": graphs,
+            }
         case _:
             assert_never(job)
     return json.dumps({"archcost": __version__, "job": value}, allow_nan=False)

@@ -23,7 +23,7 @@ from archcost.study.records.front import Candidate
 from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
-from archcost.study.records.trials import Part, remembered
+from archcost.study.records.trials import remembered
 from archcost.study.release import seeds
 from archcost.study.workers import processes
 from archcost.study.workers.messages import (
@@ -31,6 +31,7 @@ from archcost.study.workers.messages import (
     Event,
     Failed,
     Job,
+    Measure,
     Measured,
     Quantised,
     Resumed,
@@ -138,18 +139,13 @@ def _seeds(
 
 
 def _able(candidate: Candidate, job: Train) -> Train:
-    """Return a job that quantises for the ways alone in which the network's trial had a point."""
+    """Return a job that quantises for the ways alone in which the network's trial had a point, with its layers."""
     if job.quantise is None:
         return job
-    ways = _part(candidate).ways
+    ways = candidate.kept.ways
     able = tuple(pair for pair in job.quantise.ways if ways[pair[0]].reason is None)
-    return replace(job, quantise=replace(job.quantise, ways=able) if able else None)
-
-
-def _part(candidate: Candidate) -> Part:
-    """Return what a network's trial kept of it, in all ways."""
-    assert candidate.trial.ended is not None  # it is complete
-    return next(each for each in candidate.trial.ended.parts if each.column == candidate.part.column)
+    layers = tuple((number, (ways[number].float_layers,)) for number, _ in able)
+    return replace(job, quantise=replace(job.quantise, ways=able, layers=layers) if able else None)
 
 
 def _kept(study: optuna.Study, place: Workplace, candidate: Candidate, seed: int) -> Checkpoint:
@@ -171,10 +167,9 @@ def _turns(
     What one gives holds for every confirmed network of its graph, on the front or not.
     """
     for number, way in enumerate(plan.setups):
-        able = {digest: each for digest, each in graphs.items() if number not in _part(each).skipped}
+        able = {digest: each for digest, each in graphs.items() if number not in each.kept.skipped}
         say(f"measuring {counted_words(len(able), 'network')} by turns {_where(plan, way)}")
-        models = [network(each) for each in able.values()]
-        samples, why = _measured(processes.server(), jobs.measure(plan, models, way), place, say)
+        samples, why = _measured(processes.server(), _measuring(plan, number, list(able.values())), place, say)
         taken: dict[str, Samples | None] = dict.fromkeys(graphs.keys() - able.keys())
         taken.update(zip(able, samples, strict=False))
         networks = {each.network: each.part.digest for each in (*front.members, *front.others)}
@@ -185,6 +180,15 @@ def _turns(
             say(f"not measured again: {why}")
             return False
     return True
+
+
+def _measuring(plan: StudyPlan, place: int, networks: Sequence[Candidate]) -> Measure:
+    """Return the job of measuring networks by turns in a setup, in 8 bits with the layers in float32 that they have."""
+    job = jobs.measure(plan, [network(each) for each in networks], plan.setups[place])
+    number = next((way.number for way in plan.ways if way.quantised and place in way.places), None)
+    if number is None:
+        return job
+    return replace(job, layers=tuple(each.kept.ways[number].float_layers for each in networks))
 
 
 def _where(plan: StudyPlan, setup: Setup) -> str:

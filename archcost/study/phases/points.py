@@ -39,7 +39,9 @@ def quantised(parts: Sequence[Part], event: Quantised) -> list[Part]:
 
 def _scored(part: Part, event: Quantised) -> Part:
     here = part.ways[event.way]
-    here = replace(here, score=event.score, reason=here.reason or event.reason)
+    why = here.reason or event.reason
+    here = replace(here, score=event.score, reason=why, float_layers=event.float_layers)
+    here = replace(here, weights_bytes=here.weights_bytes + event.float_bytes)
     return replace(part, ways=(*part.ways[: event.way], here, *part.ways[event.way + 1 :]))
 
 

@@ -73,6 +73,18 @@ class Candidate:
         return tuple((way, doubt) for way, each in enumerate(self.latencies()) for doubt in each.doubts)
 
     @property
+    def kept(self) -> Part:
+        """What its trial kept of it, in all ways."""
+        assert self.trial.ended is not None  # it is complete
+        return next(each for each in self.trial.ended.parts if each.column == self.part.column)
+
+    @property
+    def float_layers(self) -> frozenset[str]:
+        """The layers that are in float32 in its file of 8 bits; none of another network."""
+        ways = self.kept.ways
+        return frozenset(ways[self.way.number].float_layers) if self.way.quantised and ways else frozenset()
+
+    @property
     def shared(self) -> bool:
         """Whether its weights are those of a larger network and it was not yet trained alone."""
         return self.part.column > 0 and self.standing is None

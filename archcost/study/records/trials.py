@@ -62,13 +62,15 @@ Recorded: TypeAlias = optuna.Study | Held
 class InWay:
     """What a network of a trial is in one of the ways that its study names.
 
-    score: as it is quantised for that way, None in a way that quantises nothing; reason: why it has no point there.
+    score: as it is quantised for that way, None in a way that quantises nothing; reason: why it has no point there;
+    float_layers: those that are in float32 in its file of 8 bits.
     """
 
     memory_bytes: int
     weights_bytes: int
     score: Score | None = None
     reason: Kept = None
+    float_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

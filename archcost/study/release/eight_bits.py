@@ -45,7 +45,8 @@ def save(
     program = onnx_pt2.prepared(source.trained, 0, batch)
     facts = {**program.facts, "way": source.network.way.words}
     examples = eight_bits.drawn(held.dataset, seed_of(stored))
-    whole_bytes = eight_bits.write(replace(program, facts=facts, opset=opset), examples, path)
+    layers = source.network.float_layers
+    whole_bytes = eight_bits.write(replace(program, facts=facts, opset=opset), examples, path, layers).whole_bytes
     sizes = [len(given(call)[0]) for call in program.calls]
     some = [examples[torch.arange(size) % len(examples)] for size in sizes]
     calls = [Call(program.calls[0].module, (each,)) for each in some]
@@ -54,7 +55,9 @@ def save(
     how = eight_bits.how_of(len(examples))
     lines = onnx_pt2.said(program, f"ONNX Runtime {version} {share}, from the file run in float32")
     types = f"{how.weights} weights, {how.activations} activations"
-    return *lines, f"{types}: {data_size(path.stat().st_size)}, {data_size(whole_bytes)} in float32", how.words
+    sizes_words = f"{types}: {data_size(path.stat().st_size)}, {data_size(whole_bytes)} in float32"
+    kept = [f"in float32 as it was measured: {', '.join(sorted(layers))}"] if layers else []
+    return *lines, sizes_words, *kept, how.words
 
 
 def _written(path: Path, call: Call) -> list[Tensor]:

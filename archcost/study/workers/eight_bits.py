@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -44,43 +44,68 @@ def module(path: Path, threads: int) -> nn.Module:
     return OfFile(path, threads).eval()
 
 
+class Small(NamedTuple):
+    """A file of 8 bits; float_bytes: how many more the weights of its layers in float32 take than in 8 bits."""
+
+    path: Path
+    float_bytes: int
+
+
 @contextmanager
-def file(net: nn.Module, dataset: Dataset, seed: int, context: Context) -> Iterator[Path]:
+def file(
+    net: nn.Module, dataset: Dataset, seed: int, context: Context, layers: frozenset[str] = frozenset()
+) -> Iterator[Small]:
     """Yield the file of a trained network in 8 bits, for any batch, in a folder that is gone with the context.
 
-    seed: of the choice of training examples. It waits while the device is measured. Raises what `write` does.
+    seed: of the choice of training examples; layers: those that stay in float32. It waits while the device is measured.
+    Raises what `write` does.
     """
     inputs = drawn(dataset, seed)
     program = Program(net.eval(), [Call(net, (inputs[:batch].clone(),)) for batch in _OPEN], is_open=True, facts={})
     with scratch.folder() as folder:
         path = folder / "int8.onnx"
-        write(program, inputs, path, context.turn)
-        yield path
+        yield Small(path, write(program, inputs, path, layers, context.turn).float_bytes)
 
 
 Turn: TypeAlias = Callable[[], AbstractContextManager[object]]
 """Inside what it gives, the device is not measured."""
 
 
-def write(program: Program, inputs: Tensor, path: Path, turn: Turn = nullcontext) -> int:
-    """Write a trained network in 8 bits, and return the size of its file in float32, in bytes.
+class Written(NamedTuple):
+    """Bytes of the file in float32, and how many more the weights of layers in float32 take in that of 8 bits."""
+
+    whole_bytes: int
+    float_bytes: int
+
+
+def write(
+    program: Program,
+    inputs: Tensor,
+    path: Path,
+    layers: frozenset[str] = frozenset(),
+    turn: Turn = nullcontext,
+) -> Written:
+    """Write a trained network in 8 bits.
 
     It is exported once, compared with the network in float32, and quantised on examples of its training. inputs: these,
-    as `drawn` gives them. Raises TargetError if it cannot be exported, or holds nothing that can be quantised.
+    as `drawn` gives them; layers: those that stay in float32. Raises TargetError if it cannot be exported, or holds
+    nothing that can be quantised, or not these layers.
     """
     with scratch.folder() as folder, torch.inference_mode(False):
         whole = folder / "float32.onnx"
         with turn():
             write_onnx(program, whole)
         with turn():
-            quantise(whole, path, inputs, _BATCH if program.is_open else len(given(program.calls[0])[0]))
-        return whole.stat().st_size
+            batch = _BATCH if program.is_open else len(given(program.calls[0])[0])
+            float_bytes = quantise(whole, path, inputs, batch, layers)
+        return Written(whole.stat().st_size, float_bytes)
 
 
-def quantise(whole: Path, path: Path, inputs: Tensor, batch: int) -> None:
+def quantise(whole: Path, path: Path, inputs: Tensor, batch: int, layers: frozenset[str]) -> int:
     """Write the file of 8 bits of one in float32: the one place in which a study quantises.
 
-    inputs: (N, ...), the training examples that give the ranges of its values; batch: so many at a time.
+    inputs: (N, ...), the training examples that give the ranges of its values; batch: so many at a time; layers: those
+    that stay in float32. Returns how many bytes more their weights take so.
     """
     names = quantised_file.input_names(whole)
     if len(names) != 1:
@@ -88,7 +113,14 @@ def quantise(whole: Path, path: Path, inputs: Tensor, batch: int) -> None:
     count = -(-len(inputs) // batch) * batch  # the last batch is whole: some are seen twice, which moves no range
     every = inputs[torch.arange(count) % len(inputs)]
     arrays = [{names[0]: each.numpy()} for each in torch.split(every, batch)]
-    quantised_file.write(whole, path, how_of(len(inputs)), arrays, {})
+    if not layers:
+        quantised_file.write(whole, path, how_of(len(inputs)), arrays, {})
+        return 0
+    with scratch.folder() as folder:
+        small = folder / "small.onnx"
+        quantised_file.write(whole, small, how_of(len(inputs)), arrays, {})
+        quantised_file.mix(whole, small, path, layers)
+        return quantised_file.weights_bytes(whole, path) - quantised_file.weights_bytes(whole, small)
 
 
 def how_of(examples: int) -> Quantisation:

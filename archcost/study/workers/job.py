@@ -23,7 +23,7 @@ from archcost.study.workers.messages import (
     Survey,
     Train,
 )
-from archcost.study.workers.network import blueprint
+from archcost.study.workers.network import blueprint, with_layers
 
 Tell: TypeAlias = Callable[[Event], None]
 GoesOn: TypeAlias = Callable[[], bool]
@@ -40,7 +40,7 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
                 trial.foresee(job.train, tell)
             case Measure():
                 networks = [each for one in job.networks for each in blueprint(one, job.code).measurable()]
-                trial.measure(networks, 0, job.way, tell)
+                trial.measure(with_layers(networks, job.layers), 0, job.way, tell)
             case Survey():
                 inquiries.survey(job, tell, reason_of)
             case Import():

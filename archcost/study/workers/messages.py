@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from archcost.latency.samples import Plan, Samples
 from archcost.study.records.reasons import Reason
+from archcost.study.workers.quantise import Quantise
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
 from archcost.units import duration
@@ -61,17 +62,6 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantise:
-    """What a trained network is quantised for: ways by number, each with its runtime.
-
-    seed: of the choice of training examples that it is calibrated on.
-    """
-
-    ways: tuple[tuple[int, str], ...]
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
 class Train:
     """The job of measuring and training one network.
 
@@ -106,11 +96,15 @@ class Train:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """The job of measuring several networks by turns in one way."""
+    """The job of measuring several networks by turns in one way.
+
+    layers: of each, those that stay in float32 at int8, None if measuring is to find them; () for none of them known.
+    """
 
     networks: tuple[Network, ...]
     way: Setup
     code: Code | None = None
+    layers: tuple[tuple[str, ...] | None, ...] = ()
     job: Literal["measure"] = "measure"
 
 
@@ -305,7 +299,8 @@ class Scored:
 class Quantised:
     """The score of one column, or with column 0 of the whole network, as it is quantised for a way, on a split.
 
-    score: None if there is none, for a reason.
+    score: None if there is none, for a reason; float_layers: those that stay in float32; float_bytes: how
+    many more bytes their weights take so.
     """
 
     way: int
@@ -313,6 +308,8 @@ class Quantised:
     split: Literal["validation", "test"]
     score: Score | None
     reason: Reason | None = None
+    float_layers: tuple[str, ...] = ()
+    float_bytes: int = 0
     event: Literal["quantised"] = "quantised"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -67,19 +67,32 @@ def blueprint(network: Network, code: Code | None) -> Blueprint:
 
 @dataclass(frozen=True)
 class Measurable:
-    """A network as it is measured, with weights of its own; graph: None of what code makes."""
+    """A network as it is measured, with weights of its own.
+
+    graph: None of what code makes; float_layers: those that stay in float32 at int8, None if measuring is to find them.
+    """
 
     of: Blueprint
     graph: Graph | None
+    float_layers: frozenset[str] | None = None
 
     def source(self, plan: Plan) -> Source:
         """Return the call of a plan's batch; raises InputError if code fails or takes no such input."""
+        return replace(self._source(plan), float_layers=self.float_layers)
+
+    def _source(self, plan: Plan) -> Source:
         if self.graph is not None:
             return Source(build(self.graph), (example(self.graph, plan.batch),), graph=self.graph)
         assert isinstance(self.of.network, OfCode)
         module = self.of.made(0)
         call = _call(module, foreign(self.of.network), plan.batch)
         return Source(module, call.args, call.kwargs, cast=plan.dtype != counting.own_dtype(call))
+
+
+def with_layers(networks: Sequence[Measurable], layers: Sequence[Sequence[str] | None]) -> list[Measurable]:
+    """Return networks whose layers in float32 at int8 are known; layers: of each, () if of none they are."""
+    known = [None if each is None else frozenset(each) for each in layers] or [None] * len(networks)
+    return [replace(each, float_layers=one) for each, one in zip(networks, known, strict=True)]
 
 
 def foreign(network: OfCode) -> Foreign:

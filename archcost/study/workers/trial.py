@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +35,6 @@ from archcost.study.workers.messages import (
     Foreseen,
     Measured,
     OfCode,
-    Quantise,
     Quantised,
     Reached,
     Scored,
@@ -42,8 +42,9 @@ from archcost.study.workers.messages import (
     Train,
     Trained,
 )
-from archcost.study.workers.network import Blueprint, Measurable, blueprint, count
+from archcost.study.workers.network import Blueprint, Measurable, blueprint, count, with_layers
 from archcost.study.workers.progress import Progress, progress_of
+from archcost.study.workers.quantise import Quantise
 from archcost.training import calibration, checkpoints, fit, scoring, speed
 from archcost.training.context import Context
 from archcost.training.score import Score
@@ -51,6 +52,7 @@ from archcost.training.spec import Fit
 from archcost.units import counted_words
 
 Tell: TypeAlias = Callable[[Event], None]
+_Split: TypeAlias = Literal["validation", "test"]
 GoesOn: TypeAlias = Callable[[], bool]
 """Waits for the study's reply: whether the trial goes on."""
 
@@ -94,11 +96,13 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     plans = blueprint(job.network, job.code)
     made = str(mark.get("digest", "")) if isinstance(job.network, OfCode) else ""
     progress = progress_of(job, 1 + len(columns_of(job, plans)), made)
+    networks = plans.measurable(columns_of(job, plans))
     for position in range(len(job.ways)):
         if position < progress.known:
             tell(progress.measured[position])
         else:
-            _measured(job, plans, position, progress.noting(tell))
+            known = decided(job, progress.measured, job.ways[position])
+            _measured(job, with_layers(networks, known), position, progress.noting(tell))
         if not goes_on():
             return
     speed.keep_freed()
@@ -116,10 +120,22 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
             weights.save_weights(trial.net, Path(job.weights), mark)
 
 
-def _measured(job: Train, plans: Blueprint, position: int, tell: Tell) -> None:
+def decided(job: Train, measured: Sequence[Measured], setup: Setup) -> tuple[tuple[str, ...], ...]:
+    """Return the layers of each network that stay in float32, as its runtime was first measured in 8 bits; () if never.
+
+    They stay what they are from there on: what is scored, exported and measured again is the same file.
+    """
+    for each in measured:
+        way = job.ways[each.way]
+        if (way.runtime, way.plan.dtype) == (setup.runtime, INT8) == (setup.runtime, setup.plan.dtype):
+            return tuple(samples.findings.in_float32 if samples.findings else () for samples in each.samples)
+    return ()
+
+
+def _measured(job: Train, networks: Sequence[Measurable], position: int, tell: Tell) -> None:
     """Measure the networks of a job in one way; in one that is optional, tell why it cannot be done."""
     try:
-        measure(plans.measurable(columns_of(job, plans)), position, job.ways[position], tell)
+        measure(networks, position, job.ways[position], tell)
     except Exception as error:  # a runtime's own: the network may run in other ways
         if position not in job.optional:
             raise
@@ -268,10 +284,17 @@ def _scored(trial: _Trial) -> None:
 
 
 def able(job: Train, how: Quantise, measured: Sequence[Measured]) -> Quantise:
-    """Return what a network is quantised for without the runtimes that could not run it in 8 bits."""
+    """Return what a network is quantised for without the runtimes that could not run it in 8 bits.
+
+    With the layers that measuring has left in float32, where it was done.
+    """
     setups = [job.ways[each.way] for each in measured if each.reason]
     lost = {each.runtime for each in setups if each.plan.dtype == INT8}
-    return replace(how, ways=tuple(pair for pair in how.ways if pair[1] not in lost))
+    ways = tuple(pair for pair in how.ways if pair[1] not in lost)
+    tried = {each.runtime: each for each in job.ways if each.plan.dtype == INT8}
+    each = ((number, decided(job, measured, tried[name])) for number, name in ways if name in tried)
+    known = tuple(pair for pair in each if any(pair[1]))
+    return replace(how, ways=ways, layers=known or how.layers)
 
 
 def _quantised(trial: _Trial, how: Quantise) -> None:
@@ -279,26 +302,35 @@ def _quantised(trial: _Trial, how: Quantise) -> None:
 
     What cannot be quantised is told with the reason; of the whole network, in the first way, it ends the trial.
     """
-    splits: tuple[Literal["validation", "test"], ...] = ("validation", "test") if trial.job.test else ("validation",)
-    if not how.ways:
-        return
-    for column in (0, *trial.columns):
-        net = trial.net.column(column) if column and isinstance(trial.net, Net) else trial.net
-        scores: dict[str, Score] = {}
-        reason: Reason | None = None
-        try:
-            with eight_bits.file(net, trial.dataset, how.seed, trial.context) as path:
-                scores |= {split: _of_file(trial, path, split) for split in splits}
-        except Exception as error:  # the exporter's, or the quantiser's: there is no point, and all others are
-            if not column and any(number == 0 for number, _ in how.ways):
-                raise
-            reason = of_part(error)
+    for place, column in enumerate((0, *trial.columns)):
+        ways: dict[frozenset[str], list[int]] = {}
         for number, _ in how.ways:
-            for split in splits:
-                trial.tell(Quantised(number, column, split, scores.get(split), reason))
+            ways.setdefault(how.float_layers(number, place), []).append(number)
+        for layers, numbers in ways.items():
+            _quantised_with(trial, how.seed, column, layers, numbers)
 
 
-def _of_file(trial: _Trial, path: Path, split: Literal["validation", "test"]) -> Score:
+def _quantised_with(trial: _Trial, seed: int, column: int, layers: frozenset[str], ways: Sequence[int]) -> None:
+    """Quantise one network, these layers left in float32, and tell how good its file is in the ways that run it."""
+    splits: tuple[_Split, ...] = ("validation", "test") if trial.job.test else ("validation",)
+    net = trial.net.column(column) if column and isinstance(trial.net, Net) else trial.net
+    scores: dict[str, Score] = {}
+    reason: Reason | None = None
+    float_bytes = 0
+    try:
+        with eight_bits.file(net, trial.dataset, seed, trial.context, layers) as small:
+            scores |= {split: _of_file(trial, small.path, split) for split in splits}
+            float_bytes = small.float_bytes
+    except Exception as error:  # the exporter's, or the quantiser's: there is no point, and all others are
+        if not column and 0 in ways:
+            raise
+        reason = of_part(error)
+    for number, split in itertools.product(ways, splits):
+        names = tuple(sorted(layers))
+        trial.tell(Quantised(number, column, split, scores.get(split), reason, names, float_bytes))
+
+
+def _of_file(trial: _Trial, path: Path, split: _Split) -> Score:
     data = trial.dataset
     return trial.score(
         eight_bits.module(path, trial.job.threads), data.validation if split == "validation" else data.read_test()
@@ -356,8 +388,8 @@ def _quantising_s(job: Train, how: Quantise, net: nn.Module, dataset: Dataset) -
     sessions.onnxruntime()  # importing it is not the network's
     begun = time.monotonic()
     try:
-        with eight_bits.file(net, dataset, how.seed, Context(job.seed, "cpu", job.threads, 1)) as path:
-            scoring.evaluate(eight_bits.module(path, job.threads), dataset.validation, dataset)
+        with eight_bits.file(net, dataset, how.seed, Context(job.seed, "cpu", job.threads, 1)) as small:
+            scoring.evaluate(eight_bits.module(small.path, job.threads), dataset.validation, dataset)
     except Exception as error:  # that one does not run in 8 bits ends no study
         of_part(error)
         return 0.0

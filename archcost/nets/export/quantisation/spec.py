@@ -92,7 +92,7 @@ class Findings:
     float_layers: those left in float32; losing: each layer that takes longer in 8 bits, whether it was left in float32
     or not; turns: the file of float32, and this one by turns with it, None if nothing was timed; layers: how many there
     are; float_bytes: how many bytes more than in 8 bits the weights of float_layers take; instructions: the processor's
-    for 8 bits, None if they are not known.
+    for 8 bits, None if they are not known; given: layers that were to be in float32 before anything was tried.
     """
 
     float_layers: tuple[FloatLayer, ...] = ()
@@ -101,3 +101,9 @@ class Findings:
     layers: int = 0
     float_bytes: int = 0
     instructions: tuple[str, ...] | None = None
+    given: tuple[str, ...] = ()
+
+    @property
+    def in_float32(self) -> tuple[str, ...]:
+        """The names of all layers in float32."""
+        return (*self.given, *(each.name for each in self.float_layers))

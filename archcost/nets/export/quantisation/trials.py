@@ -113,7 +113,8 @@ def quantised(
         path.write_bytes(trial.file(found).read_bytes())
         size = file.weights_bytes(source, path)
         more, layers = size - file.weights_bytes(source, small), len(file.layer_nodes(source))
-        findings = Findings(found, slow, turns, layers, more, byte_products())
+        given_layers = tuple(sorted(how.float_layers))
+        findings = Findings(found, slow, turns, layers, more, byte_products(), given_layers)
     how = replace(how, float_layers=how.float_layers | {each.name for each in found})
     return Quantised(path, how, findings, size, best, end)
 

@@ -17,6 +17,8 @@ _TINY_S: Final = 20e-6  # of a layer in float32, below which conversions around 
 
 def lines(found: Findings) -> Iterator[str]:
     """Yield which layers lose, which are in float32 and why, and whether 8 bits do not pay."""
+    if found.given:
+        yield f"left in float32, as was decided before: {', '.join(map(quoted, found.given))}"
     if found.losing:
         yield f"slower in 8 bits than in float32: {', '.join(map(_loses, found.losing))}"
     groups: dict[tuple[str, float, float], list[FloatLayer]] = {}
