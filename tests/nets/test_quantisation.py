@@ -121,6 +121,48 @@ def test_what_runs_is_what_is_written(name: str, tmp_path: Path) -> None:
         assert 0 < float((call.module(*call.args) - expected).abs().max() / largest) < 0.25
 
 
+class Averaging(nn.Module):
+    """A mean of two convolutions, which is pooled and convolved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, 2, 2, 2) of x (B, 3, 6, 6)."""
+        mean = (self.one(x) + self.other(x)) / 2
+        given: Tensor = self.last(nn.functional.max_pool2d(mean, 2))
+        return given
+
+
+def test_a_mean_is_a_sum_in_another_scale(tmp_path: Path) -> None:
+    """Factors are not multiplied: the integers stay, and what they stand for is what the network computes."""
+    import onnx
+
+    torch.manual_seed(0)
+    call = Call(Averaging().eval(), (torch.rand(1, 3, 6, 6),))
+    path = written(call, tmp_path / "q.onnx")
+    assert {"Div", "Mul"}.isdisjoint(node.op_type for node in onnx.load(path).graph.node)
+    (actual,) = session(path).run(None, {file.input_names(path)[0]: call.args[0].numpy()})
+    with torch.no_grad():
+        expected = call.module(*call.args)
+    assert float((expected - torch.from_numpy(actual)).abs().max()) <= 0.05 * float(expected.abs().max())
+
+
+@pytest.mark.parametrize("name", ["fractal", "bottleneck"])
+def test_a_layer_of_float32_is_right_behind_a_factor(name: str, tmp_path: Path) -> None:
+    """Whichever layer stays in float32, the file computes the network."""
+    call = network(SMALL[name])
+    with torch.no_grad():
+        expected = call.module(*call.args)
+        with onnx_file(call) as source:
+            layers = list(file.layer_nodes(source))
+    for layer in layers:
+        path = written(call, tmp_path / "q.onnx", Quantisation(float_layers=frozenset({layer})))
+        (actual,) = session(path).run(None, {file.input_names(path)[0]: call.args[0].numpy()})
+        assert float((expected - torch.from_numpy(actual)).abs().max()) <= 0.25 * float(expected.abs().max()), layer
+
+
 def test_layers_left_out_stay_in_float32(tmp_path: Path) -> None:
     """They are named as the network names them, and the file says which they are."""
     import onnx

@@ -19,7 +19,7 @@ from archcost.errors import TargetError, one_of
 from archcost.graph.dtypes import BYTES
 from archcost.graph.weight_sizes import SAVED_BYTES
 from archcost.machine import saturates
-from archcost.nets.export.quantisation import mixture
+from archcost.nets.export.quantisation import mixture, scales
 from archcost.nets.export.quantisation.calibration import Arrays
 from archcost.nets.export.quantisation.spec import Quantisation
 from archcost.nets.export.sessions import onnxruntime
@@ -74,6 +74,7 @@ def write(source: Path, path: Path, how: Quantisation, inputs: Iterable[Arrays],
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
         made = onnx.load(path)
+        scales.fold(made)
         mixture.give(made)
         _describe(made, model, {**_told(how), **facts})
         onnx.save(made, path)

@@ -121,7 +121,11 @@ def _rounded(makers: dict[str, Any], name: str) -> str:
     if back is None or back.op_type != _RESTORE:
         return ""
     before = makers.get(back.input[0])
-    return "" if before is None or before.op_type != _QUANTISE else str(before.input[0])
+    if (
+        before is None or before.op_type != _QUANTISE or before.input[1:] != back.input[1:]
+    ):  # of another scale: a factor
+        return ""
+    return str(before.input[0])
 
 
 def _is_float(graph: Any, makers: dict[str, Any], name: str, kept: Collection[str]) -> bool:
