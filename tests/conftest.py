@@ -1,7 +1,11 @@
 """Settings of all tests."""
 
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +25,14 @@ torch.set_num_threads(1)
 def _locks(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Give every process of tests locks of its own: they measure and train beside each other, and none waits."""
     os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("locks"))
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Give a folder of few letters: sockets in the one for temporary files have names of at most some 100."""
+    folder = Path(tempfile.mkdtemp(prefix=""))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

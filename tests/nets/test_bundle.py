@@ -77,13 +77,13 @@ def test_without_preprocessing_nothing_is_changed(layout: Layout, dtype: torch.d
 
 @pytest.mark.parametrize("layout", ["image", "rows", "sequence", "tokens", "tensor"])
 def test_a_script_is_short_and_needs_little(layout: Layout) -> None:
-    """Under 40 lines of at most 120 characters; it imports onnxruntime and numpy, pillow for images alone."""
+    """Under 45 lines of at most 120 characters; it imports onnxruntime and numpy, pillow for images alone."""
     lines = script(layout).splitlines()
     compile(script(layout), "predict.py", "exec")
-    assert (True, True) == (len(lines) < 40, max(map(len, lines)) <= 120)
+    assert (True, True) == (len(lines) < 45, max(map(len, lines)) <= 120)
     imported = {line.split()[1].partition(".")[0] for line in lines if line.strip().startswith(("import ", "from "))}
-    besides = {"image": {"PIL"}, "rows": {"PIL"}, "tokens": {"os"}}.get(layout, set())
-    assert {"json", "sys", "pathlib", "numpy", "onnxruntime"} | besides == imported
+    besides = {"image": {"PIL"}, "rows": {"PIL"}}.get(layout, set())
+    assert {"json", "os", "sys", "pathlib", "numpy", "onnxruntime"} | besides == imported
 
 
 def test_a_module_becomes_a_folder(tmp_path: Path) -> None:

@@ -23,10 +23,11 @@ SWEEP = "import glob, tempfile; [os.remove(f) for f in glob.glob(tempfile.gettem
         ("os.remove('study.db')", "was removed or replaced while it was used"),
     ],
 )
-def test_what_is_gone_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str, words: str) -> None:
+def test_what_is_gone_ends_the_run(
+    tmp_path: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str, words: str
+) -> None:
     """In the middle of a study: exit code 2 with the reason, what failed for it does not count, and it goes on."""
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setenv("TMPDIR", str(short_path))
     begun(tmp_path)
     ended = planted(tmp_path, AFTER_A_TRIAL, 1, gone, (*RUN[:3], "--workers", "1"))
     assert (2, True) == (ended.returncode, words in ended.stderr), ended.stderr

@@ -49,8 +49,9 @@ def test_a_row_says_what_the_front_says() -> None:
     assert "too few blocks: 2" in row["why"][0]
 
 
-def test_reasons_are_wrapped(tmp_path: Path) -> None:
+def test_reasons_are_wrapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long reason is told to its end, within 80 columns."""
+    monkeypatch.chdir(tmp_path)  # a path is not wrapped
     study = optuna.create_study()
     trials.remember(study, "about", {"schema": 1, "name": "x", "objectives": [["error", None]], "labels": ["error"]})
     trials.fail(study, study.ask(), Ended(reason=Reason("input", f"input: {'word ' * 40}end")))

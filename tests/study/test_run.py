@@ -125,11 +125,11 @@ def test_a_space_that_is_known_begins_no_trial(capsys: pytest.CaptureFixture[str
 
 
 def test_data_that_a_killed_study_left_are_removed(
-    capsys: pytest.CaptureFixture[str], file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], file: str, tmp_path: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its folder of temporary files is gone with the next run; one that nobody is known to own is named and stays."""
-    place = tmp_path / "temporary"
-    (place / "archcost-9kx_2p0a").mkdir(parents=True)
+    place = short_path
+    (place / "archcost-9kx_2p0a").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     locks = {"archcost-9kx_2p0a", f"archcost-{os.getuid()}"}
 

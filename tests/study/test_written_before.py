@@ -27,6 +27,7 @@ def test_a_front_of_before_is_the_same(capsys: pytest.CaptureFixture[str], tmp_p
     assert 0 == code
     for each in now["members"] + now["left"]:  # doubts as values were added since: `why` says the same
         assert [{"way": 0, "kind": "warmup", "value": 17, "limit": None}] == each.pop("doubts")
+        assert each.pop("way") is None  # ways to run were added since
     assert {**before, "archcost": now["archcost"], "study": now["study"]} == now
 
 
@@ -34,7 +35,9 @@ def test_trials_of_before_are_the_same(capsys: pytest.CaptureFixture[str], tmp_p
     """Every row of the table, whatever became of its trial; a whole network had column 0 then, and has none now."""
     code, out, _ = run(capsys, "study", "export", str(copied(tmp_path)), "--format", "json")
     before = [{**row, "column": row["column"] or None} for row in _json((FIRST / "trials.json").read_text("utf-8"))]
-    assert (0, before) == (code, _json(out))
+    now = _json(out)
+    assert {None} == {row.pop("way") for row in now}  # ways to run were added since
+    assert (0, before) == (code, now)
 
 
 def test_weights_of_before_are_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -149,11 +149,19 @@ def _recorded(call: Callable[[], None], source: Source) -> Callable[[], None]:
 
 
 def exported(path: Path, call: Call) -> OnnxFile:
-    """Return the ONNX file of a call with the call's tensors, by the names of its inputs."""
+    """Return the ONNX file of a call with the call's tensors, by the names of its inputs.
+
+    Raises TargetError if it has others: an argument may hold what the export makes an input of.
+    """
     from archcost.nets.export.quantisation.file import input_names  # loads onnx
     from archcost.nets.export.torch_export import inputs
 
-    return OnnxFile(path, dict(zip(input_names(path), (tensor.numpy() for tensor in inputs(call)), strict=True)))
+    names, arrays = input_names(path), [tensor.numpy() for tensor in inputs(call)]
+    if len(names) != len(arrays):
+        raise TargetError(
+            f"the exported file has {len(names)} inputs, the call {len(arrays)} tensors; allowed: tensors"
+        )
+    return OnnxFile(path, dict(zip(names, arrays, strict=True)))
 
 
 def finish(device: str) -> None:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from archcost.graph.dtypes import INT8
+from archcost.latency.samples import Plan
 from archcost.nets.call import Call
 from archcost.nets.export.agreement import agree
 from archcost.nets.export.quantisation import file
@@ -17,33 +19,34 @@ from archcost.nets.export.quantisation.spec import Findings, Quantisation
 from archcost.nets.export.quantisation.trials import Measures, Times, quantised
 
 
-class Small(NamedTuple):
-    """A file of 8 bits, what it is to give, how far from that it may be, and what was found of it."""
+class Program(NamedTuple):
+    """A file that runs, what it is to give, how far from that it may be, and of one of 8 bits what was found of it."""
 
     path: Path
     expected: list[Tensor]
     tolerance: float
-    findings: Findings
+    findings: Findings | None = None
 
 
-def eight_bit(
-    path: Path,
+def fitting(
+    whole: Program,
     call: Call,
-    own: list[Tensor],
+    plan: Plan,
     measuring: Callable[[Any], Times],
     float_layers: frozenset[str] | None = None,
-) -> Small:
-    """Return a network's file of 8 bits beside its float32 file.
+) -> Program:
+    """Return the file that a plan's dtype runs: at int8 one of 8 bits beside the float32 file, else this itself.
 
-    own: what the network gives; measuring: gives what measures files on inputs; float_layers: those that stay in
-    float32, None for those that are better so here. Raises TargetError if the network's outputs are not finite, or if
-    it cannot be quantised.
+    measuring: gives what measures files on inputs; float_layers: those that stay in float32, None for those that are
+    better so here. Raises TargetError if the network's outputs are not finite, or if it cannot be quantised.
     """
-    agree("the network", own, own, 0.0)  # numbers that are not finite have no range
-    small, how = path.with_name("int8.onnx"), Quantisation(weights=file.fitting_weights())
-    inputs = list(drawn(call, file.input_names(path), how.examples))
+    if plan.dtype != INT8:
+        return whole
+    agree("the network", whole.expected, whole.expected, 0.0)  # numbers that are not finite have no range
+    path, how = whole.path.with_name("int8.onnx"), Quantisation(weights=file.fitting_weights())
+    inputs = list(drawn(call, file.input_names(whole.path), how.examples))
     if float_layers is None:
-        made = quantised(path, small, how, inputs, Measures(measuring(inputs[0])))
+        made = quantised(whole.path, path, how, inputs, Measures(measuring(inputs[0])))
     else:
-        made = quantised(path, small, replace(how, float_layers=float_layers), inputs)
-    return Small(small, file.emulated(small, inputs[0]), file.TOLERANCE, made.findings)
+        made = quantised(whole.path, path, replace(how, float_layers=float_layers), inputs)
+    return Program(path, file.emulated(path, inputs[0]), file.TOLERANCE, made.findings)

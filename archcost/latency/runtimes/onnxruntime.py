@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from archcost import scratch
 from archcost.errors import TargetError
-from archcost.graph.dtypes import INT8
 from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking, later, spare
 from archcost.latency.samples import Plan, Work
 from archcost.machine import available_memory_bytes, keep_to_itself
@@ -50,7 +49,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import exported, running
-    from archcost.latency.runtimes.eight_bit import eight_bit
+    from archcost.latency.runtimes.eight_bit import Program, fitting
     from archcost.nets.calls.denormals import share, share_of_values
     from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file
@@ -69,16 +68,13 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         own = reference(call)
         begun = clock()
         with onnx_file(call) as path:
-            measuring = partial(file_times, plan=plan, clock=clock)
-            program, expected, tolerance, findings = path, own, TOLERANCE, None
-            if plan.dtype == INT8:
-                small = eight_bit(path, call, own, measuring, source.float_layers)
-                program, expected, tolerance, findings = small
+            whole, measuring = Program(path, own, TOLERANCE), partial(file_times, plan=plan, clock=clock)
+            program = fitting(whole, call, plan, measuring, source.float_layers)
             export_s = clock() - begun
-            file = exported(program, call)
+            file = exported(program.path, call)
             tried = _tried(file, plan, clock)
             with explained(call):
-                agree("what ONNX Runtime runs", expected, tried.outputs, tolerance)
+                agree("what ONNX Runtime runs", program.expected, tried.outputs, program.tolerance)
             yield later(file, plan, opened)._replace(
                 first_s=tried.first_s,
                 work=_work(path, source),
@@ -86,7 +82,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
                 denormal_values=share_of_values(call, on_copies=True),
                 export_s=export_s,
                 settings=tried.settings,
-                findings=findings,
+                findings=program.findings,
             )
 
 

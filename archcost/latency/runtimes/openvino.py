@@ -43,7 +43,7 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     """
     from archcost.latency.runtimes import float32_only
     from archcost.latency.runtimes.copied import exported, running
-    from archcost.latency.runtimes.eight_bit import eight_bit
+    from archcost.latency.runtimes.eight_bit import Program, fitting
     from archcost.nets.calls.denormals import share, share_of_values
     from archcost.nets.export.agreement import agree, explained, reference
     from archcost.nets.export.torch_export import onnx_file
@@ -61,23 +61,20 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
         own = reference(call)
         begun = clock()
         with onnx_file(call) as path:
-            measuring = partial(file_times, plan=plan, clock=clock)
-            program, expected, tolerance, findings = path, own, TOLERANCE, None
-            if plan.dtype == INT8:
-                small = eight_bit(path, call, own, measuring, source.float_layers)
-                program, expected, tolerance, findings = small
+            whole, measuring = Program(path, own, TOLERANCE), partial(file_times, plan=plan, clock=clock)
+            program = fitting(whole, call, plan, measuring, source.float_layers)
             export_s = clock() - begun
-            file = exported(program, call)
+            file = exported(program.path, call)
             first_s, given = _tried(file, plan, clock)
             with explained(call):
-                agree("what OpenVINO runs", expected, given, tolerance)
+                agree("what OpenVINO runs", program.expected, given, program.tolerance)
             yield later(file, plan, opened)._replace(
                 first_s=first_s,
                 denormals=share(call),
                 denormal_values=share_of_values(call, on_copies=True),
                 export_s=export_s,
                 settings=_told(plan.threads),
-                findings=findings,
+                findings=program.findings,
             )
 
 
