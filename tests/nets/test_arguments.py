@@ -222,7 +222,7 @@ def test_a_tensor_that_is_written_to_is_new_for_every_call() -> None:
 
 
 def test_plain_tensors_are_not_copied_again() -> None:
-    """If no call changes them, all samples of a copy have the very same arguments, and short calls are timed in rows."""
+    """If no call changes them, a copy's samples have the very same arguments, and short calls are timed in rows."""
     seen: set[int] = set()
 
     def noted(x: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ def test_plain_tensors_are_not_copied_again() -> None:
     before = set(seen)
     found = archcost.profile(module, torch.ones(5, 8), runtime="eager", time=0.02, threads=1, witness=False)
     (row,) = found.latencies
-    assert 1 <= len(seen - before) <= row.copies < row.samples
+    assert 1 <= len(seen - before) <= row.copies + 1 < row.samples  # that of the warm-up is another one
 
 
 class Large:

@@ -158,9 +158,7 @@ def exported(path: Path, call: Call) -> OnnxFile:
 
     names, arrays = input_names(path), [tensor.numpy() for tensor in inputs(call)]
     if len(names) != len(arrays):
-        raise TargetError(
-            f"the exported file has {len(names)} inputs, the call {len(arrays)} tensors; allowed: tensors"
-        )
+        raise TargetError(f"the exported file has {len(names)} inputs, the call {len(arrays)} tensors: one for each")
     return OnnxFile(path, dict(zip(names, arrays, strict=True)))
 
 
