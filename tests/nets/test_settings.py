@@ -8,7 +8,7 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,13 @@ class Setting(nn.Module):
             raise RuntimeError("after it was set")
         y: Tensor = self.linear(x)
         return y
+
+
+@pytest.fixture(autouse=True)
+def _no_mode() -> Iterator[None]:
+    """Take away the mode that torch leaves if the processor is set by its name: some kernels refuse it."""
+    yield
+    torch.set_default_device(None)
 
 
 @pytest.mark.parametrize("case", SET)
