@@ -53,7 +53,7 @@ def archcost(*words: str) -> str:
 def profiled_s(path: Path, time_s: float) -> float:
     """Return the median of archcost's profile of a file."""
     asked = ("--runtime", "onnxruntime", "--threads", "1", "--time", f"{time_s}s", "--no-witness", "--format", "json")
-    return float(json.loads(archcost("profile", f"{path}:1", *asked))["latencies"][0]["median_s"])
+    return float(json.loads(archcost("profile", str(path), "--batch", "1", *asked))["latencies"][0]["median_s"])
 
 
 def looped_s(path: Path, time_s: float) -> float:
@@ -73,7 +73,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         files = {(name, dtype): Path(folder, f"{name}-{dtype}.onnx") for name in NETWORKS for dtype in DTYPES}
         for (name, dtype), path in files.items():
-            archcost("export", name, *(("--dtype", dtype) if dtype != "float32" else ()), "-o", str(path))
+            archcost("export", name, *(("--dtype", dtype) if dtype != "float32" else ("--to", "onnx")), "-o", str(path))
         found: dict[tuple[str, str], tuple[list[float], list[float]]] = {key: ([], []) for key in files}
         draw = random.Random(0)
         for _ in range(asked.rounds):
