@@ -1,30 +1,36 @@
 """Whether an ONNX file takes in a plain loop of ONNX Runtime what archcost says of it.
 
-Each network is exported, in float32 and in 8 bits. A round measures each file twice, in random order and in processes
-of their own: by `archcost profile FILE.onnx`, and by the loop that anybody would write, which loads onnxruntime and
-numpy alone. The ratio is of the medians over all rounds; the range is that of single rounds.
+Each network is exported, in float32 and in 8 bits. The loop that anybody would write is a process of its own, which
+loads onnxruntime and numpy alone. It and archcost's measurement of the same file take turns: a round is a quarter of a
+second of the loop, archcost's profile, and as long of the loop again, whose mean is compared. So a machine whose speed
+changes from one minute to the next changes both. The ratio is the median over all rounds; the interval holds the
+middle half of them.
 
-    python studies/benchmarks/plain_loop.py [--rounds 5] [--time 2]
+    python studies/benchmarks/plain_loop.py [--rounds 30] [--time 0.7]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import random
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from sidebyside import machine, milliseconds, table
 
+import archcost
+
 NETWORKS: Final = ("resnet-20", "nin-cifar10", "fractalnet-20")
 DTYPES: Final = ("float32", "int8")
 WITHIN: Final = 0.05
+
+SLICE_S: Final = 0.25
 
 LOOP: Final = """
 import sys, time
@@ -35,60 +41,73 @@ options.intra_op_num_threads, options.log_severity_level = 1, 3
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 given = session.get_inputs()[0]
 x = numpy.random.default_rng(0).standard_normal([1, *given.shape[1:]], dtype=numpy.float32)
-took, end = [], time.perf_counter() + 1.2 * float(sys.argv[2])
-while time.perf_counter() < end:
-    begun = time.perf_counter()
-    session.run(None, {given.name: x})
-    took.append(time.perf_counter() - begun)
-print(median(took[len(took) // 6:]))
+for line in sys.stdin:
+    took, end = [], time.perf_counter() + float(line)
+    while time.perf_counter() < end:
+        begun = time.perf_counter()
+        session.run(None, {given.name: x})
+        took.append(time.perf_counter() - begun)
+    print(median(took[len(took) // 6:]), flush=True)
 """
 
 
-def archcost(*words: str) -> str:
-    """Return what a command of archcost writes."""
-    command = [sys.executable, "-m", "archcost", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  # our own words
-
-
-def profiled_s(path: Path, time_s: float) -> float:
-    """Return the median of archcost's profile of a file."""
-    asked = ("--runtime", "onnxruntime", "--threads", "1", "--time", f"{time_s}s", "--no-witness", "--format", "json")
-    return float(json.loads(archcost("profile", str(path), "--batch", "1", *asked))["latencies"][0]["median_s"])
-
-
-def looped_s(path: Path, time_s: float) -> float:
-    """Return the median of a plain loop."""
-    command = [sys.executable, "-c", LOOP, str(path), str(time_s)]
+@contextmanager
+def loop(path: Path) -> Iterator[Callable[[], float]]:
+    """Yield what runs a plain loop of a file for a moment, in a process of its own, and returns the median."""
     env = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout)  # noqa: S603
+    command = [sys.executable, "-c", LOOP, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:  # noqa: S603  # our own words
+        asked, told = process.stdin, process.stdout
+        assert asked is not None
+        assert told is not None
+
+        def run() -> float:
+            asked.write(f"{SLICE_S}\n")
+            asked.flush()
+            return float(told.readline())
+
+        run()
+        yield run
+        asked.close()
+
+
+def rounds(path: Path, count: int, time_s: float) -> list[tuple[float, float]]:
+    """Return the seconds that archcost says and that the loop takes, by turns."""
+    found = []
+    with loop(path) as plain:
+        for _ in range(count):
+            before = plain()
+            ours = archcost.profile(str(path), runtime="onnxruntime", threads=1, time=time_s, witness=False)
+            found.append((ours.latencies[0].median_s, (before + plain()) / 2))
+    return found
+
+
+def row(name: str, dtype: str, found: list[tuple[float, float]]) -> tuple[str, ...]:
+    """Return what a file's rounds say."""
+    ratios = [ours / plain for ours, plain in found]
+    low, middle, high = quantiles(ratios, n=4)
+    times = (milliseconds(median(side)) for side in zip(*found, strict=True))
+    verdict = "met" if abs(middle - 1) <= WITHIN else "missed"
+    return name, dtype, *times, f"{middle:.3f}", f"{low:.3f}-{high:.3f}", verdict
 
 
 def main() -> None:
     """Print a row for each file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--time", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--time", type=float, default=0.7)
     asked = parser.parse_args()
     print(machine())
-    with TemporaryDirectory() as folder:
-        files = {(name, dtype): Path(folder, f"{name}-{dtype}.onnx") for name in NETWORKS for dtype in DTYPES}
-        for (name, dtype), path in files.items():
-            archcost("export", name, *(("--dtype", dtype) if dtype != "float32" else ("--to", "onnx")), "-o", str(path))
-        found: dict[tuple[str, str], tuple[list[float], list[float]]] = {key: ([], []) for key in files}
-        draw = random.Random(0)
-        for _ in range(asked.rounds):
-            sides = [(key, side) for key in files for side in (0, 1)]
-            for key, side in draw.sample(sides, len(sides)):
-                found[key][side].append((profiled_s, looped_s)[side](files[key], asked.time))
     rows = []
-    for (name, dtype), (ours, plain) in found.items():
-        ratio, each = median(ours) / median(plain), [one / other for one, other in zip(ours, plain, strict=True)]
-        verdict = "met" if abs(ratio - 1) <= WITHIN else "missed"
-        range_words = f"{min(each):.3f}-{max(each):.3f}"
-        rows.append(
-            (name, dtype, *map(milliseconds, (median(ours), median(plain))), f"{ratio:.3f}", range_words, verdict)
-        )
-    print(table(("network", "dtype", "archcost", "plain loop", "ratio", "of rounds", "within 5%"), rows))
+    with TemporaryDirectory() as folder:
+        for name in NETWORKS:
+            for dtype in DTYPES:
+                path = Path(folder, f"{name}-{dtype}.onnx")
+                words = ("--dtype", dtype) if dtype != "float32" else ("--to", "onnx")
+                command = (sys.executable, "-m", "archcost", "export", name, *words, "-o", path)
+                subprocess.run(command, check=True, capture_output=True)  # noqa: S603  # our own words
+                rows.append(row(name, dtype, rounds(path, asked.rounds, asked.time)))
+    print(table(("network", "dtype", "archcost", "plain loop", "ratio", "middle half", "within 5%"), rows))
 
 
 if __name__ == "__main__":
