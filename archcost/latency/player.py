@@ -24,6 +24,8 @@ _WARMUP_LEAST: Final = 0.05  # share of the time: clock speeds and thread pools 
 _WARMUP_MOST: Final = 0.3
 _FEWEST_WARMUP: Final = 2  # taken even if one call exceeds the plan's time: the first is not like the others
 _AGAIN: Final = 2  # calls of a fresh copy before its burst: its memory is then there, and it is in the caches
+_SETTLES_S: Final = 0.005  # for so long after a pause a network is slower: clock speed and caches have to come back
+_SETTLING: Final = 0.25  # share of a burst that this may take at most
 _TRIED: Final = 1 / 16  # share of the time left that those calls may take: half of one of eight blocks
 
 
@@ -147,12 +149,19 @@ class Here:
             self._run_again()
         self._bursts, self._warm = self._bursts + 1, True
         if turn.size > 1:
-            self._once()  # no sample: it alone pays for the pause and the kernel
+            self._settle(turn)
         waited, used, begin = instruments.waited_s(), instruments.cpu_s(), instruments.clock()
         samples = tuple(self._once(turn.loops) for _ in range(turn.size))
         wall_s = instruments.clock() - begin
         used, waited = _since(used, instruments.cpu_s()), _since(waited, instruments.waited_s())
         return Burst(samples, wall_s, calibration_s, used, waited, self.process, self._copy)
+
+    def _settle(self, turn: Turn) -> None:
+        """Run without taking samples: a loop that never stops does not pay for the pause and the kernel."""
+        first_s = self._once()
+        wanted_s = min(_SETTLES_S, _SETTLING * turn.size * turn.loops * first_s)
+        for _ in range(min(int(wanted_s / first_s), MOST) if first_s > 0 else 0):
+            self._once()
 
     def _renewal_s(self) -> float | None:
         before_s = self.instruments.clock()
