@@ -17,7 +17,7 @@ from archcost.nets.export.quantisation import file, words
 from archcost.nets.export.quantisation.calibration import drawn
 from archcost.nets.export.quantisation.choice import Allowed, Layers, Probe, by_accuracy, by_time, losing
 from archcost.nets.export.quantisation.spec import Findings, FloatLayer, LayerTimes, Quantisation, Turns
-from archcost.nets.export.quantisation.trials import Measures, Times, quantised
+from archcost.nets.export.quantisation.trials import Measures, Mixtures, Times, quantised
 from archcost.nets.export.torch_export import onnx_file
 
 HERE = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
@@ -228,3 +228,24 @@ def test_what_was_found_is_said() -> None:
     (line,) = words.lines(Findings((), (), turns, 100, 0, ("avx512_vnni",)))
     assert line.endswith("; its layers are small: 4.00 us each in float32")
     assert [] == list(words.lines(Findings((), (), Turns(400e-6, 200e-6, True), 5, 0, ())))
+
+
+@needs_onnx
+def test_layers_that_are_in_float32_already_are_not_tried(files: Any, tmp_path: Path) -> None:
+    """More are found on top of them, and outputs are compared only of files that lose too much."""
+    source, small, arrays = files
+    (tmp_path / "int8.onnx").write_bytes(small.read_bytes())
+    tried: list[set[str]] = []
+
+    def score(path: Path, count: int | None) -> float:
+        tried.append(held(path))
+        return 0.1 if "13" in held(path) else 0.2
+
+    mixtures = Mixtures(source, tmp_path / "int8.onnx", frozenset({"0", "2"}), [arrays])
+    (found,) = mixtures.by_accuracy((), score, 0.1, Allowed())
+    assert ("13", "accuracy", 0.2, 0.1) == (found.name, found.kind, found.before, found.after)
+    assert all({"0", "2"} <= each for each in tried)
+    assert {*EVERY} - {"0", "2"} == set.union(*tried) - {"0", "2"}
+    tried.clear()
+    assert () == mixtures.by_accuracy((found,), score, 0.1, Allowed())
+    assert [{"0", "2", "13"}] == tried

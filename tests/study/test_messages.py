@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from archcost.graph.dtypes import FLOATING
 from archcost.latency.samples import Plan
+from archcost.nets.export.quantisation.spec import FloatLayer
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages
 from archcost.study.workers.messages import (
@@ -103,6 +104,7 @@ JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
     Describe: st.builds(Describe, TEXT, CODES, st.booleans(), NATURAL),
     Make: st.builds(Make, OBJECTS, OBJECTS, CODES),
 }
+LAYERS = st.builds(FloatLayer, TEXT, st.sampled_from(("slower", "accuracy")), NUMBER, NUMBER)
 METRICS = st.dictionaries(TEXT, NUMBER, max_size=2)
 SCORES = st.builds(Score, st.none() | NUMBER, st.none() | NATURAL, *(st.none() | NUMBER for _ in range(3)), METRICS)
 SAMPLES = st.builds(lambda times, plan: samples([times], plan), st.lists(TIME_S, min_size=1, max_size=5), PLANS)
@@ -121,7 +123,8 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Reached: st.builds(Reached, NATURAL, SCORES, st.lists(SCORES, max_size=3).map(tuple)),
     Scored: st.builds(Scored, NATURAL, st.sampled_from(("validation", "test")), SCORES),
     Quantised: st.builds(Quantised, NATURAL, NATURAL, st.sampled_from(("validation", "test")), st.none() | SCORES,
-                         REASONS),
+                         REASONS, st.lists(TEXT, max_size=2).map(tuple), NATURAL,
+                         st.lists(LAYERS, max_size=2).map(tuple)),
     Foreseen: st.builds(Foreseen, NUMBER, NUMBER),
     Done: st.just(Done()),
     Failed: st.from_type(Failed),

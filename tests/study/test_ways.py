@@ -31,8 +31,8 @@ from archcost.study.records.names import Way, names_of
 from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Ended, InWay, Part
 from archcost.study.workers.messages import Measured, Quantised, decode_event, encode
+from archcost.study.workers.quantisation import able, decided
 from archcost.study.workers.quantise import Quantise
-from archcost.study.workers.trial import able, decided
 from archcost.training.score import Score
 
 ORT, INT8 = {"runtime": "onnxruntime"}, {"runtime": "onnxruntime", "dtype": "int8"}
@@ -319,4 +319,64 @@ def test_what_is_in_float32_is_kept_with_the_score() -> None:
     (after,) = quantised([found], event)
     before, now = found.ways[1], after.ways[1]
     assert (("stem.conv",), before.weights_bytes + 300) == (now.float_layers, now.weights_bytes)
+    assert before.memory_bytes + 300 == now.memory_bytes
     assert found.ways[0] == after.ways[0]
+
+
+def test_what_is_measured_again_is_replaced() -> None:
+    """As its file has other layers in float32; setups after it keep their places, and one that fails leaves a gap."""
+    plan = planned(objectives=[{"error": "min"}, {**LATENCY, "ways": [ORT, INT8]},
+                               {**LATENCY, "batch": 8, "ways": [ORT, INT8]}])  # fmt: skip
+    found = parts(plan, drawn(plan))
+    for place, time_s in enumerate((0.5, 0.1, 0.6, 0.2)):
+        found = points.measured(plan, found, Measured(place, (taken(time_s),)))
+    (after,) = points.measured(plan, found, Measured(1, (taken(0.3),)))
+    assert (tuple(map(taken, (0.5, 0.3, 0.6, 0.2))), ()) == (after.samples, after.skipped)
+    (after,) = points.measured(plan, [after], Measured(1, (), LOST))
+    assert (tuple(map(taken, (0.5, 0.6, 0.2))), (1,)) == (after.samples, after.skipped)
+    assert (None, LOST) == (after.missing(plan.ways[0]), after.missing(plan.ways[1]))
+
+
+def test_a_point_drops_that_is_over_a_limit_when_it_is_measured_again() -> None:
+    """The trial ends if its network has no other one."""
+    plan = plan_of(ORT, INT8, limits={"latency": "300 ms"})
+    found = points.measured(plan, parts(plan, drawn(plan)), Measured(0, (taken(0.5),)))
+    found = points.measured(plan, found, Measured(1, (taken(0.1),)))
+    assert None is points.lost(plan, found)
+    why = points.lost(plan, points.measured(plan, found, Measured(1, (taken(0.4),))))
+    assert why is not None
+    assert "limit" == why.kind
+
+
+def test_samples_are_those_of_the_file() -> None:
+    """Two trainings of one graph share them in float32, and in 8 bits if they have the same layers in float32."""
+    left = Findings((), given=("stem.conv",))
+    first = replace(part("a", 0.1, 0.2), samples=(taken(0.5, 9), taken(0.1, 9)))
+    other = replace(part("a", 0.3, 0.05), samples=(taken(0.6), replace(taken(0.2), findings=left)))
+    again = replace(part("a", 0.4, 0.05), samples=(taken(0.7), taken(0.3)))
+    study = told(first, other, again)
+    found = {each.name: each.part.samples for each in candidates(study, trials.read(study, {}), OBJECTIVES, WAYS)}
+    assert {(taken(0.5, 9),)} == {found["0"], found["1"], found["2"]}
+    assert (taken(0.1, 9),) == found["0@int8"] == found["2@int8"]
+    assert other.samples[1:] == found["1@int8"]
+
+
+def test_why_layers_are_in_float32_is_kept_and_said() -> None:
+    """For its time or for its accuracy, with what it is with and without; of an earlier storage it is not known."""
+    why = (FloatLayer("stem.conv", "slower", 2e-3, 1e-3), FloatLayer("head", "accuracy", 0.09, 0.0625))
+    event = Quantised(1, 0, "validation", score(0.3), None, ("head", "old", "stem.conv"), 300, why)
+    (after,) = quantised([part("a", 0.1, 0.2, 0.5, 0.1)], event)
+    study = told(after)
+    found = {each.name: each for each in candidates(study, trials.read(study, {}), OBJECTIVES, WAYS)}
+    assert ((), ()) == (found["0"].why_float32, found["0"].float_words)
+    assert why == found["0@int8"].why_float32
+    assert (
+        "'stem.conv': the network takes 1.00 ms so, 2.00 ms with it in 8 bits",
+        "'head': the error is 6.2% so, 9.0% with it in 8 bits",
+        "'old': why is not known",
+    ) == found["0@int8"].float_words
+    assert [("head", 0.09), ("old", None), ("stem.conv", 2e-3)] == [
+        (each["name"], each["before"]) for each in tables.reasons_of(found["0@int8"])
+    ]
+    rows = tables.rows(trials.read(study, {}), fronted(study), OBJECTIVES, WAYS)
+    assert [None, ["head", "old", "stem.conv"]] == [row["float_layers"] for row in rows]

@@ -246,6 +246,9 @@ def _notes(stored: Stored, now: Front) -> Iterator[str]:
         first, *others = stored.ways
         named = "; ".join(f"@{each.name}: {each.words}" for each in others)
         yield from wrapped(f"{named}; without such a name: {first.words}", 2)
+    for each in now.members:
+        for words in each.float_words:
+            yield from wrapped(f"{each.name} has in float32: {words}", 2)
     if now.knee:
         yield "*  the knee: beyond it each objective costs most of the other"
     if any(each.shared for each in now.members):

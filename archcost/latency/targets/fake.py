@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archcost.errors import InputError, Mistake, quoted
 from archcost.latency.player import Instruments, once, timed_by
@@ -51,15 +51,19 @@ def measure(
 ) -> tuple[Samples, ...]:
     """Return scripted seconds, drawn with plan.seed; each network runs once, so that what fails elsewhere fails here.
 
-    The networks follow the scripts in turn.
+    The networks follow the scripts in turn. In 8 bits no layer is left in float32 but those that are known: what layers
+    take here is not known.
     """
     origin = Origin("fake", runtime.name, DEVICE, Conditions(), runtime.versions())
     machine = Machine()
     each = [scripts[i % len(scripts)] for i in range(len(sources))]
     calls = [Prepared(machine.call(durations(script, plan.seed + i))) for i, script in enumerate(each)]
     with ExitStack() as stack:
-        for source in sources:
-            once(stack.enter_context(runtime.prepare(source, plan)), timed_by(machine.clock))
+        for place, source in enumerate(sources):
+            known = replace(source, float_layers=source.float_layers or frozenset())
+            ready = stack.enter_context(runtime.prepare(known, plan))
+            once(ready, timed_by(machine.clock))
+            calls[place] = calls[place]._replace(findings=ready.findings)
     return take(calls, plan, origin, machine.instruments(each[0], plan))
 
 

@@ -25,6 +25,8 @@ def ways_blocks(found: Found) -> Iterator[Block]:
     else:
         yield _chart(found, found.now.hypervolume)
     yield _table(found)
+    if any(each.float_layers for each in found.now.members):
+        yield _float_layers(found)
     if absent := found.stored.absent():
         yield _absent([why for _, why in absent], [str(name) for name, _ in absent])
 
@@ -75,6 +77,17 @@ def _table(found: Found) -> Table:
             )
         )
     return Table("ways-table", "What each way does to the front", heads, tuple(rows))
+
+
+def _float_layers(found: Found) -> Table:
+    """Return the layers of members of 8 bits that are in float32, and why."""
+    rows = [(each.name, words) for each in found.now.members for words in each.float_words]
+    heads = (
+        Head("trial"),
+        Head("in float32, and why", note="For its time, or for its accuracy on the validation split."),
+    )
+    shown = tuple(Row(tuple(map(Cell, row)), row[0]) for row in rows[:MOST_ROWS])
+    return Table("float-layers", "Layers left in float32", heads, shown, max(0, len(rows) - MOST_ROWS), open=False)
 
 
 def _absent(reasons: list[Reason], names: list[str]) -> Table:

@@ -19,7 +19,7 @@ from archcost.study.phases.search_loop import refuse
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, open_trainings
 from archcost.study.records.confirmed import Again, Confirmed
-from archcost.study.records.front import Candidate
+from archcost.study.records.front import Candidate, File
 from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
@@ -89,11 +89,11 @@ def confirm(
     """
     context = processes.server()
     done: list[str] = []
-    beside: dict[str, Candidate] = {}  # of each graph one, all measured together
+    beside: dict[File, Candidate] = {}  # of each file one, all measured together
     while True:
         now = front()
         candidate = following(now, done, plan.spec.study.confirm.members) if time.monotonic() < place.deadline else None
-        alone = {each.part.digest: each for each in now.members if each.standing and each.part.digest not in beside}
+        alone = {each.file: each for each in now.members if each.standing and each.file not in beside}
         if candidate is not None:
             done.append(candidate.network)
             _seeds(study, context, plan, place, candidate, say)
@@ -158,24 +158,24 @@ def _turns(
     study: optuna.Study,
     plan: StudyPlan,
     place: Workplace,
-    graphs: Mapping[str, Candidate],
+    beside: Mapping[File, Candidate],
     front: Members,
     say: Say,
 ) -> bool:
-    """Measure a network of each graph by turns in every way of the study; return whether all could be.
+    """Measure networks by turns in every way of the study; return whether all could be.
 
-    What one gives holds for every confirmed network of its graph, on the front or not.
+    beside: by their files; what one gives holds for every confirmed network of its file, on the front or not.
     """
     for number, way in enumerate(plan.setups):
-        able = {digest: each for digest, each in graphs.items() if number not in each.kept.skipped}
+        able = {file: each for file, each in beside.items() if number not in each.kept.skipped}
         say(f"measuring {counted_words(len(able), 'network')} by turns {_where(plan, way)}")
         samples, why = _measured(processes.server(), _measuring(plan, number, list(able.values())), place, say)
-        taken: dict[str, Samples | None] = dict.fromkeys(graphs.keys() - able.keys())
+        taken: dict[File, Samples | None] = dict.fromkeys(beside.keys() - able.keys())
         taken.update(zip(able, samples, strict=False))
-        networks = {each.network: each.part.digest for each in (*front.members, *front.others)}
-        for name, digest in networks.items():
-            if digest in taken and (found := confirmed.confirmed(study, name)):
-                confirmed.keep(study, name, found.measured(number, taken[digest]))
+        networks = {each.network: each.file for each in (*front.members, *front.others)}
+        for name, file in networks.items():
+            if file in taken and (found := confirmed.confirmed(study, name)):
+                confirmed.keep(study, name, found.measured(number, taken[file]))
         if why:
             say(f"not measured again: {why}")
             return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
+from archcost.latency.samples import Samples
 from archcost.study.limits import budget
 from archcost.study.plan import StudyPlan
 from archcost.study.records.front import absent
@@ -15,14 +17,21 @@ from archcost.study.workers.messages import Measured, Quantised, Reached
 
 
 def measured(plan: StudyPlan, parts: Sequence[Part], event: Measured) -> list[Part]:
-    """Return the networks of a trial with what was measured of them in one setup, or why that cannot be done."""
+    """Return the networks of a trial with what was measured of them in one setup, or why that cannot be done.
+
+    What was measured there before is replaced: it was of other files.
+    """
     if event.reason is None:
-        known = zip(parts, event.samples, strict=True)
-        return [replace(part, samples=(*part.samples, samples)) for part, samples in known]
+        return [_taken(part, {event.way: samples}) for part, samples in zip(parts, event.samples, strict=True)]
     lost = [way for way in plan.ways if event.way in way.places]
-    return [
-        replace(part, skipped=(*part.skipped, event.way), ways=_ended(part.ways, lost, event.reason)) for part in parts
-    ]
+    return [replace(_taken(part, {event.way: None}), ways=_ended(part.ways, lost, event.reason)) for part in parts]
+
+
+def _taken(part: Part, more: Mapping[int, Samples | None]) -> Part:
+    """Return a network with other samples at the places of setups; None: it does not run there."""
+    known: dict[int, Samples | None] = {**dict.fromkeys(part.skipped), **part.measured, **more}
+    samples = tuple(each for _, each in sorted(known.items(), key=itemgetter(0)) if each)
+    return replace(part, samples=samples, skipped=tuple(sorted(place for place in known if known[place] is None)))
 
 
 def _ended(ways: Sequence[InWay], lost: Sequence[Way], reason: Reason) -> tuple[InWay, ...]:
@@ -40,8 +49,9 @@ def quantised(parts: Sequence[Part], event: Quantised) -> list[Part]:
 def _scored(part: Part, event: Quantised) -> Part:
     here = part.ways[event.way]
     why = here.reason or event.reason
-    here = replace(here, score=event.score, reason=why, float_layers=event.float_layers)
-    here = replace(here, weights_bytes=here.weights_bytes + event.float_bytes)
+    here = replace(here, score=event.score, reason=why, float_layers=event.float_layers, why=event.why)
+    more = event.float_bytes
+    here = replace(here, weights_bytes=here.weights_bytes + more, memory_bytes=here.memory_bytes + more)
     return replace(part, ways=(*part.ways[: event.way], here, *part.ways[event.way + 1 :]))
 
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from archcost.errors import quoted
 from archcost.latency.doubts import Doubt
 from archcost.latency.samples import Samples
 from archcost.latency.summary import Latency, summarise
+from archcost.nets.export.quantisation.spec import FloatLayer
+from archcost.nets.export.quantisation.words import reasons
 from archcost.profiling.budget import Budget
 from archcost.search import pareto
 from archcost.study.objectives import quantity_of
@@ -18,8 +21,14 @@ from archcost.study.records.names import Name, Way
 from archcost.study.records.reasons import Reason
 from archcost.study.records.standings import Standing, standings
 from archcost.study.records.trials import Part, Recorded, Trial, achieved, counted, over, placed
+from archcost.units import percent
 
 Objectives = tuple[tuple[str, int | None], ...]
+File = tuple[str, tuple[tuple[str, ...], ...]]
+"""What networks have in common that have one latency in each way: graph, and layers in float32 in each."""
+
+_Place = tuple[int, frozenset[str]]
+"""The place of a setup, and the layers in float32 of what was measured there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,24 @@ class Candidate:
         return frozenset(ways[self.way.number].float_layers) if self.way.quantised and ways else frozenset()
 
     @property
+    def why_float32(self) -> tuple[FloatLayer, ...]:
+        """What is known of why each of these layers is in float32, with the numbers that decided."""
+        ways = self.kept.ways
+        return ways[self.way.number].why if self.way.quantised and ways else ()
+
+    @property
+    def float_words(self) -> tuple[str, ...]:
+        """The layers that are in float32 in its file of 8 bits, and why, in words; () if there are none."""
+        known = tuple(reasons(self.why_float32, "error", percent))
+        others = sorted(self.float_layers - {each.name for each in self.why_float32})
+        return (*known, *([f"{', '.join(map(quoted, others))}: why is not known"] if others else []))
+
+    @property
+    def file(self) -> File:
+        """What it has in common with others of one latency in each way."""
+        return self.part.digest, tuple(each.float_layers for each in self.kept.ways)
+
+    @property
     def shared(self) -> bool:
         """Whether its weights are those of a larger network and it was not yet trained alone."""
         return self.part.column > 0 and self.standing is None
@@ -144,8 +171,9 @@ def candidates(
     """Return every network of the complete trials of a study in every way, each once: a repeated point adds nothing.
 
     Networks of one graph have one latency, so that they differ in accuracy only: in each way the samples taken by turns
-    in confirming, or else the most samples that one of their trials took. ways: that the study names, () of one that
-    names none; of the others, a point is left out that was over `limits` in its trial.
+    in confirming, or else the most samples that one of their trials took; in 8 bits, of those that have the same layers
+    in float32. ways: that the study names, () of one that names none; of the others, a point is left out that was over
+    `limits` in its trial.
     """
     again = confirmed.everything(study)
     networks = [
@@ -157,7 +185,8 @@ def candidates(
     samples = _of_graphs([(part, held) for _, part, held in networks])
     found = []
     for trial, part, held in networks:
-        known = replace(part, samples=tuple(samples[part.digest].values()), skipped=_gaps(samples[part.digest]))
+        own = _own(part, samples[part.digest])
+        known = replace(part, samples=tuple(own.values()), skipped=_gaps(own))
         for way in ways or (only(objectives),):
             here = known.in_way(way)
             values = achieved(here, objectives)
@@ -176,18 +205,32 @@ def absent(part: Part, way: Way, limits: Budget | None) -> Reason | None:
     return part.missing(way) or over(part.in_way(way), limits)
 
 
-def _of_graphs(networks: Sequence[tuple[Part, Confirmed | None]]) -> Mapping[str, Mapping[int, Samples]]:
-    """Return the samples of every graph, by digest, in the order of the places of their setups."""
-    alone: dict[str, dict[int, Samples]] = {}
+def _of_graphs(networks: Sequence[tuple[Part, Confirmed | None]]) -> Mapping[str, Mapping[_Place, Samples]]:
+    """Return the samples of every graph, by digest, for each file of it that was measured in a setup."""
+    alone: dict[str, dict[_Place, Samples]] = {}
     for part, _ in networks:
         best = alone.setdefault(part.digest, {})
         for place, each in part.measured.items():
-            if place not in best or len(each.samples_s) > len(best[place].samples_s):
-                best[place] = each
+            file = place, _in_float32(each)
+            if file not in best or len(each.samples_s) > len(best[file].samples_s):
+                best[file] = each
     for part, held in networks:
-        if held:  # confirming keeps the same ones for all networks of a graph
-            alone[part.digest] |= placed(held.samples, held.skipped)
-    return {digest: dict(sorted(each.items())) for digest, each in alone.items()}
+        if held:  # confirming keeps the same ones for all networks of a file
+            measured = placed(held.samples, held.skipped)
+            alone[part.digest] |= {(place, _in_float32(each)): each for place, each in measured.items()}
+    return alone
+
+
+def _in_float32(samples: Samples) -> frozenset[str]:
+    """Return the layers in float32 of the file of 8 bits that was measured, none of another network."""
+    return frozenset(samples.findings.in_float32) if samples.findings else frozenset()
+
+
+def _own(part: Part, known: Mapping[_Place, Samples]) -> Mapping[int, Samples]:
+    """Return the samples of a network's own files by the places of their setups, of its graph where it has none."""
+    found = {place: each for (place, _), each in known.items()}
+    found |= {place: known[place, _in_float32(each)] for place, each in part.measured.items()}
+    return dict(sorted(found.items()))
 
 
 def _gaps(measured: Mapping[int, Samples]) -> tuple[int, ...]:

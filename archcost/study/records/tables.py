@@ -41,10 +41,16 @@ def rows(
             why = absent(part, way, limits) if part and ways and trial.state == "complete" else None
             row = _row(trial, here, known.get(name), objectives)
             row |= {"way": way.name if part else None, "reason": trial.why or (why.text if why else "")}
+            row |= {"float_layers": _float_layers(part, way)} if ways else {}
             found.append({"trial": name, **row, "on_front": name in members, **_last(trial, here, objectives)})
             if part is None:
                 break
     return found
+
+
+def _float_layers(part: Part | None, way: Way) -> list[str] | None:
+    """Return the layers in float32 in a network's file of 8 bits, None of one that has no such file."""
+    return list(part.ways[way.number].float_layers) if part and part.ways and way.quantised else None
 
 
 def _row(trial: Trial, part: Part | None, network: Candidate | None, objectives: Objectives) -> dict[str, Any]:
@@ -210,6 +216,7 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
     return {
         "trial": each.name,
         "way": each.way.name,
+        **({"float_layers": reasons_of(each)} if stored.ways else {}),
         "family": each.trial.begun.family if each.trial.begun else None,
         **known(each, stored.objectives),
         **sure(each, stored.objectives),
@@ -223,6 +230,13 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
         "point": dict(each.trial.point),
         "yaml": yaml_of(each),
     }
+
+
+def reasons_of(each: Candidate) -> list[dict[str, Any]]:
+    """Return the layers in float32 in a network's file of 8 bits, each with why, null where that is not known."""
+    known = {layer.name: asdict(layer) for layer in each.why_float32}
+    nothing = dict.fromkeys(("kind", "before", "after"))
+    return [known.get(name, {"name": name, **nothing}) for name in sorted(each.float_layers)]
 
 
 def drawn(trial: Trial) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from archcost.errors import InputError, Mistake
 from archcost.latency.samples import Samples
 from archcost.latency.statistics import median
+from archcost.nets.export.quantisation.spec import FloatLayer
 from archcost.profiling.budget import Budget
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX, Unwanted
@@ -63,7 +64,8 @@ class InWay:
     """What a network of a trial is in one of the ways that its study names.
 
     score: as it is quantised for that way, None in a way that quantises nothing; reason: why it has no point there;
-    float_layers: those that are in float32 in its file of 8 bits.
+    float_layers: those that are in float32 in its file of 8 bits; why: what is known of them, with the numbers that
+    decided, of the whole network or column; earlier versions kept nothing.
     """
 
     memory_bytes: int
@@ -71,6 +73,7 @@ class InWay:
     score: Score | None = None
     reason: Kept = None
     float_layers: tuple[str, ...] = ()
+    why: tuple[FloatLayer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

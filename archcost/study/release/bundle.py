@@ -19,6 +19,7 @@ from archcost.nets.export.card import text
 from archcost.nets.export.sessions import Predict
 from archcost.nets.weights import alone
 from archcost.study.code import digests
+from archcost.study.records import tables
 from archcost.study.records.stored import Stored
 from archcost.study.release import eight_bits
 from archcost.study.release.card import card, licence
@@ -123,6 +124,7 @@ def _facts(release: Release) -> dict[str, object]:
         "family": source.network.trial.begun.family if source.network.trial.begun else None,
         "digest": part.digest if isinstance(source.model, Reference) else source.model.digest,
         **({"way": {"name": way.name, "runtime": way.runtime, "dtype": way.dtype}} if stored.ways else {}),
+        **({"float_layers": tables.reasons_of(source.network)} if is_quantised else {}),
         "weights": source.trained.words,
         "seed": source.seed,
         "sizes": sizes,

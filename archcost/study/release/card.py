@@ -61,7 +61,7 @@ def card(stored: Stored, source: Source, held: Material, found: tuple[Check, ...
         results=tuple(_result(check) for check in found if check.whose == "the file"),
         result_notes=tuple(_notes(source, found, meta)),
         speed=tuple(_speed(source)),
-        speed_notes=("Measured in the study, without the preprocessing of the file.", *_doubts(source)),
+        speed_notes=("Measured in the study, without the preprocessing of the file.", *_kept(source), *_doubts(source)),
         usage=tuple(_usage(held)),
         data=tuple(_data(held)),
     )
@@ -131,6 +131,11 @@ def _speed(source: Source) -> Iterator[tuple[str, str, str, str]]:
     for each in source.network.latencies():
         between = "-" if each.interval_s is None else " to ".join(map(duration, each.interval_s))
         yield str(each.way), duration(each.median_s), between, each.device
+
+
+def _kept(source: Source) -> Iterator[str]:
+    for words in source.network.float_words:
+        yield f"In float32, in the file and as it was measured: {words}."
 
 
 def _doubts(source: Source) -> Iterator[str]:

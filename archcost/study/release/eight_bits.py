@@ -56,7 +56,7 @@ def save(
     lines = onnx_pt2.said(program, f"ONNX Runtime {version} {share}, from the file run in float32")
     types = f"{how.weights} weights, {how.activations} activations"
     sizes_words = f"{types}: {data_size(path.stat().st_size)}, {data_size(whole_bytes)} in float32"
-    kept = [f"in float32 as it was measured: {', '.join(sorted(layers))}"] if layers else []
+    kept = [f"in float32 as it was measured: {line}" for line in source.network.float_words]
     return *lines, sizes_words, *kept, how.words
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -17,7 +18,11 @@ from archcost.nets.call import Call
 from archcost.nets.export import sessions
 from archcost.nets.export.onnx_pt2 import Program, write_onnx
 from archcost.nets.export.quantisation import file as quantised_file
-from archcost.nets.export.quantisation.spec import MOST_EXAMPLES, Quantisation
+from archcost.nets.export.quantisation.calibration import Arrays
+from archcost.nets.export.quantisation.choice import Allowed
+from archcost.nets.export.quantisation.spec import MOST_EXAMPLES, FloatLayer, Quantisation
+from archcost.nets.export.quantisation.trials import Mixtures
+from archcost.nets.export.quantisation.trials import Score as ScoreOf
 from archcost.nets.export.torch_export import inputs as given
 from archcost.training.batches import examples, stream
 from archcost.training.context import Context
@@ -51,24 +56,60 @@ class Small(NamedTuple):
     float_bytes: int
 
 
-@contextmanager
-def file(
-    net: nn.Module, dataset: Dataset, seed: int, context: Context, layers: frozenset[str] = frozenset()
-) -> Iterator[Small]:
-    """Yield the file of a trained network in 8 bits, for any batch, in a folder that is gone with the context.
+Turn: TypeAlias = Callable[[], AbstractContextManager[object]]
+"""Inside what it gives, the device is not measured."""
 
-    seed: of the choice of training examples; layers: those that stay in float32. It waits while the device is measured.
-    Raises what `write` does.
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A trained network as a file of float32, `whole`, and one of 8 bits, `small`; others are made beside them.
+
+    arrays: the training examples that gave the ranges, as the files take them.
+    """
+
+    whole: Path
+    small: Path
+    arrays: tuple[Arrays, ...]
+    turn: Turn = nullcontext
+
+    def mixed(self, layers: frozenset[str]) -> Small:
+        """Return the file of 8 bits with these layers in float32; raises TargetError for one that it does not have."""
+        if not layers:
+            return Small(self.small, 0)
+        path = self._from(layers).file(())
+        size, least = (quantised_file.weights_bytes(self.whole, each) for each in (path, self.small))
+        return Small(path, size - least)
+
+    def costing(self, layers: frozenset[str], score: ScoreOf, best: float) -> tuple[FloatLayer, ...]:
+        """Return the layers that go back to float32, on top of those that are, until no more than 0.3 points are lost.
+
+        best: the score of float32 on all examples; none if no layer helps.
+        """
+        return self._from(layers).by_accuracy((), score, best, Allowed())
+
+    def _from(self, layers: frozenset[str]) -> Mixtures:
+        return Mixtures(self.whole, self.small, layers, self.arrays, turn=self.turn)
+
+
+@contextmanager
+def files(net: nn.Module, dataset: Dataset, seed: int, context: Context) -> Iterator[Files]:
+    """Yield the files of a trained network, for any batch, in a folder that is gone with the context.
+
+    seed: of the choice of training examples. It waits while the device is measured. Raises what `write` does.
     """
     inputs = drawn(dataset, seed)
     program = Program(net.eval(), [Call(net, (inputs[:batch].clone(),)) for batch in _OPEN], is_open=True, facts={})
     with scratch.folder() as folder:
-        path = folder / "int8.onnx"
-        yield Small(path, write(program, inputs, path, layers, context.turn).float_bytes)
+        yield _made(program, inputs, folder, context.turn)
 
 
-Turn: TypeAlias = Callable[[], AbstractContextManager[object]]
-"""Inside what it gives, the device is not measured."""
+@contextmanager
+def file(
+    net: nn.Module, dataset: Dataset, seed: int, context: Context, layers: frozenset[str] = frozenset()
+) -> Iterator[Small]:
+    """Yield one of these files: that of 8 bits with these layers in float32."""
+    with files(net, dataset, seed, context) as made:
+        yield made.mixed(layers)
 
 
 class Written(NamedTuple):
@@ -78,49 +119,39 @@ class Written(NamedTuple):
     float_bytes: int
 
 
-def write(
-    program: Program,
-    inputs: Tensor,
-    path: Path,
-    layers: frozenset[str] = frozenset(),
-    turn: Turn = nullcontext,
-) -> Written:
+def write(program: Program, inputs: Tensor, path: Path, layers: frozenset[str] = frozenset()) -> Written:
     """Write a trained network in 8 bits.
 
     It is exported once, compared with the network in float32, and quantised on examples of its training. inputs: these,
     as `drawn` gives them; layers: those that stay in float32. Raises TargetError if it cannot be exported, or holds
     nothing that can be quantised, or not these layers.
     """
-    with scratch.folder() as folder, torch.inference_mode(False):
-        whole = folder / "float32.onnx"
+    with scratch.folder() as folder:
+        made = _made(program, inputs, folder, nullcontext)
+        small = made.mixed(layers)
+        path.write_bytes(small.path.read_bytes())
+        return Written(made.whole.stat().st_size, small.float_bytes)
+
+
+def _made(program: Program, inputs: Tensor, folder: Path, turn: Turn) -> Files:
+    """Export a network to a folder and quantise it: the one place in which a study does.
+
+    inputs: (N, ...), the training examples that give the ranges of its values.
+    """
+    whole, small = folder / "float32.onnx", folder / "int8.onnx"
+    with torch.inference_mode(False):
         with turn():
             write_onnx(program, whole)
+        names = quantised_file.input_names(whole)
+        if len(names) != 1:
+            raise TargetError(f"int8: the network has {len(names)} inputs; allowed in a study: one")
+        batch = _BATCH if program.is_open else len(given(program.calls[0])[0])
+        count = -(-len(inputs) // batch) * batch  # the last batch is whole: some are seen twice, which moves no range
+        every = inputs[torch.arange(count) % len(inputs)]
+        arrays = tuple({names[0]: each.numpy()} for each in torch.split(every, batch))
         with turn():
-            batch = _BATCH if program.is_open else len(given(program.calls[0])[0])
-            float_bytes = quantise(whole, path, inputs, batch, layers)
-        return Written(whole.stat().st_size, float_bytes)
-
-
-def quantise(whole: Path, path: Path, inputs: Tensor, batch: int, layers: frozenset[str]) -> int:
-    """Write the file of 8 bits of one in float32: the one place in which a study quantises.
-
-    inputs: (N, ...), the training examples that give the ranges of its values; batch: so many at a time; layers: those
-    that stay in float32. Returns how many bytes more their weights take so.
-    """
-    names = quantised_file.input_names(whole)
-    if len(names) != 1:
-        raise TargetError(f"int8: the network has {len(names)} inputs; allowed in a study: one")
-    count = -(-len(inputs) // batch) * batch  # the last batch is whole: some are seen twice, which moves no range
-    every = inputs[torch.arange(count) % len(inputs)]
-    arrays = [{names[0]: each.numpy()} for each in torch.split(every, batch)]
-    if not layers:
-        quantised_file.write(whole, path, how_of(len(inputs)), arrays, {})
-        return 0
-    with scratch.folder() as folder:
-        small = folder / "small.onnx"
-        quantised_file.write(whole, small, how_of(len(inputs)), arrays, {})
-        quantised_file.mix(whole, small, path, layers)
-        return quantised_file.weights_bytes(whole, path) - quantised_file.weights_bytes(whole, small)
+            quantised_file.write(whole, small, how_of(len(inputs)), arrays, {})
+    return Files(whole, small, arrays, turn)
 
 
 def how_of(examples: int) -> Quantisation:

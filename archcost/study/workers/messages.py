@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from archcost.latency.samples import Plan, Samples
+from archcost.nets.export.quantisation.spec import FloatLayer
 from archcost.study.records.reasons import Reason
 from archcost.study.workers.quantise import Quantise
 from archcost.training.header import Checkpoint
@@ -300,7 +301,7 @@ class Quantised:
     """The score of one column, or with column 0 of the whole network, as it is quantised for a way, on a split.
 
     score: None if there is none, for a reason; float_layers: those that stay in float32; float_bytes: how
-    many more bytes their weights take so.
+    many more bytes their weights take so; why: what is known of them, with the numbers that decided.
     """
 
     way: int
@@ -310,6 +311,7 @@ class Quantised:
     reason: Reason | None = None
     float_layers: tuple[str, ...] = ()
     float_bytes: int = 0
+    why: tuple[FloatLayer, ...] = ()
     event: Literal["quantised"] = "quantised"
 
 

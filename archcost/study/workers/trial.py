@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import torch
 from torch import nn
@@ -18,15 +17,13 @@ from archcost.data import own as own_data
 from archcost.data import shared
 from archcost.data.shared import kept
 from archcost.data.splits import Dataset, Split, as_rows
-from archcost.graph.dtypes import INT8
 from archcost.graph.graph import Graph
 from archcost.latency import runtimes, targets
 from archcost.latency.statistics import median
 from archcost.nets import weights
 from archcost.nets.export import sessions
 from archcost.nets.net import Net
-from archcost.study.records.reasons import Reason
-from archcost.study.workers import device_wait, eight_bits, inquiries, own
+from archcost.study.workers import device_wait, eight_bits, inquiries, own, quantisation
 from archcost.study.workers.failures import of_part
 from archcost.study.workers.messages import (
     Alive,
@@ -35,7 +32,6 @@ from archcost.study.workers.messages import (
     Foreseen,
     Measured,
     OfCode,
-    Quantised,
     Reached,
     Scored,
     Setup,
@@ -44,6 +40,7 @@ from archcost.study.workers.messages import (
 )
 from archcost.study.workers.network import Blueprint, Measurable, blueprint, count, with_layers
 from archcost.study.workers.progress import Progress, progress_of
+from archcost.study.workers.quantisation import Networks, able, decided
 from archcost.study.workers.quantise import Quantise
 from archcost.training import calibration, checkpoints, fit, scoring, speed
 from archcost.training.context import Context
@@ -52,7 +49,6 @@ from archcost.training.spec import Fit
 from archcost.units import counted_words
 
 Tell: TypeAlias = Callable[[Event], None]
-_Split: TypeAlias = Literal["validation", "test"]
 GoesOn: TypeAlias = Callable[[], bool]
 """Waits for the study's reply: whether the trial goes on."""
 
@@ -108,28 +104,16 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     speed.keep_freed()
     trial = begun(job, plans, progress, tell, goes_on)
     torch.set_num_threads(job.threads)  # of evaluating, too; a training sets its own
-    if not _trained(trial):
+    if not (reached := _trained(trial)):
         return
     _scored(trial)
-    if job.quantise is not None:
-        _quantised(trial, able(job, job.quantise, progress.measured))
+    if not _quantised(trial, networks, reached):
+        return
     if job.code is not None:
         tell(inquiries.files(job.code))
     if job.weights:
         with kept("the weights of the study"):
             weights.save_weights(trial.net, Path(job.weights), mark)
-
-
-def decided(job: Train, measured: Sequence[Measured], setup: Setup) -> tuple[tuple[str, ...], ...]:
-    """Return the layers of each network that stay in float32, as its runtime was first measured in 8 bits; () if never.
-
-    They stay what they are from there on: what is scored, exported and measured again is the same file.
-    """
-    for each in measured:
-        way = job.ways[each.way]
-        if (way.runtime, way.plan.dtype) == (setup.runtime, INT8) == (setup.runtime, setup.plan.dtype):
-            return tuple(samples.findings.in_float32 if samples.findings else () for samples in each.samples)
-    return ()
 
 
 def _measured(job: Train, networks: Sequence[Measurable], position: int, tell: Tell) -> None:
@@ -199,22 +183,23 @@ def _introduced(job: Train, code: Code, tell: Tell) -> dict[str, str | int]:
     return {"digest": counted.digest}
 
 
-def _trained(trial: _Trial) -> bool:
-    """Train to the end, with a score at every rung; return whether it was reached."""
+def _trained(trial: _Trial) -> tuple[Score, ...]:
+    """Train to the end, with scores at every rung; return the last ones, () if it was not reached."""
     stops, reached = trial.spec.stops(), 0
+    scores: tuple[Score, ...] = ()
     start, epochs = _own(trial) if trial.spec.code is not None else _built_in(trial)
     if start in stops:  # it was interrupted there
         reached = start
-        if not _rung(trial, reached):
-            return False
+        if not (scores := _rung(trial, reached)):
+            return ()
     for epoch, written in epochs:
         trial.tell(Trained(epoch.number, epoch.loss, epoch.seconds, written))
         if epoch.number in stops:
             reached = epoch.number
-            if not _rung(trial, reached):
-                return False
+            if not (scores := _rung(trial, reached)):
+                return ()
     # code of the user's own may end before its epochs are over
-    return reached == stops[-1] or _rung(trial, stops[-1])
+    return scores if reached == stops[-1] else _rung(trial, stops[-1])
 
 
 _Epochs: TypeAlias = tuple[int, Iterator[tuple[fit.Epoch | own.Epoch, bool]]]
@@ -264,15 +249,15 @@ def _own(trial: _Trial) -> _Epochs:
     return context.start, ((epoch, written(epoch.number)) for epoch in epochs)
 
 
-def _rung(trial: _Trial, epoch: int) -> bool:
-    """Score a network at a rung; return whether it goes on."""
+def _rung(trial: _Trial, epoch: int) -> tuple[Score, ...]:
+    """Score a network and its columns at a rung; return the scores, () if it does not go on."""
     networks: list[nn.Module] = [trial.net]
     if trial.columns and isinstance(trial.net, Net):
         calibration.recalibrate(trial.net, trial.dataset)
         networks += map(trial.net.column, trial.columns)
     first, *others = (trial.score(each, trial.dataset.validation) for each in networks)
     trial.tell(Reached(epoch, first, tuple(others)))
-    return trial.goes_on()
+    return (first, *others) if trial.goes_on() else ()
 
 
 def _scored(trial: _Trial) -> None:
@@ -283,58 +268,22 @@ def _scored(trial: _Trial) -> None:
             trial.tell(Scored(0, "test", trial.score(trial.net, trial.dataset.read_test())))
 
 
-def able(job: Train, how: Quantise, measured: Sequence[Measured]) -> Quantise:
-    """Return what a network is quantised for without the runtimes that could not run it in 8 bits.
+def _quantised(trial: _Trial, networks: Sequence[Measurable], reached: tuple[Score, ...]) -> bool:
+    """Quantise a trained network and its columns for the ways of 8 bits, if any; return whether the trial goes on.
 
-    With the layers that measuring has left in float32, where it was done.
+    networks: as they are measured; reached: the score of each in float32.
     """
-    setups = [job.ways[each.way] for each in measured if each.reason]
-    lost = {each.runtime for each in setups if each.plan.dtype == INT8}
-    ways = tuple(pair for pair in how.ways if pair[1] not in lost)
-    tried = {each.runtime: each for each in job.ways if each.plan.dtype == INT8}
-    each = ((number, decided(job, measured, tried[name])) for number, name in ways if name in tried)
-    known = tuple(pair for pair in each if any(pair[1]))
-    return replace(how, ways=ways, layers=known or how.layers)
+    job, measured = trial.job, tuple(trial.progress.measured)
+    if job.quantise is None:
+        return True
 
+    def again(position: int, layers: Sequence[tuple[str, ...]]) -> bool:
+        # not kept with what was measured first, on which an interrupted trial that goes on decides anew
+        _measured(job, with_layers(networks, layers), position, trial.tell)
+        return trial.goes_on()
 
-def _quantised(trial: _Trial, how: Quantise) -> None:
-    """Quantise a trained network and its columns, and tell how good each of the files is.
-
-    What cannot be quantised is told with the reason; of the whole network, in the first way, it ends the trial.
-    """
-    for place, column in enumerate((0, *trial.columns)):
-        ways: dict[frozenset[str], list[int]] = {}
-        for number, _ in how.ways:
-            ways.setdefault(how.float_layers(number, place), []).append(number)
-        for layers, numbers in ways.items():
-            _quantised_with(trial, how.seed, column, layers, numbers)
-
-
-def _quantised_with(trial: _Trial, seed: int, column: int, layers: frozenset[str], ways: Sequence[int]) -> None:
-    """Quantise one network, these layers left in float32, and tell how good its file is in the ways that run it."""
-    splits: tuple[_Split, ...] = ("validation", "test") if trial.job.test else ("validation",)
-    net = trial.net.column(column) if column and isinstance(trial.net, Net) else trial.net
-    scores: dict[str, Score] = {}
-    reason: Reason | None = None
-    float_bytes = 0
-    try:
-        with eight_bits.file(net, trial.dataset, seed, trial.context, layers) as small:
-            scores |= {split: _of_file(trial, small.path, split) for split in splits}
-            float_bytes = small.float_bytes
-    except Exception as error:  # the exporter's, or the quantiser's: there is no point, and all others are
-        if not column and 0 in ways:
-            raise
-        reason = of_part(error)
-    for number, split in itertools.product(ways, splits):
-        names = tuple(sorted(layers))
-        trial.tell(Quantised(number, column, split, scores.get(split), reason, names, float_bytes))
-
-
-def _of_file(trial: _Trial, path: Path, split: _Split) -> Score:
-    data = trial.dataset
-    return trial.score(
-        eight_bits.module(path, trial.job.threads), data.validation if split == "validation" else data.read_test()
-    )
+    trained = Networks(job, trial.net, trial.columns, trial.dataset, trial.context, reached, measured, trial.score)
+    return quantisation.quantised(trained, able(job, job.quantise, measured), again, trial.tell)
 
 
 class _Enough(Exception):  # noqa: N818  # no error: a training that has been looked at for long enough

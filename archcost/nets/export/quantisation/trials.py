@@ -6,7 +6,9 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -101,7 +103,7 @@ def quantised(
     with scratch.folder() as folder, quiet("ONNX Runtime cannot run"):
         small = folder / "int8.onnx"
         file.write(source, small, replace(how, float_layers=frozenset()), given, facts or {})
-        trial = _Trial(source, small, how.float_layers, given[:_COMPARED], times)
+        trial = Mixtures(source, small, how.float_layers, given, times)
         slow, total_s = trial.losing()
         found = trial.by_time(slow, total_s)
         best = end = None
@@ -120,14 +122,19 @@ def quantised(
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    """What is tried: files with more layers in float32 than `start`, made from both files when they are asked for."""
+class Mixtures:
+    """Files with more layers in float32 than `start`, made beside `small`, one in 8 bits, when they are asked for.
+
+    source: the file of float32 that `small` was made from; examples: arrays, of the first of which outputs are
+    compared; times: None if nothing is timed; turn: what is made and compared is inside what it gives.
+    """
 
     source: Path
     small: Path
     start: Layers
     examples: Sequence[Arrays]
-    times: Times | None
+    times: Times | None = None
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def losing(self) -> tuple[tuple[LayerTimes, ...], float]:
         """Return the layers that take longer in 8 bits, none if nothing is timed, and the seconds of all in 8 bits."""
@@ -153,12 +160,20 @@ class _Trial:
     def by_accuracy(
         self, before: Sequence[FloatLayer], score: Score, best: float, allowed: Allowed
     ) -> tuple[FloatLayer, ...]:
-        """Return the layers that are left in float32 for their accuracy, on top of those before."""
-        kept = frozenset(each.name for each in before)
-        expected = _outputs(self.source, self.examples)
+        """Return the layers that are left in float32 for their accuracy, on top of those before.
+
+        best: the score of the file of float32 on all examples.
+        """
+        kept = self.start | frozenset(each.name for each in before)
+        examples = self.examples[:_COMPARED]
+
+        @cache
+        def expected() -> list[list[Any]]:  # of a file that loses no more than is allowed nobody asks
+            return _outputs(self.source, examples)
 
         def distance(layers: Layers) -> float:
-            return _apart(expected, _outputs(self.file(layers), self.examples))
+            with self.turn():
+                return _apart(expected(), _outputs(self.file(layers), examples))
 
         probe = Probe(
             lambda layers, count: score(self.file(layers), count),
@@ -182,7 +197,8 @@ class _Trial:
         digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
         path = self.small.with_name(f"{digest}.onnx")
         if not path.exists():
-            file.mix(self.source, self.small, path, names)
+            with self.turn():
+                file.mix(self.source, self.small, path, names)
         return path
 
 

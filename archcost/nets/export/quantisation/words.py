@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from archcost.errors import quoted
@@ -21,21 +21,29 @@ def lines(found: Findings) -> Iterator[str]:
         yield f"left in float32, as was decided before: {', '.join(map(quoted, found.given))}"
     if found.losing:
         yield f"slower in 8 bits than in float32: {', '.join(map(_loses, found.losing))}"
-    groups: dict[tuple[str, float, float], list[FloatLayer]] = {}
-    for layer in found.float_layers:
-        groups.setdefault((layer.kind, layer.before, layer.after), []).append(layer)
-    for (kind, before, after), layers in groups.items():
-        if kind == "slower":
-            numbers = f"the network takes {duration(after)} so, {duration(before)} with {_it(layers)} in 8 bits"
-        else:
-            numbers = f"the score is {after:.4g} so, {before:.4g} with {_it(layers)} in 8 bits"
-        yield f"left in float32: {', '.join(quoted(layer.name) for layer in layers)}: {numbers}"
+    for line in reasons(found.float_layers):
+        yield f"left in float32: {line}"
     left = {layer.name for layer in found.float_layers}
     if slow := [layer for layer in found.losing if layer.name not in left]:
         names = ", ".join(quoted(layer.name) for layer in slow)
         yield f"in 8 bits all the same, as the network is not faster with {_it(slow)} in float32: {names}"
     if found.turns is not None and found.turns.slowdown * PAYS > 1:
         yield f"int8 does not pay on this device: {_gain(found.turns)}{_cause(found, found.turns)}"
+
+
+def reasons(
+    found: Sequence[FloatLayer], score: str = "score", said: Callable[[float], str] = "{:.4g}".format
+) -> Iterator[str]:
+    """Yield why layers are in float32, those that were tried together in one line; score: what it is called and how."""
+    groups: dict[tuple[str, float, float], list[FloatLayer]] = {}
+    for layer in found:
+        groups.setdefault((layer.kind, layer.before, layer.after), []).append(layer)
+    for (kind, before, after), layers in groups.items():
+        if kind == "slower":
+            numbers = f"the network takes {duration(after)} so, {duration(before)} with {_it(layers)} in 8 bits"
+        else:
+            numbers = f"the {score} is {said(after)} so, {said(before)} with {_it(layers)} in 8 bits"
+        yield f"{', '.join(quoted(layer.name) for layer in layers)}: {numbers}"
 
 
 def _it(layers: Sequence[object]) -> str:
