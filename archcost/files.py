@@ -1,4 +1,4 @@
-"""Writing a file, or a folder of files, so that it is there whole or not at all."""
+"""Files: written whole or not at all, folders too; and the folder of what can be had again."""
 
 from __future__ import annotations
 
@@ -6,12 +6,26 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast, final
 
 from archcost.errors import InputError, quoted
+
+
+def cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of what can be downloaded or measured again: $XDG_CACHE_HOME/archcost, or ~/.cache/archcost."""
+    given = Path(environment.get("XDG_CACHE_HOME", ""))  # relative ones are to be ignored, says the standard
+    return (given if given.is_absolute() else home("~/.cache")) / "archcost"
+
+
+def home(path: str, allowed: str = "a folder in XDG_CACHE_HOME") -> Path:
+    """Return a path with ~ as the folder it stands for; raises InputError, with what is allowed, if nobody knows it."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{quoted(path)}: {error}; allowed: {allowed}") from None
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from archcost.cli.options import debugged
+from archcost.cli.rooflines import roofline
 from archcost.cli.terminal import WIDTH
 from archcost.errors import InputError, Mistake, unknown, visible
 from archcost.units import counted_words, data_size
@@ -22,22 +23,31 @@ _BESIDE: Final = 21  # where what is known of a target or runtime begins, behind
 
 
 @click.command()
+@click.option("--measure", is_flag=True, help="Measure now what the target reaches at most: FLOP/s and bytes/s.")
+@click.option("--target", "name", help="This target alone; with --measure: cpu.")
+@click.option("--threads", type=int, help="Threads of the peaks; the physical cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @debugged
-def targets(as_json: bool) -> None:
-    """List the devices and runtimes to measure with, and whether they are here."""
+def targets(measure: bool, name: str | None, threads: int | None, as_json: bool) -> None:
+    """List the devices and runtimes to measure with, whether they are here, and what devices reach at most."""
     # imported when the command runs, to keep start-up fast
     from archcost.latency import runtimes
     from archcost.latency import targets as known
 
-    facts = [known.find(name).describe() for name in known.LISTED]
+    if measure and name is None:
+        name = "cpu"
+    found = [known.find(each) for each in (known.LISTED if name is None else (name,))]
+    rooflines = [roofline(each, threads, measure) for each in found]
     if as_json:
-        rows = [_described(f) for f in facts]
+        rows = [{**_described(each.facts), "roofline": each.as_json()} for each in rooflines]
         document = {"targets": rows, "forms": list(known.FORMS), "runtimes": list(runtimes.RUNTIMES)}
         click.echo(json.dumps({**document, "runtime_facts": _ways()}, indent=1))
         return
-    for f in facts:
-        _tell("target", f.target, *(_device(f) if f.here else (f"not here: {f.why_not}",)))
+    for each in rooflines:
+        f = each.facts
+        _tell("target", f.target, *((*_device(f), *each.lines()) if f.here else (f"not here: {f.why_not}",)))
+    if name is not None:
+        return
     _tell("target", "ssh", f"{known.FORMS[-1]}: archcost {__version__} on another machine")
     for way in _ways():
         versions = ", ".join(f"{package} {version}" for package, version in way["versions"].items())

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from archcost.data import known
 from archcost.data.known import File, Known
 from archcost.errors import InputError, Mistake, unknown
+from archcost.files import cache
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[object]]
 """Told what begins; the context lasts as long as that does. The same as latency.measure's: no room has it for both."""
@@ -32,7 +33,7 @@ def fetch(name: str, *, folder: Path | None = None, progress: Progress = nullcon
     about = known.known(name)
     if not about.files:
         raise InputError(Mistake(_no_download(about)))
-    return download(about, folder or known.cache(), progress)
+    return download(about, folder or cache(), progress)
 
 
 def download(about: Known, folder: Path, progress: Progress = nullcontext) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from archcost.errors import InputError, Mistake, one_line, quoted, visible
+from archcost.files import cache, home
 
 VARIABLE: Final = "ARCHCOST_DATA"
 
@@ -62,6 +63,7 @@ class Listing:
     get: str
 
 
+_FOLDERS: Final = f"a folder in {VARIABLE} and in XDG_CACHE_HOME"
 _LONG: Final = 160  # characters of a path in a message
 
 _IDX: Final = tuple(
@@ -129,24 +131,10 @@ def known(name: str) -> Known:
     return next(each for each in KNOWN if each.name == name)
 
 
-def cache(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder that downloads go to: $XDG_CACHE_HOME/archcost, or ~/.cache/archcost."""
-    given = Path(environment.get("XDG_CACHE_HOME", ""))  # relative ones are to be ignored, says the standard
-    return (given if given.is_absolute() else _home("~/.cache")) / "archcost"
-
-
 def folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """Return the folders that hold a folder of each data set: $ARCHCOST_DATA, then the cache."""
     given = environment.get(VARIABLE, "")
-    return (*((_home(given),) if given else ()), cache(environment))
-
-
-def _home(path: str) -> Path:
-    """Return a path with ~ as the folder it stands for; raises InputError if nobody knows it."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"{quoted(path)}: {error}; allowed: a folder in {VARIABLE} and in XDG_CACHE_HOME") from None
+    return (*((home(given, _FOLDERS),) if given else ()), cache(environment))
 
 
 def present(name: str) -> tuple[Path, ...]:

@@ -232,11 +232,12 @@ def measured(
     if short := shortage(needed, free):
         raise TargetError(short)
     sources = [subject.source(plan) for subject in subjects]
-    waiting, training = (partial(_waiting, target.name, progress, doing) for doing in ("measures", "trains"))
-    with held(target.lock, waiting, training) if target.lock else nullcontext(), progress(what):
+    others = (partial(waiting, target.name, progress, doing) for doing in ("measures", "trains"))
+    with held(target.lock, *others) if target.lock else nullcontext(), progress(what):
         return target.measure(sources, found, plan)
 
 
-def _waiting(target: str, progress: Progress, doing: str, holder: int | None) -> AbstractContextManager[object]:
+def waiting(target: str, progress: Progress, doing: str, holder: int | None) -> AbstractContextManager[object]:
+    """Return what shows that `holder`, None if not known, has a target's lock, as `lock.held` asks for it."""
     who = "another thread" if holder == os.getpid() else f"process {holder}" if holder else "another process"
     return progress(f"waiting: {who} {doing} on {target}")

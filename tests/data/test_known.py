@@ -12,9 +12,10 @@ from commands import run
 from archcost.config import document
 from archcost.config.validation import conform
 from archcost.data import load
-from archcost.data.known import NAMES, PLACED, cache, folders, listed
+from archcost.data.known import NAMES, PLACED, folders, listed
 from archcost.data.spec import IMAGES, SEQUENCES, TEXTS, DataSpec
 from archcost.errors import InputError
+from archcost.files import cache
 
 pytestmark = pytest.mark.usefixtures("place")
 

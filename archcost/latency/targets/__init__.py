@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from archcost import errors
 from archcost.errors import InputError
+from archcost.latency.roofline.roof import Peaks
 from archcost.latency.runtimes import Runtime, Source
 from archcost.latency.samples import Device, Plan, Samples
 from archcost.urls import shown
@@ -44,7 +45,8 @@ class Target:
 
     describe: raises TargetError if the machine cannot be asked; lock: the device that one measurement has at a time,
     '' if there is none to lock from here; local: whether runtimes run in this process; gpu: whether it is no
-    processor; deploys: whether networks are deployed on it, so that more than eager is measured if nobody says what.
+    processor; deploys: whether networks are deployed on it, so that more than eager is measured if nobody says what;
+    peaks: measures what it reaches at most on so many threads, as TargetError if it cannot; None: not measured there.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Target:
     local: bool = True
     gpu: bool = False
     deploys: bool = False
+    peaks: Callable[[int], Peaks] | None = None
 
 
 # A kind is what stands before a target's first colon; its module has `target(name) -> Target`, which reads the rest and

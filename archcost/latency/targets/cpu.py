@@ -14,6 +14,7 @@ from typing import Final
 from archcost.errors import InputError, Mistake, TargetError, quoted
 from archcost.latency.apart.parent import players, started
 from archcost.latency.player import Clock, Instruments, Timer, timed_by
+from archcost.latency.roofline.roof import Peaks
 from archcost.latency.runtimes import Call, Runtime, Source
 from archcost.latency.samples import Origin, Plan, Samples
 from archcost.latency.sampling import rounds, take
@@ -31,7 +32,8 @@ _FLUSHED_BYTES: Final = 128 * 2**20  # more than the last-level caches of most p
 def target(name: str) -> Target:
     """Return the target `cpu`, or of `cpu:LIST` one pinned to those CPUs; raises InputError for another list."""
     cpus = _pinned(name)
-    return Target(name, "cpu", partial(describe, name, cpus), partial(measure, name=name, cpus=cpus), deploys=True)
+    measuring = partial(measure, name=name, cpus=cpus)
+    return Target(name, "cpu", partial(describe, name, cpus), measuring, deploys=True, peaks=partial(peaks, cpus=cpus))
 
 
 def _pinned(name: str) -> frozenset[int] | None:
@@ -81,6 +83,18 @@ def measure(
         if not children:
             return take(prepared, plan, origin, with_these)
         return rounds(stack.enter_context(players(prepared, children, runtime, plan)), plan, origin, with_these)
+
+
+def peaks(count: int, *, cpus: frozenset[int] | None = None, clock: Clock = time.perf_counter) -> Peaks:
+    """Return what this processor reaches at most on `count` threads; raises TargetError if its clock stands still."""
+    from archcost.latency.roofline.kernels import processor
+    from archcost.latency.roofline.peaks import measure as measured
+
+    with ExitStack() as stack:
+        if cpus:
+            stack.enter_context(pinned(cpus))
+        stack.enter_context(threads(count))
+        return measured(stack.enter_context(processor(count, clock)), clock)
 
 
 def instruments(clock: Clock, *, cold_cache: bool = False) -> Instruments:
