@@ -31,7 +31,7 @@ class Recurrence:
         cycle = recurrent(graph)
         recalls = {i: node.op for i, node in enumerate(nodes) if isinstance(node.op, Recall)}
         self.source = next(iter(recalls.values())).source
-        self.shape = nodes[self.source].shape
+        self.shape, self.given = nodes[self.source].shape, nodes[0].shape
         self.depth = max(max(op.delays) for op in recalls.values())
         self.length = len(nodes)
         later = _fed_by(graph, cycle)
@@ -84,7 +84,7 @@ class Recurrence:
         other = copy.copy(self)
         other.before, other.after = idle(self.before), idle(self.after)
         other.stepped = idle(self.stepped, self.folded)
-        other.folded, other.joined = {}, _first_of
+        other.folded, other.joined, other.shape = {}, _first_of, self.given  # as what idle nodes hand on
         return other
 
     def _history(self, like: Tensor, batch: int, state: Tensor | None) -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import cycle
 from typing import Final, NamedTuple
 
 from archcost.latency.layers.rounds import Round, Run, Told
@@ -47,6 +48,7 @@ class Staged:
         self, sides: Sides, again: Callable[[], Sides | None], instruments: Instruments, *, keeps: int = 0
     ) -> None:
         self._again, self._instruments, self._keeps = again, instruments, keeps
+        self._order = cycle((False, True, True, False))  # over rounds too: one may have a single call of each
         self._kept: list[Sides] = []  # their memory is not given to the next one
         self._begin(sides)
 
@@ -87,11 +89,12 @@ class Staged:
         once(side.whole, timer)  # no sample: it alone pays for the pause, or for what ran before
         whole_s: list[float] = []
         taken: list[tuple[float, list[float]]] = []
-        for number in range(size):
-            if number % 2:
+        for _ in range(size):
+            first = next(self._order)
+            if first:
                 taken.append(self._timed(side, timer))
             whole_s.append(once(side.whole, timer))
-            if not number % 2:
+            if not first:
                 taken.append(self._timed(side, timer))
         return whole_s, [Run(total_s, side.read(events)) for total_s, events in taken]  # read now: not between calls
 

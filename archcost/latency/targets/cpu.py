@@ -31,8 +31,8 @@ _FLUSHED_BYTES: Final = 128 * 2**20  # more than the last-level caches of most p
 def target(name: str) -> Target:
     """Return the target `cpu`, or of `cpu:LIST` one pinned to those CPUs; raises InputError for another list."""
     cpus = _pinned(name)
-    how = {"deploys": True, "ready": partial(ready, cpus=cpus)}
-    return Target(name, "cpu", partial(describe, name, cpus), partial(measure, name=name, cpus=cpus), **how)
+    asked, set_up = partial(describe, name, cpus), partial(ready, cpus=cpus)
+    return Target(name, "cpu", asked, partial(measure, name=name, cpus=cpus), deploys=True, ready=set_up)
 
 
 def _pinned(name: str) -> frozenset[int] | None:
