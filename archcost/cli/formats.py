@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from archcost.cli.layer_times import layer_csv, layer_markdown
 from archcost.cli.options import FORMATS, Shown
 from archcost.cli.table import table
 from archcost.graph.account import Layer
@@ -24,6 +25,8 @@ def printed(found: Profile, shown: Shown, *, colour: bool) -> str:
             return table(found, colour=colour, depth=shown.depth, verbose=shown.verbose)
         case "json":
             return json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
+        case "csv" if found.layer_times is not None:
+            return layer_csv(found)
         case "csv":
             rows = ((*layer, layer.intensity(found.batch)) for layer in found.layers)
             return as_csv((*Layer._fields, "intensity"), rows)
@@ -57,8 +60,10 @@ def _markdown(found: Profile, depth: int | None) -> str:
     ]
     steps = tuple(map(summarise, found.streaming))
     parts += [_latencies(*each) for each in (("target", found.latencies), ("one step, target", steps)) if each[1]]
+    parts += layer_markdown(found, depth)
     failed = [f"not measured: {line}" for line in refusals(found.failures)]
-    told = [witness_line(found), *found.differences, *found.notes, *doubts(found), *failed]
+    layers = [f"layers of {times.way} not stable: {times.why}" for times in found.layer_times or () if times.why]
+    told = [witness_line(found), *found.differences, *found.notes, *doubts(found), *layers, *failed]
     parts.append("".join(f"- {escaped(line)}\n" for line in told))
     return "\n".join(parts)
 

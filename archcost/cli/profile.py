@@ -31,6 +31,9 @@ _MEASURING: Final = ("targets", "runtimes", "threads", "precision", "time_s", "c
 @click.option(
     "--no-witness", "witness", is_flag=True, flag_value=False, default=True, help="Leave fvcore and torch out."
 )
+@click.option(
+    "--layers", "layer_times", is_flag=True, help="Time every layer too: a tree that adds up to the whole (--depth)."
+)
 @click.option("--strict", is_flag=True, help="Exit 1 also if an operator cannot be counted.")
 @deep
 @click.option("-v", "--verbose", is_flag=True, help="Show all that is known of each latency (table).")
@@ -45,13 +48,14 @@ def profile(model: str, reading: Reading, asked: Request, shown: Shown, html: st
 
     MODEL is a YAML file, - for standard input, a network that ships ('archcost example' lists them), an ONNX or pt2
     file, or package.module:callable with --input: any torch module; its arguments may follow: "mynet:Net(width=0.5)".
-    --format csv is the table of layers, for which nothing is measured.
+    --format csv is the table of layers, for which nothing is measured, or with --layers that of their times.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_any
     from archcost.profiling.profile import profiled
 
-    asked = replace(asked, latency=asked.latency and _measures(shown.form, html), beside=True)
+    measures = asked.layer_times or _measures(shown.form, html)
+    asked = replace(asked, latency=asked.latency and measures, beside=True)
     network = read_any(model, reading)
     with aside(network):
         found = profiled(network, asked, progress)

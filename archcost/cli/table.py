@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from archcost.cli.latencies import detail_lines, latency_lines
+from archcost.cli.layer_times import layer_lines
 from archcost.cli.terminal import LABEL, WIDTH, field, paint, tail
 from archcost.errors import shorten, visible
 from archcost.graph.cost import Total
@@ -33,6 +34,7 @@ def table(found: Profile, *, colour: bool, depth: int | None = None, verbose: bo
         "",
         *_groups(found, depth, colour),
         *_columns(found),
+        *layer_lines(found, depth, colour=colour),
         "",
         *_witnesses(found, colour),
         *(detail_lines(found, colour=colour) if verbose else ()),

@@ -22,6 +22,8 @@ Kind: TypeAlias = Literal[
     "macs_skipped",
     "denormals",
     "denormal_values",
+    "unexplained",
+    "unsteady_layers",
     "unknown",
 ]
 _APART: Final = "; "  # between the doubts of one latency
@@ -41,7 +43,9 @@ class Doubt:
     it is a doubt; macs_skipped: multiply-accumulates of the program that ran, and of the network as counted, which is
     against comparing the two and not against the latency: a note has it; denormals: share of its
     weights and inputs below the smallest normal number, and what may be; denormal_values: the same of what its
-    operators give; unknown: what an earlier version doubted in words that are not read.
+    operators give; unexplained: share of a call that neither its layers nor dispatch explain, and from which on it is a
+    doubt; unsteady_layers: half the widest interval of the slowest layers over its time, and how wide one may be;
+    unknown: what an earlier version doubted in words that are not read.
     """
 
     kind: Kind
@@ -81,6 +85,10 @@ def words(alike: Sequence[Doubt], enough_s: float | None = None) -> str:
             return f"the slowest block took {_range(values, percent)} more than the fastest"
         case "contention":
             return f"contention: {_range(values, percent)} of the sampling time went by waiting for a core"
+        case "unexplained":
+            return f"layers and dispatch leave {_range(values, percent)} of the whole unexplained"
+        case "unsteady_layers":
+            return f"of the slowest layers one is known to +-{_range(values, _upwards)} alone"
         case "unknown":
             return "an earlier version of archcost doubted it"
         case kind:
@@ -113,6 +121,10 @@ def brief(doubt: Doubt) -> str:
             return "MACs left out"
         case "denormals" | "denormal_values":
             return "denormal numbers"
+        case "unexplained":
+            return f"{percent(value)} unexplained"
+        case "unsteady_layers":
+            return f"a layer +-{_upwards(value)}"
         case "unknown":
             return "doubted before"
         case kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
@@ -40,7 +40,7 @@ class Request:
     No `runtimes`: eager, onnxruntime if an ONNX file is among the networks or int8 among the dtypes; no `dtypes`: the
     network's own, float32 for one of a family; no `threads`: the target's physical cores; no `time_s`: TIME_S. columns:
     of a fractal network, each column alone too, by turns with the whole; beside: if no runtimes are asked for, whether
-    what people deploy with is measured beside eager, in the same time.
+    what people deploy with is measured beside eager, in the same time; layer_times: whether each layer is timed too.
     """
 
     targets: tuple[str, ...] = ("cpu",)
@@ -55,6 +55,7 @@ class Request:
     witness: bool = True
     columns: bool = False
     beside: bool = False
+    layer_times: bool = False
 
     def plans(self, own_dtype: str = "float32", default_threads: int = 1) -> tuple[Plan, ...]:
         """Return how to measure, one plan for each combination; raises InputError for values that cannot be."""
@@ -219,13 +220,26 @@ def measured(
     subjects: Sequence[Subject], place: Place, runtime: str, plan: Plan, progress: Progress
 ) -> tuple[Samples, ...]:
     """Return the raw seconds of subjects that take turns; raises TargetError if they do not fit or cannot run."""
-    target, found = place.target, runtimes.find(runtime)
-    if target.gpu and found.processors_only:  # said first: no GPU would help
+    found = runtimes.find(runtime)
+    if place.target.gpu and found.processors_only:  # said first: no GPU would help
         raise TargetError(runtimes.PROCESSORS_ONLY)
+    doing = "measuring on" if runtime == "eager" else "preparing, then measuring on"  # others export or compile first
+    what = f"{doing} {way(place.target.name, runtime, plan)}"
+    with having(subjects, place, plan, what, progress) as sources:
+        return place.target.measure(sources, found, plan)
+
+
+@contextmanager
+def having(
+    subjects: Sequence[Subject], place: Place, plan: Plan, what: str, progress: Progress
+) -> Iterator[list[Source]]:
+    """Yield what runs of subjects while nobody else measures at a place; what: is told to begin.
+
+    Raises TargetError if it is not here, or they do not fit together.
+    """
+    target = place.target
     if place.facts is None or place.why_not:
         raise TargetError(place.why_not)
-    doing = "measuring on" if runtime == "eager" else "preparing, then measuring on"  # others export or compile first
-    what = f"{doing} {way(target.name, runtime, plan)}"
     # on the processor from now, not from when the target was described: what was built since is in memory
     free = available_memory_bytes() if place.facts.memory_bytes and target.lock == "cpu" else place.facts.memory_bytes
     needed = sum(subject.needed_bytes(plan) for subject in subjects)
@@ -234,7 +248,7 @@ def measured(
     sources = [subject.source(plan) for subject in subjects]
     others = (partial(waiting, target.name, progress, doing) for doing in ("measures", "trains"))
     with held(target.lock, *others) if target.lock else nullcontext(), progress(what):
-        return target.measure(sources, found, plan)
+        yield sources
 
 
 def waiting(target: str, progress: Progress, doing: str, holder: int | None) -> AbstractContextManager[object]:

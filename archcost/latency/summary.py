@@ -13,7 +13,9 @@ from archcost.latency.samples import Burst, Conditions, Samples, Way
 from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, interval, median
 from archcost.nets.export.quantisation.spec import Findings
 
-_CONTENDED: Final = 0.05  # share of the sampling time spent waiting for a core from which samples are doubted
+CONTENDED: Final = 0.05
+"""Share of the sampling time spent waiting for a core from which samples are doubted."""
+
 _SPARE: Final = 1.8  # times what eight blocks take: the warm-up is up to three tenths, and pauses lie between
 _DRIFTED: Final = (
     0.05  # how much the time may change while the network's state does, before that is named as the reason
@@ -210,8 +212,8 @@ def _doubts(samples: Samples) -> Iterator[Doubt]:
     elif (found := half_width(samples)) > asked:
         yield Doubt("wide_interval", found, asked)
         yield from _disturbances(samples)
-    if (share := contention(samples)) is not None and share > _CONTENDED:
-        yield Doubt("contention", share, _CONTENDED)
+    if (share := contention(samples)) is not None and share > CONTENDED:
+        yield Doubt("contention", share, CONTENDED)
     if samples.denormals > _DENORMAL:
         yield Doubt("denormals", samples.denormals, _DENORMAL)
     if samples.denormal_values > _DENORMAL:

@@ -5,6 +5,7 @@ Forward looks nothing up and lets every value go at its last use.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Final
 
@@ -24,7 +25,7 @@ from archcost.nets.drop_path import DropPath
 from archcost.nets.initialisation import initialise
 from archcost.nets.layers import Call, layer
 from archcost.nets.recurrence import Recurrence
-from archcost.nets.steps import compiled, execute
+from archcost.nets.steps import Mark, compiled, execute, execute_marked, idle
 from archcost.units import data_size
 
 PLAIN: Final = Recipe("he")
@@ -64,6 +65,20 @@ class Net(nn.Module):
         if self._drops is not None and self.training:
             return self._drops(x)
         return execute(self._steps, [x, *[None] * (len(self.graph.nodes) - 1)])
+
+    def marked(self, x: Tensor, mark: Mark) -> Tensor:
+        """Return what forward does, nothing dropped; `mark` is told of every node when it has run."""
+        if self._recurrence is not None:
+            return self._recurrence(x, None, mark)[0]
+        return execute_marked(self._steps, [x, *[None] * (len(self.graph.nodes) - 1)], mark)
+
+    def idle(self) -> Net:
+        """Return this network with nodes that cost nothing: its schedule runs, and each gives back its first input."""
+        other = copy.copy(self)
+        other._steps = idle(self._steps)
+        other._recurrence = None if self._recurrence is None else self._recurrence.idle()
+        other._drops = None
+        return other
 
     def run(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return output and state behind the last step, (B, N, H) newest first; given back, a sequence goes on."""

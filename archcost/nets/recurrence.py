@@ -8,7 +8,8 @@ one call per step. Factors in front of a product are folded into its weight, onc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -19,7 +20,7 @@ from archcost.graph.graph import Graph, recurrent
 from archcost.graph.liveness import Schedule
 from archcost.graph.ops import Recall, Scale
 from archcost.nets.layers import Call, Dense
-from archcost.nets.steps import Step, compiled, execute
+from archcost.nets.steps import Mark, Step, compiled, execute, execute_marked, first, idle
 
 
 class Recurrence:
@@ -30,7 +31,7 @@ class Recurrence:
         cycle = recurrent(graph)
         recalls = {i: node.op for i, node in enumerate(nodes) if isinstance(node.op, Recall)}
         self.source = next(iter(recalls.values())).source
-        self.shape = nodes[self.source].shape
+        self.shape, self.given = nodes[self.source].shape, nodes[0].shape
         self.depth = max(max(op.delays) for op in recalls.values())
         self.length = len(nodes)
         later = _fed_by(graph, cycle)
@@ -42,32 +43,49 @@ class Recurrence:
         self.after = compiled(schedule.part(later), calls)
         inputs = {i for step in self.stepped for i in step.inputs}
         self.driving = sorted(inputs - cycle)
+        self.joined: Callable[..., Tensor] = torch.cat
         self.collected = sorted({i for n in later for i in nodes[n].inputs if i in cycle} | {len(nodes) - 1} & cycle)
 
-    def __call__(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x: (B, T) tokens or (B, T, F); state: (B, N, H) newest first -> output, state behind the last step."""
+    def __call__(self, x: Tensor, state: Tensor | None, mark: Mark | None = None) -> tuple[Tensor, Tensor]:
+        """x: (B, T) tokens or (B, T, F); state: (B, N, H) newest first -> output, state behind the last step.
+
+        mark: told of every node when it has run.
+        """
         if not x.shape[1]:
             raise InputError(f"given a sequence of no steps, {tuple(x.shape)}; allowed: at least one")
         values: list[Tensor | None] = [x, *[None] * (self.length - 1)]
-        last = execute(self.before, values) if self.before else x
+        run = execute if mark is None else partial(execute_marked, mark=mark)
+        last = run(self.before, values) if self.before else x
         history = self._history(last if state is None else state, x.shape[0], state)
         driving = [(i, _given(values[i]).unbind(1)) for i in self.driving]
-        steps = self._bound()
+        steps = self._bound(mark)
         kept: dict[int, list[Tensor]] = {i: [] for i in self.collected}
         for t in range(x.shape[1]):
             for i, sequence in driving:
                 values[i] = sequence[t]
             for i, delays in self.recalls:
-                values[i] = history[delays[0]] if len(delays) == 1 else torch.cat([history[d] for d in delays], 1)
+                values[i] = history[delays[0]] if len(delays) == 1 else self.joined([history[d] for d in delays], 1)
+                if mark:
+                    mark(i)
             for call, inputs, place, _ in steps:
                 values[place] = call(*[values[i] for i in inputs])
+                if mark:
+                    mark(place)
             history = [_given(values[self.source]), *history[:-1]]
             for i, sequence_of in kept.items():
                 sequence_of.append(_given(values[i]))
         for i, sequence_of in kept.items():
             values[i] = torch.stack(sequence_of, 1)
-        output = execute(self.after, values) if self.after else _given(values[-1])
+        output = run(self.after, values) if self.after else _given(values[-1])
         return output, torch.stack(history, 1)
+
+    def idle(self) -> Recurrence:
+        """Return this recurrence with nodes that cost nothing; states are handed on as here."""
+        other = copy.copy(self)
+        other.before, other.after = idle(self.before), idle(self.after)
+        other.stepped = idle(self.stepped, self.folded)
+        other.folded, other.joined, other.shape = {}, _first_of, self.given  # as what idle nodes hand on
+        return other
 
     def _history(self, like: Tensor, batch: int, state: Tensor | None) -> list[Tensor]:
         """Return the earlier states, newest first; zero before the sequence."""
@@ -76,7 +94,7 @@ class Recurrence:
         zero = torch.zeros(batch, *self.shape, dtype=like.dtype, device=like.device)
         return [zero] * self.depth
 
-    def _bound(self) -> Sequence[Step]:
+    def _bound(self, mark: Mark | None) -> Sequence[Step]:
         """Return the steps with folded weights lent to their products, read past the scale."""
         if not self.folded:
             return self.stepped
@@ -86,9 +104,15 @@ class Recurrence:
             if scale in self.folded and isinstance(step.call, Dense):
                 call = partial(step.call, weight=self.factors[scale](step.call.weight))
                 bound.append(Step(call, (self.folded[scale],), step.output, ()))
+                if mark:
+                    mark(scale)
             else:
                 bound.append(step)
         return bound
+
+
+def _first_of(values: Sequence[Tensor], _: int) -> Tensor:
+    return first(*values)
 
 
 def _is_folded(op: object) -> bool:

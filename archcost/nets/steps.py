@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from archcost.graph.liveness import Schedule
 from archcost.graph.ops import Input, Recall
@@ -22,6 +22,9 @@ class Step(NamedTuple):
 
 
 Steps: TypeAlias = tuple[Step, ...]
+
+Mark: TypeAlias = Callable[[int], object]
+"""Told of each node, by its place, when it has run and what dies after it is let go."""
 
 
 def compiled(schedule: Schedule, calls: Mapping[str, Call], *, alone: bool = False) -> Steps:
@@ -50,3 +53,43 @@ def execute(steps: Steps, values: list[Tensor | None]) -> Tensor:
             values[i] = None
     assert output is not None  # our own bug: an empty network
     return output
+
+
+def execute_marked(steps: Steps, values: list[Tensor | None], mark: Mark) -> Tensor:
+    """Do what `execute` does, and tell `mark` of every step: a function of its own, as the other shall not ask."""
+    output = values[0]
+    for call, inputs, place, free in steps:
+        output = values[place] = call(*[values[i] for i in inputs])
+        for i in free:
+            values[i] = None
+        mark(place)
+    assert output is not None  # our own bug: an empty network
+    return output
+
+
+class Idle(nn.Module):
+    """A layer that costs nothing but its call: it gives back its first input."""
+
+    def forward(self, first: Tensor, *_: Tensor) -> Tensor:
+        """first: anything -> the same."""
+        return first
+
+
+def idle(steps: Steps, renamed: Mapping[int, int] | None = None) -> Steps:
+    """Return the same steps with calls that cost nothing: of a module if there was one, of a function else.
+
+    renamed: places that are read past.
+    """
+    moved = renamed or {}
+    return tuple(
+        step._replace(
+            call=Idle() if isinstance(step.call, nn.Module) else first,
+            inputs=tuple(moved.get(i, i) for i in step.inputs),
+        )
+        for step in steps
+    )
+
+
+def first(value: Tensor, *_: object) -> Tensor:
+    """Return the first value: what a function costs that does nothing."""
+    return value

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from archcost.errors import TargetError
+from archcost.errors import InputError, Mistake, TargetError
 from archcost.graph import columns
 from archcost.graph.account import Account, Trained, account
 from archcost.latency import measure
@@ -18,7 +18,8 @@ from archcost.latency.remarks import refusals
 from archcost.latency.samples import Samples
 from archcost.models.files import File, Network
 from archcost.models.load import Model, Reference, alone
-from archcost.profiling import eight_bit, files, sparse, subjects
+from archcost.profiling import eight_bit, files, subjects
+from archcost.profiling.layers import sparse, times
 from archcost.profiling.options import Options, request
 from archcost.profiling.result import Profile
 from archcost.profiling.sources import Source, named
@@ -45,6 +46,7 @@ def profile(
     witness: bool = True,
     allow_code: bool = False,
     time_s: float | None = None,
+    layers: bool = False,
 ) -> Profile:
     """Return the counts, witnesses and latencies of a network.
 
@@ -56,7 +58,8 @@ def profile(
     `threads` are the physical cores this process may use; each of the five may be several, every combination is
     measured. `time`: the longest for one measurement, in seconds or as text ("0.5s"), 10 seconds if left out, for both
     runtimes if these are left out too; `time_s`, its name until 0.3.0, is still taken. `allow_code`: whether a file may
-    name code to run, or hold it. Raises InputError for what cannot be, TargetError where nothing could be measured.
+    name code to run, or hold it; `layers`: whether each layer is timed too, in `layer_times`. Raises InputError for
+    what cannot be, TargetError where nothing could be measured.
     """
     options: Options = {
         "target": target,
@@ -68,7 +71,7 @@ def profile(
         "time": time_s if time is None else time,
         "cold_cache": cold_cache,
     }
-    asked = replace(request(options, latency=latency, witness=witness), beside=True)
+    asked = replace(request(options, latency=latency, witness=witness), beside=True, layer_times=layers)
     found = profiled(named(source, inputs, asked, allow_code=allow_code), asked)
     if found.failures and not found.samples:
         raise TargetError("\n".join(map(str, found.failures)))
@@ -88,6 +91,10 @@ class Ready(NamedTuple):
 
 def profiled(source: Network | Given, request: Request, progress: Progress = nullcontext) -> Profile:
     """Return the profile that was asked for; everything named in the request is checked before anything is built."""
+    if request.layer_times and not request.latency:
+        raise InputError(
+            Mistake("given without latencies; allowed: with them, they are measured together", ("layers",))
+        )
     where = measure.places(request)
     found, subject, parts = counted(source, request, progress)
     if not (request.latency and subject):
@@ -100,7 +107,9 @@ def profiled(source: Network | Given, request: Request, progress: Progress = nul
         found = replace(found, alone=alone)
     if graph := found.model.graph:
         found = replace(found, notes=(*found.notes, *sparse.slow_layers(graph, runs, where, progress)))
-    return _streamed(found, subject, request, where, progress) if subject.step else found
+    if subject.step:
+        found = _streamed(found, subject, request, where, progress)
+    return times.timed(found, subject, runs, where, progress) if request.layer_times else found
 
 
 def counted(source: Network | Given, request: Request, progress: Progress) -> Ready:

@@ -9,6 +9,7 @@ from archcost.graph import codec, columns
 from archcost.graph.account import Account, Layer
 from archcost.graph.codec import JSON
 from archcost.graph.cost import Total, count
+from archcost.latency.layers.times import LayerTimes
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, summarise
 from archcost.profiling.network import Counted
@@ -39,7 +40,8 @@ class Profile:
     there were none. `failures`: what could not be measured. `notes`: what else limits it, in words, but for latencies
     that are not stable. `streaming`: of a recurrent network, one step with the state carried, by turns with the whole
     sequence. `alone`: of a fractal network,
-    the measurements of each column, by turns with the whole, where they were asked for.
+    the measurements of each column, by turns with the whole, where they were asked for. `layer_times`: what each layer
+    takes, in every way that was measured and can be attributed; None if they were not asked for.
     """
 
     model: Counted
@@ -50,6 +52,7 @@ class Profile:
     notes: tuple[str, ...] = ()
     streaming: tuple[Samples, ...] = ()
     alone: tuple[tuple[Samples, ...], ...] = ()
+    layer_times: tuple[LayerTimes, ...] | None = None
 
     @property
     def account(self) -> Account:
@@ -146,7 +149,9 @@ class Profile:
     @property
     def warnings(self) -> tuple[str, ...]:
         """The notes, and in words which latencies are not to be trusted."""
-        return (*self.notes, *_unstable(self.samples), *(f"one step: {line}" for line in _unstable(self.streaming)))
+        doubted = (f"{each.way}: layers not stable: {each.why}" for each in self.layer_times or () if each.why)
+        steps = (f"one step: {line}" for line in _unstable(self.streaming))
+        return (*self.notes, *_unstable(self.samples), *steps, *doubted)
 
     @property
     def untrained(self) -> tuple[str, ...]:
@@ -192,6 +197,7 @@ class Profile:
             "memory": [each.memory() for each in self.accounts],
             "yaml": model.yaml,
             "notes": [*self.notes, *others],
+            **({} if self.layer_times is None else {"layer_times": [each.to_dict() for each in self.layer_times]}),
         }
 
     def _columns(self) -> list[dict[str, object]]:

@@ -307,11 +307,11 @@ def test_openvino_is_imported_in_silence(name: str) -> None:
 @pytest.mark.parametrize("name", here("onnxruntime"))
 def test_onnx_runtime_uses_the_plans_threads(name: str) -> None:
     """A session gets as many threads as the plan says, one operator after the other."""
-    from archcost.latency.runtimes.onnxruntime import _session
+    from archcost.latency.runtimes.onnxruntime import session
     from archcost.nets.call import Call
 
     with torch_export.onnx_file(Call(nn.ReLU(), (torch.ones(2),))) as path:
-        options = _session(path, 3).get_session_options()
+        options = session(path, 3).get_session_options()
     assert (3, 1, "ORT_SEQUENTIAL") == (
         options.intra_op_num_threads, options.inter_op_num_threads, options.execution_mode.name
     )  # fmt: skip

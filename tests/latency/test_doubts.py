@@ -31,6 +31,8 @@ WORDS = [
     ([Doubt("denormal_values", 0.25, 0.001)],
      "25.0% of its values between operators are denormal, below the smallest normal number: processors take many times "
      "as long for those; torch.set_flush_denormal(True) makes them 0"),
+    ([Doubt("unexplained", -0.0412, 0.03)], "layers and dispatch leave -4.1% of the whole unexplained"),
+    ([Doubt("unsteady_layers", 0.0812, 0.05)], "of the slowest layers one is known to +-8.2% alone"),
     ([Doubt("unknown")], "an earlier version of archcost doubted it"),
     ([Doubt("warmup", 90), Doubt("warmup", 17), Doubt("warmup", 100)], "warm-up did not settle in 17 to 100 calls"),
     ([Doubt("level_changed", 20, 40), Doubt("level_changed", 9, 48)],

@@ -341,3 +341,17 @@ def test_other_recurrent_graphs_run() -> None:
     x0 = example(graph, 2)
     torch.testing.assert_close(net(x0), interpret(graph, weights(net), x0), rtol=1e-5, atol=1e-6)
     assert (2, 5, 4) == tuple(net.run(x0)[1].shape)
+
+
+@pytest.mark.parametrize(("kind", "pooling"), list(product(INPUTS, POOLINGS)))
+def test_a_marked_recurrence_is_the_same(kind: str, pooling: str) -> None:
+    """Every node but the input is told of, those on the cycle at each step; with idle nodes, in the same order."""
+    graph, net = built(kind, pooling=pooling, order=6)  # more than there are steps
+    x, marks, idle_marks = example(graph), list[int](), list[int]()
+    with torch.no_grad():
+        assert torch.equal(net(x), net.marked(x, marks.append))
+        net.idle().marked(x, idle_marks.append)
+        net.idle()(x)
+    folded = {i for i, node in enumerate(graph.nodes) if isinstance(node.op, Scale) and node.op.folded}
+    assert set(range(1, len(graph.nodes))) == set(marks)
+    assert [place for place in marks if place not in folded] == idle_marks

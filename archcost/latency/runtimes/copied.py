@@ -96,19 +96,27 @@ def with_copies(call: Call, source: Source, plan: Plan, *, watched: bool = True)
     """
 
     def again() -> Prepared | None:
-        if source.device != "cpu" or call.module is source.network or not _spare(call):
-            return None
-        try:
-            with torch.inference_mode(False):
-                copied = _called(copy.deepcopy(call.module), source, plan)
-            if copied.module is call.module:
-                return None
-            return with_copies(copied, source, plan, watched=False)
-        except Exception:  # what it has kept since it first ran cannot be copied: it goes on as it is
-            return None
+        copied = fresh(call, source, plan)
+        return None if copied is None else with_copies(copied, source, plan, watched=False)
 
-    kept = _KEPT_BYTES // max(1, weights_bytes(call.module))
-    return prepared(call.module, call, source, plan, again, watched)._replace(kept=min(_MOST_KEPT, kept))
+    return prepared(call.module, call, source, plan, again, watched)._replace(kept=keeps(call.module))
+
+
+def keeps(module: nn.Module) -> int:
+    """Return how many earlier copies of a module may stay, so that the next has other memory."""
+    return min(_MOST_KEPT, _KEPT_BYTES // max(1, weights_bytes(module)))
+
+
+def fresh(call: Call, source: Source, plan: Plan) -> Call | None:
+    """Return a call of a copy of the module as it is now; None where `with_copies` has none."""
+    if source.device != "cpu" or call.module is source.network or not _spare(call):
+        return None
+    try:
+        with torch.inference_mode(False):
+            copied = _called(copy.deepcopy(call.module), source, plan)
+    except Exception:  # what it has kept since it first ran cannot be copied: it goes on as it is
+        return None
+    return None if copied.module is call.module else copied
 
 
 def _spare(call: Call) -> bool:

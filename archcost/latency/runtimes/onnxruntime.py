@@ -92,9 +92,9 @@ def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float]
 
     def opened(path: Path, profiled: bool) -> Opened:
         profile = path.with_suffix("") if profiled else None
-        session = _session(path, plan.threads, profile=profile, by_turns=plan.threads > 1)
-        binding = bound(session, arrays)
-        return Opened(lambda: session.run_with_iobinding(binding), lambda: _node_times(session))
+        made = session(path, plan.threads, profile=profile, by_turns=plan.threads > 1)
+        binding = bound(made, arrays)
+        return Opened(lambda: made.run_with_iobinding(binding), lambda: _node_times(made))
 
     return times(opened, plan, clock)
 
@@ -153,8 +153,8 @@ def opened(file: OnnxFile, plan: Plan) -> Prepared:
 
 def _bound(file: OnnxFile, plan: Plan) -> tuple[Any, Any]:
     """Return a session on plan.threads threads, and its inputs and outputs bound to memory."""
-    session = _session(file.path, plan.threads)
-    return session, bound(session, file.arrays)
+    made = session(file.path, plan.threads)
+    return made, bound(made, file.arrays)
 
 
 def bound(session: Any, arrays: Mapping[str, Any]) -> Any:
@@ -219,11 +219,18 @@ def _work(path: Path, source: Source) -> Work | None:
     return None if run_macs is None else Work(source.macs, run_macs)
 
 
-def _session(path: Path, threads: int, *, profile: Path | None = None, by_turns: bool = False) -> Any:
-    """Return a session of a file; profile: where it writes one; by_turns: its threads wait for no work between runs."""
+def session(
+    path: Path, threads: int, *, profile: Path | None = None, by_turns: bool = False, optimised: bool = True
+) -> Any:
+    """Return a session of a file; profile: where it writes one; by_turns: its threads wait for no work between runs.
+
+    optimised: as what is measured; else every node of the file runs as it stands there.
+    """
     options = _options(threads)
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    if not optimised:
+        options.graph_optimization_level = loaded().GraphOptimizationLevel.ORT_DISABLE_ALL
     if by_turns:
         options.add_session_config_entry("session.force_spinning_stop", "1")
     return loaded().InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Protocol
 
 from archcost import errors
 from archcost.errors import InputError
+from archcost.latency.player import Instruments
 from archcost.latency.roofline.roof import Peaks
 from archcost.latency.runtimes import Runtime, Source
 from archcost.latency.samples import Device, Plan, Samples
@@ -47,6 +49,7 @@ class Target:
     '' if there is none to lock from here; local: whether runtimes run in this process; gpu: whether it is no
     processor; deploys: whether networks are deployed on it, so that more than eager is measured if nobody says what;
     peaks: measures what it reaches at most on so many threads, as TargetError if it cannot; None: not measured there.
+    ready: sets the machine as a plan says, and gives what layers are timed with; None: they cannot be yet.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Target:
     gpu: bool = False
     deploys: bool = False
     peaks: Callable[[int], Peaks] | None = None
+    ready: Callable[[Plan], AbstractContextManager[Instruments]] | None = None
 
 
 # A kind is what stands before a target's first colon; its module has `target(name) -> Target`, which reads the rest and

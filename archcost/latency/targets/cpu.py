@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -32,8 +32,9 @@ _FLUSHED_BYTES: Final = 128 * 2**20  # more than the last-level caches of most p
 def target(name: str) -> Target:
     """Return the target `cpu`, or of `cpu:LIST` one pinned to those CPUs; raises InputError for another list."""
     cpus = _pinned(name)
+    asked, set_up, reached = partial(describe, name, cpus), partial(ready, cpus=cpus), partial(peaks, cpus=cpus)
     measuring = partial(measure, name=name, cpus=cpus)
-    return Target(name, "cpu", partial(describe, name, cpus), measuring, deploys=True, peaks=partial(peaks, cpus=cpus))
+    return Target(name, "cpu", asked, measuring, deploys=True, peaks=reached, ready=set_up)
 
 
 def _pinned(name: str) -> frozenset[int] | None:
@@ -71,15 +72,13 @@ def measure(
 ) -> tuple[Samples, ...]:
     """Return raw seconds of the sources on plan.threads threads; raises TargetError if a network fails."""
     with ExitStack() as stack:
-        if cpus:
-            stack.enter_context(pinned(cpus))
-        stack.enter_context(threads(plan.threads))  # first: other runtimes read their number when they are prepared
+        # first: other runtimes read the number of threads when they are prepared
+        with_these = stack.enter_context(ready(plan, cpus=cpus, clock=clock))
         # also before: they load the runtime while this process exports; one network's samples come from two of them
         count = len(sources) if len(sources) > 1 else _PROCESSES
         children = [] if runtime.opened is None or runtime.why_not() else stack.enter_context(started(count, runtime))
         prepared = [stack.enter_context(runtime.prepare(source, plan)) for source in sources]
         origin = Origin(name, runtime.name, this_device(), this_conditions(), runtime.versions())
-        with_these = instruments(clock, cold_cache=plan.cold_cache)
         if not children:
             return take(prepared, plan, origin, with_these)
         return rounds(stack.enter_context(players(prepared, children, runtime, plan)), plan, origin, with_these)
@@ -95,6 +94,13 @@ def peaks(count: int, *, cpus: frozenset[int] | None = None, clock: Clock = time
             stack.enter_context(pinned(cpus))
         stack.enter_context(threads(count))
         return measured(stack.enter_context(processor(count, clock)), clock)
+
+
+@contextmanager
+def ready(plan: Plan, *, cpus: frozenset[int] | None = None, clock: Clock = time.perf_counter) -> Iterator[Instruments]:
+    """Yield what is measured with, on plan.threads threads of those CPUs, of all if none are named."""
+    with pinned(cpus) if cpus else nullcontext(), threads(plan.threads):
+        yield instruments(clock, cold_cache=plan.cold_cache)
 
 
 def instruments(clock: Clock, *, cold_cache: bool = False) -> Instruments:

@@ -1,0 +1,1 @@
+"""The time of each layer, so that layers, dispatch and what is left add up to the whole."""

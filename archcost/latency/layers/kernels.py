@@ -1,0 +1,89 @@
+"""Which nodes a runtime's kernels are made of: by names of nodes and of values, and what was joined.
+
+ONNX Runtime calls a kernel as the node that it stands for, or as the value that it gives. Of what is left of the file,
+an operator that a kernel began with is found behind it, and what is nowhere else went into the one that made its input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+_BEHIND: Final = re.compile(r"(_nchwc|_token_\d+|_quant)+$")  # what ONNX Runtime adds to the names of what it replaces
+
+
+class Node(NamedTuple):
+    """A node of an ONNX file, or of what a runtime made of it; weights: names of its own inputs that are constants."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weights: tuple[str, ...] = ()
+
+
+def joined(file: Sequence[Node], kernels: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """Return for each kernel the places of the nodes that it does, in order; none of one that no node stands for.
+
+    kernels: the operator of each by its name.
+    """
+    makers = {value: place for place, node in enumerate(file) for value in node.outputs}
+    names = {node.name: place for place, node in enumerate(file)}
+    owners: dict[int, str] = {}
+    for kernel, op in kernels.items():
+        base = _BEHIND.sub("", kernel).removeprefix("fused ")
+        place = names.get(base, makers.get(base))
+        if place is not None and place not in owners:
+            owners[place] = kernel
+            _before(file, makers, owners, place, op)
+    _behind(file, makers, owners)
+    found: dict[str, list[int]] = {kernel: [] for kernel in kernels}
+    for place in sorted(owners):
+        found[owners[place]].append(place)
+    return {kernel: tuple(places) for kernel, places in found.items()}
+
+
+def _before(file: Sequence[Node], makers: Mapping[str, int], owners: dict[int, str], place: int, op: str) -> None:
+    """Give a kernel that is called by its end what it began with: a node of its operator, and those up to it."""
+    kernel, chain = owners[place], [place]
+    while not op.endswith(file[chain[-1]].op):
+        maker = next((makers[value] for value in file[chain[-1]].inputs if value in makers), None)
+        if maker is None or maker in owners or len(chain) > len(file):
+            return
+        chain.append(maker)
+    owners.update(dict.fromkeys(chain, kernel))
+
+
+def _behind(file: Sequence[Node], makers: Mapping[str, int], owners: dict[int, str]) -> None:
+    """Give each node that no kernel is called by to the one that made the latest of its inputs, else to its reader."""
+    for place, node in enumerate(file):
+        if place not in owners:
+            before = [makers[value] for value in node.inputs if value in makers and makers[value] in owners]
+            if before:
+                owners[place] = owners[max(before)]
+
+
+def told(
+    file: Sequence[Node], layer: Callable[[str], str | None], fits: Callable[[str, str], bool], order: Sequence[str]
+) -> dict[int, str]:
+    """Return the layer of each node: that of its weights, else the next one in order that its operator fits.
+
+    layer: of a weight, None if it is of none; fits: whether an operator may be a layer's; order: of the layers, in
+    which nodes stand too. A node that none fits is of the same layer as the one before it.
+    """
+    places = {name: place for place, name in enumerate(order)}
+    owned = [next((own for weight in node.weights if (own := layer(weight)) in places), None) for node in file]
+    found: dict[int, str] = {}
+    at = -1
+    for number, node in enumerate(file):
+        own = owned[number]
+        if own is not None:
+            at = places[own]
+        else:
+            later = (places[name] for name in owned[number + 1 :] if name is not None)
+            end = next((place for place in later if place > at), len(order))
+            at = next((place for place in range(at + 1, end) if fits(node.op, order[place])), at)
+        if at >= 0:
+            found[number] = order[at]
+    return found

@@ -1,0 +1,128 @@
+"""Rounds in which a network runs untouched, timed inside, and with nodes that cost nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from archcost.latency.player import Instruments
+from archcost.latency.samples import Plan
+from archcost.latency.sampling import PAUSE_S
+from archcost.latency.statistics import BLOCKS
+from archcost.machine import collector_off
+
+_BURST: Final = 0.01  # share of the plan's time for a round's calls
+_BURST_LEAST_S: Final = 0.04
+_FEWEST, _MOST = 3, 200  # calls of each kind in a round
+_MOST_ROUNDS: Final = 2000
+_RENEWING: Final = 0.5  # share of a block's time that fresh copies may take
+
+
+class Run(NamedTuple):
+    """One call that was timed inside: all of it, and each part of it by its key."""
+
+    total_s: float
+    parts_s: Mapping[str, float]
+
+
+class Round(NamedTuple):
+    """Calls next to each other: whole_s, timed from outside alone, and timed inside, which took turns.
+
+    idle_s, idle_timed: then those whose nodes cost nothing, in the same way.
+    """
+
+    whole_s: Sequence[float]
+    timed: Sequence[Run]
+    idle_s: Sequence[float]
+    idle_timed: Sequence[Run]
+
+
+class Told(NamedTuple):
+    """What a stage says of how it was attributed.
+
+    fused: by key, the keys of the parts that ran as one; reads: of the clock, in a call;
+    notes: in words.
+    """
+
+    fused: Mapping[str, tuple[str, ...]]
+    reads: int
+    notes: tuple[str, ...] = ()
+
+
+class Stage(Protocol):
+    """A network that can be run in the four ways."""
+
+    def warm(self, time_s: float) -> float:
+        """Run it until it is steady, and the others too; return the seconds of one call of each together."""
+        ...
+
+    def renew(self) -> bool:
+        """Go on with a fresh copy, whose memory is new; return whether there is one."""
+        ...
+
+    def round(self, size: int) -> Round:
+        """Run it so many times in each way."""
+        ...
+
+    def told(self) -> Told:
+        """Return what is known of it when it has run."""
+        ...
+
+
+class Taken(NamedTuple):
+    """Rounds, and the share of their time for which a thread waited for a core; None if nothing is known of it."""
+
+    rounds: tuple[Round, ...]
+    contention: float | None
+
+
+def taken(stage: Stage, plan: Plan, instruments: Instruments, known: Callable[[Sequence[Round]], bool]) -> Taken:
+    """Return rounds, each of a fresh copy where copies are cheap, until the plan's time is spent.
+
+    It ends earlier behind a multiple of eight rounds from which all is known. Raises TargetError if a call fails.
+    """
+    clock = instruments.clock
+    deadline = clock() + plan.time_s
+    with collector_off():
+        call_s = stage.warm(plan.time_s)
+        begun = clock()
+        renews = stage.renew()
+        renewal_s, left_s = clock() - begun, deadline - clock()
+        every = _every(renewal_s, left_s) if renews else 0
+        size = _size(call_s, (left_s / BLOCKS) - (renewal_s / every if every else 0.0), plan.time_s)
+        found: list[Round] = []
+        waits: list[tuple[float, float | None]] = []
+        while True:
+            if every and found and len(found) % every == 0:
+                stage.renew()
+            instruments.pause(PAUSE_S)
+            before_s, waited_s = clock(), instruments.waited_s()
+            found.append(stage.round(size))
+            waits.append((clock() - before_s, _since(waited_s, instruments.waited_s())))
+            done = len(found) % BLOCKS == 0 and known(found)
+            if done or clock() >= deadline or len(found) >= _MOST_ROUNDS:
+                return Taken(tuple(found), _contention(waits, plan.threads))
+
+
+def _since(before: float | None, now: float | None) -> float | None:
+    return None if before is None or now is None else now - before
+
+
+def _contention(waits: Sequence[tuple[float, float | None]], threads: int) -> float | None:
+    known = [waited_s for _, waited_s in waits if waited_s is not None]
+    wall_s = math.fsum(wall_s for wall_s, _ in waits)
+    return math.fsum(known) / threads / wall_s if len(known) == len(waits) and wall_s > 0 else None
+
+
+def _every(renewal_s: float, left_s: float) -> int:
+    """Return after how many rounds a copy is new: each, if it takes at most half of an eighth of the time; 0: never."""
+    if left_s <= 0:
+        return 0
+    every = max(1, math.ceil(renewal_s / (_RENEWING * left_s / BLOCKS)))
+    return every if 2 * every <= BLOCKS else 0
+
+
+def _size(call_s: float, block_s: float, time_s: float) -> int:
+    wanted = max(_FEWEST, math.ceil(max(_BURST * time_s, _BURST_LEAST_S) / call_s))
+    return min(_MOST, wanted, max(1, int(block_s / call_s)))
