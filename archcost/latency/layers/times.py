@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, TypeAlias
 
 from archcost.latency.doubts import Doubt, why
+from archcost.latency.roofline.roof import Bound
 from archcost.latency.samples import Way
-
-Bound: TypeAlias = Literal["compute", "memory", "overhead"]
-"""What keeps a layer from being faster."""
 
 
 @dataclass(frozen=True, slots=True)

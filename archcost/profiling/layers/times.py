@@ -12,6 +12,7 @@ from archcost.latency.layers.measure import layer_times
 from archcost.latency.layers.times import LayerTimes, Part
 from archcost.latency.measure import Measured, Place, Progress, Subject
 from archcost.latency.samples import Failure
+from archcost.profiling.layers.roofs import under_roofs
 from archcost.profiling.result import Profile
 
 
@@ -27,7 +28,10 @@ def timed(
             place, runtime, plan = places[samples.origin.target], samples.origin.runtime, samples.plan
             try:
                 parts = _parts(found.accounts, plan.batch, plan.dtype)
-                times.append(layer_times(subject, place, runtime, plan, parts, progress))
+                taken = layer_times(subject, place, runtime, plan, parts, progress)
+                below, remarks = under_roofs(taken, place, progress)
+                times.append(below)
+                notes += (f"{below.way}: layers: {line}" for line in remarks)
             except TargetError as error:
                 failure = Failure(samples.way, f"layers: {error}")
                 if run.asked:
