@@ -15,6 +15,7 @@ from archcost.units import counted_words, duration, percent, scaled
 
 _MOST: Final = 60  # lines of a tree
 _NAME: Final = 34  # columns of a name
+_BOUND_NAME: Final = 25  # where its share of the roof, and what binds it, follow
 _OP: Final = 12
 _SLOWEST: Final = 10
 _SHORT: Final = 12  # layers up to which the slowest are no list of their own
@@ -134,12 +135,15 @@ def _half(layer: LayerTime) -> str:
 
 def _slowest(times: LayerTimes) -> Iterator[str]:
     found = sorted(times.layers, key=lambda layer: -layer.time_s)[:_SLOWEST]
-    names = [visible(tail(layer.name, _NAME)) for layer in found]
+    names = [visible(tail(layer.name, _BOUND_NAME)) for layer in found]
     width = max(len(name) for name in (*names, "slowest"))
-    yield f"  {'slowest':<{width}}  {'op':<{_OP}}  {'time':>8} {'share':>6}  {'+-':>6}  {'MACs':>7}"
+    more = "  of roof  bound by" if any(layer.bound for layer in times.layers) else ""
+    yield f"  {'slowest':<{width}}  {'time':>8} {'share':>6}  {'+-':>6}  {'MACs':>7}{more}"
     for name, layer in zip(names, found, strict=True):
         macs = "" if layer.macs is None else scaled(layer.macs)
-        yield f"  {name:<{width}}  {_numbers(times, layer.op, layer.time_s, _half(layer), macs)}".rstrip()
+        roof = "" if layer.roof_share is None else percent(layer.roof_share)
+        numbers = f"{duration(layer.time_s):>8} {percent(times.share(layer.time_s)):>6}  {_half(layer):>6}  {macs:>7}"
+        yield f"  {name:<{width}}  {numbers}  {roof:>7}  {layer.bound or ''}".rstrip()
 
 
 def layer_csv(found: Profile) -> str:

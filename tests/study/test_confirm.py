@@ -20,7 +20,7 @@ from archcost.study.parts import parts
 from archcost.study.phases import confirm as confirming
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, trials
-from archcost.study.records.front import Candidate, Front, candidates, front
+from archcost.study.records.front import Candidate, File, Front, candidates, front
 from archcost.study.records.trials import Begun, Ended
 from archcost.training.score import Score
 
@@ -65,8 +65,8 @@ def test_who_comes_back_by_latency_is_measured_beside_the_others(monkeypatch: py
         confirmed.keep(study, name, again(error))
     rounds: list[list[str]] = []
 
-    def turns(_: object, __: object, ___: object, graphs: dict[str, Candidate], *____: object) -> bool:
-        rounds.append(list(graphs))
+    def turns(_: object, __: object, ___: object, beside: dict[File, Candidate], *____: object) -> bool:
+        rounds.append([each.part.digest for each in beside.values()])
         for name in ("0", "1"):
             confirmed.keep(study, name, again(0.1 + 0.1 * int(name), by_turns=(taken(0.3 - 0.1 * int(name)),)))
         return True

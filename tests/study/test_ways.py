@@ -352,10 +352,13 @@ def test_samples_are_those_of_the_file() -> None:
     """Two trainings of one graph share them in float32, and in 8 bits if they have the same layers in float32."""
     left = Findings((), given=("stem.conv",))
     first = replace(part("a", 0.1, 0.2), samples=(taken(0.5, 9), taken(0.1, 9)))
-    other = replace(part("a", 0.3, 0.05), samples=(taken(0.6), replace(taken(0.2), findings=left)))
+    ways = (InWay(10, 8), InWay(4, 2, score(0.05), float_layers=("stem.conv",)))
+    other = replace(part("a", 0.3, 0.05), samples=(taken(0.6), replace(taken(0.2), findings=left)), ways=ways)
     again = replace(part("a", 0.4, 0.05), samples=(taken(0.7), taken(0.3)))
     study = told(first, other, again)
-    found = {each.name: each.part.samples for each in candidates(study, trials.read(study, {}), OBJECTIVES, WAYS)}
+    every = candidates(study, trials.read(study, {}), OBJECTIVES, WAYS)
+    found = {each.name: each.part.samples for each in every}
+    assert {("a", ((), ())), ("a", ((), ("stem.conv",)))} == {each.file for each in every}  # measured beside each other
     assert {(taken(0.5, 9),)} == {found["0"], found["1"], found["2"]}
     assert (taken(0.1, 9),) == found["0@int8"] == found["2@int8"]
     assert other.samples[1:] == found["1@int8"]

@@ -32,7 +32,8 @@ def _of_ways(found: Found) -> str:
     return (
         f"Each network has a point for each of {len(found.ways)} ways to run it: {ways}. A training is one in all of "
         "them. In 8 bits a network is quantised after training, with ranges from at most 512 training examples, and "
-        "scored as that file, over the whole split; in another type it has the score of the network. The search hears "
+        "scored as that file, over the whole split; if it loses more than 0.3 points, layers go back to float32 and it "
+        "is measured again. In another type it has the score of the network. The search hears "
         "of the first way, and gives a trial up if no point of it is good enough; at a rung a point of 8 bits has the "
         "score of the network."
     )

@@ -1,4 +1,4 @@
-"""The trained networks of a job in 8 bits: which layers stay in float32, and how good each file is."""
+"""Trained networks in 8 bits: which layers stay in float32, and how good each file is."""
 
 from __future__ import annotations
 
