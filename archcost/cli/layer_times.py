@@ -14,8 +14,8 @@ from archcost.rows import as_csv, as_markdown
 from archcost.units import counted_words, duration, percent, scaled
 
 _MOST: Final = 60  # lines of a tree
-_NAME: Final = 34  # columns of a name
 _BOUND_NAME: Final = 25  # where its share of the roof, and what binds it, follow
+_NAME: Final = 30  # columns of a name: a line then has 80
 _OP: Final = 12
 _SLOWEST: Final = 10
 _SHORT: Final = 12  # layers up to which the slowest are no list of their own
@@ -92,8 +92,15 @@ def _parts(times: LayerTimes) -> tuple[tuple[str, float, str], ...]:
     return (
         ("layers", times.parts_s, f"{count}, without their dispatch"),
         ("residual", times.residual_s, "dispatch: the same calls, costing nothing"),
-        ("unexplained", times.unexplained_s, "the whole less both"),
+        ("unexplained", times.unexplained_s, f"the whole less both{_within(times)}"),
     )
+
+
+def _within(times: LayerTimes) -> str:
+    if times.unexplained_interval_s is None:
+        return ""
+    low, high = (f"{100 * times.share(bound_s):+.1f}%" for bound_s in times.unexplained_interval_s)
+    return f"; blocks {low} to {high}"
 
 
 def _tree(times: LayerTimes, depth: int, colour: bool) -> Iterator[str]:

@@ -49,13 +49,14 @@ class Timed(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a network's rounds add up to, before its parts have names; intervals as blocks of rounds have them."""
+    """What a network's rounds add up to, before its parts have names; open_s: what nothing explains, by round."""
 
     whole: Timed
     parts: Mapping[str, Timed]
     timed_s: float
     idle_s: float
     idle_timed_s: float
+    open_s: Sequence[float]
 
 
 def middle(values: Sequence[T], order: Callable[[T], float]) -> list[T]:
@@ -101,13 +102,20 @@ def found(rounds: Sequence[Round]) -> Found:
         )
         for key, took_s in parts_s.items()
     }
+    idle_s = _mean(each.idle_s for each in idle)
     return Found(
         whole,
         each_part,
         _mean(each.timed_s for each in kept),
-        _mean(each.idle_s for each in idle),
+        idle_s,
         _mean(each.idle_timed_s for each in idle),
+        [each.whole_s - idle_s - _own_s(each, empty_s) for each in points],
     )
+
+
+def _own_s(taken: Point, empty_s: Mapping[str, float]) -> float:
+    """Return what a round's parts took more than those that cost nothing."""
+    return math.fsum(max(0.0, took_s - empty_s.get(key, 0.0)) for key, took_s in taken.parts_s.items())
 
 
 def _timed(time_s: float, by_round: Sequence[float]) -> Timed:
@@ -126,7 +134,10 @@ def is_known(rounds: Sequence[Round], precision: float) -> bool:
 
 
 def closed(taken: Taken, parts: Sequence[Part], told: Told, way: Way, precision: float) -> LayerTimes:
-    """Return the times of the parts that ran, in their order; what ran and is no part has its key as its name."""
+    """Return the times of the parts that ran, in their order; what ran and is no part has its key as its name.
+
+    It is unmapped if parts ran as one, and it is none of those: else its key is a path of the network's own.
+    """
     known = found(taken.rounds)
     named = {part.key: part for part in parts}
     strange = [key for key in known.parts if key not in named]
@@ -142,7 +153,8 @@ def closed(taken: Taken, parts: Sequence[Part], told: Told, way: Way, precision:
         told.reads,
         len(taken.rounds),
         tuple(_layer(key, known.parts[key], joined[key]) for key in order),
-        unmapped_s=math.fsum(known.parts[key].time_s for key in strange),
+        unexplained_interval_s=block_range([[each] for each in known.open_s]),
+        unmapped_s=math.fsum(known.parts[key].time_s for key in strange if told.fused and key not in told.fused),
         notes=told.notes,
     )
     return replace(times, doubts=tuple(_doubts(times, precision, taken.contention)))
@@ -151,7 +163,7 @@ def closed(taken: Taken, parts: Sequence[Part], told: Told, way: Way, precision:
 def _layer(key: str, timed: Timed, parts: Sequence[Part]) -> LayerTime:
     """Return the time of parts that ran as one, which has the name of the one that multiplies most."""
     if not parts:
-        return LayerTime(key, "", "", "", timed.time_s, timed.interval_s)
+        return LayerTime(key, "", "", key, timed.time_s, timed.interval_s)
     first = next((part for part in parts if part.key == key), parts[0])
     names = tuple(part.name for part in parts) if len(parts) > 1 else ()
     macs = sum(part.macs for part in parts)

@@ -1,4 +1,4 @@
-"""Which nodes a runtime's kernels are made of: by names of nodes and of values, and what was joined.
+"""Which nodes a runtime's kernels are made of: by names, and by what reads what.
 
 ONNX Runtime calls a kernel as the node that it stands for, or as the value that it gives. Of what is left of the file,
 an operator that a kernel began with is found behind it, and what is nowhere else went into the one that made its input.

@@ -1,7 +1,7 @@
-"""ONNX Runtime's kernels timed by its own profile, beside sessions without one and of empty graphs.
+"""ONNX Runtime's kernels timed by its own profile, beside sessions without one.
 
-A profile makes a run longer between kernels, not in them: their own times are taken, and what dispatch takes is that of
-as many nodes that do nothing. It counts whole microseconds, cut: half of one is added to each kernel's.
+A profile makes a run longer between kernels, and each of them by what it notes of its inputs and outputs: as many nodes
+with as many inputs that do nothing are profiled too, and subtracted. It counts whole microseconds, cut, of both alike.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from archcost.latency.samples import Plan
 from archcost.machine import available_memory_bytes
 
 _AGAIN: Final = 2  # runs of a session that are no samples
-_CUT_S: Final = 0.5e-6  # what a profile's whole microseconds leave out, on average
 _KERNEL: Final = "_kernel_time"
 _RUN: Final = "model_run"
 _OPSET: Final = 17
@@ -58,10 +57,11 @@ class Sessions:
 
     def __init__(self, file: OnnxFile, plan: Plan, instruments: Instruments, folder: Path, graph: Graph | None) -> None:
         self._file, self._plan, self._instruments, self._folder = file, plan, instruments, folder
-        self._kernels = _kernels(self._profile(file, 1, folder)[0])
+        first = self._profile(file, 1, folder)[0]
+        self._kernels = _kernels(first)
         self._names, self._fused = _named(file.path, self._kernels, graph)
         empty = folder / "empty.onnx"
-        _write_empty(empty, len(self._kernels))
+        _write_empty(empty, _inputs(first))
         self._empty = OnnxFile(empty, {"x": _nothing()})
         self._order = cycle((False, True, True, False))  # over rounds too: one may have a single run of each
         self._open()
@@ -125,9 +125,7 @@ class Sessions:
             for each, taken in ((whole, whole_s), (timed, totals_s))[:: -1 if next(self._order) else 1]:
                 taken.append(self._once(each))
         runs = _events(session)[-size:]
-        half_s = _CUT_S if optimised else 0.0  # nothing at all takes less than half a microsecond
-        each_run = ({kernel: took_s + half_s for kernel, took_s in _sums(run).items()} for run in runs)
-        return whole_s, [Run(total_s, parts) for total_s, parts in zip(totals_s, each_run, strict=True)]
+        return whole_s, [Run(total_s, _sums(run)) for total_s, run in zip(totals_s, runs, strict=True)]
 
     def _profile(self, file: OnnxFile, runs: int, folder: Path) -> list[list[dict[str, Any]]]:
         session = _session(file.path, self._plan.threads, folder / "profile", optimised=True)
@@ -179,16 +177,34 @@ def _nothing() -> Any:
     return import_module("numpy").zeros(1, "float32")
 
 
-def _write_empty(path: Path, count: int) -> None:
-    """Write a file of as many nodes, one behind the other, that hand on their input."""
+def _inputs(run: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return how many inputs each kernel has, in the order of `_kernels`: a profile takes longer for each."""
+    counts: dict[str, int] = {}
+    for event in run:
+        counts[event["name"]] = len(event["args"].get("input_type_shape", ()))
+    return list(counts.values())
+
+
+def _write_empty(path: Path, inputs: Sequence[int]) -> None:
+    """Write a file of as many nodes, one behind the other, that hand on their one number, with two bounds at most."""
     helper, onnx = import_module("onnx.helper"), import_module("onnx")
-    values = ["x", *(f"y{number}" for number in range(count))]
+    values = ["x", *(f"y{number}" for number in range(len(inputs)))]
+    bounds = ("least", "most")
     nodes = [
-        helper.make_node("Identity", [values[number]], [values[number + 1]], name)
-        for number, name in enumerate(_numbered(count))
+        helper.make_node(
+            "Identity" if inputs[number] < 2 else "Clip",
+            [values[number], *bounds[: max(0, inputs[number] - 1)]],
+            [values[number + 1]],
+            name,
+        )
+        for number, name in enumerate(_numbered(len(inputs)))
+    ]
+    held = [
+        helper.make_tensor(name, onnx.TensorProto.FLOAT, [], [bound])
+        for name, bound in zip(bounds, (-1.0, 1.0), strict=True)
     ]
     ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in (values[0], values[-1])]
-    graph = helper.make_graph(nodes, "empty", ends[:1], ends[1:])
+    graph = helper.make_graph(nodes, "empty", ends[:1], ends[1:], held)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)
     path.write_bytes(model.SerializeToString())
 

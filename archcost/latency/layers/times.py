@@ -63,7 +63,9 @@ class LayerTimes:
     residual_s: dispatch, Python and runtime, measured with the same nodes costing nothing; instrumented_s: one call
     with what attributing costs; attributing_s: the same of the nodes that cost nothing, more than without, which no
     layer's time has in it; reads: how often the clock was read; unmapped_s: of layers that could not be told to be of
-    any of the network's; rounds: in which all of it was measured, by turns; notes: how it was attributed, in words.
+    any of the network's; unexplained_interval_s: what nothing explains in eight blocks, from least to most: with 0 in
+    it, it may be noise alone; rounds: in which all of it was measured, by turns; notes: how it was attributed, in
+    words.
     """
 
     way: Way
@@ -77,6 +79,7 @@ class LayerTimes:
     layers: tuple[LayerTime, ...]
     doubts: tuple[Doubt, ...] = ()
     unmapped_s: float = 0.0
+    unexplained_interval_s: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -122,6 +125,7 @@ class LayerTimes:
             "parts_s": self.parts_s,
             "residual_s": self.residual_s,
             "unexplained_s": self.unexplained_s,
+            "unexplained_interval_s": None if (open_s := self.unexplained_interval_s) is None else list(open_s),
             "inflation": self.inflation,
             "attributing_s": self.attributing_s,
             "reads": self.reads,

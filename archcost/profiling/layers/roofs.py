@@ -1,4 +1,4 @@
-"""The roof over each layer of a network: its share, and what binds it, by the device's peaks."""
+"""The roof over each layer: its share of it, and what binds it, by the device's peaks."""
 
 from __future__ import annotations
 

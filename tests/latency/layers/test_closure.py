@@ -76,6 +76,15 @@ def test_intervals_are_over_blocks() -> None:
     assert (None, ["few_blocks"]) == (few.layers[0].interval_s, [each.kind for each in few.doubts])
 
 
+def test_what_nothing_explains_may_be_noise() -> None:
+    """Its own range over the blocks tells whether 0 is in it."""
+    rounds = [round_of({"conv": 2.0, "relu": 1.0}, whole_s=3.02 + 0.1 * (number % 2 - 0.25)) for number in range(8)]
+    found = times(rounds)
+    assert pytest.approx((-0.025, 0.075)) == found.unexplained_interval_s
+    assert found.unexplained_interval_s is not None
+    assert found.unexplained_interval_s[0] < 0 < found.unexplained_interval_s[1]
+
+
 def test_a_layer_that_is_not_steady_is_doubted() -> None:
     """The whole may be known where one of its slowest layers is not, as two layers move against each other."""
     rounds = [round_of({"conv": 2.0 + 0.5 * (number % 2), "relu": 1.5 - 0.5 * (number % 2)}) for number in range(8)]
