@@ -142,7 +142,7 @@ def test_who_is_waited_for_is_said(holder: int | None, who: str) -> None:
         told.append(what)
         return nullcontext()
 
-    with measure._waiting("cpu", progress, "measures", holder):
+    with measure.waiting("cpu", progress, "measures", holder):
         assert [f"waiting: {who} measures on cpu"] == told
 
 
