@@ -54,8 +54,8 @@ def profile(model: str, reading: Reading, asked: Request, shown: Shown, html: st
     from archcost.cli.models import aside, read_any
     from archcost.profiling.profile import profiled
 
-    measures = asked.layer_times or _measures(shown.form, html)
-    asked = replace(asked, latency=asked.latency and measures, beside=True)
+    measures = asked.latency and (asked.layer_times or _measures(shown.form, html))
+    asked = replace(asked, latency=measures, beside=True)
     network = read_any(model, reading)
     with aside(network):
         found = profiled(network, asked, progress)
