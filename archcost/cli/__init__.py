@@ -21,10 +21,10 @@ from archcost.cli.check import check
 from archcost.cli.choose import choose
 from archcost.cli.compare import compare
 from archcost.cli.datasets import datasets
+from archcost.cli.device.measure import measure
 from archcost.cli.draw import draw
 from archcost.cli.export import export
 from archcost.cli.lists import completion, example, schema, targets
-from archcost.cli.measure import measure
 from archcost.cli.profile import profile
 from archcost.cli.report import report
 from archcost.cli.sections import Sectioned

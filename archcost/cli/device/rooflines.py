@@ -14,7 +14,8 @@ from archcost.errors import TargetError, quoted, visible
 from archcost.units import counted_words, data_size, duration, scaled
 
 if TYPE_CHECKING:
-    from archcost.latency.roofline.kept import Kept, Unusable
+    from archcost.latency.kept import Unusable
+    from archcost.latency.roofline.kept import Kept
     from archcost.latency.roofline.roof import Peak, Peaks
     from archcost.latency.targets import Facts, Target
 
