@@ -225,6 +225,7 @@ def _placed(times: LayerTimes, columns: Mapping[str, int]) -> dict[str, object]:
     """Return times of layers as JSON holds them, each layer with its column."""
     told = times.to_dict()
     layers = cast("list[dict[str, object]]", told["layers"])
+    told["cold_cache"] = times.way.cold_cache
     return {**told, "layers": [{**each, "column": columns.get(str(each["name"]))} for each in layers]}
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from archcost.graph.cost import cut
 from archcost.latency.layers.times import LayerTime, LayerTimes
 from archcost.units import counted_words, duration
+
+RUNTIMES_OWN: Final = "(runtime's own)"
+"""What layers are of that only the runtime knows: of their MACs nothing is known."""
 
 
 class Sum(NamedTuple):
@@ -61,10 +64,10 @@ class Placed(Protocol):
         """Its column."""
 
 
-def tree(layers: Sequence[LayerTime], depth: int, deep: int = 1) -> Iterator[Sum]:
+def tree(layers: Sequence[LayerTime], depth: float, deep: int = 1) -> Iterator[Sum]:
     """Yield a tree of names, parts of names apart by dots, in execution order, each above what is below it.
 
-    depth: how many parts a name has at most.
+    depth: how many parts a name has at most, infinite for all of them.
     """
     for name, below in _together(layers, lambda layer: cut(layer.name, deep)).items():
         yield Sum(name, tuple(below), deep)
@@ -85,14 +88,18 @@ def sums(times: LayerTimes, columns: Mapping[str, int]) -> dict[str, tuple[Sum, 
     have more than one.
     """
     found = {
-        "operator": _sums(times, lambda layer: layer.op or "(no operator)"),
-        "stage": _sums(times, lambda layer: cut(layer.group, 1) or "(no group)"),
-        "group": _sums(times, lambda layer: layer.group or "(no group)"),
+        "operator": _sums(times, lambda layer: layer.op or _nameless(layer)),
+        "stage": _sums(times, lambda layer: cut(layer.group, 1) or _nameless(layer)),
+        "group": _sums(times, lambda layer: layer.group or _nameless(layer)),
         "column": _sums(times, lambda layer: _column(columns.get(layer.name))) if columns else (),
     }
     if len(found["stage"]) == len(found["group"]):
         found["stage"] = ()
     return {by: rows for by, rows in found.items() if len(rows) > 1}
+
+
+def _nameless(layer: LayerTime) -> str:
+    return "(none)" if layer.macs is not None else RUNTIMES_OWN
 
 
 def _column(column: int | None) -> str:
