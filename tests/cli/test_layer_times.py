@@ -55,6 +55,21 @@ def test_other_formats_have_them(small: str, capsys: pytest.CaptureFixture[str])
     assert float(whole["time_s"]) == pytest.approx(sum(spans))
 
 
+def test_a_page_of_the_json_is_that_of_the_network(
+    small: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`report --layers` measures them and writes sections, switch and roofline; of printed JSON it writes the same."""
+    made, saved = tmp_path / "made.html", tmp_path / "saved.json"
+    asked = [option for option in FAST if option != "--no-witness"]
+    assert 0 == run(capsys, "report", small, "--layers", *asked, "-o", str(made))[0]
+    saved.write_text(run(capsys, "profile", small, "--layers", "--json", *FAST)[1])
+    assert 0 == run(capsys, "report", str(saved), "-o", str(tmp_path / "again.html"))[0]
+    for page in (made, tmp_path / "again.html"):
+        text = page.read_text("utf-8")
+        for words in ("Layer times: cpu/eager", 'id="switch-graph"', "<h3>Roofline</h3>", "Unexplained", "data-heat="):
+            assert words in text
+
+
 @pytest.mark.parametrize("target", ["fake"])
 def test_a_target_that_cannot_is_refused(small: str, target: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What was asked for and cannot be attributed is exit code 3, beside the latency; what was not is a note."""

@@ -191,6 +191,23 @@ def test_hostile_names_are_text_in_every_place(browser: Browser, tmp_path: Path)
     harmless(browser)
 
 
+def test_hostile_layers_are_text_in_every_place(browser: Browser, tmp_path: Path) -> None:
+    """A file's names of layers, operators and groups are shown as they are: in tables, boxes and the roofline."""
+    told = layered("resnet-20").to_dict()
+    for times in told["layer_times"]:  # type: ignore[attr-defined]
+        for layer, name in zip(times["layers"], hostile.NAMES, strict=False):
+            layer.update(name=name, op=name, group=name, module=name, fused=[name])
+        times.update(runtime=hostile.NAMES[1], notes=[*hostile.NAMES])
+    found = typed(told)
+    assert isinstance(found, Profiled)
+    path = tmp_path / "page.html"
+    path.write_text(page(profile.report(found, told, "")), encoding="utf-8")
+    browser.open(path)
+    browser.js("document.querySelectorAll('.switch input').forEach((each) => each.click())")
+    browser.js("document.querySelectorAll('.stepper button, tr[data-key]').forEach((each) => each.click())")
+    harmless(browser)
+
+
 def test_a_hostile_study_is_text_in_every_place(browser: Browser, tmp_path: Path) -> None:
     """A study whose names, parameters and reasons are attacks is a report like any other."""
     path = tmp_path / "page.html"

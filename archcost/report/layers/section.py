@@ -87,6 +87,7 @@ def _blocks(whole: _Whole, found: Profiled) -> Iterator[Block]:
 
 
 def _facts(times: LayerTimes) -> Iterator[tuple[str, str]]:
+    yield "Way", str(times.way)
     bounds = times.interval_s
     blocks = f"; blocks {duration(bounds[0])} to {duration(bounds[1])}" if bounds else ""
     yield "End to end", f"{duration(times.end_to_end_s)}, untouched, {counted_words(times.rounds, 'round')}{blocks}"
