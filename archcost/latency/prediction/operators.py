@@ -59,26 +59,22 @@ def _of_graph(graph: Graph, batch: int) -> Iterator[Operator]:
 
 def is_free(op: Op) -> bool:
     """Return whether an operator costs nothing when a network runs: it hands on what it is given, or is folded."""
-    match op:
-        case Input() | Dropout() | Scale(folded=True):
-            return True
-        case Recall():
-            return len(op.delays) == 1
-    return False
+    if isinstance(op, Recall):
+        return len(op.delays) == 1
+    return isinstance(op, Input | Dropout) or (isinstance(op, Scale) and op.folded)
 
 
 def of_row(op: Op, row: Row, calls: int, batch: int) -> Operator:
     """Return an operator of a graph from its row of the cost; calls: how often it is called in one pass."""
     steps = row.runs // calls
     written, read = row.written // calls * batch, row.read // calls * batch
-    match op:
-        case Conv():
-            positions = prod(row.shape[1:]) * batch
-            channels = row.macs // (row.shape[0] * positions // batch * op.kernel**2) * op.groups
-            return convolution((op.out, channels, positions), Kernel(op.kernel, op.stride, op.groups), read, batch)
-        case Linear():
-            inputs = row.macs // (row.shape[0] * row.runs)
-            return dense(op.out, inputs, steps * batch, calls)
+    if isinstance(op, Conv):
+        positions = prod(row.shape[1:])
+        channels = row.macs // (row.shape[0] * positions * op.kernel**2) * op.groups
+        kernel = Kernel(op.kernel, op.stride, op.groups)
+        return convolution((op.out, channels, positions * batch), kernel, read, batch)
+    if isinstance(op, Linear):
+        return dense(op.out, row.macs // (op.out * row.runs), steps * batch, calls)
     kind = type(Concat() if isinstance(op, Recall) else op).__name__.lower()  # earlier states, one behind the other
     if isinstance(op, Act | Join | Pool):
         kind = f"{op.kind}_pool" if isinstance(op, Pool) else op.kind

@@ -83,8 +83,8 @@ def learnt(seen: Sequence[Seen]) -> dict[str, Kind]:
 
 
 def _kind(seen: Sequence[Seen]) -> Kind:
-    features = np.asarray([each.operator.features for each in seen])
-    logs = np.log([each.time_s for each in seen])
+    features = np.asarray([each.operator.features for each in seen], dtype=np.float64)
+    logs = np.log(np.asarray([each.time_s for each in seen], dtype=np.float64))
     centre, spread = _standard(features)
     columns = _columns(features, centre, spread)
     rest = logs - columns @ _line(columns, logs)
@@ -95,7 +95,9 @@ def _kind(seen: Sequence[Seen]) -> Kind:
 
 
 def _standard(features: Array) -> tuple[Array, Array]:
-    return features.mean(axis=0), np.maximum(features.std(axis=0), _LEAST_SPREAD)
+    centre: Array = np.asarray(features.mean(axis=0), dtype=np.float64)
+    spread: Array = np.asarray(np.maximum(features.std(axis=0), _LEAST_SPREAD), dtype=np.float64)
+    return centre, spread
 
 
 def _columns(features: Array, centre: Array, spread: Array) -> Array:
@@ -141,8 +143,8 @@ def sums(known: Mapping[str, KindTimes], operators: Sequence[Operator]) -> Sums:
         if name not in known:
             unknown[name] = sum(group.values())
             continue
-        features, calls = np.asarray(list(group)), np.asarray(list(group.values()))
-        times_s = known[name].seconds(features) * calls
+        points = np.asarray(list(group))
+        times_s = known[name].seconds(points) * np.asarray(list(group.values()))
         by_kind_s[name] = float(times_s.sum())
-        outside_s += float(times_s[known[name].outside(features)].sum())
+        outside_s += float(times_s @ known[name].outside(points))
     return Sums(by_kind_s, sum(sum(group.values()) for group in groups.values()), outside_s, unknown)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from archcost.gaussian_process import Array, Scales, fit, mean, process
+from archcost.gaussian_process import Array, Process, Scales, fit, mean, process
 from archcost.latency.prediction.operators import CONVOLUTION, DENSE, GROUPED, POINTWISE
 from archcost.latency.prediction.times import Sums
 
@@ -56,15 +57,27 @@ class Whole:
     left: Left | None = None
 
 
-def time_s(whole: Whole, sums: Sums) -> float:
-    """Return what a network takes."""
-    plain_s = _plain_s(whole, sums)
-    if whole.left is None:
-        return plain_s
-    left = whole.left
-    points, centre, spread = (np.asarray(each) for each in (left.points, left.centre, left.spread))
-    function = process(Scales(np.asarray(left.weights), left.noise), points, np.asarray(left.values))
-    return plain_s * float(np.exp(mean(function, (_features(sums, plain_s)[None] - centre) / spread)[0]))
+@dataclass(frozen=True)
+class WholeTimes:
+    """The times of whole networks, ready to be asked for."""
+
+    whole: Whole
+
+    @cached_property
+    def _function(self) -> Process | None:
+        left = self.whole.left
+        if left is None:
+            return None
+        scales = Scales(np.asarray(left.weights), left.noise)
+        return process(scales, np.asarray(left.points), np.asarray(left.values))
+
+    def time_s(self, sums: Sums) -> float:
+        """Return what a network takes."""
+        plain_s, left = _plain_s(self.whole, sums), self.whole.left
+        if left is None or self._function is None:
+            return plain_s
+        point = (_features(sums, plain_s) - np.asarray(left.centre)) / np.asarray(left.spread)
+        return plain_s * float(np.exp(mean(self._function, point[None])[0]))
 
 
 def _plain_s(whole: Whole, sums: Sums) -> float:
@@ -90,12 +103,8 @@ def learnt(networks: Sequence[Timed]) -> Whole:
     centre, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 0.05)
     points = (features - centre) / spread
     scales = fit(points, np.arange(points.shape[1]), logs, _PRIOR)
-    left = Left(
-        tuple(map(_floats, points)),
-        _floats(logs),
-        *(_floats(each) for each in (centre, spread, scales.weights)),
-        scales.noise,
-    )
+    standard = (_floats(centre), _floats(spread))
+    left = Left(tuple(map(_floats, points)), _floats(logs), *standard, _floats(scales.weights), scales.noise)
     return Whole(plain.factors, plain.factor, plain.call_s, plain.once_s, left)
 
 
@@ -167,9 +176,9 @@ def held_out(networks: Sequence[Timed]) -> HeldOut | None:
     predicted_s = np.zeros(len(networks))
     for fold in range(_FOLDS):
         out = set(order[fold::_FOLDS].tolist())
-        whole = learnt([each for place, each in enumerate(networks) if place not in out])
+        whole = WholeTimes(learnt([each for place, each in enumerate(networks) if place not in out]))
         for place in out:
-            predicted_s[place] = time_s(whole, networks[place].sums)
+            predicted_s[place] = whole.time_s(networks[place].sums)
     return errors(predicted_s, np.asarray([each.time_s for each in networks]))
 
 
@@ -178,12 +187,12 @@ def errors(predicted_s: Array, measured_s: Array) -> HeldOut:
     off = predicted_s / measured_s - 1
     apart = np.sort(np.abs(np.log(predicted_s / measured_s)))
     place = min(len(apart), int(np.ceil(_COVERED * (len(apart) + 1)))) - 1
-    ranks = [np.argsort(np.argsort(each)).astype(float) for each in (predicted_s, measured_s)]
+    ranks = np.stack([np.argsort(np.argsort(each)) for each in (predicted_s, measured_s)]).astype(np.float64)
     return HeldOut(
         len(off),
         float(np.exp(apart[place])),
         float((np.abs(off) <= 0.05).mean()),
         float((np.abs(off) <= 0.1).mean()),
         float(np.abs(off).mean()),
-        float(np.corrcoef(*ranks)[0, 1]),
+        float(np.atleast_2d(np.corrcoef(ranks))[0, 1]),
     )
