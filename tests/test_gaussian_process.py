@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archcost import gaussian_process
-from archcost.gaussian_process import Scales, fit, kernel, predict, process
+from archcost.gaussian_process import Array, Scales, fit, kernel, predict, process
 from archcost.search.domains import Choice, Domain, Point, Real, Whole
-from archcost.search.features import Array, axes, features
+from archcost.search.features import axes, features
 
 MIXED: dict[str, Domain] = {
     "kind": Choice((1, True, "x")),

@@ -84,7 +84,7 @@ def learnt(seen: Sequence[Seen]) -> dict[str, Kind]:
 
 def _kind(seen: Sequence[Seen]) -> Kind:
     features = np.asarray([each.operator.features for each in seen], dtype=np.float64)
-    logs = np.log(np.asarray([each.time_s for each in seen], dtype=np.float64))
+    logs: Array = np.log(np.asarray([each.time_s for each in seen], dtype=np.float64))
     centre, spread = _standard(features)
     columns = _columns(features, centre, spread)
     rest = logs - columns @ _line(columns, logs)
@@ -109,8 +109,7 @@ def _line(columns: Array, logs: Array) -> Array:
     """Return the coefficients of a straight line, (1 + q,), of which those of features are kept small."""
     damping = _RIDGE * np.eye(columns.shape[1])
     damping[0, 0] = 0.0
-    found: Array = np.linalg.solve(columns.T @ columns + damping, columns.T @ logs)
-    return found
+    return np.asarray(np.linalg.solve(columns.T @ columns + damping, columns.T @ logs), dtype=np.float64)
 
 
 class Sums(NamedTuple):

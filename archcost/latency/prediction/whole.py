@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -166,6 +166,10 @@ class HeldOut:
     within_10: float
     mean: float
     rank: float
+
+    def to_dict(self) -> dict[str, object]:
+        """Return them as JSON holds them."""
+        return asdict(self)
 
 
 def held_out(networks: Sequence[Timed]) -> HeldOut | None:

@@ -11,7 +11,7 @@ from random import Random
 from time import monotonic
 from typing import Final, NamedTuple
 
-from archcost.errors import InputError, Mistake, TargetError
+from archcost.errors import TargetError
 from archcost.graph.cost import count
 from archcost.graph.graph import Graph
 from archcost.latency import runtimes
@@ -92,30 +92,28 @@ def _middle(samples: Samples) -> tuple[float, float | None]:
 
 
 def calibrated(
-    target: str, runtime: str, plan: Plan | None = None, time_s: float = TIME_S, progress: Progress = nullcontext
+    target: str,
+    runtime: str,
+    batch: int = 1,
+    threads: int | None = None,
+    time_s: float = TIME_S,
+    progress: Progress = nullcontext,
 ) -> Calibration:
-    """Return what a target is calibrated to for a runtime, and keep it in the cache folder.
+    """Return what a target is calibrated to for a way to run, and keep it in the cache folder.
 
-    plan: batch, threads and seed; None: batch 1 on the target's physical cores. time_s: about how long it takes.
-    Raises InputError for what cannot be, TargetError if too little could be measured.
+    threads: None: the target's physical cores; time_s: about how long it takes. Raises InputError for what cannot be,
+    TargetError if the target is not here, or too little could be measured.
     """
-    found, place = bench(target, runtime, plan, progress)
-    calibration = learn(found, runtime, key_of(place, runtime, found.plan), time_s)
-    kept.keep(calibration)
-    return calibration
-
-
-def bench(target: str, runtime: str, plan: Plan | None, progress: Progress) -> tuple[Bench, Place]:
-    """Return where a calibration is measured; raises InputError for what cannot be, TargetError if it is not here."""
-    if plan is not None and plan.dtype != DTYPE:
-        raise InputError(Mistake(f"given {plan.dtype}; allowed: {DTYPE}, all else is measured", ("dtype",)))
-    request = Request((target,), (runtime,), (plan.batch,) if plan else (1,), threads=(plan.threads,) if plan else ())
+    request = Request((target,), (runtime,), (batch,), (DTYPE,), () if threads is None else (threads,))
     (place,) = places(request)
     if place.facts is None or place.why_not:
         raise TargetError(place.why_not)
     if missing := runtimes.find(runtime).why_not() if place.target.local else "":
         raise TargetError(missing)
-    return Bench(place, plan or Plan(threads=place.facts.threads), progress), place
+    (plan,) = place.plans(request, DTYPE)
+    calibration = learn(Bench(place, plan, progress), runtime, key_of(place, runtime, plan), time_s)
+    kept.keep(calibration)
+    return calibration
 
 
 def key_of(place: Place, runtime: str, plan: Plan) -> Key:
