@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archcost.cli.options import Read, Reading, coded, debugged, flat, gathered, requested
+from archcost.cli.terminal import field
 from archcost.errors import visible
 from archcost.rows import aligned
 from archcost.units import duration, parse_batches
@@ -56,16 +57,16 @@ def predict(model: str, reading: Reading, as_json: bool, asked: Request) -> None
     if as_json:
         click.echo(json.dumps({"predictions": [each.to_dict() for each in found]}, indent=1))
     else:
-        click.echo("\n".join(map(visible, _lines(network.name, found))))
+        click.echo("\n".join(_lines(network.name, found)))
 
 
 def _lines(name: str, found: Sequence[Prediction]) -> Iterator[str]:
-    yield f"{name}: predicted, not measured"
+    yield visible(f"{name}: predicted, not measured")
     rows = [(str(each.way), duration(each.median_s), _interval(each)) for each in found]
     yield aligned(("way", "latency", "nine in ten"), rows).rstrip("\n")
     for each in found:
         if not each.in_domain:
-            yield f"not in the calibrated domain, measure it: {each.why}"
+            yield from field("not known", f"{each.way}: measure it ({each.why})")
 
 
 def _interval(found: Prediction) -> str:

@@ -36,8 +36,8 @@ DTYPE: Final = "float32"
 """What is calibrated; in 8 bits a network's layers are chosen by measuring them."""
 
 _OPERATORS_S: Final = 0.3  # share of the time for operators
-_MOST_OPERATORS: Final = 2600
-_MOST_NETWORKS: Final = 240
+_MOST_OPERATORS: Final = 4000
+_MOST_NETWORKS: Final = 500
 _EACH_OPERATOR_S: Final = 0.02
 _EACH_NETWORK_S: Final = 0.3
 _AT_ONCE: Final = 40  # operators that take turns
