@@ -52,6 +52,7 @@ def _as_json(found: Calibration) -> dict[str, object]:
         "versions": dict(key.versions),
         "operators": found.operators,
         "networks": found.networks,
+        "kernel_s": found.kernel_s,
         "measured": found.measured.isoformat(),
         "held_out": None if errors is None else errors.to_dict(),
     }

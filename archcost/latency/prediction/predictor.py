@@ -65,17 +65,21 @@ class Key:
 class Calibration:
     """What `calibrate` learnt, as it is kept.
 
-    kinds: operators that were measured alone, in eager, by kind; whole: what makes networks of them in the runtime;
-    held_out: errors of networks that nothing was learnt from, None if too few were measured; operators, networks: how
-    many were measured; measured: when, UTC.
+    kinds: operators that were measured, by kind: alone in eager, or inside networks; absorbed: kinds that the runtime
+    always joined to others, which take nothing; whole: what makes networks of them; held_out: errors of networks that
+    nothing was learnt from, None if too few were measured; operators, networks: how many were measured; kernel_s: what
+    the calibration kernel usually took, at which speed of the machine predictions hold, None if the target has none;
+    measured: when, UTC.
     """
 
     key: Key
     kinds: Mapping[str, Kind]
+    absorbed: tuple[str, ...]
     whole: Whole
     held_out: HeldOut | None
     operators: int
     networks: int
+    kernel_s: float | None
     measured: AwareDatetime
     schema: Literal[1] = 1
 
@@ -129,7 +133,7 @@ class Predictor:
 
     def sums(self, operators: Sequence[Operator]) -> Sums:
         """Return what operators take, each alone, by kind."""
-        return sums(self._kinds, operators)
+        return sums(self._kinds, operators, self.calibration.absorbed)
 
     def predict(self, operators: Sequence[Operator]) -> Prediction:
         """Return what a network of these operators will take."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -12,6 +12,7 @@ from archcost.gaussian_process import Array, Process, Scales, fit, mean, process
 from archcost.latency.prediction.operators import Features, Operator
 
 FEWEST: Final = 4  # of a kind: from fewer nothing is learnt
+_MOST: Final = 1200  # of a kind, drawn: what is asked of a process grows with their square
 _FITTED: Final = 300  # points that scales are fitted on
 _PRIOR: Final = 1.5  # of their logarithms: kernels change at sizes that are known to nobody
 _LEAST_SPREAD: Final = 0.15  # by which a feature is divided: one that hardly varies shall not be everything
@@ -83,6 +84,7 @@ def learnt(seen: Sequence[Seen]) -> dict[str, Kind]:
 
 
 def _kind(seen: Sequence[Seen]) -> Kind:
+    seen = [seen[place] for place in np.random.default_rng(1).permutation(len(seen))[:_MOST]]
     features = np.asarray([each.operator.features for each in seen], dtype=np.float64)
     logs: Array = np.log(np.asarray([each.time_s for each in seen], dtype=np.float64))
     centre, spread = _standard(features)
@@ -129,8 +131,8 @@ class Sums(NamedTuple):
         return sum(self.by_kind_s.values())
 
 
-def sums(known: Mapping[str, KindTimes], operators: Sequence[Operator]) -> Sums:
-    """Return what a network's operators take by kind, each as if it ran alone."""
+def sums(known: Mapping[str, KindTimes], operators: Sequence[Operator], absorbed: Collection[str] = ()) -> Sums:
+    """Return what a network's operators take by kind, each as if it ran alone; absorbed: kinds that take nothing."""
     groups: dict[str, dict[Features, int]] = {}
     for kind, features, calls in operators:
         group = groups.setdefault(kind, {})
@@ -139,6 +141,8 @@ def sums(known: Mapping[str, KindTimes], operators: Sequence[Operator]) -> Sums:
     unknown: dict[str, int] = {}
     outside_s = 0.0
     for name, group in groups.items():
+        if name in absorbed:
+            continue
         if name not in known:
             unknown[name] = sum(group.values())
             continue

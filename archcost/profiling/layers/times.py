@@ -29,7 +29,7 @@ def timed(
         for samples in run.samples[:1]:
             place, runtime, plan = places[samples.origin.target], samples.origin.runtime, samples.plan
             try:
-                parts = _parts(found.accounts, plan.batch, plan.dtype)
+                parts = parts_of(found.accounts, plan.batch, plan.dtype)
                 taken = layer_times(subject, place, runtime, plan, parts, progress)
                 below, remarks, kept = under_roofs(taken, place, progress)
                 times.append(below)
@@ -46,7 +46,7 @@ def timed(
     return replace(found, layer_times=tuple(times), peaks=known, failures=tuple(failures), notes=(*notes, *told))
 
 
-def _parts(accounts: Sequence[Account], batch: int, dtype: str) -> tuple[Part, ...]:
+def parts_of(accounts: Sequence[Account], batch: int, dtype: str) -> tuple[Part, ...]:
     """Return what a time is asked for, in execution order: every node, or every part of a module with its operators."""
     account = next(each for each in accounts if (each.batch, each.dtype) == (batch, dtype))
     named: dict[str, list[Layer]] = {}

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from random import Random
-from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
 from archcost.errors import TargetError
 from archcost.graph.cost import count
-from archcost.graph.graph import Graph
 from archcost.latency import runtimes
-from archcost.latency.measure import Place, Progress, Request, measured, places
-from archcost.latency.player import Clock
+from archcost.latency.measure import Place, Progress, Request, places
 from archcost.latency.prediction import kept, whole
 from archcost.latency.prediction.operators import Operator, of_graph, of_row
 from archcost.latency.prediction.predictor import Calibration, Key, Predictor
 from archcost.latency.prediction.times import FEWEST, Seen
 from archcost.latency.prediction.times import learnt as learnt_operators
-from archcost.latency.prediction.whole import Timed
-from archcost.latency.samples import Plan, Samples
-from archcost.latency.statistics import median
+from archcost.latency.prediction.whole import Timed, Whole
+from archcost.latency.samples import Plan
 from archcost.latency.targets.device import this_conditions
+from archcost.profiling.prediction.bench import Bench, Inside, Timing, at, attributes, inside, usual_s
 from archcost.profiling.prediction.sample import Single, networks, singles
-from archcost.profiling.subjects import of_net
 
 TIME_S: Final = 300.0
 """How long a calibration takes if nothing else is asked for."""
@@ -40,55 +36,9 @@ _MOST_OPERATORS: Final = 4000
 _MOST_NETWORKS: Final = 500
 _EACH_OPERATOR_S: Final = 0.02
 _EACH_NETWORK_S: Final = 0.3
+_EACH_INSIDE_S: Final = 0.8
 _AT_ONCE: Final = 40  # operators that take turns
 _NETWORKS_AT_ONCE: Final = 8
-_PRECISION: Final = 0.001  # nothing stops early: all take turns until the time is over
-
-
-class Timing(NamedTuple):
-    """A graph that was measured: seconds of a call, and of the calibration kernel next to it, None if there is none."""
-
-    graph: Graph
-    time_s: float
-    kernel_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where it is measured and how; clock: of the time that is left."""
-
-    place: Place
-    plan: Plan
-    progress: Progress
-    clock: Clock = monotonic
-
-    def timings(self, graphs: Sequence[Graph], runtime: str, each_s: float) -> Iterator[Timing]:
-        """Yield what graphs take that take turns; if they fail together, each alone, without those that fail."""
-        try:
-            yield from self._together(graphs, runtime, each_s)
-        except TargetError:
-            if len(graphs) == 1:
-                return
-            for graph in graphs:
-                yield from self.timings([graph], runtime, each_s)
-
-    def _together(self, graphs: Sequence[Graph], runtime: str, each_s: float) -> Iterator[Timing]:
-        from archcost.nets.net import build  # loads torch
-
-        subjects = [of_net(graph, build(graph)) for graph in graphs]
-        plan = replace(self.plan, time_s=each_s, precision=_PRECISION)
-        found = measured(subjects, self.place, runtime, plan, lambda _: nullcontext())
-        yield from (Timing(graph, *_middle(samples)) for graph, samples in zip(graphs, found, strict=True))
-
-
-def _middle(samples: Samples) -> tuple[float, float | None]:
-    """Return the median of a call, and the kernel's time at which it was that; by the kernel if there is one."""
-    times_s = [median(burst.samples_s) for burst in samples.bursts]
-    kernels_s = [burst.calibration_s for burst in samples.bursts if burst.calibration_s is not None]
-    if len(kernels_s) < len(times_s):
-        return median(times_s), None
-    kernel_s = median(kernels_s)
-    return median([time_s / each for time_s, each in zip(times_s, kernels_s, strict=True)]) * kernel_s, kernel_s
 
 
 def calibrated(
@@ -125,22 +75,49 @@ def key_of(place: Place, runtime: str, plan: Plan) -> Key:
 
 
 def learn(bench: Bench, runtime: str, key: Key, time_s: float) -> Calibration:
-    """Return what is learnt in a time: operators in eager first, then networks in the runtime."""
+    """Return what is learnt in a time: operators first, then networks in the runtime, or both inside networks."""
     begun = bench.clock()
-    alone = _operators(bench, begun + _OPERATORS_S * time_s)
-    if len(alone) < FEWEST:
-        raise TargetError("fewer than four operators could be measured in this time; allowed: a longer --time")
-    together = _networks(bench, runtime, begun + time_s)
-    if not together:
-        raise TargetError(f"no network could be measured in {runtime} in this time; allowed: a longer --time")
-    usual_s = _usual_s([timing for _, timing in alone], together)
-    seen = [Seen(_operator(single, key.batch), _at(timing, usual_s)) for single, timing in alone]
-    blank = whole.Whole((), 1.0, 0.0, 0.0)
-    now = datetime.now(UTC).replace(microsecond=0)
-    first = Calibration(key, learnt_operators(seen), blank, None, len(seen), len(together), now)
+    if attributes(bench.place, runtime):
+        found = _inside(bench, runtime, begun + time_s)
+        together = [one.timing for one in found]
+        usual = usual_s(together)
+        seen = [
+            Seen(each.operator, at(one.timing._replace(time_s=each.time_s), usual))
+            for one in found
+            for each in one.seen
+        ]
+        absorbed = frozenset[str]().union(*(one.absorbed for one in found))
+    else:
+        alone = _operators(bench, begun + _OPERATORS_S * time_s)
+        together = _networks(bench, runtime, begun + time_s)
+        usual = usual_s([*(timing for _, timing in alone), *together])
+        seen = [Seen(_operator(single, key.batch), at(timing, usual)) for single, timing in alone]
+        absorbed = frozenset()
+    if len(seen) < FEWEST or not together:
+        raise TargetError(f"too little could be measured in {runtime} in this time; allowed: a longer --time")
+    return _learnt(key, seen, together, absorbed)
+
+
+def _learnt(key: Key, seen: Sequence[Seen], together: Sequence[Timing], absorbed: frozenset[str]) -> Calibration:
+    kinds, now = learnt_operators(seen), datetime.now(UTC).replace(microsecond=0)
+    gone = tuple(sorted(absorbed - kinds.keys()))
+    blank = Whole((), 1.0, 0.0, 0.0)
+    usual = usual_s(together)
+    first = Calibration(key, kinds, gone, blank, None, len(seen), len(together), usual, now)
     predictor = Predictor(first)
-    timed = [Timed(predictor.sums(of_graph(each.graph, key.batch)), _at(each, usual_s)) for each in together]
+    timed = [Timed(predictor.sums(of_graph(each.graph, key.batch)), at(each, usual)) for each in together]
     return replace(first, whole=whole.learnt(timed), held_out=whole.held_out(timed))
+
+
+def _inside(bench: Bench, runtime: str, end: float) -> list[Inside]:
+    found: list[Inside] = []
+    with bench.progress(f"measuring networks and their layers in {runtime}"):
+        for model in islice(networks(Random(bench.plan.seed + 2)), _MOST_NETWORKS):
+            if (one := inside(bench, model.graph, runtime, _EACH_INSIDE_S)) is not None:
+                found.append(one)
+            if bench.clock() >= end:
+                break
+    return found
 
 
 def _operators(bench: Bench, end: float) -> list[tuple[Single, Timing]]:
@@ -171,16 +148,3 @@ def _networks(bench: Bench, runtime: str, end: float) -> list[Timing]:
 def _operator(single: Single, batch: int) -> Operator:
     """Return a single operator as the predictor sees it: all its steps are one call."""
     return of_row(single.op, count(single.graph()).rows[-1], 1, batch)
-
-
-def _usual_s(alone: Sequence[Timing], together: Sequence[Timing]) -> float | None:
-    """Return what the calibration kernel usually took, None if the target has none."""
-    known = [timing.kernel_s for timing in (*alone, *together) if timing.kernel_s is not None]
-    return median(known) if known else None
-
-
-def _at(timing: Timing, usual_s: float | None) -> float:
-    """Return a time as it would have been if the machine had run as fast as usual."""
-    if usual_s is None or timing.kernel_s is None:
-        return timing.time_s
-    return timing.time_s * usual_s / timing.kernel_s

@@ -37,7 +37,7 @@ def products(draw: Random, count: int) -> list[Operator]:
 
 def calibration(seen: list[Seen], timed: list[Timed] | None = None) -> Calibration:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    first = Calibration(KEY, learnt(seen), BLANK, None, len(seen), len(timed or ()), now)
+    first = Calibration(KEY, learnt(seen), (), BLANK, None, len(seen), len(timed or ()), None, now)
     return first if timed is None else replace(first, whole=whole.learnt(timed), held_out=whole.held_out(timed))
 
 
