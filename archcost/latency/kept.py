@@ -1,4 +1,4 @@
-"""Values that a device was measured for, in the cache folder: whole, of a known form, never believed blindly."""
+"""Values in the cache folder that a device was measured for, of a known form."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from typing import Final, final
 import numpy as np
 from optuna.trial import TrialState
 
-from archcost.gaussian_process import FITTED, PRIOR, WIDE, Array, Process, fit, predict, process
 from archcost.search.domains import Point
 from archcost.search.features import Axis, axes, features
+from archcost.search.gaussian_process import FITTED, PRIOR, WIDE, Array, Process, fit, predict, process
 from archcost.search.pareto import front
 from archcost.search.points import Seen, key
 

@@ -12,8 +12,8 @@ from typing import Final, final
 
 import numpy as np
 
-from archcost.gaussian_process import Array
 from archcost.search.domains import Choice, Domain, Point, Scalar
+from archcost.search.gaussian_process import Array
 
 FINE: Final = 10
 """Values of an ordered parameter beyond which it counts as fine."""

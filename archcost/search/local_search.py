@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from archcost.gaussian_process import kernel
 from archcost.search.acquisition import learn, promise
 from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, blurred, neighbours, sample
 from archcost.search.features import axes, features
+from archcost.search.gaussian_process import kernel
 from archcost.search.pareto import front
 from archcost.search.points import Key, Seen, key
 

@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from rung_curves import DATA, EPOCHS, OUT, SEEDS
 from sidebyside import table
 
-from archcost import gaussian_process
-from archcost.search import halving
+from archcost.search import gaussian_process, halving
 from archcost.search.pareto import dominates, front, hypervolume, ranks
 
 Array: TypeAlias = NDArray[np.float64]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from archcost.gaussian_process import Array
 from archcost.search.acquisition import direction, everywhere, learn, promise, segments, warp
 from archcost.search.domains import Point, Whole, active
+from archcost.search.gaussian_process import Array
 from archcost.search.pareto import hypervolume
 from archcost.search.points import Seen
 

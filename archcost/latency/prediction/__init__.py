@@ -1,1 +1,1 @@
-"""The predictor: what a network will take on a device, from its operators, without running it."""
+"""The predictor: what a network will take, from its operators, without running it."""

@@ -1,4 +1,4 @@
-"""Calibrations in the cache folder: one file for each way to run, refused on another device or version."""
+"""Calibrations in the cache folder, refused on another device or version."""
 
 from __future__ import annotations
 
@@ -34,7 +34,12 @@ def key(facts: Facts, runtime: Runtime, plan: Plan, conditions: Conditions | Non
 
 def place(of: Key, folder: Path | None = None) -> Path:
     """Return the file of a way to run, in a folder that is by default the cache's `predictors`."""
-    way = f"{of.target}-{of.runtime}-{of.batch}-{of.dtype}-{of.threads}"
+    return named(of.target, of.runtime, Plan(of.batch, of.dtype, of.threads), folder)
+
+
+def named(target: str, runtime: str, plan: Plan, folder: Path | None = None) -> Path:
+    """Return the same for a target that need not be looked at."""
+    way = f"{target}-{runtime}-{plan.batch}-{plan.dtype}-{plan.threads}"
     digest = sha256(way.encode()).hexdigest()[:8]  # two ways may give one name
     return (cache() / "predictors" if folder is None else folder) / f"{safe_name(way)}-{digest}.json"
 

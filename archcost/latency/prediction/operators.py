@@ -1,4 +1,4 @@
-"""The operators of a network as the predictor sees them: a kind, numbers, and how often each is called."""
+"""Operators as the predictor sees them: a kind, numbers, and how often each is called."""
 
 from __future__ import annotations
 

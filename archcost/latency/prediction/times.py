@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from archcost.gaussian_process import Array, Process, Scales, fit, mean, process
 from archcost.latency.prediction.operators import Features, Operator
+from archcost.search.gaussian_process import Array, Process, Scales, fit, mean, process
 
 FEWEST: Final = 4  # of a kind: from fewer nothing is learnt
 _MOST: Final = 1200  # of a kind, drawn: what is asked of a process grows with their square

@@ -1,4 +1,4 @@
-"""From the times of operators to that of a whole network: factors, overheads, and what whole networks add."""
+"""From the times of operators to that of a whole network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from archcost.gaussian_process import Array, Process, Scales, fit, mean, process
 from archcost.latency.prediction.operators import CONVOLUTION, DENSE, GROUPED, POINTWISE
 from archcost.latency.prediction.times import Sums
+from archcost.search.gaussian_process import Array, Process, Scales, fit, mean, process
 
 ENOUGH: Final = 25
 """Networks from which on more is learnt than one factor and one overhead."""

@@ -1,4 +1,4 @@
-"""The designed sample that a device is calibrated with: single operators, and networks of every family."""
+"""The sample that a device is calibrated with: operators, and networks of every family."""
 
 from __future__ import annotations
 
@@ -151,19 +151,21 @@ def _about(draw: Random, low: int, high: int, step: int = 1) -> int:
 
 
 def networks(draw: Random) -> Iterator[Model]:
-    """Yield networks of the families by turns without end, small and large, as their search spaces have them."""
+    """Yield networks of the families by turns without end, each once, small and large, as search spaces have them."""
+    seen: set[str] = set()
     while True:
         for spec in (_bottleneck, _nin, _fractal, _rir, _hornn):
             try:
                 model = expand(Document("sample", dict(spec(draw)), {}, {}))
             except InputError:
                 continue  # a spec that cannot be, such as more groups than channels: the next one
-            if model.cost.macs <= _NETWORK_MACS:
+            if model.cost.macs <= _NETWORK_MACS and model.digest not in seen:
+                seen.add(model.digest)
                 yield model
 
 
 def _images(draw: Random, family: str) -> dict[str, Value]:
-    side = draw.choice((28, 32, 32, 32, 64))
+    side = draw.choice((8, 16, 28, 32, 32, 32, 64))
     return {"family": family, "input": [draw.choice((1, 3, 3)), side, side], "classes": 10}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from calibrated import calibrated as calibrated_fake
 from click.testing import CliRunner
 from torch import nn
 
@@ -16,7 +17,6 @@ from archcost.errors import InputError
 from archcost.latency.measure import Request
 from archcost.latency.prediction.operators import DENSE, GROUPED
 from archcost.profiling import modules
-from archcost.profiling.prediction import calibrate
 from archcost.profiling.prediction.modules import of_module
 
 
@@ -24,11 +24,7 @@ from archcost.profiling.prediction.modules import of_module
 def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache folder with a calibration of the fake target, where every network takes a millisecond."""
     folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        patch.setattr(calibrate, "_AT_ONCE", 20)
-        patch.setattr(calibrate, "_NETWORKS_AT_ONCE", 2)
-        calibrate.calibrated("fake", "eager", 1, 1, 1.0)
+    calibrated_fake(folder)
     return folder
 
 
