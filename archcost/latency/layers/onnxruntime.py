@@ -6,7 +6,6 @@ with as many inputs that do nothing are profiled too, and subtracted. It counts 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -22,12 +21,11 @@ from archcost.latency.layers.rounds import Round, Run, Told
 from archcost.latency.player import Here, Instruments, once
 from archcost.latency.runtimes import OnnxFile, Prepared, Source, spare
 from archcost.latency.runtimes import onnxruntime as runtime
+from archcost.latency.runtimes.onnxruntime_profile import Kernel, profiled
 from archcost.latency.samples import Plan
 from archcost.machine import available_memory_bytes
 
 _AGAIN: Final = 2  # runs of a session that are no samples
-_KERNEL: Final = "_kernel_time"
-_RUN: Final = "model_run"
 _OPSET: Final = 17
 _IR: Final = 8
 _NOTE: Final = (
@@ -58,7 +56,7 @@ class Sessions:
     def __init__(self, file: OnnxFile, plan: Plan, instruments: Instruments, folder: Path, graph: Graph | None) -> None:
         self._file, self._plan, self._instruments, self._folder = file, plan, instruments, folder
         first = self._profile(file, 1, folder)[0]
-        self._kernels = _kernels(first)
+        self._kernels = _ops(first)
         self._names, self._fused = _named(file.path, self._kernels, graph)
         empty = folder / "empty.onnx"
         _write_empty(empty, _inputs(first))
@@ -124,15 +122,15 @@ class Sessions:
         for _ in range(size):
             for each, taken in ((whole, whole_s), (timed, totals_s))[:: -1 if next(self._order) else 1]:
                 taken.append(self._once(each))
-        runs = _events(session)[-size:]
+        runs = profiled(session)[-size:]
         return whole_s, [Run(total_s, _sums(run)) for total_s, run in zip(totals_s, runs, strict=True)]
 
-    def _profile(self, file: OnnxFile, runs: int, folder: Path) -> list[list[dict[str, Any]]]:
+    def _profile(self, file: OnnxFile, runs: int, folder: Path) -> list[list[Kernel]]:
         session = _session(file.path, self._plan.threads, folder / "profile", optimised=True)
         binding = runtime.bound(session, file.arrays)
         for _ in range(runs):
             session.run_with_iobinding(binding)
-        return _events(session)
+        return profiled(session)
 
     def _once(self, prepared: Prepared) -> float:
         return once(prepared, self._instruments.timer)
@@ -143,30 +141,16 @@ def _session(path: Path, threads: int, profile: Path | None, optimised: bool) ->
     return runtime.session(path, threads, profile=profile, by_turns=threads > 1, optimised=optimised)
 
 
-def _events(session: Any) -> list[list[dict[str, Any]]]:
-    """Return the kernels of each run, from the profile that a session has written; it is removed."""
-    path = Path(session.end_profiling())
-    runs: list[list[dict[str, Any]]] = [[]]
-    for event in json.loads(path.read_text("utf-8")):
-        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
-            runs[-1].append(event)
-        elif event.get("name") == _RUN:
-            runs.append([])
-    path.unlink()
-    return runs[:-1]
-
-
-def _sums(run: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _sums(run: Sequence[Kernel]) -> dict[str, float]:
     sums: dict[str, float] = {}
-    for event in run:
-        name = str(event["name"]).removesuffix(_KERNEL)
-        sums[name] = sums.get(name, 0.0) + event["dur"] * 1e-6
+    for kernel in run:
+        sums[kernel.name] = sums.get(kernel.name, 0.0) + kernel.time_s
     return sums
 
 
-def _kernels(run: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _ops(run: Sequence[Kernel]) -> dict[str, str]:
     """Return the operator of each kernel by its name, in the order in which they ran."""
-    return {str(event["name"]).removesuffix(_KERNEL): str(event["args"]["op_name"]) for event in run}
+    return {kernel.name: kernel.op for kernel in run}
 
 
 def _numbered(count: int) -> list[str]:
@@ -177,12 +161,9 @@ def _nothing() -> Any:
     return import_module("numpy").zeros(1, "float32")
 
 
-def _inputs(run: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Return how many inputs each kernel has, in the order of `_kernels`: a profile takes longer for each."""
-    counts: dict[str, int] = {}
-    for event in run:
-        counts[event["name"]] = len(event["args"].get("input_type_shape", ()))
-    return list(counts.values())
+def _inputs(run: Sequence[Kernel]) -> list[int]:
+    """Return how many inputs each kernel has, in the order of `_ops`: a profile takes longer for each."""
+    return list({kernel.name: kernel.inputs for kernel in run}.values())
 
 
 def _write_empty(path: Path, inputs: Sequence[int]) -> None:
