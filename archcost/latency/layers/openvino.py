@@ -7,7 +7,7 @@ microsecond on average, which kernels that are seen at all are given back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import fsum
@@ -24,6 +24,7 @@ from archcost.latency.runtimes import openvino as runtime
 from archcost.latency.samples import Plan
 
 _CUT_S: Final = 1e-6  # what two cuts to whole microseconds lose, half of one each
+_FEW: Final = 3
 _NOTE: Final = (
     "kernels as OpenVINO's profile has them: means of a round's runs in whole microseconds, cut twice, for which 1 us "
     "is added; kernels that it sees at 0 us have no time; fused kernels are named by the layer that multiplies most"
@@ -37,41 +38,68 @@ def staged(source: Source, plan: Plan, instruments: Instruments) -> Iterator[Ses
         assert prepared.file is not None  # as the runtime prepares it
         file = prepared.file
         kernels = runtime.kernels(runtime.inference(file, plan))
-        empty = written(folder / "empty.onnx", [Idle(name, "ReverseSequence", ("length",)) for name in kernels])
+        names = [kernel.name for kernel in kernels]
+        real = _side(file, plan, names)
+        busy = _busy(real, names)
+        run = [kernel.name for kernel in kernels if kernel.implemented or kernel.name in busy]
+        empty = written(folder / "empty.onnx", [Idle(name, "ReverseSequence", ("length",)) for name in run])
         found = nodes(file.path)
-        called = named(found, listed(found, kernels), source.graph)
-        yield Sessions(_side(file, plan, kernels), _side(empty, plan, ()), called, _NOTE, instruments)
+        called = named(found, listed(found, {kernel.name: kernel.made_of for kernel in kernels}), source.graph)
+        yield Sessions(real, _side(empty, plan, ()), called, _NOTE, instruments)
 
 
-def _side(file: OnnxFile, plan: Plan, kernels: Collection[str]) -> Side:
-    """Return a file's inferences; kernels: that take time."""
+def _busy(real: Side, names: Sequence[str]) -> set[str]:
+    """Return the kernels that a few runs see at work."""
+    profiled = real.profiled()
+    profiled.begin()
+    for _ in range(_FEW):
+        profiled.run()
+    (took_s,) = profiled.read([1.0])
+    return {name for name in names if took_s[name] > 0}
+
+
+def _side(file: OnnxFile, plan: Plan, names: Sequence[str]) -> Side:
+    """Return a file's inferences; names: of the kernels that are asked for."""
 
     def plain() -> Call:
         return partial(runtime.inference(file, plan).infer, share_outputs=True)
 
-    return Side(file, plain, lambda: _Profile(runtime.inference(file, plan, PERF_COUNT=True), kernels).profiled())
+    return Side(file, plain, lambda: _Profile(runtime.inference(file, plan, PERF_COUNT=True), names).profiled())
 
 
 class _Profile:
     """What a request's kernels took in the runs that count."""
 
-    def __init__(self, request: Any, kernels: Collection[str]) -> None:
-        self._request, self._kernels = request, kernels
-        self._runs, self._before = 0, (0, dict[str, float]())
+    def __init__(self, request: Any, names: Sequence[str]) -> None:
+        self._request, self._runs = request, 0
+        own = [kernel.name for kernel in runtime.kernels(request)] if names else []
+        self._names = renamed(names, own)
+        self._before = self._state()
 
     def profiled(self) -> Profiled:
+        """Return its runs, and what reads them."""
         return Profiled(self._run, self._begin, self._read)
+
+    def _state(self) -> tuple[int, Mapping[str, float]]:
+        return self._runs, runtime.averages(self._request)
 
     def _run(self) -> None:
         self._request.infer(share_outputs=True)
         self._runs += 1
 
     def _begin(self) -> None:
-        self._before = self._runs, runtime.averages(self._request)
+        self._before = self._state()
 
     def _read(self, totals_s: Sequence[float]) -> list[dict[str, float]]:
-        now = self._runs, runtime.averages(self._request)
-        return shared({name: since(name, self._before, now) for name in self._kernels}, totals_s)
+        now = self._state()
+        return shared({name: since(own, self._before, now) for name, own in self._names.items()}, totals_s)
+
+
+def renamed(names: Sequence[str], own: Sequence[str]) -> dict[str, str]:
+    """Return what kernels are called in another compilation, which numbers some anew: those in their order."""
+    here, there = set(names), set(own)
+    new = (name for name in own if name not in here)
+    return {name: name if name in there else next(new) for name in names}
 
 
 def since(name: str, before: tuple[int, Mapping[str, float]], now: tuple[int, Mapping[str, float]]) -> float:

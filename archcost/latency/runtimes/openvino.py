@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from archcost.errors import TargetError
 from archcost.graph.dtypes import INT8
@@ -32,6 +32,7 @@ TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in anoth
 _EXPORTING: Final = ("onnx", "onnxscript")
 _TELEMETRY: Final = "openvino_telemetry"
 _DATA: Final = ("Input", "Const", "Output")  # kinds of nodes that run nothing
+_UNKNOWN: Final = "unknown"  # of OpenVINO's kinds of implementations
 
 
 @contextmanager
@@ -172,15 +173,26 @@ def inference(file: OnnxFile, plan: Plan, **more: object) -> Any:
     return request
 
 
-def kernels(request: Any) -> dict[str, tuple[str, ...]]:
-    """Return the kernels of an inference in order, each with the names of nodes or values of the file it is made of."""
-    runs = request.get_compiled_model().get_runtime_model().get_ordered_ops()
-    known = ((each.friendly_name, each.get_rt_info()) for each in runs)
-    return {
-        name: tuple(filter(None, str(told["originalLayersNames"].value).split(",")))
-        for name, told in known
-        if str(told["layerType"].value) not in _DATA
-    }
+class Kernel(NamedTuple):
+    """A kernel by its name, with the names of nodes or values of the file it is made of.
+
+    implemented: whether OpenVINO names what runs it; else it may do nothing, such as reshape in place.
+    """
+
+    name: str
+    made_of: tuple[str, ...]
+    implemented: bool
+
+
+def kernels(request: Any) -> list[Kernel]:
+    """Return the kernels of an inference in order."""
+    found = []
+    for each in request.get_compiled_model().get_runtime_model().get_ordered_ops():
+        told = {key: str(value.value) for key, value in each.get_rt_info().items()}
+        if told["layerType"] not in _DATA:
+            made_of = tuple(filter(None, told["originalLayersNames"].split(",")))
+            found.append(Kernel(each.friendly_name, made_of, not told["primitiveType"].startswith(_UNKNOWN)))
+    return found
 
 
 def averages(request: Any) -> dict[str, float]:

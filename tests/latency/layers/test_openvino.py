@@ -32,6 +32,13 @@ def test_a_run_that_took_longer_has_longer_kernels() -> None:
     assert [{"a": 1.0, "b": 0.5}, {"a": 3.0, "b": 1.5}] == openvino.shared({"a": 2.0, "b": 1.0}, [2.0, 6.0])
 
 
+def test_a_kernel_is_the_same_when_it_is_numbered_anew() -> None:
+    """Names that only one of two compilations has go together in their order."""
+    assert {"a": "a", "LSTM_1": "LSTM_8", "b": "b", "LSTM_2": "LSTM_9"} == openvino.renamed(
+        ["a", "LSTM_1", "b", "LSTM_2"], ["LSTM_8", "b", "a", "LSTM_9"]
+    )
+
+
 def timed(dtype: str) -> tuple[LayerTimes, set[str]]:
     """Return the layers of a small network, and the names of its nodes."""
     pytest.importorskip("openvino")
