@@ -16,6 +16,7 @@ from archcost.latency.samples import Plan, way
 
 STAGES: Final[dict[str, str]] = {
     "eager": "archcost.latency.layers.eager",
+    "compile": "archcost.latency.layers.compile",
     "onnxruntime": "archcost.latency.layers.onnxruntime",
     "openvino": "archcost.latency.layers.openvino",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -95,11 +95,15 @@ def _layers(nodes: Sequence[Node], graph: Graph | None) -> dict[int, str]:
     if graph is None:
         paths = [owner for node in nodes for weight in node.weights if (owner := _owner(weight))]
         return told(nodes, _owner, lambda op, layer: False, list(dict.fromkeys(paths)))
+    return in_graph(nodes, graph, lambda weight: (_owner(weight) or "").removeprefix("layers."))
+
+
+def in_graph(nodes: Sequence[Node], graph: Graph, owner: Callable[[str], str]) -> dict[int, str]:
+    """Return the node of a network's graph that each node is of; owner: of a weight, by their names."""
     kinds = {node.name: type(node.op).__name__ for node in graph.nodes if not isinstance(node.op, Input)}
 
     def layer(weight: str) -> str | None:
-        owner = (_owner(weight) or "").removeprefix("layers.")
-        return owner if owner in kinds else None
+        return name if (name := owner(weight)) in kinds else None
 
     return told(nodes, layer, lambda op, name: kinds[name] in _FITS.get(op, ()), list(kinds))
 
