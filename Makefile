@@ -63,7 +63,8 @@ test: $(READY)
 
 test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[openvino]'
-	@$(BIN)/python -m pytest -q tests/latency/test_agreement.py tests/latency/test_gpu.py tests/cli/test_model_files.py
+	@$(BIN)/python -m pytest -q tests/latency/test_agreement.py tests/latency/test_gpu.py \
+		tests/latency/layers/test_openvino.py tests/cli/test_model_files.py
 	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py
 	@ARCHCOST_EVERY_SAMPLE=1 $(BIN)/python -m pytest -q tests/counting/test_operators.py tests/counting/test_kinds.py
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archcost.latency.layers.kernels import Node, joined, told
+from archcost.latency.layers.kernels import Node, joined, listed, told
 
 FILE = (
     Node("n0", "Conv", ("x",), ("a",), ("stem.weight",)),
@@ -27,6 +27,12 @@ FILE = (
 def test_every_node_is_in_the_kernel_that_does_it(kernels: dict[str, str], expected: list[tuple[int, ...]]) -> None:
     """A convolution that is called by its activation has both; what follows one is in it, also an addition."""
     assert expected == list(joined(FILE, kernels).values())
+
+
+def test_a_runtime_may_say_itself_what_its_kernels_are_made_of() -> None:
+    """By names of nodes or of their values; what it does not say is in the kernel that made its input."""
+    kernels = {"n0": ("n0",), "reorder": (), "n2": ("n2", "d"), "f": ("f",)}
+    assert {"n0": (0, 1), "reorder": (), "n2": (2, 3, 4), "f": (5,)} == listed(FILE, kernels)
 
 
 def test_nodes_without_weights_are_of_the_next_layer_that_they_fit() -> None:
