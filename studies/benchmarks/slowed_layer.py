@@ -87,7 +87,7 @@ def run(number: int, asked: argparse.Namespace, x: Tensor, whole_s: float) -> Ou
     return Outcome(how, times.rounds, name in names, names[:1] == [name], len(set(names) - {name}), held)
 
 
-def rows(outcomes: list[Outcome]) -> Iterator[tuple[object, ...]]:
+def rows(outcomes: list[Outcome], share: float) -> Iterator[tuple[object, ...]]:
     """Yield a row for each way in which a layer was slowed, and one for all."""
     for how in (*dict.fromkeys(each.how for each in outcomes), "all"):
         own = [each for each in outcomes if how in (each.how, "all")]
@@ -95,6 +95,7 @@ def rows(outcomes: list[Outcome]) -> Iterator[tuple[object, ...]]:
         held = [each.held for each in own if each.held is not None]
         others = f"{sum(each.others > 0 for each in own)} ({sum(each.others for each in own)} layers)"
         first, met = sum(each.first for each in own), "met" if named >= TARGET * len(own) else "missed"
+        met = "-" if share == 0 else met  # there is none to name
         yield how, len(own), named, first, f"{sum(held)} of {len(held)}", others, met
 
 
@@ -119,7 +120,7 @@ def main() -> None:
             print(number, outcomes[-1], flush=True)
     print(f"runs {asked.begin} to {asked.begin + len(outcomes) - 1}, {1e6 * whole_s:.0f} us a call\n")
     heads = ("slowed", "runs", "named", "first", "interval holds it", "others named", "target: 95%")
-    print(table(heads, rows(outcomes)))
+    print(table(heads, rows(outcomes, asked.share)))
 
 
 if __name__ == "__main__":

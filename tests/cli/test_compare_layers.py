@@ -21,7 +21,7 @@ WAY = Way("cpu", "eager", 1, "float32", 1)
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[str, str]:
     """Return the files of two networks, the second with a block more."""
-    for name, text in (("small", SMALL), ("more", SMALL.replace("depths: [2]", "depths: [3]"))):
+    for name, text in (("small", SMALL), ("more", SMALL.replace("widths: [4, 8]", "widths: [4, 8, 8]"))):
         (tmp_path / f"{name}.yaml").write_text(text)
     return str(tmp_path / "small.yaml"), str(tmp_path / "more.yaml")
 

@@ -183,7 +183,7 @@ def _timed_lines(a: str, b: str, timed: Timed) -> Iterator[str]:
     for letter, latency, median_s, bounds in pair:
         doubts = "" if latency.stable else "; not stable"
         yield _wrapped(f"  {letter:<11}{duration(median_s)}, {_interval(latency, bounds)}{doubts}", 0, 13)
-    yield f"  {b + '/' + a:<11}{timed.ratio:.3f}, {_verdict(b, timed)}"
+    yield _wrapped(f"  {b + '/' + a:<11}{timed.ratio:.3f}, {_verdict(b, timed)}", 0, 13)
 
 
 def _interval(latency: Latency, bounds: tuple[float, float] | None) -> str:
