@@ -19,7 +19,7 @@ import click
 from archcost import urls
 from archcost.cli.check import check
 from archcost.cli.choose import choose
-from archcost.cli.compare import compare
+from archcost.cli.compare.command import compare
 from archcost.cli.datasets import datasets
 from archcost.cli.device.calibrate import calibrate
 from archcost.cli.device.measure import measure

@@ -29,16 +29,18 @@ def compare(
     *sources: Source | tuple[Source, object],
     inputs: object = None,
     latency: bool = True,
+    layers: bool = False,
     allow_code: bool = False,
     **options: Unpack[Options],
 ) -> Comparison:
     """Return networks side by side, each against the first, measured by turns so that ratios can be trusted.
 
     A source is what `profile` takes, or a pair (module, inputs). `inputs` are for every torch module, and for all code
-    that makes one, that comes without its own. Options are the command line's. Raises InputError with the mistakes of
-    all sources, TargetError if nothing could be measured.
+    that makes one, that comes without its own. `layers`: whether layers are timed too, by turns and in as much time
+    again: `against[i].layer_times` has what accounts for each difference, in seconds with 99% intervals. Options are
+    the command line's. Raises InputError with the mistakes of all sources, TargetError if nothing could be measured.
     """
-    asked = request(options, latency=latency)
+    asked = replace(request(options, latency=latency), layer_times=layers)
     found = compared(_all_named(sources, inputs, asked, allow_code), asked)
     if found.failures and not found.profiles[0].samples:
         raise TargetError("\n".join(map(str, found.failures)))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from archcost.errors import TargetError
 from archcost.graph.account import Account, Layer
 from archcost.graph.ops import Input
-from archcost.latency.layers.measure import layer_times
+from archcost.latency.layers.measure import layer_times, layer_times_by_turns
 from archcost.latency.layers.times import LayerTimes, Part
 from archcost.latency.measure import Measured, Place, Progress, Subject
 from archcost.latency.roofline.kept import Kept
@@ -44,6 +44,28 @@ def timed(
     told = (f"{each.way}: layers: {line}" for each in times for line in each.notes)
     known = tuple(dict.fromkeys(peaks))
     return replace(found, layer_times=tuple(times), peaks=known, failures=tuple(failures), notes=(*notes, *told))
+
+
+def beside(
+    profiles: Sequence[Profile],
+    subjects: Sequence[Subject],
+    runs: Sequence[Measured],
+    where: Sequence[Place],
+    progress: Progress,
+) -> tuple[tuple[tuple[LayerTimes, ...], ...], tuple[str, ...]]:
+    """Return the times of the layers of networks that take turns, in every way that was measured; notes: why not."""
+    found: list[tuple[LayerTimes, ...]] = []
+    notes: list[str] = []
+    places = {place.target.name: place for place in where}
+    for samples in (run.samples[0] for run in runs if run.samples):
+        runtime, plan = samples.origin.runtime, samples.plan
+        try:
+            parts = [parts_of(each.accounts, plan.batch, plan.dtype) for each in profiles]
+            place = places[samples.origin.target]
+            found.append(layer_times_by_turns(subjects, place, runtime, plan, parts, progress))
+        except TargetError as error:
+            notes.append(str(Failure(samples.way, f"layers: {error}")))
+    return tuple(found), tuple(notes)
 
 
 def parts_of(accounts: Sequence[Account], batch: int, dtype: str) -> tuple[Part, ...]:
