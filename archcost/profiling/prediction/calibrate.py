@@ -81,11 +81,7 @@ def learn(bench: Bench, runtime: str, key: Key, time_s: float) -> Calibration:
         found = _inside(bench, runtime, begun + time_s)
         together = [one.timing for one in found]
         usual = usual_s(together)
-        seen = [
-            Seen(each.operator, at(one.timing._replace(time_s=each.time_s), usual))
-            for one in found
-            for each in one.seen
-        ]
+        seen = [each for one in found for each in one.at(usual)]
         absorbed = frozenset[str]().union(*(one.absorbed for one in found))
     else:
         alone = _operators(bench, begun + _OPERATORS_S * time_s)
