@@ -55,6 +55,8 @@ demo: $(READY)
 	@$(BIN)/archcost profile resnet-50 --html reports/demo.html
 	@echo "The same numbers as a page: reports/demo.html (open it in a browser)"
 
+# Bytecode is kept, whatever the environment says: tests start Python many times.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "Not formatted; run 'make fix'" >&2; exit 1; }

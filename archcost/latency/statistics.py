@@ -47,23 +47,26 @@ def spread(durations: Sequence[float]) -> float:
     return (_at(ordered, 75) - _at(ordered, 25)) / median(ordered)
 
 
-def rank(count: int) -> int:
+def rank(count: int, risk: int = _RISK) -> int:
     """Return the largest r for which the r-th smallest and r-th largest of `count` samples enclose the median with 99%.
 
     They miss it where fewer than r samples lie on one side: 2*P(Bin(count, 1/2) < r) <= 1% (Thompson 1936), computed in
-    integers. 0 if even the extremes miss it more often: below 8 samples.
+    integers. 0 if even the extremes miss it more often: below 8 samples. risk: of so many intervals one may miss it.
     """
     tail, ways, found, bound = 0, 1, 0, 2**count  # ways = C(count, found), tail = the sum of those before
-    while 2 * _RISK * (tail + ways) <= bound:
+    while 2 * risk * (tail + ways) <= bound:
         tail += ways
         ways = ways * (count - found) // (found + 1)
         found += 1
     return found
 
 
-def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the distribution-free 99% confidence interval of the median of independent values, None below 8."""
-    ordered, place = sorted(values), rank(len(values))
+def interval(values: Sequence[float], together: int = 1) -> tuple[float, float] | None:
+    """Return the distribution-free 99% confidence interval of the median of independent values, None below 8.
+
+    together: so many intervals all hold their medians with 99%, each one being wider (Bonferroni 1936).
+    """
+    ordered, place = sorted(values), rank(len(values), together * _RISK)
     return (ordered[place - 1], ordered[-place]) if place else None
 
 

@@ -17,7 +17,7 @@ from archcost.profiling.budget import Budget, budget_of
 from archcost.profiling.check import Check, checked
 from archcost.profiling.compare import Comparison, compared
 from archcost.profiling.files import NEEDS_CONSENT
-from archcost.profiling.options import Options, request
+from archcost.profiling.options import Options, one_way, request
 from archcost.profiling.profile import counted
 from archcost.profiling.sources import Source, named, takes_inputs
 
@@ -29,16 +29,18 @@ def compare(
     *sources: Source | tuple[Source, object],
     inputs: object = None,
     latency: bool = True,
+    layers: bool = False,
     allow_code: bool = False,
     **options: Unpack[Options],
 ) -> Comparison:
     """Return networks side by side, each against the first, measured by turns so that ratios can be trusted.
 
     A source is what `profile` takes, or a pair (module, inputs). `inputs` are for every torch module, and for all code
-    that makes one, that comes without its own. Options are the command line's. Raises InputError with the mistakes of
-    all sources, TargetError if nothing could be measured.
+    that makes one, that comes without its own. `layers`: whether layers are timed too, by turns and in as much time
+    again: `against[i].layer_times` has what accounts for each difference, in seconds with 99% intervals. Options are
+    the command line's. Raises InputError with the mistakes of all sources, TargetError if nothing could be measured.
     """
-    asked = request(options, latency=latency)
+    asked = replace(request(options, latency=latency), layer_times=layers)
     found = compared(_all_named(sources, inputs, asked, allow_code), asked)
     if found.failures and not found.profiles[0].samples:
         raise TargetError("\n".join(map(str, found.failures)))
@@ -99,10 +101,7 @@ def measure(module: Source, inputs: object = None, *, allow_code: bool = False, 
     the first size of all of them, and `examples_per_s` then counts examples. Raises InputError for what cannot be,
     TargetError if it could not be measured.
     """
-    asked = request(options)
-    for name in ("targets", "runtimes", "batches", "dtypes", "threads"):
-        if len(given := getattr(asked, name)) > 1:
-            raise InputError(Mistake(f"given {len(given)}; allowed: one, as there is one latency", (name,)))
+    asked = one_way(request(options))
     batch = _batch_of(inputs, asked)
     asked = replace(asked, batches=(1,)) if batch else asked
     where = measuring.places(asked)

@@ -16,6 +16,8 @@ from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, Ratio, ratio, summarise
 from archcost.models.files import Network
 from archcost.profiling.bounds import is_least
+from archcost.profiling.layers import times
+from archcost.profiling.layers.differences import LayerDifferences, between
 from archcost.profiling.profile import counted, measured_as
 from archcost.profiling.result import SCHEMA, Profile, packed, rows
 from archcost.version import __version__
@@ -163,13 +165,18 @@ def timed(first: Samples, other: Samples) -> Timed:
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """One network against the first: layers in the first's order, those that only one has in its own."""
+    """One network against the first: layers in the first's order, those that only one has in its own.
+
+    layer_times: which layers account for the time between both, in each way that could be attributed; None if they were
+    not asked for.
+    """
 
     totals: tuple[Quantity, ...]
     layers: tuple[Matched, ...]
     only_first: tuple[Alone, ...]
     only_other: tuple[Alone, ...]
     latencies: tuple[Timed, ...]
+    layer_times: tuple[LayerDifferences, ...] | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it."""
@@ -179,26 +186,43 @@ class Against:
             "only_first": [layer._asdict() for layer in self.only_first],
             "only_other": [layer._asdict() for layer in self.only_other],
             "latencies": [timed.to_dict() for timed in self.latencies],
+            **({} if self.layer_times is None else {"layer_times": [each.to_dict() for each in self.layer_times]}),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two or more networks: `against[i]` is profile i + 1 against the first; failures: what could not be measured."""
+    """Two or more networks: `against[i]` is profile i + 1 against the first; failures: what could not be measured.
+
+    remarks: what is to be said of all of them together, in words.
+    """
 
     profiles: tuple[Profile, ...]
     against: tuple[Against, ...]
     failures: tuple[Failure, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What limits the comparison, in words, each line with the network it is about."""
-        return (*_named((p, p.warnings) for p in self.profiles), *map(str, self.failures))
+        doubted = self.layers_doubted([p.model.name for p in self.profiles])
+        return (*_named((p, p.warnings) for p in self.profiles), *self.remarks, *doubted, *map(str, self.failures))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The warnings, but for failures and for latencies that are not stable: those are values of their own."""
-        return _named((p, p.notes) for p in self.profiles)
+        return (*_named((p, p.notes) for p in self.profiles), *self.remarks)
+
+    def layers_doubted(self, names: Sequence[str]) -> list[str]:
+        """Return in words which times of layers are not to be trusted; names: what stands for each network."""
+        lines = (
+            f"{name}: {each.way}: layers not stable: {doubts}"
+            for pair, other in zip(self.against, names[1:], strict=True)
+            for each in pair.layer_times or ()
+            for name, doubts in zip((names[0], other), each.why, strict=True)
+            if doubts
+        )
+        return list(dict.fromkeys(lines))
 
     def to_dict(self) -> dict[str, object]:
         """Return everything as JSON holds it (schema 1); `model` and `first` are positions in `models`."""
@@ -250,7 +274,15 @@ def compared(sources: Sequence[Network | Given], request: Request, progress: Pro
     all_run = request.latency and len(subjects) == len(each) > 1
     runs = measure.all_measured(subjects, request, where, progress) if all_run else ()
     profiles = [measured_as(one.profile, runs, place) for place, one in enumerate(each)]
-    return replace(compare(profiles), failures=tuple(run.failure for run in runs if run.failure))
+    found = replace(compare(profiles), failures=tuple(run.failure for run in runs if run.failure))
+    if not (request.layer_times and all_run):
+        return found
+    taken, remarks = times.beside(profiles, subjects, runs, where, progress)
+    against = tuple(
+        replace(pair, layer_times=tuple(between(way[0], way[place]) for way in taken))
+        for place, pair in enumerate(found.against, 1)
+    )
+    return replace(found, against=against, remarks=remarks)
 
 
 def compare(profiles: Sequence[Profile]) -> Comparison:
@@ -289,6 +321,7 @@ def _cut(pair: Against, depth: int) -> Against:
         layers=tuple(_matched(group, there[name]) for name, group in here.items() if name in there),
         only_first=tuple(group for name, group in here.items() if name not in there),
         only_other=tuple(group for name, group in there.items() if name not in here),
+        layer_times=pair.layer_times and tuple(each.at_depth(depth) for each in pair.layer_times),
     )
 
 

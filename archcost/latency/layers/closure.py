@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from archcost.latency.doubts import Doubt
 from archcost.latency.layers.rounds import Round, Run, Taken, Told
-from archcost.latency.layers.times import LayerTime, LayerTimes, Part
+from archcost.latency.layers.times import ByRound, LayerTime, LayerTimes, Part
 from archcost.latency.samples import Way
 from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, block_range, half_width
 from archcost.latency.summary import CONTENDED
@@ -37,10 +37,11 @@ class Point(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """Seconds, and the range of the blocks, None if there are fewer than six."""
+    """Seconds, the range of the blocks, None if there are fewer than six, and the seconds in each round."""
 
     time_s: float
     interval_s: tuple[float, float] | None
+    by_round_s: tuple[float, ...] = ()
 
     @property
     def half_width(self) -> float:
@@ -49,14 +50,14 @@ class Timed(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a network's rounds add up to, before its parts have names; open_s: what nothing explains, by round."""
+    """What a network's rounds add up to, before its parts have names; by_round: of what is no part."""
 
     whole: Timed
     parts: Mapping[str, Timed]
     timed_s: float
     idle_s: float
     idle_timed_s: float
-    open_s: Sequence[float]
+    by_round: ByRound
 
 
 def middle(values: Sequence[T], order: Callable[[T], float]) -> list[T]:
@@ -109,7 +110,11 @@ def found(rounds: Sequence[Round]) -> Found:
         _mean(each.timed_s for each in kept),
         idle_s,
         _mean(each.idle_timed_s for each in idle),
-        [each.whole_s - idle_s - _own_s(each, empty_s) for each in points],
+        ByRound(
+            whole.by_round_s,
+            tuple(each.idle_s for each in points),
+            tuple(each.whole_s - idle_s - _own_s(each, empty_s) for each in points),
+        ),
     )
 
 
@@ -121,7 +126,8 @@ def _own_s(taken: Point, empty_s: Mapping[str, float]) -> float:
 def _timed(time_s: float, by_round: Sequence[float]) -> Timed:
     """Return a time and the range of the blocks of rounds, in which it lies itself: a mean may lie beside medians."""
     bounds = block_range([[value] for value in by_round])
-    return Timed(time_s, None if bounds is None else (min(bounds[0], time_s), max(bounds[1], time_s)))
+    around = None if bounds is None else (min(bounds[0], time_s), max(bounds[1], time_s))
+    return Timed(time_s, around, tuple(by_round))
 
 
 def is_known(rounds: Sequence[Round], precision: float) -> bool:
@@ -154,9 +160,10 @@ def closed(taken: Taken, parts: Sequence[Part], told: Told, way: Way, precision:
         told.reads,
         len(taken.rounds),
         tuple(_layer(key, known.parts[key], joined[key]) for key in order),
-        unexplained_interval_s=block_range([[each] for each in known.open_s]),
+        unexplained_interval_s=block_range([[each] for each in known.by_round.unexplained_s]),
         unmapped_s=math.fsum(known.parts[key].time_s for key in unmapped),
         notes=told.notes,
+        by_round=known.by_round,
     )
     return replace(times, doubts=tuple(_doubts(times, precision, taken.contention)))
 
@@ -164,12 +171,12 @@ def closed(taken: Taken, parts: Sequence[Part], told: Told, way: Way, precision:
 def _layer(key: str, timed: Timed, parts: Sequence[Part]) -> LayerTime:
     """Return the time of parts that ran as one, which has the name of the one that multiplies most."""
     if not parts:
-        return LayerTime(key, "", "", key, timed.time_s, timed.interval_s)
+        return LayerTime(key, "", "", key, timed.time_s, timed.interval_s, by_round_s=timed.by_round_s)
     first = next((part for part in parts if part.key == key), parts[0])
     names = tuple(part.name for part in parts) if len(parts) > 1 else ()
     macs = sum(part.macs for part in parts)
     known = (first.name, first.op, first.group, first.module, timed.time_s, timed.interval_s)
-    return LayerTime(*known, names, macs, first.moved_bytes)
+    return LayerTime(*known, names, macs, first.moved_bytes, by_round_s=timed.by_round_s)
 
 
 def _doubts(times: LayerTimes, precision: float, contention: float | None) -> Iterator[Doubt]:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-_BEHIND: Final = re.compile(r"(_nchwc|_token_\d+|_quant)+$")  # what ONNX Runtime adds to the names of what it replaces
+_BEHIND: Final = re.compile(
+    r"(_nchwc|_token_\d+|_quant|/\w+ *)+$"
+)  # what ONNX Runtime adds to the names of what it replaces
 
 
 class Node(NamedTuple):
@@ -107,8 +109,8 @@ def told(
             at = places[own]
         else:
             later = (places[name] for name in owned[number + 1 :] if name is not None)
-            end = next((place for place in later if place > at), len(order))
-            at = next((place for place in range(at + 1, end) if fits(node.op, order[place])), at)
+            end = next((place for place in later if place > at), len(order) - 1)  # its own bias may be what is next
+            at = next((place for place in range(at + 1, end + 1) if fits(node.op, order[place])), at)
         if at >= 0:
             found[number] = order[at]
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -82,27 +83,66 @@ def taken(stage: Stage, plan: Plan, instruments: Instruments, known: Callable[[S
 
     It ends earlier behind a multiple of eight rounds from which all is known. Raises TargetError if a call fails.
     """
-    clock = instruments.clock
-    deadline = clock() + plan.time_s
+    (found,) = taken_by_turns((stage,), plan, instruments, lambda each: known(each[0]), BLOCKS)
+    return found
+
+
+def taken_by_turns(
+    stages: Sequence[Stage],
+    plan: Plan,
+    instruments: Instruments,
+    known: Callable[[Sequence[Sequence[Round]]], bool],
+    fewest: int,
+) -> tuple[Taken, ...]:
+    """Return the rounds of several networks, one of each next to each other, the order reversed each time.
+
+    Each has the plan's time. It ends as `taken` does; fewest: the rounds that are to fit into the time.
+    """
+    clock, many = instruments.clock, len(stages)
+    deadline = clock() + many * plan.time_s
     with collector_off():
-        call_s = stage.warm(plan.time_s)
-        begun = clock()
-        renews = stage.renew()
-        renewal_s, left_s = clock() - begun, deadline - clock()
-        every = _every(renewal_s, left_s) if renews else 0
-        size = _size(call_s, (left_s / BLOCKS) - (renewal_s / every if every else 0.0), plan.time_s)
-        found: list[Round] = []
-        waits: list[tuple[float, float | None]] = []
-        while True:
-            if every and found and len(found) % every == 0:
-                stage.renew()
-            instruments.pause(PAUSE_S)
-            before_s, waited_s = clock(), instruments.waited_s()
-            found.append(stage.round(size))
-            waits.append((clock() - before_s, _since(waited_s, instruments.waited_s())))
-            done = len(found) % BLOCKS == 0 and known(found)
-            if done or clock() >= deadline or len(found) >= _MOST_ROUNDS:
-                return Taken(tuple(found), _contention(waits, plan.threads))
+        calls_s = [stage.warm(plan.time_s) for stage in stages]
+        turns = [_Turns(stage, instruments) for stage in stages]
+        left_s = (deadline - clock()) / many
+        for turn, call_s in zip(turns, calls_s, strict=True):
+            turn.plan(call_s, left_s, plan.time_s, fewest)
+        rounds = [turn.rounds for turn in turns]
+        for number in itertools.count(1):
+            for turn in turns if number % 2 else turns[::-1]:
+                turn.take()
+            done = number % BLOCKS == 0 and known(rounds)
+            if done or clock() >= deadline or number >= _MOST_ROUNDS:
+                break
+    return tuple(Taken(tuple(turn.rounds), _contention(turn.waits, plan.threads)) for turn in turns)
+
+
+class _Turns:
+    """The rounds of one network: how many calls each has, and after how many its copy is new."""
+
+    def __init__(self, stage: Stage, instruments: Instruments) -> None:
+        self._stage, self._instruments = stage, instruments
+        begun = instruments.clock()
+        self._renews = stage.renew()
+        self._renewal_s = instruments.clock() - begun
+        self._every, self._size = 0, 1
+        self.rounds: list[Round] = []
+        self.waits: list[tuple[float, float | None]] = []
+
+    def plan(self, call_s: float, left_s: float, time_s: float, fewest: int) -> None:
+        """Fix both, so that its rounds fit so often into the time that is left."""
+        self._every = _every(self._renewal_s, left_s) if self._renews else 0
+        renewing_s = self._renewal_s / self._every if self._every else 0.0
+        self._size = _size(call_s, left_s / fewest - renewing_s, time_s)
+
+    def take(self) -> None:
+        """Take a round, of a fresh copy if it is time for one."""
+        instruments = self._instruments
+        if self._every and self.rounds and len(self.rounds) % self._every == 0:
+            self._stage.renew()
+        instruments.pause(PAUSE_S)
+        before_s, waited_s = instruments.clock(), instruments.waited_s()
+        self.rounds.append(self._stage.round(self._size))
+        self.waits.append((instruments.clock() - before_s, _since(waited_s, instruments.waited_s())))
 
 
 def _since(before: float | None, now: float | None) -> float | None:

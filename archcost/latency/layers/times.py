@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import NamedTuple
 
 from archcost.latency.doubts import Doubt, why
 from archcost.latency.roofline.roof import Bound
@@ -33,7 +34,8 @@ class LayerTime:
     """What a layer took: time_s without its dispatch; interval_s: the range of eight blocks, None if there are fewer.
 
     fused: of a runtime that joins nodes, those that it is made of; macs: of one example, bytes: at the batch, None if
-    nothing is known of what ran; roof_share, bound: None until they are known (`bounded`).
+    nothing is known of what ran; roof_share, bound: None until they are known (`bounded`); by_round_s: what it took in
+    each round, time_s being their middle.
     """
 
     name: str
@@ -47,6 +49,7 @@ class LayerTime:
     moved_bytes: int | None = None
     roof_share: float | None = None
     bound: Bound | None = None
+    by_round_s: tuple[float, ...] = ()
 
     @property
     def half_width(self) -> float:
@@ -54,6 +57,14 @@ class LayerTime:
         if self.interval_s is None or self.time_s <= 0:
             return math.inf
         return (self.interval_s[1] - self.interval_s[0]) / 2 / self.time_s
+
+
+class ByRound(NamedTuple):
+    """What is of no layer, in each round: seconds of a call, of dispatch, and of what neither it nor layers explain."""
+
+    whole_s: tuple[float, ...] = ()
+    residual_s: tuple[float, ...] = ()
+    unexplained_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class LayerTimes:
     layer's time has in it; reads: how often the clock was read; unmapped_s: of layers that could not be told to be of
     any of the network's; unexplained_interval_s: what nothing explains in eight blocks, from least to most: with 0 in
     it, it may be noise alone; rounds: in which all of it was measured, by turns; notes: how it was attributed, in
-    words.
+    words; by_round: the same of each round.
     """
 
     way: Way
@@ -81,6 +92,7 @@ class LayerTimes:
     unmapped_s: float = 0.0
     unexplained_interval_s: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    by_round: ByRound = field(default_factory=ByRound)
 
     @property
     def parts_s(self) -> float:

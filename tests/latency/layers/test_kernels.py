@@ -43,3 +43,21 @@ def test_nodes_without_weights_are_of_the_next_layer_that_they_fit() -> None:
     assert list(kinds) == [found[place] for place in range(len(FILE))]
     nothing = told(FILE, lambda weight: weight.split(".")[0], lambda op, name: False, ["stem", "one", "head"])
     assert ["stem", "stem", "one", "one", "one", "head"] == [nothing[place] for place in range(len(FILE))]
+
+
+def test_a_product_before_its_own_bias_is_of_the_same_layer() -> None:
+    """An export may leave a product's weight without its name; the sum behind it has the bias, and is named."""
+    file = (
+        Node("n0", "Tanh", ("x",), ("a",)),
+        Node("n1", "MatMul", ("a", "w"), ("b",)),
+        Node("n2", "Add", ("b", "bias"), ("c",), ("readout.bias",)),
+    )
+    kinds = {"state": "Act", "readout": "Linear"}
+    fits = {"Tanh": "Act", "MatMul": "Linear"}
+    found = told(file, lambda weight: weight.split(".")[0], lambda op, name: fits.get(op) == kinds[name], list(kinds))
+    assert {0: "state", 1: "readout", 2: "readout"} == found
+
+
+def test_a_kernel_that_a_fusion_named_is_of_its_node() -> None:
+    file = (Node("n0", "MatMul", ("x", "w"), ("a",)), Node("n1", "Add", ("a", "bias"), ("b",)))
+    assert {"n0/MatMulAddFusion": (0, 1)} == joined(file, {"n0/MatMulAddFusion": "Gemm"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from archcost.latency.layers.rounds import Round, Run, Told, taken
+from archcost.latency.layers.rounds import Round, Run, Told, taken, taken_by_turns
 from archcost.latency.samples import Plan
 from archcost.latency.targets.fake import Machine, Script
 
@@ -70,3 +72,51 @@ def test_a_long_call_has_its_round() -> None:
     plan = Plan(time_s=0.02)
     found = taken(stage, plan, machine.instruments(Script(), plan), lambda _: False)
     assert ({1}, 1) == (stage.sizes, len(found.rounds))
+
+
+class Named(Scripted):
+    """A stage that writes its name down with each round."""
+
+    def __init__(self, machine: Machine, name: str, order: list[str]) -> None:
+        super().__init__(machine, 0.0)
+        self.name, self.order = name, order
+
+    def round(self, size: int) -> Round:
+        """Take so many calls."""
+        self.order.append(self.name)
+        return super().round(size)
+
+
+def test_networks_by_turns_change_places() -> None:
+    """A round of each is next to each other, who was last is first, and each has the plan's time."""
+    machine, order = Machine(), list[str]()
+    plan = Plan(time_s=10.0)
+    stages = [Named(machine, "a", order), Named(machine, "b", order)]
+    found = taken_by_turns(stages, plan, machine.instruments(Script(), plan), lambda _: False, 32)
+    assert ["a", "b", "b", "a", "a", "b"] == order[:6]
+    assert len(found[0].rounds) == len(found[1].rounds) == len(order) / 2
+    assert 20.0 <= machine.now_s < 20.4
+
+
+@pytest.mark.parametrize(("fewest", "size"), [(8, 4), (32, 4), (64, 2)])
+def test_more_rounds_are_shorter_ones(fewest: int, size: int) -> None:
+    """A round is as long as ever if so many fit into the time, and shorter if they do not."""
+    machine = Machine()
+    plan = Plan(time_s=1.6)
+    stages = [Scripted(machine, 0.0), Scripted(machine, 0.0)]
+    taken_by_turns(stages, plan, machine.instruments(Script(), plan), lambda _: True, fewest)
+    assert {size} == stages[0].sizes | stages[1].sizes
+
+
+def test_it_ends_when_all_networks_are_known() -> None:
+    """What is asked sees the rounds of both."""
+    machine, order = Machine(), list[str]()
+    stages = [Named(machine, "a", order), Named(machine, "b", order)]
+    asked: list[list[int]] = []
+
+    def known(rounds: Sequence[Sequence[Round]]) -> bool:
+        asked.append([len(each) for each in rounds])
+        return len(rounds[1]) == 16
+
+    taken_by_turns(stages, Plan(), machine.instruments(Script(), Plan()), known, 16)
+    assert [[8, 8], [16, 16]] == asked

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from archcost.cli.compare import layer_times
 from archcost.cli.options import FORMATS, Reading, Shown, coded, debugged, deep, formatted, gathered, measured
 from archcost.cli.pages import Said, a_file, write_page
 from archcost.cli.terminal import progress, tail
@@ -39,6 +40,7 @@ _LABELS: Final = {
 _CSV: Final = (
     *("number", "first", "other", "layer", "where", "quantity", "value_first", "value_other", "ratio"),
     "at_least",  # which of the two values is a lower bound
+    *("low_s", "high_s"),  # the 99% interval of a layer's difference
 )
 
 
@@ -47,7 +49,7 @@ _CSV: Final = (
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of all (repeatable).")
 @coded
 @measured
-@click.option("--layers", is_flag=True, help="Also print the layers, matched by name.")
+@click.option("--layers", is_flag=True, help="Also print the layers, matched by name, and time them.")
 @deep
 @formatted
 @click.option(
@@ -60,7 +62,8 @@ def compare(models: tuple[str, ...], reading: Reading, asked: Request, shown: Sh
 
     Each MODEL is a YAML file, - for standard input, a network that ships, an ONNX or pt2 file, or
     package.module:callable, which --input is for; its arguments may follow: "mynet:Net(width=0.5)"
-    "mynet:Net(width=1.0)". --json has the layers always; --depth N prints groups of them.
+    "mynet:Net(width=1.0)". --json has the counts of layers always; --depth N prints groups of them. --layers times
+    them too, by turns and in as much time again, and names those that account for a difference.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import aside, read_all
@@ -70,7 +73,7 @@ def compare(models: tuple[str, ...], reading: Reading, asked: Request, shown: Sh
         raise InputError(Mistake("given 1 network; allowed: two or more to compare"))
     read = read_all(models, reading)
     with aside(*read):
-        found = compared(read, replace(asked, witness=False), progress)
+        found = compared(read, replace(asked, witness=False, layer_times=shown.layers), progress)
     click.echo(_printed(found, shown), nl=False)
     if html:
         write_page(html, found.to_dict())
@@ -118,7 +121,8 @@ def _notes(found: Comparison, names: Sequence[str]) -> list[str]:
     from archcost.latency.remarks import refusals, remarks
 
     told = remarks(zip(names, (profile.latencies for profile in found.profiles), strict=True))
-    return [*found.notes, *map(str, told), *(f"not measured: {line}" for line in refusals(found.failures))]
+    layers = found.layers_doubted(names)
+    return [*found.notes, *map(str, told), *layers, *(f"not measured: {line}" for line in refusals(found.failures))]
 
 
 def _legend(found: Comparison) -> str:
@@ -137,6 +141,7 @@ def _pair(number: int, pair: Against, listed: str) -> str:
     parts = [
         aligned(heads, list(_total_rows(pair)), indent=0),
         "".join(line + "\n" for timed in pair.latencies for line in _timed_lines(a, b, timed)),
+        "".join(line + "\n" for each in pair.layer_times or () for line in layer_times.lines(a, b, each, listed)),
         _layer_table(a, b, pair, listed) if listed else _wrapped(_layer_words(a, b, pair), 0, 13) + "\n",
     ]
     return "".join(parts)
@@ -178,7 +183,7 @@ def _timed_lines(a: str, b: str, timed: Timed) -> Iterator[str]:
     for letter, latency, median_s, bounds in pair:
         doubts = "" if latency.stable else "; not stable"
         yield _wrapped(f"  {letter:<11}{duration(median_s)}, {_interval(latency, bounds)}{doubts}", 0, 13)
-    yield f"  {b + '/' + a:<11}{timed.ratio:.3f}, {_verdict(b, timed)}"
+    yield _wrapped(f"  {b + '/' + a:<11}{timed.ratio:.3f}, {_verdict(b, timed)}", 0, 13)
 
 
 def _interval(latency: Latency, bounds: tuple[float, float] | None) -> str:
@@ -251,11 +256,13 @@ def _csv_rows(found: Comparison, listed: str) -> Iterator[tuple[object, ...]]:
     for number, pair in enumerate(found.against, start=2):
         names = (number, first, found.profiles[number - 1].model.name)
         for q in pair.totals:
-            yield *names, "", "", q.name, q.first, q.other, q.ratio, _LEAST[q.least]
+            yield *names, "", "", q.name, q.first, q.other, q.ratio, _LEAST[q.least], None, None
         for timed in pair.latencies:
-            yield *names, "", _where(timed.first), "median_s", *timed.medians_s, timed.ratio, ""
+            yield *names, "", _where(timed.first), "median_s", *timed.medians_s, timed.ratio, "", None, None
         for layer, *rest in _layer_rows(pair) if listed else ():
-            yield *names, layer, "", *rest, ""
+            yield *names, layer, "", *rest, "", None, None
+        for each in pair.layer_times or ():
+            yield from ((*names, *row) for row in layer_times.csv_rows(each))
 
 
 def _layer_rows(pair: Against) -> Iterator[tuple[str, str, int | None, int | None, float | None]]:
@@ -278,6 +285,9 @@ def _markdown(found: Comparison, listed: str) -> str:
         heads = ("", first, profile.model.name, "difference", "ratio")
         parts.append(as_markdown(heads, _total_rows(pair)))
         parts += [as_markdown(("latency", *heads[1:3], "ratio", ""), _markdown_times(pair))] if pair.latencies else []
+        for each in pair.layer_times or ():
+            columns = (f"layer times, {each.way}", *heads[1:4], "of it", "99% interval")
+            parts.append(as_markdown(columns, layer_times.rows(each, listed)))
         parts += [as_markdown((listed[:-1], *heads[1:3], "ratio"), _markdown_layers(pair))] if listed else []
     if notes := _notes(found, [profile.model.name for profile in found.profiles]):
         parts.append("".join(f"- {escaped(line)}\n" for line in notes))
