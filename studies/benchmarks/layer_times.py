@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--time", type=float, default=10.0, help="seconds for each measurement")
     parser.add_argument("--networks", type=int, default=20, help="how many of the networks")
     parser.add_argument("--modules", action="store_true", help="modules too, also with fewer networks")
-    parser.add_argument("--runtime", default="eager", help="eager, onnxruntime or openvino")
+    parser.add_argument("--runtime", default="eager", help="eager, compile, onnxruntime or openvino")
     parser.add_argument(
         "--skip", type=int, default=0, help="how many of the networks were measured before, with all else"
     )

@@ -42,6 +42,7 @@ _OPS: Final = {
     "index_select": "Gather", "embedding": "Gather", "getitem": "Slice", "linear": "MatMul", "matmul": "MatMul",
 }  # fmt: skip
 """ONNX's names of torch's functions, without a last underscore."""
+_ROOT: Final = re.compile(r"^L\['\w+'\]")  # whatever dynamo calls the module that was compiled
 _STEP: Final = re.compile(r"\.(\w+)|\[(?:(\d+)|'([^']+)')\]")
 
 
@@ -177,9 +178,9 @@ def _owner(node: Any, module: nn.Module, parts: Mapping[int, str]) -> str:
 
 
 def _at(module: nn.Module, path: str) -> object:
-    """Return what dynamo's path, L['self'].layers[0], leads to from a module, None if it leads nowhere."""
+    """Return what dynamo's path, such as L['self'].layers[0], leads to from a module, None if it leads nowhere."""
     at: Any = module
-    for attribute, place, key in _STEP.findall(path.removeprefix("L['self']")):
+    for attribute, place, key in _STEP.findall(_ROOT.sub("", path)):
         try:
             at = getattr(at, attribute) if attribute else at[int(place) if place else key]
         except (AttributeError, IndexError, KeyError, TypeError):

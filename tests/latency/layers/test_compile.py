@@ -50,7 +50,14 @@ def test_every_node_is_in_a_layer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("L['self']", "Block"), ("L['self'].act", "act"), ("L['self'].all[0]", "all.0"), ("L['x']", "")]
+    ("path", "name"),
+    [
+        ("L['self']", "Block"),
+        ("L['self'].act", "act"),
+        ("L['self'].all[0]", "all.0"),
+        ("L['fn'].all.0", "all.0"),
+        ("L['self'].gone", "Block"),
+    ],
 )
 def test_a_part_is_found_by_dynamos_path(path: str, name: str) -> None:
     """A function between parts is of the part that calls it."""
@@ -63,4 +70,4 @@ def test_a_part_is_found_by_dynamos_path(path: str, name: str) -> None:
     module = Block()
     node = SimpleNamespace(name="relu", op="call_function", target="relu", meta={"nn_module_stack": {"": (path, None)}})
     layers = compiled.layers(SimpleNamespace(graph=SimpleNamespace(nodes=[node])), module, None)
-    assert {"relu": name or "Block"} == layers
+    assert {"relu": name} == layers
