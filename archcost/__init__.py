@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archcost.latency.summary import Latency
     from archcost.models.load import Model, load
     from archcost.profiling.budget import Budget
-    from archcost.profiling.calls import check, compare, measure
+    from archcost.profiling.calls import check, compare, measure, suggest
     from archcost.profiling.check import Check
     from archcost.profiling.compare import Comparison
     from archcost.profiling.profile import profile
@@ -54,6 +54,7 @@ _HOMES = {
     "load_trained": "study.release.load",
     "profile": "profiling.profile",
     "register_rule": "counting.registration",
+    "suggest": "profiling.calls",
 }
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "measure",
     "profile",
     "register_rule",
+    "suggest",
 ]
 
 
