@@ -142,11 +142,8 @@ def by_time(shown: Mapping[int, Suggestion], pairs: Mapping[int, Timed]) -> dict
     measurement as they were, those that are slower at last.
     """
 
-    def order(number: int) -> tuple[int, float]:
+    def order(number: int) -> float:
         pair = pairs.get(number)
-        if pair is None or not pair.differ:
-            return 1, 0.0
-        first_s, other_s = pair.medians_s
-        return (0 if other_s < first_s else 2), other_s - first_s
+        return pair.medians_s[1] - pair.medians_s[0] if pair and pair.differ else 0.0
 
     return {number: shown[number] for number in sorted(shown, key=order)}
