@@ -55,6 +55,8 @@ demo: $(READY)
 	@$(BIN)/archcost profile resnet-50 --html reports/demo.html
 	@echo "The same numbers as a page: reports/demo.html (open it in a browser)"
 
+# Bytecode is kept, whatever the environment says: tests start Python many times.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "Not formatted; run 'make fix'" >&2; exit 1; }
@@ -63,7 +65,8 @@ test: $(READY)
 
 test-extras: $(READY)
 	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[openvino]'
-	@$(BIN)/python -m pytest -q tests/latency/test_agreement.py tests/latency/test_gpu.py tests/cli/test_model_files.py
+	@$(BIN)/python -m pytest -q tests/latency/test_agreement.py tests/latency/test_gpu.py \
+		tests/latency/layers/test_openvino.py tests/cli/test_model_files.py
 	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py
 	@ARCHCOST_EVERY_SAMPLE=1 $(BIN)/python -m pytest -q tests/counting/test_operators.py tests/counting/test_kinds.py
 

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from archcost.errors import ArchcostError, InputError, Mistake, TargetError
     from archcost.graph.cost import Cost, count
     from archcost.graph.graph import Graph
+    from archcost.latency.prediction.predictor import Prediction
     from archcost.latency.summary import Latency
     from archcost.models.load import Model, load
     from archcost.profiling.budget import Budget
     from archcost.profiling.calls import check, compare, measure, suggest
     from archcost.profiling.check import Check
     from archcost.profiling.compare import Comparison
+    from archcost.profiling.prediction.predict import predict
     from archcost.profiling.profile import profile
     from archcost.profiling.result import Profile
     from archcost.search.optuna_studies.pareto_sampler import ParetoSampler
@@ -41,6 +43,7 @@ _HOMES = {
     "Mistake": "errors",
     "Model": "models.load",
     "ParetoSampler": "search.optuna_studies.pareto_sampler",
+    "Prediction": "latency.prediction.predictor",
     "Profile": "profiling.result",
     "Study": "study.study",
     "Shape": "counting.rules.own",
@@ -52,6 +55,7 @@ _HOMES = {
     "load": "models.load",
     "measure": "profiling.calls",
     "load_trained": "study.release.load",
+    "predict": "profiling.prediction.predict",
     "profile": "profiling.profile",
     "register_rule": "counting.registration",
     "suggest": "profiling.calls",
@@ -69,6 +73,7 @@ __all__ = [
     "Mistake",
     "Model",
     "ParetoSampler",
+    "Prediction",
     "Profile",
     "Shape",
     "Study",
@@ -80,6 +85,7 @@ __all__ = [
     "load",
     "load_trained",
     "measure",
+    "predict",
     "profile",
     "register_rule",
     "suggest",

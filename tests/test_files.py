@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets_small import images
+from forked import ARCHCOST, Forked
 from torch import nn
 
 import archcost
@@ -44,10 +44,13 @@ def full(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+LIMITED = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (51_200, 51_200))\n"
+
+
 def refused(to: str, folder: Path, *, before: str = "") -> tuple[int, str]:
     """Export a network of 1 MB in a process of its own, which may be aborted; return its exit code and last words."""
-    command = f'{before} exec "{sys.executable}" -m archcost export resnet-20 --to {to} -o x'
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+    with Forked(before + ARCHCOST, ["export", "resnet-20", "--to", to, "-o", "x"], folder) as process:
+        done = process.ended()
     return done.returncode, done.stderr.splitlines()[-1]
 
 
@@ -58,11 +61,11 @@ def test_a_program_does_not_fit(full: Path, to: str) -> None:
     assert [] == list(full.iterdir())
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a limit of the shell")
+@pytest.mark.skipif(os.name != "posix", reason="a limit of POSIX")
 @pytest.mark.parametrize("to", PROGRAMS)
 def test_a_program_may_be_too_large(tmp_path: Path, to: str) -> None:
     """So is it where a file may not grow so large: the same error without a disk to fill."""
-    assert (2, "archcost: cannot write 'x': File too large") == refused(to, tmp_path, before="ulimit -f 100;")
+    assert (2, "archcost: cannot write 'x': File too large") == refused(to, tmp_path, before=LIMITED)
     assert [] == list(tmp_path.iterdir())
 
 

@@ -21,10 +21,12 @@ from archcost.cli.check import check
 from archcost.cli.choose import choose
 from archcost.cli.compare.command import compare
 from archcost.cli.datasets import datasets
+from archcost.cli.device.calibrate import calibrate
+from archcost.cli.device.measure import measure
 from archcost.cli.draw import draw
 from archcost.cli.export import export
 from archcost.cli.lists import completion, example, schema, targets
-from archcost.cli.measure import measure
+from archcost.cli.predict import predict
 from archcost.cli.profile import profile
 from archcost.cli.report import report
 from archcost.cli.sections import Sectioned
@@ -42,9 +44,9 @@ def cli() -> None:
     """What a network costs, where the cost sits, and what it takes on this device."""
 
 
-cli.section("A network", profile, compare, check, suggest, draw, export)
+cli.section("A network", profile, predict, compare, check, suggest, draw, export)
 cli.section("A study", study, choose, report)
-cli.section("Files and this machine", example, schema, targets, datasets, completion)
+cli.section("Files and this machine", example, schema, targets, calibrate, datasets, completion)
 cli.add_command(measure)  # hidden: only archcost itself calls it, over ssh
 
 

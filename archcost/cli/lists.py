@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from archcost.cli.device.rooflines import roofline
 from archcost.cli.options import debugged
-from archcost.cli.rooflines import roofline
 from archcost.cli.terminal import WIDTH
 from archcost.errors import InputError, Mistake, unknown, visible
 from archcost.units import counted_words, data_size

@@ -131,11 +131,13 @@ def _input(text: str) -> Argument:
     return parse_input(text)
 
 
-def _flat(_: click.Context, __: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+def flat(_: click.Context, __: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    """Return all batches of an option that is given several times, each once."""
     return tuple(dict.fromkeys(batch for each in value for batch in each))
 
 
-def _request() -> type[Request]:
+def requested() -> type[Request]:
+    """Return what `measured` and others gather their options in."""
     from archcost.latency.measure import Request  # no more than a command that counts needs
 
     return Request
@@ -143,7 +145,7 @@ def _request() -> type[Request]:
 
 def measured(command: F) -> F:
     """Add what, where and how long to measure; the command gets all of it as `asked`, a Request."""
-    command = gathered("asked", _request)(command)
+    command = gathered("asked", requested)(command)
     for option in reversed(
         (
             click.option("--target", "targets", multiple=True, default=["cpu"], help="Where to measure (repeatable)."),
@@ -154,7 +156,7 @@ def measured(command: F) -> F:
                 multiple=True,
                 type=Read("batch", parse_batches),
                 default=["1"],
-                callback=_flat,
+                callback=flat,
                 help="Batch size, several as 1,8, or a range that doubles: 1..6 is 1, 2 and 4.",
             ),
             click.option("--dtype", "dtypes", multiple=True, help="Data type; the network's own (repeatable)."),

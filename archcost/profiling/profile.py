@@ -18,8 +18,8 @@ from archcost.latency.remarks import refusals
 from archcost.latency.samples import Samples
 from archcost.models.files import File, Network
 from archcost.models.load import Model, Reference, alone
-from archcost.profiling import eight_bit, files, subjects
-from archcost.profiling.layers import sparse, times
+from archcost.profiling import files, subjects
+from archcost.profiling.layers import eight_bit, sparse, times
 from archcost.profiling.options import Options, request
 from archcost.profiling.result import Profile
 from archcost.profiling.sources import Source, named

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from archcost.graph import codec, columns
 from archcost.graph.account import Account, Layer
 from archcost.graph.codec import JSON
 from archcost.graph.cost import Total, count
 from archcost.latency.layers.times import LayerTimes
+from archcost.latency.roofline.kept import Kept
+from archcost.latency.roofline.rows import row
 from archcost.latency.samples import Failure, Samples
 from archcost.latency.summary import Latency, summarise
+from archcost.profiling.layers.sums import columns_of
 from archcost.profiling.network import Counted
 from archcost.version import __version__
 
@@ -41,7 +45,8 @@ class Profile:
     that are not stable. `streaming`: of a recurrent network, one step with the state carried, by turns with the whole
     sequence. `alone`: of a fractal network,
     the measurements of each column, by turns with the whole, where they were asked for. `layer_times`: what each layer
-    takes, in every way that was measured and can be attributed; None if they were not asked for.
+    takes, in every way that was measured and can be attributed; None if they were not asked for; `peaks`: of the
+    devices, which their shares of the roof are of.
     """
 
     model: Counted
@@ -53,6 +58,7 @@ class Profile:
     streaming: tuple[Samples, ...] = ()
     alone: tuple[tuple[Samples, ...], ...] = ()
     layer_times: tuple[LayerTimes, ...] | None = None
+    peaks: tuple[Kept, ...] = ()
 
     @property
     def account(self) -> Account:
@@ -197,8 +203,14 @@ class Profile:
             "memory": [each.memory() for each in self.accounts],
             "yaml": model.yaml,
             "notes": [*self.notes, *others],
-            **({} if self.layer_times is None else {"layer_times": [each.to_dict() for each in self.layer_times]}),
+            **({} if self.layer_times is None else self._timed(self.layer_times)),
         }
+
+    def _timed(self, layer_times: tuple[LayerTimes, ...]) -> dict[str, object]:
+        """Return the times of layers as JSON holds them, and the peaks of the devices."""
+        columns = columns_of(self.layers)
+        rooflines = [{"target": each.key.target, **row(each)} for each in self.peaks]
+        return {"layer_times": [_placed(each, columns) for each in layer_times], "rooflines": rooflines}
 
     def _columns(self) -> list[dict[str, object]]:
         found = [column._asdict() for column in self.columns]
@@ -207,6 +219,14 @@ class Profile:
 
     def _layer(self, layer: Layer) -> dict[str, object]:
         return {**layer._asdict(), "intensity": layer.intensity(self.batch)}
+
+
+def _placed(times: LayerTimes, columns: Mapping[str, int]) -> dict[str, object]:
+    """Return times of layers as JSON holds them, each layer with its column."""
+    told = times.to_dict()
+    layers = cast("list[dict[str, object]]", told["layers"])
+    told["cold_cache"] = times.way.cold_cache
+    return {**told, "layers": [{**each, "column": columns.get(str(each["name"]))} for each in layers]}
 
 
 def packed(network: Counted) -> dict[str, JSON] | None:

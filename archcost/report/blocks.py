@@ -115,10 +115,23 @@ class Slider:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A drawing that archcost made, as SVG whose texts are escaped already; words: what is to be seen."""
+    """A drawing that archcost made, as SVG whose texts are escaped already; words: what is to be seen.
+
+    views: what each view of it shows, if a switch changes its colours.
+    """
 
     svg: str
     words: str
+    views: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What charts and drawings show, one of several views; key: unique in the report. All switches change together."""
+
+    key: str
+    label: str
+    options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +236,7 @@ class Icicle:
 class Chart:
     """A chart; key: unique in the report; summary: what it shows, in words; table: key of the table with its numbers.
 
-    left_out: points that are not drawn.
+    left_out: points that are not drawn; view: the place of the switches at which it is shown, None: at each.
     """
 
     key: str
@@ -232,9 +245,10 @@ class Chart:
     drawn: Scatter | Bars | Icicle
     table: str = ""
     left_out: int = 0
+    view: int | None = None
 
 
-Block: TypeAlias = Cards | Verdicts | Facts | Lines | Text | Slider | Drawing | Table | Chart
+Block: TypeAlias = Cards | Verdicts | Facts | Lines | Text | Slider | Drawing | Switch | Table | Chart
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Final
 
-from archcost.report.blocks import MOST_ROWS, Block, Cell, Chart, Head, Icicle, Leaf, Row, Table
+from archcost.report.blocks import MOST_ROWS, Block, Cell, Chart, Head, Row, Table
+from archcost.report.boxes import Piece, nested
 from archcost.report.json_input import Layer, Profiled
+from archcost.report.layers.views import switch, time_charts
 from archcost.rows import as_csv
 from archcost.units import data_size, grouped, percent, scaled
 
-_BOXES: Final = 300
-_DEEPEST: Final = 16  # parts of a name that are boxes of their own
 _HEADS: Final = (
     Head("node"),
     Head("group"),
@@ -30,20 +30,15 @@ _HEADS: Final = (
 )
 
 
-@dataclass(slots=True)
-class _Box:
-    """A module and what lies in it."""
-
-    label: str
-    macs: int = 0
-    params: int = 0
-    inside: dict[str, _Box] = field(default_factory=dict)
-
-
 def cost_blocks(found: Profiled) -> Iterator[Block]:
     """Yield the icicle of modules, the totals by group and every layer."""
-    by = "macs" if found.macs else "params"
-    yield _icicle(found, by)
+    chart = _icicle(found, "macs" if found.macs else "params")
+    if found.layer_times:
+        yield switch(found, "costs")
+        yield replace(chart, view=0)
+        yield from time_charts(found)
+    else:
+        yield chart
     if len({layer.group for layer in found.layers}) > 1:
         yield _groups(found)
     unknown = {operator.op for operator in found.uncounted}
@@ -60,53 +55,21 @@ def layers_csv(found: Profiled) -> str:
 
 
 def _icicle(found: Profiled, by: str) -> Chart:
-    root = _Box(found.model.name)
-    for layer in found.layers:
-        _put(root, layer, by)
-    leaves: list[Leaf] = []
-    _listed(root, -1, leaves, root, by)
-    words = {"macs": "MACs", "params": "parameters"}[by]
-    top = sorted(root.inside.values(), key=lambda box: -getattr(box, by))[:1]
-    whole = getattr(root, by)
-    most = [f" Most, {percent(getattr(box, by) / whole)}, is in {box.label}." for box in top if whole]
-    summary = f"Each box is as wide as its share of the {words}; boxes below are its parts.{''.join(most)}"
+    pieces = [Piece(each.name, each.group, getattr(each, by), (each.macs, each.params)) for each in found.layers]
+    boxes = nested(found.model.name, pieces, _amounts)
+    words, whole = {"macs": "MACs", "params": "parameters"}[by], sum(piece.size for piece in pieces)
+    most = f" Most, {percent(boxes.most[1] / whole)}, is in {boxes.most[0]}." if boxes.most else ""
+    summary = f"Each box is as wide as its share of the {words}; boxes below are its parts.{most}"
     if by == "macs" and found.uncounted:
         summary += " The MACs are a lower bound: some operators have no count."
-    left_out = _count(root, by) - len(leaves)
-    if left_out:
-        summary += f" {grouped(left_out)} of the smallest are left out."
-    return Chart("modules", f"Where the {words} are", summary, Icicle(tuple(leaves)), "layers")
+    if boxes.left_out:
+        summary += f" {grouped(boxes.left_out)} of the smallest are left out."
+    return Chart("modules", f"Where the {words} are", summary, boxes.drawn, "layers")
 
 
-def _put(root: _Box, layer: Layer, by: str) -> None:
-    if not getattr(layer, by):
-        return
-    name = layer.name
-    if layer.group and name != layer.group and not name.startswith(f"{layer.group}."):
-        name = f"{layer.group}.{name}"
-    parts = name.split(".", _DEEPEST)
-    box = root
-    for part in parts:
-        box.macs, box.params = box.macs + layer.macs, box.params + layer.params
-        box = box.inside.setdefault(part, _Box(part))
-    box.macs, box.params = box.macs + layer.macs, box.params + layer.params
-
-
-def _listed(box: _Box, parent: int, leaves: list[Leaf], root: _Box, by: str) -> None:
-    """Add a box and what is in it; a box smaller than a three-hundredth of all stands without its parts."""
-    value, whole = getattr(box, by), getattr(root, by)
-    share = percent(value / whole) if whole else "-"
-    words = f"{box.label}\n{scaled(box.macs)} MACs, {scaled(box.params)} parameters\n{share} of all"
-    place = len(leaves)
-    leaves.append(Leaf(box.label, parent, value, words))
-    inside = [each for each in box.inside.values() if getattr(each, by)]
-    if value * _BOXES >= whole and len(inside) <= _BOXES:
-        for each in inside:
-            _listed(each, place, leaves, root, by)
-
-
-def _count(box: _Box, by: str) -> int:
-    return 1 + sum(_count(each, by) for each in box.inside.values() if getattr(each, by))
+def _amounts(amounts: tuple[float, ...]) -> str:
+    macs, params = map(int, amounts)
+    return f"{scaled(macs)} MACs, {scaled(params)} parameters"
 
 
 def _groups(found: Profiled) -> Table:

@@ -51,6 +51,7 @@ _LABEL: Final = 40
 _BOX: Final = 26
 _TICK: Final = 18
 _TITLE: Final = 34
+_WHOLE: Final = 7
 
 
 def figure(chart: Chart) -> dict[str, Any]:
@@ -133,6 +134,8 @@ def _axis(axis: Axis, values: Sequence[float] = ()) -> dict[str, Any]:
     if axis.log and values:
         at = _decades(min(values), max(values))
         return {**made, "tickvals": at, "ticktext": [_WORDS[axis.form](value) for value in at]}
+    if axis.form == "count" and values and max(values) - min(values) <= _WHOLE:
+        made["dtick"] = 1  # no halves of what is counted
     return {**made, "nticks": 7, "tickformat": form, "ticksuffix": suffix, "exponentformat": "SI"}
 
 
@@ -159,9 +162,9 @@ def _series(one: Series, place: int) -> Iterator[go.Scatter]:
         y=list(one.y),
         mode=mode or "markers",
         line={"color": colour, "width": 2, "shape": "hv" if one.stepped else "linear", "dash": _dash(one, place)},
-        marker={"symbol": _MARKS[one.mark or "circle"], "size": 6 if one.faint else 10, "color": colour,
+        marker={"symbol": _MARKS[one.mark or "circle"], "size": 7 if one.faint else 10, "color": colour,
                 "line": {"width": 0 if one.mark != "square" else 2, "color": colour}},
-        opacity=0.55 if one.faint else 1,
+        opacity=0.9 if one.faint else 1,  # still 3 to 1 on white
         hovertext=texts or None,
         hoverinfo="text" if texts else "skip",
         error_y=_spans(one.y, one.spans, colour),
@@ -224,6 +227,7 @@ def _bars(drawn: Bars) -> go.Figure:
             "ticktext": [text(label, _BOX) for label in drawn.labels],
             "autorange": "reversed",
             "automargin": True,
+            "ticklabelstandoff": 6,
         },
         height=height,
         margin={"l": 8, "r": 16, "t": 32, "b": 8},
@@ -252,7 +256,11 @@ def _icicle(drawn: Icicle) -> go.Figure:
             pathbar={"visible": False},
             maxdepth=4,
         ),
-        {"margin": {"l": 0, "r": 0, "t": 4, "b": 0}, "height": 320},
+        {
+            "margin": {"l": 0, "r": 0, "t": 4, "b": 0},
+            "height": 320,
+            "uniformtext": {"minsize": 9, "mode": "hide"},  # smaller ones cannot be read
+        },
     )
 
 

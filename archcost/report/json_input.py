@@ -18,6 +18,7 @@ from archcost.latency.samples import Failure, Way
 from archcost.latency.summary import Latency
 from archcost.profiling.result import SCHEMA
 from archcost.report import json_before
+from archcost.report.layers.rows import Layered, Rooflines
 from archcost.units import counted_words, grouped
 from archcost.version import __version__
 
@@ -198,7 +199,10 @@ class Said(_Part):
 
 
 class Profiled(Totals, Said):
-    """What `archcost profile --json` prints; yaml: the network's spec, None if code made it."""
+    """What `archcost profile --json` prints; yaml: the network's spec, None if code made it.
+
+    layer_times: None if they were not asked for.
+    """
 
     yaml: str | None = None
     model: Network
@@ -211,6 +215,8 @@ class Profiled(Totals, Said):
     training: Step | None = None
     memory: list[Memory] = []
     failures: list[Refused] = []
+    layer_times: Layered | None = None
+    rooflines: Rooflines = []
 
 
 class Side(Totals, Network):

@@ -119,6 +119,23 @@
     show(Number.isInteger(begun) && labels[begun] ? begun : Number(slider.dataset.begin));
   };
 
+  // What is of one view is shown in that view alone; all switches change together, and colour the drawings.
+  const view = (at) => {
+    all(".switch input").forEach((one) => { one.checked = one.value === at; });
+    all("[data-view]").forEach((one) => { one.hidden = one.dataset.view !== at; });
+    all("[data-heat]").forEach((box) => box.style.setProperty("--heat", box.dataset.heat.split(" ")[Number(at)]));
+    all(`[data-view="${at}"] .js-plotly-plot`).forEach((plot) => Plotly.Plots.resize(plot));
+  };
+  const switching = () => {
+    const places = new Set(all(".switch input").map((one) => one.value));
+    if (!places.size) return;
+    all(".switch input").forEach((one) => one.addEventListener("change", () => {
+      view(one.value);
+      keep("view", one.value === "0" ? "" : one.value);
+    }));
+    if (places.has(state.get("view"))) view(state.get("view"));
+  };
+
   // Rows and points of the same key are picked together.
   const steppers = [];
   const pick = (key, scroll) => {
@@ -247,6 +264,7 @@
   all("tr[data-key]").forEach((row) => row.addEventListener("click", (event) => {
     if (!event.target.closest("details, button")) pick(row.dataset.key, false);
   }));
+  switching();
   copying();
   saving();
   all("details.fold").forEach((fold) => {

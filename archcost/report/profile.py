@@ -20,6 +20,8 @@ from archcost.profiling.wording import agreement
 from archcost.report.blocks import Block, Card, Cards, Document, Drawing, Lines, Section, Text, Verdict, Verdicts
 from archcost.report.costs import cost_blocks, layers_csv
 from archcost.report.json_input import Profiled
+from archcost.report.layers.section import layer_sections
+from archcost.report.layers.views import heat_words, heats, switch
 from archcost.report.timing import device_lines, latency_blocks, named_ways
 from archcost.report.tradeoffs import column_blocks, recurrent_blocks
 from archcost.units import data_size, duration, grouped, percent, scaled
@@ -32,6 +34,12 @@ METHOD = (
     "Latency: inference mode, fixed threads, seeded input; warm-up until its last change of level, then separated "
     "bursts, joined to at most eight blocks. The interval is the range of the blocks' medians; no sample is left out. "
     "It holds for this device, runtime, thread count, dtype and batch.",
+)
+LAYERS = (
+    "Layer times: a call untouched, one timed inside, and both with layers that cost nothing, by turns. What these "
+    "take is dispatch, in no layer's time; the rest of the whole is unexplained, of either sign.",
+    "Roofline: peaks as they were measured on this device. FLOPs are 2 for each MAC and nothing else, bytes are those "
+    "of a layer's inputs, weights and outputs.",
 )
 
 
@@ -46,9 +54,10 @@ def report(found: Profiled, told: dict[str, object], command: str, limits: Budge
         Section("costs", "Where the cost is", tuple(cost_blocks(found))),
         *_drawn(found),
         *_measured(found),
+        *layer_sections(found),
         *_traded(found),
         Section("trust", "How far to trust it", (Lines(tuple(_doubts(found))),)),
-        Section("method", "Method", (Lines(METHOD),)),
+        Section("method", "Method", (Lines((*METHOD, *(LAYERS if found.layer_times else ()))),)),
     ]
     return Document(found.model.name, "profile", tuple(_head(found, command)), tuple(sections), told, layers_csv(found))
 
@@ -196,7 +205,8 @@ def _drawn(found: Profiled) -> Iterator[Section]:
     if (graph := _graph(found)) is None:
         return
     words = "Boxes run from top to bottom, fractal columns side by side; recurrent edges are dashed."
-    yield Section("graph", "The graph", (Drawing(draw(graph, found.model.name), words),))
+    drawing = Drawing(draw(graph, found.model.name, heats(found)), words, heat_words(found))
+    yield Section("graph", "The graph", ((switch(found, "graph"), drawing) if found.layer_times else (drawing,)))
 
 
 def _measured(found: Profiled) -> Iterator[Section]:
@@ -229,5 +239,6 @@ def _doubts(found: Profiled) -> Iterator[str]:
     sides = [("", found.latencies), ("one step", found.streaming)]
     sides += [(f"column {row.column} alone", row.latencies) for row in found.columns]
     yield from map(str, remarks((name, [one.latency for one in timed]) for name, timed in sides))
+    yield from (f"Layers of {times.way} are not stable: {times.why}." for times in found.layer_times or () if times.why)
     if not found.latencies:
         yield "Latency was not measured."

@@ -147,12 +147,13 @@ def _row(one: Named) -> Row:
 def named_ways(timed: Sequence[Timed], prefix: str = "") -> Iterator[Named]:
     """Yield each measurement under what tells it from the others, the first in full where nothing does."""
     ways = [one.latency.way for one in timed]
-    short = _apart(ways)
+    short = apart(ways)
     for name, one in zip(short, timed, strict=True):
         yield Named(" ".join(filter(None, [prefix, name])), one)
 
 
-def _apart(ways: Sequence[Way]) -> list[str]:
+def apart(ways: Sequence[Way]) -> list[str]:
+    """Return what tells each way from the others, in words."""
     columns = list(zip(*(way.parts for way in ways), strict=True))
     same = [all(a == b for a, b in pairwise(column)) for column in columns]
     if all(same):

@@ -11,8 +11,8 @@ import numpy as np
 from optuna.trial import TrialState
 
 from archcost.search.domains import Point
-from archcost.search.features import Array, Axis, axes, features
-from archcost.search.gaussian_process import FITTED, PRIOR, WIDE, Process, fit, predict, process
+from archcost.search.features import Axis, axes, features
+from archcost.search.gaussian_process import FITTED, PRIOR, WIDE, Array, Process, fit, predict, process
 from archcost.search.pareto import front
 from archcost.search.points import Seen, key
 

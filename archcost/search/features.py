@@ -8,14 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from archcost.search.domains import Choice, Domain, Point, Scalar
-
-Array: TypeAlias = NDArray[np.float64]
+from archcost.search.gaussian_process import Array
 
 FINE: Final = 10
 """Values of an ordered parameter beyond which it counts as fine."""

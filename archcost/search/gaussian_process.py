@@ -1,4 +1,4 @@
-"""A Gaussian process over points with ordered, unordered and missing parameters.
+"""A Gaussian process: a function known at some points, and how far it may be off elsewhere.
 
 Fitted in milliseconds.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archcost.search.features import Array
-
-Groups = NDArray[np.int64]
+Array: TypeAlias = NDArray[np.float64]
+Groups: TypeAlias = NDArray[np.int64]
 
 FITTED: Final = 100
 """Points that the scales are fitted on: a step's cost grows with their cube."""
@@ -64,6 +63,14 @@ def predict(function: Process, others: Array) -> tuple[Array, Array]:
     reach = kernel(function.scales.weights, function.points, others)
     left = np.maximum(1.0 - (reach * (inverse @ reach)).sum(axis=0), 1e-9)
     return mean + scaled @ reach, np.sqrt(variance * left)
+
+
+def mean(function: Process, others: Array) -> Array:
+    """Return the mean elsewhere alone, (m,), for many points at once; others: (m, q)."""
+    middle = float(function.values.mean())
+    reach = kernel(function.scales.weights, function.points, others)
+    found: Array = middle + (function.inverse @ (function.values - middle)) @ reach
+    return found
 
 
 def kernel(weights: Array, some: Array, others: Array) -> Array:

@@ -85,7 +85,7 @@ def row(name: str, found: LayerTimes) -> tuple[object, ...]:
 
 def closures(asked: argparse.Namespace) -> Iterator[tuple[object, ...]]:
     """Yield a row for each network."""
-    for name in FAMILIES[: asked.networks]:
+    for name in FAMILIES[asked.skip : asked.networks]:
         yield row(name, times(name, asked, runtime=asked.runtime))
     for name, module, x in modules() if asked.networks > len(FAMILIES) or asked.modules else ():
         yield row(name, times(module, asked, x, asked.runtime))
@@ -102,7 +102,7 @@ def spins(asked: argparse.Namespace) -> Iterator[tuple[object, ...]]:
 
 def again(asked: argparse.Namespace) -> tuple[object, ...]:
     """Return how far the ten slowest layers of a network are apart in two measurements, as shares of the whole."""
-    first, other = (times("resnet-20", asked) for _ in range(2))
+    first, other = (times("resnet-20", asked, runtime=asked.runtime) for _ in range(2))
     slowest = sorted(first.layers, key=lambda layer: -layer.time_s)[:10]
     second = {layer.name: other.share(layer.time_s) for layer in other.layers}
     apart = [abs(second[layer.name] / first.share(layer.time_s) - 1) for layer in slowest]
@@ -120,10 +120,15 @@ def main() -> None:
     parser.add_argument("--time", type=float, default=10.0, help="seconds for each measurement")
     parser.add_argument("--networks", type=int, default=20, help="how many of the networks")
     parser.add_argument("--modules", action="store_true", help="modules too, also with fewer networks")
-    parser.add_argument("--runtime", default="eager", help="eager or onnxruntime")
+    parser.add_argument("--runtime", default="eager", help="eager, onnxruntime or openvino")
+    parser.add_argument(
+        "--skip", type=int, default=0, help="how many of the networks were measured before, with all else"
+    )
     asked = parser.parse_args()
     heads = ("network", "one call", "layers", "median layer", "residual", "unexplained", "inflation", "targets")
     print(table(heads, closures(asked)), "\n", flush=True)
+    if asked.skip:
+        return
     print(table(("planted", "found", "target: 3%"), spins(asked)), "\n", flush=True)
     print(table(("run to run", "of ten, median", "most", "target: 5%"), [again(asked)]))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from commands import SMALL, run
 
-from archcost.cli.layer_times import branches
 from archcost.latency.layers.times import LayerTime
+from archcost.profiling.layers.sums import tree
 
 FAST = ("--threads", "1", "--time", "0.2s", "--no-witness", "--runtime", "eager")
 
@@ -44,12 +44,30 @@ def test_other_formats_have_them(small: str, capsys: pytest.CaptureFixture[str])
         line.strip().split(" ")[0] for line in out.splitlines() if line.strip()
     }
     markdown = run(capsys, "profile", small, "--layers", "--format", "markdown", *FAST)[1]
-    assert "| (unexplained) |" in markdown
+    assert {"| (unexplained) |", "| by operator, cpu/eager"} == {
+        words for words in ("| (unexplained) |", "| by operator, cpu/eager") if words in markdown
+    }
+    assert {"by operator", "by group"} == {words for words in ("by operator", "by group") if f"\n  {words} " in out}
     rows = list(csv.DictReader(io.StringIO(run(capsys, "profile", small, "--layers", "--format", "csv", *FAST)[1])))
     *layers, residual, unexplained, whole = rows
     assert ["residual", "unexplained", "end to end"] == [row["op"] for row in (residual, unexplained, whole)]
     spans = [float(row["time_s"]) for row in (*layers, residual, unexplained)]
     assert float(whole["time_s"]) == pytest.approx(sum(spans))
+
+
+def test_a_page_of_the_json_is_that_of_the_network(
+    small: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`report --layers` measures them and writes sections, switch and roofline; of printed JSON it writes the same."""
+    made, saved = tmp_path / "made.html", tmp_path / "saved.json"
+    asked = [option for option in FAST if option != "--no-witness"]
+    assert 0 == run(capsys, "report", small, "--layers", *asked, "-o", str(made))[0]
+    saved.write_text(run(capsys, "profile", small, "--layers", "--json", *FAST)[1])
+    assert 0 == run(capsys, "report", str(saved), "-o", str(tmp_path / "again.html"))[0]
+    for page in (made, tmp_path / "again.html"):
+        text = page.read_text("utf-8")
+        for words in ("Layer times: cpu/eager", 'id="switch-graph"', "<h3>Roofline</h3>", "Unexplained", "data-heat="):
+            assert words in text
 
 
 @pytest.mark.parametrize("target", ["fake"])
@@ -71,6 +89,6 @@ def test_without_latencies_there_are_none(small: str, capsys: pytest.CaptureFixt
 def test_a_tree_is_above_its_layers() -> None:
     """Each name is behind what it has in common with others; a layer that is also above others has its own line."""
     layers = [LayerTime(name, "", "", name, 1.0, None) for name in ("a.b", "a.c.d", "e", "e.f", "a.c.g")]
-    shown = [(each.name, each.time_s) for each in branches(layers, 2)]
+    shown = [(each.name, each.time_s) for each in tree(layers, 2)]
     assert [("a", 3.0), ("a.b", 1.0), ("a.c", 2.0), ("e", 2.0), ("e.f", 1.0)] == shown
-    assert ["a", "e"] == [each.name for each in branches(layers, 1)]
+    assert ["a", "e"] == [each.name for each in tree(layers, 1)]

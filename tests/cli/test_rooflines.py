@@ -10,7 +10,7 @@ import pytest
 from commands import refused, run
 from planted_peaks import GIGA, Planted, peaks
 
-from archcost.cli.rooflines import roofline
+from archcost.cli.device.rooflines import roofline
 from archcost.latency import targets
 from archcost.latency.roofline.peaks import measure
 from archcost.latency.targets import Target

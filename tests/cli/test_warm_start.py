@@ -41,7 +41,7 @@ def evenings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "first" / "known.yaml").write_text(KNOWN % 6, "utf-8")
     begun(folder / "first", FIRST)
     (folder / "second" / "study.yaml").write_text(SECOND, "utf-8")
-    ended = planted(folder / "first", ("os", "getpid", "before"), 10**9, "", ("study", "run", "study.yaml"))
+    ended = again(folder / "first", ("study", "run", "study.yaml"))
     assert 0 == ended.returncode, ended.stderr
     return folder
 
@@ -129,13 +129,12 @@ def test_studies_that_do_not_compare_are_refused(capsys: pytest.CaptureFixture[s
 
 def test_a_killed_import_goes_on(evenings: Path) -> None:
     """kill -9 between two trials: the study is whole, and importing again gives all, once."""
-    (evenings / "planted.py").write_text((evenings / "first" / "planted.py").read_text("utf-8"), "utf-8")
     command = ("study", "import", "first/study.db", "--into", "second/study.yaml", "--storage", "killed.db")
     kill = "import signal; os.kill(os.getpid(), signal.SIGKILL)"
     where = ("archcost.study.warm_start.transfer", "_written", "before")
     assert -9 == planted(evenings, where, 2, kill, command).returncode
     assert 1 == len(stored(evenings, "killed.db").trials())
-    ended = planted(evenings, where, 10**9, "", command)
+    ended = again(evenings, command)
     assert 0 == ended.returncode, ended.stderr
     now = stored(evenings, "killed.db")
     assert 2 == len(now.trials())

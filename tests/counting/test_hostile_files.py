@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_files import FLOAT, INT64, counted, graph, model, node, written
 
-from archcost.counting.files.onnx import wire
+from archcost.counting.files.onnx import walk, wire
 from archcost.errors import InputError
 
 
@@ -129,7 +129,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "made twice": (twice, "makes 'y', which another node makes too"),
     "made by none": (nowhere, "output 'z' is made by no node"),
     "a function that calls itself": (recursive, "function 'f' calls itself"),
-    "functions without end": (doubling, "would run more than 200,000 nodes"),
     "functions too deep": (chained, "call each other deeper than 60"),
     "a value too large": (wide, "would give 1000000000 x 1000000000 values; allowed: sizes from 0, at most 2^53"),
     "a stride of 0": (divided, "node 'the_Conv' has 'strides' of 0, 0; allowed: from 1"),
@@ -155,6 +154,16 @@ def test_models_that_cannot_be_are_refused(tmp_path: Path, name: str) -> None:
     (mistake,) = error.value.mistakes
     assert words in str(mistake)
     assert str(mistake).startswith(str(path))
+
+
+def test_functions_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as they have run the most nodes that are followed: here a fiftieth of them."""
+    assert 200_000 == wire.MOST_NODES == walk.MOST_NODES
+    monkeypatch.setattr(walk, "MOST_NODES", 4_000)
+    path = written(tmp_path, doubling())
+    with pytest.raises(InputError, match="would run more than 4,000 nodes") as error:
+        counted(path)
+    assert str(error.value).startswith(str(path))
 
 
 def test_a_loop_without_end_is_a_lower_bound(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from archcost import load, machine
-from archcost.cli.measure import answer
+from archcost.cli.device.measure import answer
 from archcost.errors import InputError, TargetError
 from archcost.latency import runtimes, targets
 from archcost.latency.runtimes import Source
@@ -367,7 +367,7 @@ def test_the_far_side_ends_with_its_standard_input(wait_s: float) -> None:
 
 STUCK = """
 import importlib, signal, time
-measure = importlib.import_module("archcost.cli.measure")
+measure = importlib.import_module("archcost.cli.device.measure")
 measure._GRACE_S = 0.1
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with measure._wanted(0, reads=True):

@@ -70,8 +70,8 @@ def test_kinds_are_told_apart_at_the_border_alone() -> None:
     }
     given = {f"profiling.sources.{name}" for name in ("named", "takes_inputs", "_reference")}
     border = {*given, "profiling.profile.counted", "profiling.modules.given"}
-    of_studies = {"cli.export._export_trial", "cli.study.warm_start.enqueued"}
-    assert {*border, *of_studies, "cli.models.aside", "cli.models.read_model", "cli.export.export"} == asking
+    others = {"cli.export._export_trial", "cli.study.warm_start.enqueued", "profiling.prediction.predict._operators"}
+    assert {*border, *others, "cli.models.aside", "cli.models.read_model", "cli.export.export"} == asking
 
 
 @pytest.mark.parametrize("form", FORMATS)

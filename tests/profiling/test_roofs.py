@@ -6,6 +6,7 @@ import pytest
 from planted_peaks import peaks
 
 import archcost
+from archcost.latency.roofline import rows
 from archcost.latency.roofline.roof import Run, standing
 from archcost.latency.samples import Way
 
@@ -13,9 +14,12 @@ ASKED = {"runtime": "eager", "threads": 1, "time": 0.2, "witness": False}
 
 
 def test_every_layer_has_its_share_of_the_roof() -> None:
-    """It is what the device's peaks say of its MACs, bytes and time, at the batch that was measured."""
-    (times,) = archcost.profile("resnet-20", batch=2, layers=True, **ASKED).layer_times or ()
+    """It is what the device's peaks say of its MACs, bytes and time, at the batch that was measured; they are there."""
+    found = archcost.profile("resnet-20", batch=2, layers=True, **ASKED)
+    (times,) = found.layer_times or ()
     known = peaks()
+    (row,) = found.to_dict()["rooflines"]  # type: ignore[misc]
+    assert ("cpu", 1, known) == (row["target"], row["threads"], rows.peaks(row))
     for layer in times.layers:
         assert layer.macs is not None
         assert layer.moved_bytes is not None

@@ -12,6 +12,7 @@ from typing import Final
 import hostile
 import pytest
 from browser import Browser, browsing
+from planted_times import layered
 from stored_studies import Wanted, made
 
 import archcost
@@ -52,7 +53,16 @@ def compared() -> Document:
     return comparison.report(found, told, "archcost compare resnet-20 resnet-56 resnet-20")
 
 
+def timed() -> Document:
+    """Return the report of a network whose layers were timed in two ways."""
+    told = layered("fractalnet-ultra-2").to_dict()
+    found = typed(told)
+    assert isinstance(found, Profiled)
+    return profile.report(found, told, "archcost report fractalnet-ultra-2 --layers")
+
+
 REPORTS: Final[dict[str, Callable[[], Document]]] = {
+    "layers": timed,
     "fractal": lambda: profiled("fractalnet-ultra-2", Budget(params=10**6, latency_s=1e-9), batch=(1, 4)),
     "hornn": lambda: profiled("hornn-3"),
     "comparison": compared,
@@ -181,6 +191,23 @@ def test_hostile_names_are_text_in_every_place(browser: Browser, tmp_path: Path)
     harmless(browser)
 
 
+def test_hostile_layers_are_text_in_every_place(browser: Browser, tmp_path: Path) -> None:
+    """A file's names of layers, operators and groups are shown as they are: in tables, boxes and the roofline."""
+    told = layered("resnet-20").to_dict()
+    for times in told["layer_times"]:  # type: ignore[attr-defined]
+        for layer, name in zip(times["layers"], hostile.NAMES, strict=False):
+            layer.update(name=name, op=name, group=name, module=name, fused=[name])
+        times.update(runtime=hostile.NAMES[1], notes=[*hostile.NAMES])
+    found = typed(told)
+    assert isinstance(found, Profiled)
+    path = tmp_path / "page.html"
+    path.write_text(page(profile.report(found, told, "")), encoding="utf-8")
+    browser.open(path)
+    browser.js("document.querySelectorAll('.switch input').forEach((each) => each.click())")
+    browser.js("document.querySelectorAll('.stepper button, tr[data-key]').forEach((each) => each.click())")
+    harmless(browser)
+
+
 def test_a_hostile_study_is_text_in_every_place(browser: Browser, tmp_path: Path) -> None:
     """A study whose names, parameters and reasons are attacks is a report like any other."""
     path = tmp_path / "page.html"
@@ -260,6 +287,29 @@ def test_a_budget_slides_by_keys(browser: Browser, pages: dict[str, tuple[Docume
     browser.open(path, browser.js("return location.hash"), charts=False)
     assert answers[begin - 1] == browser.js(answer)
     assert [] == browser.complaints()
+
+
+def test_a_switch_changes_what_boxes_show(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:
+    """An arrow key goes from MACs to the time in a way: boxes, drawing and all switches change, nothing is loaded."""
+    path = pages["layers"][1]
+    browser.open(path)
+    shown = (
+        "return [[...document.querySelectorAll('figure[data-view]')].filter((one) => one.offsetHeight)"
+        ".map((one) => one.id), [...document.querySelectorAll('.switch input:checked')].map((one) => one.value),"
+        " [...document.querySelectorAll('g[data-heat]')].map((box) => box.style.getPropertyValue('--heat'))"
+        ".join() === [...document.querySelectorAll('g[data-heat]')].map((box) => box.dataset.heat.split(' ')"
+        "[Number(document.querySelector('.switch input:checked').value)]).join()]"
+    )
+    assert [["chart-modules"], ["0", "0"], True] == browser.js(shown)
+    browser.driver.find_element("css selector", "#switch-graph input").send_keys("\ue014")  # the arrow to the right
+    assert [["chart-modules-1"], ["1", "1"], True] == browser.js(shown)
+    assert browser.until(
+        "const plot = document.querySelector('#chart-modules-1 .plot');"
+        " return plot.clientWidth === plot.querySelector('svg').clientWidth"
+    )
+    browser.open(path, browser.js("return location.hash"))
+    assert [["chart-modules-1"], ["1", "1"], True] == browser.js(shown)
+    assert ([], []) == (browser.complaints(), browser.requests())
 
 
 def test_without_scripts_text_and_tables_are_there(browser: Browser, pages: dict[str, tuple[Document, Path]]) -> None:

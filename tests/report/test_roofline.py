@@ -56,8 +56,28 @@ def test_each_layer_is_a_mark_of_what_binds_it() -> None:
     assert 3 == len({one.mark for one in found.values() if not one.line})
 
 
+def test_a_layer_without_macs_is_at_the_edge() -> None:
+    """It is as far below the slopes as its bytes a second are below theirs; one above its roof is said to be."""
+    (point,) = (one._replace(bytes_per_s=2e9, roof_share=0.2) for one in LAYERS if one.name == "relu")
+    found = series(*LAYERS[:2], point)
+    at = found["bound by memory"].x[0]
+    assert found["memory"].x[0] < at < 2  # type: ignore[operator]
+    assert pytest.approx(0.2 * 1e10) == found["bound by memory"].y[0] / at  # type: ignore[operator]
+    assert ("no MACs" in found["bound by memory"].texts[0], found["bound by memory"].keys) == (True, ("relu",))
+    chart = roofline_chart([point._replace(roof_share=1.5)], peaks(), "float32")
+    assert "Above their roof is 1 layer" in chart.summary
+    assert "Above" not in roofline_chart([point], peaks(), "float32").summary
+
+
+def test_a_layer_without_a_roof_is_drawn() -> None:
+    """In 8 bits the type a product ran in is not known: its place is, and what binds it is not."""
+    found = series(LAYERS[0]._replace(roof_share=None, bound=None))
+    assert (("conv1",), "cross") == (found["no roof known"].keys, found["no roof known"].mark)
+    assert "roof" not in found["no roof known"].texts[0]
+
+
 def test_what_has_no_place_on_the_axes_is_counted() -> None:
-    """A layer without MACs is left out and said; so is one without bytes."""
+    """A layer of which no bytes are known is left out and said."""
     chart = roofline_chart((*LAYERS, Point("idle", math.inf, 1e9, 0.1, "compute")), peaks(), "float32")
     assert 2 == chart.left_out
     assert "2 by memory" in chart.summary

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from archcost.search.acquisition import direction, everywhere, learn, promise, segments, warp
 from archcost.search.domains import Point, Whole, active
-from archcost.search.features import Array
+from archcost.search.gaussian_process import Array
 from archcost.search.pareto import hypervolume
 from archcost.search.points import Seen
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from archcost.search import gaussian_process
 from archcost.search.domains import Choice, Domain, Point, Real, Whole
-from archcost.search.features import Array, axes, features
-from archcost.search.gaussian_process import Scales, fit, kernel, predict, process
+from archcost.search.features import axes, features
+from archcost.search.gaussian_process import Array, Scales, fit, kernel, predict, process
 
 MIXED: dict[str, Domain] = {
     "kind": Choice((1, True, "x")),

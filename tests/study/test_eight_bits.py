@@ -34,7 +34,7 @@ from archcost.training.context import Context
 
 STUDY = """
 models:
-  - {family: fractal, columns: 2, widths: {scale: [8, 16], by: {choice: [1, 2]}}, drop_path: {global: 0.5}}
+  - {family: fractal, columns: 2, widths: {scale: [8], by: {choice: [1, 2]}}, drop_path: {global: 0.5}}
 data: {name: digits, examples: 300}
 objectives:
   - error: min

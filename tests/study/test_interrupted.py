@@ -21,10 +21,7 @@ import os
 
 from archcost.study.phases import confirm, search_loop
 from archcost.study.workers.pace import Pace
-from archcost.study.workers import processes, progress
 from archcost.study.workers.messages import Trained
-
-progress._APART_S = progress._DEAR = 0  # a checkpoint after every epoch
 
 
 def interrupt(number, epoch, nth):
@@ -39,7 +36,6 @@ def interrupt(number, epoch, nth):
 
     Pace.hear = hear
     search_loop.reserve_s = lambda *given: 1e9 if not number and len(came) >= nth else reserve(*given)
-    processes.LOADED = (*processes.LOADED, "quick")
 """
 LONGER = STUDY.replace("epochs: 2, rungs: [1, 2]", "epochs: 6, rungs: [2, 6], precision: float32")
 LONGER = LONGER.replace("trials: 3", "trials: 1").replace("seeds: 1", "seeds: 2")
@@ -54,7 +50,8 @@ def interrupted(folder: Path, number: int, epoch: int, nth: int, *more: str) -> 
     (folder / "quick.py").write_text(_QUICK, "utf-8")
     what = f"import quick; quick.interrupt({int(number)}, {epoch}, {nth})"
     where = ("archcost.study.workers.processes", "server", "before")
-    return planted(folder, where, 1, what, (*RUN, *more, *(("--time", "1h") if number == TIME else ())))
+    command = (*RUN, *more, *(("--time", "1h") if number == TIME else ()))
+    return planted(folder, where, 1, what, command, also="kept_always")
 
 
 def stored(folder: Path) -> Stored:

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 from commands import run
 from own_code import STUDY, written
+from planted import again
 
 from archcost.study.records.addresses import address
 from archcost.study.records.reasons import Reason
@@ -34,12 +36,25 @@ def reasons(folder: Path) -> dict[int, Reason]:
     return found
 
 
-def test_a_network_of_ones_own_is_searched(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a study that has run, in a folder with the code that it names; who writes there takes a copy."""
+    file = written(tmp_path_factory.mktemp("ran"))
+    ended = again(file.parent, ("study", "run", str(file), *CODE))
+    assert 0 == ended.returncode, ended.stderr
+    return file
+
+
+@pytest.fixture
+def copied(ran: Path, tmp_path: Path) -> Path:
+    """The file of a copy of that study, of a test's own."""
+    shutil.copytree(ran.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / ran.name
+
+
+def test_a_network_of_ones_own_is_searched(capsys: pytest.CaptureFixture[str], ran: Path) -> None:
     """Counted, trained, confirmed and tested; its front names the code and the arguments as YAML."""
-    file = written(tmp_path)
-    code, _, err = run(capsys, "study", "run", str(file), *CODE)
-    assert 0 == code, err
-    code, out, _ = run(capsys, "study", "front", str(file), "--json")
+    _, out, _ = run(capsys, "study", "front", str(ran), "--json")
     members = json.loads(out)["members"]
     best = members[0]
     assert {"module"} == {each["family"] for each in members}
@@ -69,14 +84,12 @@ def test_without_consent_nothing_runs(
     assert before == sorted(tmp_path.iterdir())
 
 
-def test_reading_a_study_runs_no_code(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_reading_a_study_runs_no_code(capsys: pytest.CaptureFixture[str], copied: Path, tmp_path: Path) -> None:
     """Status, front, table and report need no consent: they import nothing of what the study names."""
-    file = written(tmp_path)
-    assert 0 == run(capsys, "study", "run", str(file), *CODE)[0]
     (tmp_path / "mynet.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", "utf-8")
     for command in (("study", "status"), ("study", "front"), ("study", "table")):
-        assert 0 == run(capsys, *command, str(file))[0]
-    assert 0 == run(capsys, "report", str(file), "-o", str(tmp_path / "report.html"))[0]
+        assert 0 == run(capsys, *command, str(copied))[0]
+    assert 0 == run(capsys, "report", str(copied), "-o", str(tmp_path / "report.html"))[0]
     assert not (tmp_path / "ran").exists()
 
 
@@ -259,17 +272,15 @@ def test_data_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path, fo
     assert {form != "bytes"} == {each["test"] is not None for each in confirmed}
 
 
-def test_changed_code_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_changed_code_is_named(capsys: pytest.CaptureFixture[str], copied: Path, tmp_path: Path) -> None:
     """Going on says which file is another one; with consent to that it goes on."""
-    file = written(tmp_path)
-    assert 0 == run(capsys, "study", "run", str(file), *CODE)[0]
     with (tmp_path / "mynet.py").open("a", encoding="utf-8") as text:
         text.write("# another line\n")
-    code, _, err = run(capsys, "study", "run", str(file), "--trials", "4", *CODE)
+    code, _, err = run(capsys, "study", "run", str(copied), "--trials", "4", *CODE)
     assert 2 == code
     assert "'mynet.py' changed since the study ran" in err
     assert "--code-changed" in err
-    assert 0 == run(capsys, "study", "run", str(file), "--trials", "4", *CODE, "--code-changed")[0]
+    assert 0 == run(capsys, "study", "run", str(copied), "--trials", "4", *CODE, "--code-changed")[0]
     assert 4 == sum(each.counts for each in study(tmp_path).trials())
 
 
@@ -317,7 +328,7 @@ def test_code_that_hangs_ends_its_own_trial(capsys: pytest.CaptureFixture[str], 
     """It is silent for longer than the study has patience: killed, and the others are complete."""
     hanging = "import time\nfrom mynet import Small\n\n\ndef net(what, classes):\n    time.sleep(600 * what)\n"
     text = STUDY.replace("mynet:Small", "hanging:net").replace("width: {int: [2, 6]}", "what: {int: [0, 1]}")
-    file = written(tmp_path, text.replace("trials: 3, sampler: random", "trials: 2, sampler: grid, patience: 5s"))
+    file = written(tmp_path, text.replace("trials: 3, sampler: random", "trials: 2, sampler: grid, patience: 3s"))
     (tmp_path / "hanging.py").write_text(hanging + "    return Small(classes=classes)\n", "utf-8")
     code, _, err = run(capsys, "study", "run", str(file), *CODE)
     assert 0 == code, err

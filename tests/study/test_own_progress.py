@@ -112,24 +112,31 @@ def told(job: Train, until: Callable[[Event], bool] = lambda _: False) -> list[E
 
 
 OWN: Final = {"code": "own_training:fit"}
+Whole = tuple[dict[str, Any], list[Event], dict[str, torch.Tensor]]
 
 
-@pytest.mark.parametrize("fit", [{}, OWN], ids=["built-in", "own"])
+@pytest.fixture(scope="module", params=[{}, OWN], ids=["built-in", "own"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A training that is never interrupted: its keys, what it tells, and the weights that it ends with."""
+    folder = tmp_path_factory.mktemp("whole")
+    with kept_always():
+        events = told(made(folder, **request.param))
+    return request.param, events, torch.load(folder / "0.pt", weights_only=True)["weights"]
+
+
 @pytest.mark.parametrize("epoch", [1, 2, 3, 5])
-def test_a_module_goes_on_as_if_never_interrupted(tmp_path: Path, fit: dict[str, Any], epoch: int) -> None:
+def test_a_module_goes_on_as_if_never_interrupted(tmp_path: Path, whole: Whole, epoch: int) -> None:
     """In built-in and own training, at a rung and at the last epoch too: equal to the bit, and measured once."""
-    whole = told(made(tmp_path / "whole", **fit))
-    job = made(tmp_path / "parts", **fit)
+    fit, events, expected = whole
+    job = made(tmp_path, **fit)
     first, second = told(job, after(epoch)), told(job)
     assert ([], [(epoch, "")]) == (resumed(first), resumed(second))
-    assert Done() == whole[-1] == second[-1]
+    assert Done() == events[-1] == second[-1]
     assert [each for each in first if isinstance(each, Measured)] == [
         each for each in second if isinstance(each, Measured)
     ]
-    assert reached(whole) == reached(first + second)
-    expected, found = (
-        torch.load(tmp_path / name / "0.pt", weights_only=True)["weights"] for name in ("whole", "parts")
-    )
+    assert reached(events) == reached(first + second)
+    found = torch.load(tmp_path / "0.pt", weights_only=True)["weights"]
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 

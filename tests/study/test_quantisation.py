@@ -95,21 +95,27 @@ def point(events: list[Event]) -> Quantised:
     return found
 
 
-def test_a_layer_that_costs_accuracy_is_in_float32(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    """What the job tells of which 8 bits ruin a layer, if nothing interrupts it."""
+    with kept_always():
+        return told(made(tmp_path_factory.mktemp("whole"), 1000.0))
+
+
+def test_a_layer_that_costs_accuracy_is_in_float32(whole: list[Event]) -> None:
     """It is named with both errors, the file loses at most 0.3 points, and the way is measured again before."""
-    events = told(made(tmp_path, 1000.0))
-    found, last = point(events), reached(events)[-1]
+    found, last = point(whole), reached(whole)[-1]
     (layer,) = found.why
     assert (("2",), "2", "accuracy", 3 * 8 * 4 * 9) == (found.float_layers, layer.name, layer.kind, found.float_bytes)
     assert isinstance(last, Reached)
     assert layer.before > error(last.score) + 0.3
     assert layer.after == error(found.score) <= error(last.score) + 0.003
-    *_, again = measured(events)
-    assert [0, 1, 1] == [each.way for each in measured(events)]
+    *_, again = measured(whole)
+    assert [0, 1, 1] == [each.way for each in measured(whole)]
     assert isinstance(again, Measured)
     assert ("2",) == in_float32(again.samples[0])
-    assert events.index(again) < events.index(found)
-    assert Done() == events[-1]
+    assert whole.index(again) < whole.index(found)
+    assert Done() == whole[-1]
 
 
 def test_what_loses_nothing_is_measured_once(tmp_path: Path) -> None:
@@ -129,10 +135,9 @@ def test_a_trial_over_a_limit_tells_no_score(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [Quantised, Measured])
-def test_an_interrupted_trial_finds_the_same(tmp_path: Path, end: type[Event]) -> None:
+def test_an_interrupted_trial_finds_the_same(tmp_path: Path, whole: list[Event], end: type[Event]) -> None:
     """Whether it ended before its way was measured again is kept, or after; what was measured first is not replaced."""
-    whole = told(made(tmp_path / "whole", 1000.0))
-    job = made(tmp_path / "parts", 1000.0)
+    job = made(tmp_path, 1000.0)
     first: list[Event] = []
 
     def last(event: Event) -> bool:

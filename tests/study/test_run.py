@@ -7,14 +7,13 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from commands import run
+from forked import ARCHCOST, Forked
 from planted import again
 
 import archcost
@@ -52,9 +51,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> str:
     ended = again(path.parent, ("study", "run", str(path)))
     assert 0 == ended.returncode, ended.stderr
     return str(path)
-
-
-ARCHCOST = [sys.executable, "-m", "archcost"]
 
 
 def test_a_front_is_found_and_confirmed(capsys: pytest.CaptureFixture[str], done: str) -> None:
@@ -136,10 +132,11 @@ def test_data_that_a_killed_study_left_are_removed(
     def left() -> list[str]:
         return [path.name for path in place.glob("archcost-*/data.pt")]
 
-    command = [*ARCHCOST, "study", "run", file, "--workers", "1", "--set", "fit.epochs=60", "--set", "fit.rungs=[60]"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(place)}) as process:
+    command = ["study", "run", file, "--workers", "1", "--set", "fit.epochs=60", "--set", "fit.rungs=[60]"]
+    with Forked(ARCHCOST, command, tmp_path, TMPDIR=str(place)) as process:
         _wait_for_a_trial(file, process)
-        process.kill()
+        os.kill(process.pid, signal.SIGKILL)
+        process.ended()
     assert ["data.pt"] == left()
     other = ("--set", "search.trials=1", "--set", "confirm.members=0", "--storage", str(tmp_path / "other.db"))
     code, _, err = run(capsys, "study", "run", file, *other)
@@ -176,15 +173,16 @@ def test_trials_that_are_offered_have_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: str, number: int, code: int) -> None:
+def test_an_interrupted_study_goes_on(
+    capsys: pytest.CaptureFixture[str], file: str, tmp_path: Path, number: int, code: int
+) -> None:
     """Ctrl-C, a termination or a kill: nothing that was told is lost, and what ran is asked for again."""
     longer = ("--set", "fit.epochs=60", "--set", "fit.rungs=[60]")
-    command = [*ARCHCOST, "study", "run", file, "--workers", "1", *longer]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with Forked(ARCHCOST, ["study", "run", file, "--workers", "1", *longer], tmp_path) as process:
         _wait_for_a_trial(file, process)
         os.kill(process.pid, number)
-        _, told = process.communicate(timeout=60)
-    assert (code, number != signal.SIGKILL) == (process.returncode, "0 trials kept; run again to go on" in told)
+        told = process.ended()
+    assert (code, number != signal.SIGKILL) == (told.returncode, "0 trials kept; run again to go on" in told.stderr)
     rest = (*longer, "--trials", "1", "--set", "confirm.members=0")
     ended, _, err = run(capsys, "study", "run", file, *rest)
     assert 0 == ended, err
@@ -194,11 +192,11 @@ def test_an_interrupted_study_goes_on(capsys: pytest.CaptureFixture[str], file: 
     assert "1 interrupted" in run(capsys, "study", "status", file)[1]
 
 
-def _wait_for_a_trial(file: str, process: subprocess.Popen[str]) -> None:
+def _wait_for_a_trial(file: str, process: Forked) -> None:
     """Wait until a study has begun a trial, which it keeps before it starts it."""
     where = address("study.db", Path(file).parent)
     for _ in range(1800):
-        assert process.poll() is None, process.communicate()[1]
+        assert process.poll() is None, process.ended().stderr
         if (where.file or Path()).is_file() and any(each.begun for each in find(where).trials()):
             return
         time.sleep(0.1)
@@ -231,12 +229,12 @@ def test_an_impossible_study_is_refused(
 
 
 def test_a_trial_that_is_silent_for_too_long_is_ended(capsys: pytest.CaptureFixture[str], file: str) -> None:
-    """A measurement may take 10 minutes, the study has patience for 4 s: its key is named."""
+    """A measurement may take 10 minutes, the study has patience for 2 s: its key is named."""
     way = "objectives.1={latency: min, threads: 1, precision: 0.000001, time: 10m}"
-    patience = ("--set", "search={trials: 1, patience: 4s}")
+    patience = ("--set", "search={trials: 1, patience: 2s}")
     code, _, err = run(capsys, "study", "run", file, "--workers", "1", "--set", way, *patience)
     assert 3 == code
-    reason = "target: hung: no progress for 4 s, killed; 'search.patience' allows more"
+    reason = "target: hung: no progress for 2 s, killed; 'search.patience' allows more"
     assert f"no trial is complete: 1 x {reason}" in err
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Forked
 
 import archcost
 from archcost.study.study import Member, Study
@@ -120,15 +121,13 @@ def test_an_interruption_is_passed_on(tmp_path: Path) -> None:
         "except KeyboardInterrupt:\n"
         "    print('interrupted', multiprocessing.active_children(), len(study.frame()) > 0)\n"
     )
-    (tmp_path / "script.py").write_text(script, "utf-8")
-    with subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, env=_environment()) as process:  # fmt: skip
+    with Forked(script, [], tmp_path) as process:
         end = time.monotonic() + 120
         while not _under_way(tmp_path) and process.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate()
-    assert (out, process.returncode) == ("interrupted [] True\n", 0), err
+        os.kill(process.pid, signal.SIGINT)
+        ended = process.ended()
+    assert (ended.stdout, ended.returncode) == ("interrupted [] True\n", 0), ended.stderr
 
 
 def _under_way(folder: Path) -> bool:

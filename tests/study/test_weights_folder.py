@@ -43,7 +43,7 @@ def test_a_studys_name_is_no_path(tmp_path: Path, name: str) -> None:
     assert 0 == ended.returncode, ended.stderr
     assert [b"precious"] * 2 == [(victim / each).read_bytes() for each in ("0.pt", "7.pt")]
     assert {"victim.weights/0.pt", "victim.weights/7.pt"} == {each for each in files(tmp_path) if "a/b/c" not in each}
-    assert {"study.yaml", "planted.py", "x.db", "x.db.weights/0.pt", "x.db.weights/study.json"} == files(folder)
+    assert {"study.yaml", "x.db", "x.db.weights/0.pt", "x.db.weights/study.json"} == files(folder)
 
 
 def test_no_path_is_made_of_a_name_on_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_a_folder_that_another_study_left_is_refused(capsys: pytest.CaptureFixtu
     (left / "7.pt").write_bytes(b"precious")
     code, _, err = run(capsys, "study", "run", str(tmp_path / "study.yaml"))
     assert (2, True) == (code, "has the weights of another study, or of one that is no longer stored here" in err)
-    assert {"study.yaml", "planted.py", "study.db.weights/7.pt"} == files(tmp_path)
+    assert {"study.yaml", "study.db.weights/7.pt"} == files(tmp_path)
 
 
 def test_only_what_the_study_wrote_is_removed(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from archcost.report.blocks import (
     Scatter,
     Section,
     Series,
+    Switch,
     Table,
     Text,
     Verdict,
@@ -60,7 +61,8 @@ def _section(name: str, number: int) -> Section:
         Facts(((name, name),)),
         Lines((name,)),
         Text(name),
-        Drawing('<svg viewBox="0 0 9 9"></svg>', name),
+        Switch(f"w{number}", name, (name, name)),
+        Drawing('<svg viewBox="0 0 9 9"></svg>', name, (name, name)),
         *(Chart(f"c{number}-{place}", name, name, drawn, f"t{number}-0", 3) for place, drawn in enumerate(charts)),
         *(
             Table(f"t{number}-{place}", f"{name} {number}-{place}", heads, rows, 3, open=bool(place))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+from forked import Forked
 
 from archcost import cli
 
@@ -49,18 +48,19 @@ RUN = ("study", "run", "study.yaml", "--workers", "2")
 
 
 def begun(folder: Path, study: str = STUDY) -> None:
-    """Write a study, and the script that runs it."""
+    """Write a study."""
     (folder / "study.yaml").write_text(study, "utf-8")
-    (folder / "planted.py").write_text(_SCRIPT, "utf-8")
 
 
 def planted(
-    folder: Path, where: tuple[str, str, str], nth: int, what: str, command: Sequence[str] = RUN
+    folder: Path, where: tuple[str, str, str], nth: int, what: str, command: Sequence[str] = RUN, also: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in which `what` is executed before or after the n-th call; where: module, function, when."""
-    typed = [sys.executable, "planted.py", *where, str(nth), what, *command]
-    # children of a background shell would ignore Ctrl-C
-    return subprocess.run(typed, cwd=folder, capture_output=True, text=True, check=False, preexec_fn=_heeded)
+    """Run a command in which `what` is executed before or after the n-th call; where: module, function, when.
+
+    also: a module that the children of its study have in memory too.
+    """
+    with Forked(_SCRIPT, [*where, str(nth), what, *command], folder, also=also) as process:
+        return process.ended()
 
 
 def again(folder: Path, command: Sequence[str] = RUN) -> subprocess.CompletedProcess[str]:
@@ -70,8 +70,3 @@ def again(folder: Path, command: Sequence[str] = RUN) -> subprocess.CompletedPro
         cli.main(command)
     assert isinstance(end.value.code, int)
     return subprocess.CompletedProcess(command, end.value.code, out.getvalue(), err.getvalue())
-
-
-def _heeded() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

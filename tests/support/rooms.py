@@ -24,7 +24,7 @@ ROOMS: Final[dict[str, tuple[str, ...]]] = {
     "data": ("config",),
     "nets": ("graph", "config", "models"),
     "counting": ("graph", "models", "nets"),
-    "latency": ("graph", "nets"),
+    "latency": ("graph", "search", "nets"),
     "training": ("graph", "config", "data", "nets", "latency"),
     "profiling": ("graph", "config", "models", "nets", "counting", "latency"),
     "study": (
@@ -38,6 +38,7 @@ ROOMS: Final[dict[str, tuple[str, ...]]] = {
 
 DOORS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("training", "latency"): frozenset({"lock", "targets.cpu"}),
+    ("latency", "search"): frozenset({"gaussian_process"}),
     ("study", "counting"): frozenset({"module"}),
     ("study", "profiling"): frozenset({"budget"}),
     ("report", "study"): frozenset({"objectives", "records"}),

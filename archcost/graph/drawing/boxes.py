@@ -47,6 +47,7 @@ class Box:
     """One box: a line for each of its nodes (what it is, what it is called) and a tooltip.
 
     `joins`: drawn as wide as the lanes that meet in it. `shape`: what it hands on; `reshapes`: its input had another.
+    `nodes`: their whole names.
     """
 
     lines: tuple[tuple[str, str], ...]
@@ -57,6 +58,7 @@ class Box:
     shape: str = ""
     reshapes: bool = True
     joins: bool = False
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ def _chain_box(graph: Graph, cost: Cost, positions: Sequence[int]) -> Box:
     tip = tuple(_tip(cost.rows[i]) for i in positions)
     joins = isinstance(first.op, Join | Concat)
     shape, reshapes = dimensions(last.shape), before != {last.shape}
-    return Box(lines, tip, _kind(first.op), first.group, first.column, shape, reshapes, joins)
+    names = tuple(node.name for node in nodes)
+    return Box(lines, tip, _kind(first.op), first.group, first.column, shape, reshapes, joins, names)
 
 
 def _group_box(graph: Graph, cost: Cost, positions: Sequence[int]) -> Box:
@@ -156,7 +159,8 @@ def _group_box(graph: Graph, cost: Cost, positions: Sequence[int]) -> Box:
     name = shown(last.group) or "no group"
     lines = ((name, ""), *facts)
     tip = (f"{name}: {facts[0][1]} nodes", f"{facts[1][1]} params, {facts[2][1]} MACs")
-    return Box(lines, tip, "plain", last.group, None, dimensions(last.shape))
+    names = tuple(graph.nodes[i].name for i in positions)
+    return Box(lines, tip, "plain", last.group, None, dimensions(last.shape), nodes=names)
 
 
 def _tip(row: Row) -> str:

@@ -142,13 +142,14 @@ def is_known(rounds: Sequence[Round], precision: float) -> bool:
 def closed(taken: Taken, parts: Sequence[Part], told: Told, way: Way, precision: float) -> LayerTimes:
     """Return the times of the parts that ran, in their order; what ran and is no part has its key as its name.
 
-    It is unmapped if parts ran as one, and it is none of those: else its key is a path of the network's own.
+    It is unmapped if kernels ran, and it is none that is known: else its key is a path of the network's own.
     """
     known = found(taken.rounds)
     named = {part.key: part for part in parts}
     strange = [key for key in known.parts if key not in named]
     order = [*(part.key for part in parts if part.key in known.parts), *strange]
-    joined = {key: [named[each] for each in told.fused.get(key, (key,)) if each in named] for key in order}
+    unmapped = [] if told.fused is None else [key for key in strange if key not in told.fused]
+    joined = {key: [named[each] for each in (told.fused or {}).get(key, (key,)) if each in named] for key in order}
     times = LayerTimes(
         way,
         known.whole.time_s,
@@ -160,7 +161,7 @@ def closed(taken: Taken, parts: Sequence[Part], told: Told, way: Way, precision:
         len(taken.rounds),
         tuple(_layer(key, known.parts[key], joined[key]) for key in order),
         unexplained_interval_s=block_range([[each] for each in known.by_round.unexplained_s]),
-        unmapped_s=math.fsum(known.parts[key].time_s for key in strange if told.fused and key not in told.fused),
+        unmapped_s=math.fsum(known.parts[key].time_s for key in unmapped),
         notes=told.notes,
         by_round=known.by_round,
     )

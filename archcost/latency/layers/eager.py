@@ -58,12 +58,12 @@ def _of_net(net: Net, ready: Callable[[Callable[..., object]], Prepared], clock:
         add(clock())
         ran.marked(x, mark)
 
-    read = partial(_by_name, names)
+    read = partial(by_name, names)
     both = (ready(net), ready(partial(timed, net)), ready(still), ready(partial(timed, still)))
     return Sides(*both, events, nullcontext, nullcontext, read, read)
 
 
-def _by_name(names: Sequence[str], events: Sequence[float]) -> dict[str, float]:
+def by_name(names: Sequence[str], events: Sequence[float]) -> dict[str, float]:
     """Return the seconds of each node: from the clock read before it to the one behind it."""
     sums: dict[str, float] = {}
     before = events[0]

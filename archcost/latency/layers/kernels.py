@@ -1,16 +1,19 @@
 """Which nodes a runtime's kernels are made of: by names, and by what reads what.
 
-ONNX Runtime calls a kernel as the node that it stands for, or as the value that it gives. Of what is left of the file,
-an operator that a kernel began with is found behind it, and what is nowhere else went into the one that made its input.
+ONNX Runtime calls a kernel as the node that it stands for, or as the value that it gives; OpenVINO lists the nodes. Of
+what is left of the file, an operator that a kernel began with is found behind it, and what is nowhere else went into
+the kernel that made its input.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-_BEHIND: Final = re.compile(r"(_nchwc|_token_\d+|_quant)+$")  # what ONNX Runtime adds to the names of what it replaces
+_BEHIND: Final = re.compile(
+    r"(_nchwc|_token_\d+|_quant|/\w+ *)+$"
+)  # what ONNX Runtime adds to the names of what it replaces
 
 
 class Node(NamedTuple):
@@ -28,15 +31,39 @@ def joined(file: Sequence[Node], kernels: Mapping[str, str]) -> dict[str, tuple[
 
     kernels: the operator of each by its name.
     """
-    makers = {value: place for place, node in enumerate(file) for value in node.outputs}
-    names = {node.name: place for place, node in enumerate(file)}
+    makers = _makers(file)
+    places = _places(file, makers)
     owners: dict[int, str] = {}
     for kernel, op in kernels.items():
-        base = _BEHIND.sub("", kernel).removeprefix("fused ")
-        place = names.get(base, makers.get(base))
+        place = places.get(_BEHIND.sub("", kernel).removeprefix("fused "))
         if place is not None and place not in owners:
             owners[place] = kernel
             _before(file, makers, owners, place, op)
+    return _owned(file, makers, owners, kernels)
+
+
+def listed(file: Sequence[Node], kernels: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, ...]]:
+    """Return the same of a runtime that says itself by which nodes' or values' names a kernel was made."""
+    makers = _makers(file)
+    places = _places(file, makers)
+    owners: dict[int, str] = {}
+    for kernel, names in kernels.items():
+        owners.update((places[name], kernel) for name in names if name in places)
+    return _owned(file, makers, owners, kernels)
+
+
+def _makers(file: Sequence[Node]) -> dict[str, int]:
+    return {value: place for place, node in enumerate(file) for value in node.outputs}
+
+
+def _places(file: Sequence[Node], makers: Mapping[str, int]) -> dict[str, int]:
+    """Return the place of each node by its name, and by those of its values."""
+    return {**makers, **{node.name: place for place, node in enumerate(file)}}
+
+
+def _owned(
+    file: Sequence[Node], makers: Mapping[str, int], owners: dict[int, str], kernels: Iterable[str]
+) -> dict[str, tuple[int, ...]]:
     _behind(file, makers, owners)
     found: dict[str, list[int]] = {kernel: [] for kernel in kernels}
     for place in sorted(owners):
@@ -82,8 +109,8 @@ def told(
             at = places[own]
         else:
             later = (places[name] for name in owned[number + 1 :] if name is not None)
-            end = next((place for place in later if place > at), len(order))
-            at = next((place for place in range(at + 1, end) if fits(node.op, order[place])), at)
+            end = next((place for place in later if place > at), len(order) - 1)  # its own bias may be what is next
+            at = next((place for place in range(at + 1, end + 1) if fits(node.op, order[place])), at)
         if at >= 0:
             found[number] = order[at]
     return found

@@ -18,7 +18,9 @@ from archcost.latency.statistics import BLOCKS
 
 STAGES: Final[dict[str, str]] = {
     "eager": "archcost.latency.layers.eager",
+    "compile": "archcost.latency.layers.compile",
     "onnxruntime": "archcost.latency.layers.onnxruntime",
+    "openvino": "archcost.latency.layers.openvino",
 }
 """Runtimes whose layers can be told apart, and what has `staged`, the context of a Stage; loaded if it is asked for."""
 

@@ -42,11 +42,11 @@ class Round(NamedTuple):
 class Told(NamedTuple):
     """What a stage says of how it was attributed.
 
-    fused: by key, the keys of the parts that ran as one; reads: of the clock, in a call;
+    fused: by key, the keys of the parts that ran as one, None if parts run as they are; reads: of the clock, in a call;
     notes: in words.
     """
 
-    fused: Mapping[str, tuple[str, ...]]
+    fused: Mapping[str, tuple[str, ...]] | None
     reads: int
     notes: tuple[str, ...] = ()
 

@@ -82,7 +82,7 @@ class Staged:
     def told(self) -> Told:
         """Return how often the clock is read in a call."""
         self._timed(self._idle, self._instruments.timer)
-        return Told({}, (len(self._events) + 1) // 2)
+        return Told(None, (len(self._events) + 1) // 2)
 
     def _turns(self, side: _Side, size: int) -> tuple[list[float], list[Run]]:
         timer = self._instruments.timer

@@ -10,10 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import AwareDatetime, ConfigDict, TypeAdapter, with_config
 
-from archcost.errors import InputError, one_line, quoted
-from archcost.files import cache, write_whole
+from archcost.files import cache
+from archcost.latency.kept import Unusable, read, write
 from archcost.latency.roofline.roof import Peaks
 from archcost.latency.runtimes import installed
 from archcost.latency.samples import Conditions
@@ -55,15 +55,7 @@ class Kept:
         return max(0.0, (now - self.measured).total_seconds())
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """A file that is where peaks would be and cannot be used: it is measured again, and never believed."""
-
-    path: Path
-    why: str
-
-    def __str__(self) -> str:
-        return f"{quoted(str(self.path))} cannot be used: {self.why}"
+_KEPT: Final = TypeAdapter(Kept)
 
 
 def key(facts: Facts, threads: int, conditions: Conditions) -> Key:
@@ -82,19 +74,9 @@ def place(of: Key, folder: Path | None = None) -> Path:
 def known(of: Key, folder: Path | None = None) -> Kept | Unusable | None:
     """Return the peaks that are kept, why what is there cannot be used, or None if nothing is there."""
     path = place(of, folder)
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        return Unusable(path, error.strerror or str(error))
-    if len(text) > _LARGEST_BYTES:
-        return Unusable(path, f"more than {_LARGEST_BYTES} bytes")
-    try:
-        found = TypeAdapter(Kept).validate_json(text)
-    except ValidationError as error:
-        return Unusable(path, f"damaged, {one_line(error.errors(include_url=False)[0]['msg'], 120)}")
+    found = read(path, _KEPT, _LARGEST_BYTES)
+    if not isinstance(found, Kept):
+        return found
     if found.key != of or found.peaks.threads != of.threads:
         return Unusable(path, "of another device, number of threads or version")
     return found
@@ -103,9 +85,5 @@ def known(of: Key, folder: Path | None = None) -> Kept | Unusable | None:
 def keep(kept: Kept, folder: Path | None = None) -> Path:
     """Write peaks to their file, whole or not at all, and return it; raises InputError if that cannot be done."""
     path = place(kept.key, folder)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {quoted(str(path.parent))}: {error.strerror}") from error
-    write_whole(path, TypeAdapter(Kept).dump_json(kept, indent=1).decode())
+    write(path, _KEPT.dump_json(kept, indent=1).decode())
     return path

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from archcost.errors import InputError, Mistake, TargetError, quoted
+from archcost.latency.kept import Unusable
 from archcost.latency.lock import held
 from archcost.latency.measure import Progress, waiting
-from archcost.latency.roofline.kept import Kept, Key, Unusable, keep, key, known
+from archcost.latency.roofline.kept import Kept, Key, keep, key, known
 from archcost.latency.samples import Conditions
 from archcost.latency.targets import Facts, Target
 from archcost.units import counted_words

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from archcost import scratch
 from archcost.errors import TargetError, quoted
@@ -30,15 +30,38 @@ _INSIDE: Final[ContextVar[bool]] = ContextVar("inside", default=False)  # whethe
 _COMPILERS: Final = {"darwin": "clang++", "win32": "cl"}  # inductor's choice where CXX names none, g++ elsewhere
 
 
+class Made(NamedTuple):
+    """A call of a copy of a module, the compiled module, and what its first call took, the compilation with it."""
+
+    call: Subject
+    run: Callable[..., Any]
+    first_s: float
+
+
 @contextmanager
 def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> Iterator[Prepared]:
     """Yield a call of the compiled module, whose first call, the compilation, is over and timed.
 
-    Nothing that was compiled before is used but torch's headers, and nothing else is kept. Raises TargetError if
-    there is no compiler, where torch cannot make one graph of the module, and where that computes something else.
+    Raises TargetError as `made` does.
     """
-    from archcost.latency.runtimes.copied import prepared, running
+    from archcost.latency.runtimes.copied import prepared
     from archcost.nets.calls.denormals import share
+
+    with made(source, plan, clock) as (call, run, first_s):
+        yield prepared(run, call, source, plan)._replace(first_s=first_s, denormals=share(call))
+
+
+@contextmanager
+def made(
+    source: Source, plan: Plan, clock: Callable[[], float], seen: Callable[[Any], None] | None = None
+) -> Iterator[Made]:
+    """Yield a source's module, compiled, which gives what it gives in eager mode.
+
+    Nothing that was compiled before is used but torch's headers, and nothing else is kept. seen: is given the graph
+    that dynamo made, when inductor's code of it is there. Raises TargetError if there is no compiler, where torch
+    cannot make one graph of the module, and where that computes something else.
+    """
+    from archcost.latency.runtimes.copied import running
     from archcost.nets.export.agreement import agree, explained, reference
 
     if reason := why_not():
@@ -46,12 +69,12 @@ def prepare(source: Source, plan: Plan, *, clock: Callable[[], float] = time.per
     with running(source, plan) as call, _forgotten():
         expected = reference(call)
         try:
-            compiled, given, first_s = _first(call, clock, source.device)
+            run, given, first_s = _first(call, clock, source.device, seen)
         except OSError as error:
             raise TargetError(f"torch.compile cannot write what it makes{scratch.where()}: {error.strerror}") from error
         with explained(call):
             agree("what torch.compile makes", expected, given, tolerance(plan.dtype, source.device))
-        yield prepared(compiled, call, source, plan)._replace(first_s=first_s, denormals=share(call))
+        yield Made(call, run, first_s)
 
 
 def tolerance(dtype: str, device: str) -> float:
@@ -104,7 +127,9 @@ def _forgotten() -> Iterator[None]:
                 del os.environ[key]
 
 
-def _first(call: Subject, clock: Callable[[], float], device: str) -> tuple[Callable[..., Any], Any, float]:
+def _first(
+    call: Subject, clock: Callable[[], float], device: str, seen: Callable[[Any], None] | None
+) -> tuple[Callable[..., Any], Any, float]:
     """Return the compiled module, the tensors of its first call and the seconds that took, from an empty cache.
 
     The backend is a function of its own: torch gives no network what it made for another backend. Two that are alike
@@ -124,7 +149,10 @@ def _first(call: Subject, clock: Callable[[], float], device: str) -> tuple[Call
     inductor = lookup_backend("inductor")
 
     def own(graph: Any, inputs: Any) -> Any:
-        return inductor(graph, inputs)
+        program = inductor(graph, inputs)
+        if seen is not None:
+            seen(graph)
+        return program
 
     args, kwargs = fresh(call)
     with (

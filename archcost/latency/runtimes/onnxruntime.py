@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -10,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from archcost import scratch
 from archcost.errors import TargetError
 from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, Source, cpu_only, installed, lacking, later, spare
+from archcost.latency.runtimes.onnxruntime_profile import profiled
 from archcost.latency.samples import Plan, Work
 from archcost.machine import available_memory_bytes, keep_to_itself
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from archcost.nets.export.quantisation.trials import Times
 
 TOLERANCE: Final = 1e-5  # share of the largest output
-_KERNEL: Final = "_kernel_time"  # behind a node's name in a session's profile
 _PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 _FATAL: Final = 4  # of ONNX Runtime's levels of logging, the one above errors
 _SET: Final = ("graph_optimization_level", "execution_mode", "intra_op_num_threads", "inter_op_num_threads")
@@ -101,13 +101,9 @@ def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float]
 
 def _node_times(session: Any) -> dict[str, list[float]]:
     """Return the seconds of each node in each run, from the profile that a session has written; it is removed."""
-    path = Path(session.end_profiling())
-    events = json.loads(path.read_text("utf-8"))
-    path.unlink()
     found: dict[str, list[float]] = {}
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
-            found.setdefault(event["name"].removesuffix(_KERNEL), []).append(event["dur"] * 1e-6)
+    for kernel in chain.from_iterable(profiled(session)):
+        found.setdefault(kernel.name, []).append(kernel.time_s)
     return found
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from archcost.errors import TargetError
 from archcost.graph.dtypes import INT8
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 TOLERANCE: Final = 1e-3  # share of the largest output: its kernels sum in another order, Winograd's among them
 _EXPORTING: Final = ("onnx", "onnxscript")
 _TELEMETRY: Final = "openvino_telemetry"
+_DATA: Final = ("Input", "Const", "Output")  # kinds of nodes that run nothing
+_UNKNOWN: Final = "unknown"  # of OpenVINO's kinds of implementations
 
 
 @contextmanager
@@ -85,15 +87,15 @@ def file_times(arrays: Mapping[str, Any], plan: Plan, clock: Callable[[], float]
 
     def opened(path: Path, profiled: bool) -> Opened:
         with quiet("OpenVINO cannot run"):
-            request = _request(OnnxFile(path, arrays), plan, PERF_COUNT=profiled)
+            request = inference(OnnxFile(path, arrays), plan, PERF_COUNT=profiled)
         if not profiled:
             return Opened(lambda: request.infer(share_outputs=True))
         found: dict[str, list[float]] = {}
 
         def run() -> None:
             request.infer(share_outputs=True)
-            for node in request.get_profiling_info():
-                found.setdefault(node.node_name, []).append(node.real_time.total_seconds())
+            for name, took_s in averages(request).items():
+                found.setdefault(name, []).append(took_s)
 
         return Opened(run, lambda: found)
 
@@ -110,7 +112,7 @@ def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> tuple[floa
     with quiet("OpenVINO cannot run"):
         loaded()  # not timed: only the first network of a process would pay for it
         start = clock()
-        request = _request(file, plan)
+        request = inference(file, plan)
         given = _outputs(request)
         return clock() - start, given
 
@@ -118,7 +120,7 @@ def _tried(file: OnnxFile, plan: Plan, clock: Callable[[], float]) -> tuple[floa
 def opened(file: OnnxFile, plan: Plan) -> Prepared:
     """Return an inference of a file as it is, in its own types; each copy is compiled again."""
     start = time.perf_counter()
-    request = _request(file, plan)
+    request = inference(file, plan)
     request.infer(share_outputs=True)
     first_s = time.perf_counter() - start
 
@@ -158,7 +160,7 @@ def settings(threads: int) -> dict[str, object]:
     }
 
 
-def _request(file: OnnxFile, plan: Plan, **more: object) -> Any:
+def inference(file: OnnxFile, plan: Plan, **more: object) -> Any:
     """Return a request of a file for inputs of these shapes, which it has copied; more: settings."""
     openvino = loaded()
     core = openvino.Core()
@@ -169,6 +171,36 @@ def _request(file: OnnxFile, plan: Plan, **more: object) -> Any:
     for name, array in file.arrays.items():
         request.set_tensor(name, openvino.Tensor(array.copy()))
     return request
+
+
+class Kernel(NamedTuple):
+    """A kernel by its name, with the names of nodes or values of the file it is made of.
+
+    implemented: whether OpenVINO names what runs it; else it may do nothing, such as reshape in place.
+    """
+
+    name: str
+    made_of: tuple[str, ...]
+    implemented: bool
+
+
+def kernels(request: Any) -> list[Kernel]:
+    """Return the kernels of an inference in order."""
+    found = []
+    for each in request.get_compiled_model().get_runtime_model().get_ordered_ops():
+        told = {key: str(value.value) for key, value in each.get_rt_info().items()}
+        if told["layerType"] not in _DATA:
+            made_of = tuple(filter(None, told["originalLayersNames"].split(",")))
+            found.append(Kernel(each.friendly_name, made_of, not told["primitiveType"].startswith(_UNKNOWN)))
+    return found
+
+
+def averages(request: Any) -> dict[str, float]:
+    """Return the seconds of each kernel of an inference with PERF_COUNT: the mean of all runs so far.
+
+    Each run has whole microseconds, cut, and so has their mean. Kernels that took less are of 0 seconds.
+    """
+    return {node.node_name: node.real_time.total_seconds() for node in request.get_profiling_info()}
 
 
 def _outputs(request: Any) -> Any:

@@ -11,6 +11,7 @@ from archcost.graph.ops import Input
 from archcost.latency.layers.measure import layer_times, layer_times_by_turns
 from archcost.latency.layers.times import LayerTimes, Part
 from archcost.latency.measure import Measured, Place, Progress, Subject
+from archcost.latency.roofline.kept import Kept
 from archcost.latency.samples import Failure
 from archcost.profiling.layers.roofs import under_roofs
 from archcost.profiling.result import Profile
@@ -21,16 +22,18 @@ def timed(
 ) -> Profile:
     """Return a profile with the times of its layers, or why there are none: as a note if nobody asked for the way."""
     times: list[LayerTimes] = []
+    peaks: list[Kept] = []
     failures, notes = list(found.failures), list(found.notes)
     places = {place.target.name: place for place in where}
     for run in runs:
         for samples in run.samples[:1]:
             place, runtime, plan = places[samples.origin.target], samples.origin.runtime, samples.plan
             try:
-                parts = _parts(found.accounts, plan.batch, plan.dtype)
+                parts = parts_of(found.accounts, plan.batch, plan.dtype)
                 taken = layer_times(subject, place, runtime, plan, parts, progress)
-                below, remarks = under_roofs(taken, place, progress)
+                below, remarks, kept = under_roofs(taken, place, progress)
                 times.append(below)
+                peaks += () if kept is None else (kept,)
                 notes += (f"{below.way}: layers: {line}" for line in remarks)
             except TargetError as error:
                 failure = Failure(samples.way, f"layers: {error}")
@@ -39,7 +42,8 @@ def timed(
                 else:
                     notes.append(str(failure))
     told = (f"{each.way}: layers: {line}" for each in times for line in each.notes)
-    return replace(found, layer_times=tuple(times), failures=tuple(failures), notes=(*notes, *told))
+    known = tuple(dict.fromkeys(peaks))
+    return replace(found, layer_times=tuple(times), peaks=known, failures=tuple(failures), notes=(*notes, *told))
 
 
 def beside(
@@ -56,7 +60,7 @@ def beside(
     for samples in (run.samples[0] for run in runs if run.samples):
         runtime, plan = samples.origin.runtime, samples.plan
         try:
-            parts = [_parts(each.accounts, plan.batch, plan.dtype) for each in profiles]
+            parts = [parts_of(each.accounts, plan.batch, plan.dtype) for each in profiles]
             place = places[samples.origin.target]
             found.append(layer_times_by_turns(subjects, place, runtime, plan, parts, progress))
         except TargetError as error:
@@ -64,7 +68,7 @@ def beside(
     return tuple(found), tuple(notes)
 
 
-def _parts(accounts: Sequence[Account], batch: int, dtype: str) -> tuple[Part, ...]:
+def parts_of(accounts: Sequence[Account], batch: int, dtype: str) -> tuple[Part, ...]:
     """Return what a time is asked for, in execution order: every node, or every part of a module with its operators."""
     account = next(each for each in accounts if (each.batch, each.dtype) == (batch, dtype))
     named: dict[str, list[Layer]] = {}

@@ -23,6 +23,7 @@ from archcost.study.limits import over
 from archcost.study.options import Options, Workplace
 from archcost.study.parts import counted, part_of, parts
 from archcost.study.phases import points
+from archcost.study.phases.foretold import Foretold, foretold
 from archcost.study.phases.state import Running, Say, State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, trials
@@ -78,6 +79,7 @@ class _Run:
     context: ForkServerContext
     watch: Watch
     say: Say
+    foretold: Foretold
     under_way: list[Running] = field(default_factory=list)
     in_vain: int = 0
 
@@ -95,7 +97,7 @@ def search(stored: Stored, plan: StudyPlan, place: Workplace, watch: Watch, say:
     same: nothing can be written, or what the study keeps for its trials is gone.
     """
     assert isinstance(stored.study, optuna.Study)
-    run = _Run(stored, stored.study, plan, place, processes.server(), watch, say)
+    run = _Run(stored, stored.study, plan, place, processes.server(), watch, say, foretold(plan))
     try:
         if _end(run) is None and exhausted(run.study, plan.spec.space.draw, _method(plan)):
             return "exhausted"  # before a trial is begun that could only say so
@@ -196,7 +198,7 @@ def _begun(run: _Run, asked: Asked) -> None:
         return
     identity = run.plan.identity(model)
     trials.begin(asked.trial, Begun(asked.origin, model.name, model.family, model.yaml, identity))
-    if isinstance(model, Model) and (why := over(run.plan, counted(run.plan, model))):
+    if isinstance(model, Model) and (why := over(run.plan, counted(run.plan, model)) or run.foretold.over(model.graph)):
         _refuse(run, asked, why)
         return
     if (known := _known(run, identity, asked.trial.number)) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -58,11 +59,13 @@ def _data_bytes() -> int | None:
 def imported(folder: Path) -> dict[str, str]:
     """Return the files under a folder that this process has imported, by their paths in it, with their SHA-256."""
     root, found = folder.resolve(), {}
+    resolved = cache(Path.resolve)  # thousands of modules share some hundreds of folders
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py"):
             continue
-        path = Path(file).resolve()
+        path = resolved(Path(file).parent) / Path(file).name
+        path = path.resolve() if path.is_symlink() else path
         if path.is_relative_to(root) and not _INSTALLED & set(path.relative_to(root).parts):
             with suppress(OSError):
                 found[path.relative_to(root).as_posix()] = sha256(path.read_bytes()).hexdigest()

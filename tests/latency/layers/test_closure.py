@@ -30,7 +30,7 @@ def round_of(parts_s: Mapping[str, float], *, whole_s: float | None = None, size
 
 def times(rounds: Sequence[Round], told: Told | None = None, contention: float | None = None) -> LayerTimes:
     """Return what rounds give at a precision of 2%."""
-    return closed(Taken(tuple(rounds), contention), PARTS, told or Told({}, 3), WAY, 0.02)
+    return closed(Taken(tuple(rounds), contention), PARTS, told or Told(None, 3), WAY, 0.02)
 
 
 def test_layers_and_dispatch_add_up_to_the_whole() -> None:
@@ -109,6 +109,7 @@ def test_nodes_that_run_as_one_are_named() -> None:
         (each.name, each.fused, each.macs) for each in found.layers
     ]
     assert pytest.approx(1 / 3.02) == found.to_dict()["unmapped_share"]
+    assert pytest.approx(3.0) == times(rounds, Told({}, 3)).unmapped_s + found.layers[0].time_s
 
 
 def test_what_binds_a_layer_can_be_told_later() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archcost.latency.layers.kernels import Node, joined, told
+from archcost.latency.layers.kernels import Node, joined, listed, told
 
 FILE = (
     Node("n0", "Conv", ("x",), ("a",), ("stem.weight",)),
@@ -29,6 +29,12 @@ def test_every_node_is_in_the_kernel_that_does_it(kernels: dict[str, str], expec
     assert expected == list(joined(FILE, kernels).values())
 
 
+def test_a_runtime_may_say_itself_what_its_kernels_are_made_of() -> None:
+    """By names of nodes or of their values; what it does not say is in the kernel that made its input."""
+    kernels = {"n0": ("n0",), "reorder": (), "n2": ("n2", "d"), "f": ("f",)}
+    assert {"n0": (0, 1), "reorder": (), "n2": (2, 3, 4), "f": (5,)} == listed(FILE, kernels)
+
+
 def test_nodes_without_weights_are_of_the_next_layer_that_they_fit() -> None:
     """Layers stand in the order in which nodes do; what fits none is of the same layer as what is before it."""
     kinds = {"stem": "Conv", "act1": "Act", "one": "Conv", "join": "Join", "act2": "Act", "head": "Linear"}
@@ -37,3 +43,21 @@ def test_nodes_without_weights_are_of_the_next_layer_that_they_fit() -> None:
     assert list(kinds) == [found[place] for place in range(len(FILE))]
     nothing = told(FILE, lambda weight: weight.split(".")[0], lambda op, name: False, ["stem", "one", "head"])
     assert ["stem", "stem", "one", "one", "one", "head"] == [nothing[place] for place in range(len(FILE))]
+
+
+def test_a_product_before_its_own_bias_is_of_the_same_layer() -> None:
+    """An export may leave a product's weight without its name; the sum behind it has the bias, and is named."""
+    file = (
+        Node("n0", "Tanh", ("x",), ("a",)),
+        Node("n1", "MatMul", ("a", "w"), ("b",)),
+        Node("n2", "Add", ("b", "bias"), ("c",), ("readout.bias",)),
+    )
+    kinds = {"state": "Act", "readout": "Linear"}
+    fits = {"Tanh": "Act", "MatMul": "Linear"}
+    found = told(file, lambda weight: weight.split(".")[0], lambda op, name: fits.get(op) == kinds[name], list(kinds))
+    assert {0: "state", 1: "readout", 2: "readout"} == found
+
+
+def test_a_kernel_that_a_fusion_named_is_of_its_node() -> None:
+    file = (Node("n0", "MatMul", ("x", "w"), ("a",)), Node("n1", "Add", ("a", "bias"), ("b",)))
+    assert {"n0/MatMulAddFusion": (0, 1)} == joined(file, {"n0/MatMulAddFusion": "Gemm"})

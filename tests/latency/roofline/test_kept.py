@@ -12,8 +12,9 @@ import pytest
 from planted_peaks import peaks
 
 from archcost.errors import InputError, TargetError
+from archcost.latency.kept import Unusable
 from archcost.latency.roofline import kept, stock
-from archcost.latency.roofline.kept import Kept, Key, Unusable, keep, known, place
+from archcost.latency.roofline.kept import Kept, Key, keep, known, place
 from archcost.latency.roofline.roof import Peaks
 from archcost.latency.samples import Conditions
 from archcost.latency.targets import Target, fake, find

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,8 @@ from archcost.errors import TargetError, quoted, visible
 from archcost.units import counted_words, data_size, duration, scaled
 
 if TYPE_CHECKING:
-    from archcost.latency.roofline.kept import Kept, Unusable
+    from archcost.latency.kept import Unusable
+    from archcost.latency.roofline.kept import Kept
     from archcost.latency.roofline.roof import Peak, Peaks
     from archcost.latency.targets import Facts, Target
 
@@ -34,20 +35,11 @@ class Roofline:
     def as_json(self) -> dict[str, object] | None:
         """Return the peaks as JSON holds them, None if they are not known."""
         from archcost.latency.roofline.kept import Kept
+        from archcost.latency.roofline.rows import row
 
         if not isinstance(self.kept, Kept):
             return None
-        peaks = self.kept.peaks
-        return {
-            "threads": peaks.threads,
-            "flops_per_s": {each.dtype: _value(each.peak) for each in peaks.flops},
-            "bytes_per_s": {each.name: _value(each.peak) for each in peaks.levels},
-            "holds_bytes": {each.name: each.holds_bytes for each in peaks.levels if each.name != "memory"},
-            "call_s": _value(peaks.call_s),
-            "measured": self.kept.measured.isoformat(),
-            "age_s": self.kept.age_s(self.now),
-            "versions": dict(self.kept.key.versions),
-        }
+        return {**row(self.kept), "age_s": self.kept.age_s(self.now)}
 
     def lines(self) -> Iterator[str]:
         """Yield the peaks in words."""
@@ -80,10 +72,6 @@ def roofline(target: Target, threads: int | None, measure: bool) -> Roofline:
     for remark in found.remarks:
         click.echo(visible(f"warning: {remark}"), err=True)
     return Roofline(facts, of.threads, found.kept, datetime.now(UTC))
-
-
-def _value(peak: Peak | None) -> dict[str, Any] | None:
-    return None if peak is None else {**asdict(peak), "repeats": peak.repeats}
 
 
 def _words(peaks: Peaks) -> Iterator[str]:

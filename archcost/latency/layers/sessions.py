@@ -1,0 +1,91 @@
+"""An ONNX file in a runtime that profiles its kernels, beside runs without a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
+from typing import Final, NamedTuple
+
+from archcost.latency.layers.names import Named
+from archcost.latency.layers.rounds import Round, Run, Told
+from archcost.latency.player import Here, Instruments, once
+from archcost.latency.runtimes import Call, OnnxFile, Prepared, spare
+from archcost.machine import available_memory_bytes
+
+_AGAIN: Final = 2  # runs that are no samples
+
+
+class Profiled(NamedTuple):
+    """A file that runs with a profile.
+
+    begin: called before the runs that count; read: what each of these took by kernel, given their seconds from outside.
+    """
+
+    run: Call
+    begin: Call
+    read: Callable[[Sequence[float]], Sequence[Mapping[str, float]]]
+
+
+class Side(NamedTuple):
+    """A file in a runtime, opened anew by each call: without a profile, and with one."""
+
+    file: OnnxFile
+    plain: Callable[[], Call]
+    profiled: Callable[[], Profiled]
+
+
+class Sessions:
+    """A file in the four ways: untouched, with a profile, and both of as many nodes that do nothing."""
+
+    def __init__(self, real: Side, idle: Side, named: Named, note: str, instruments: Instruments) -> None:
+        self._sides, self._named, self._note, self._instruments = (real, idle), named, note, instruments
+        self._order = cycle((False, True, True, False))  # over rounds too: one may have a single run of each
+        self._open()
+
+    def _open(self) -> None:
+        self._plain = [Prepared(side.plain()) for side in self._sides]
+
+    def warm(self, time_s: float) -> float:
+        """Run it until its level lasts; return the seconds of one run in each way, a profile's as long as without."""
+        Here(self._plain[0], self._instruments).warm(time_s)
+        begun = self._instruments.clock()
+        for each in self._plain:
+            self._once(each)
+        return 3 * (self._instruments.clock() - begun)
+
+    def renew(self) -> bool:
+        """Go on with others, whose memory is new; return whether there is room for them."""
+        if not spare(self._sides[0].file.path, available_memory_bytes()):
+            return False
+        self._open()
+        for each in self._plain:
+            for _ in range(_AGAIN):
+                self._once(each)
+        return True
+
+    def round(self, size: int) -> Round:
+        """Run it untouched and with a profile by turns; then the nodes that do nothing likewise."""
+        real, idle = (self._turns(*each, size) for each in zip(self._plain, self._sides, strict=True))
+        return Round(*real, *idle)
+
+    def told(self) -> Told:
+        """Return which layers ran as one, and that it is the runtime's own profile."""
+        return Told(self._named.fused, len(self._named.names), (self._note,))
+
+    def _turns(self, plain: Prepared, side: Side, size: int) -> tuple[list[float], list[Run]]:
+        profiled = side.profiled()
+        timed = Prepared(profiled.run)
+        for _ in range(_AGAIN):
+            self._once(timed)
+        self._once(plain)
+        profiled.begin()
+        whole_s: list[float] = []
+        totals_s: list[float] = []
+        for _ in range(size):
+            for each, taken in ((plain, whole_s), (timed, totals_s))[:: -1 if next(self._order) else 1]:
+                taken.append(self._once(each))
+        kernels = [self._named.summed(run.items()) for run in profiled.read(totals_s)]
+        return whole_s, [Run(*each) for each in zip(totals_s, kernels, strict=True)]
+
+    def _once(self, prepared: Prepared) -> float:
+        return once(prepared, self._instruments.timer)

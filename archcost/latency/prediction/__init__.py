@@ -1,0 +1,1 @@
+"""The predictor: what a network will take, from its operators, without running it."""

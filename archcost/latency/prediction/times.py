@@ -1,0 +1,153 @@
+"""What operators take, learnt kind by kind from those that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from archcost.latency.prediction.operators import Features, Operator
+from archcost.search.gaussian_process import Array, Process, Scales, fit, mean, process
+
+FEWEST: Final = 4  # of a kind: from fewer nothing is learnt
+_MOST: Final = 1200  # of a kind, drawn: what is asked of a process grows with their square
+_FITTED: Final = 300  # points that scales are fitted on
+_PRIOR: Final = 1.5  # of their logarithms: kernels change at sizes that are known to nobody
+_LEAST_SPREAD: Final = 0.15  # by which a feature is divided: one that hardly varies shall not be everything
+_RIDGE: Final = 0.1
+_MARGIN: Final = 0.1  # of a feature's range: so far outside counts as inside
+
+
+class Seen(NamedTuple):
+    """An operator, alone, and the time of one call of it."""
+
+    operator: Operator
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Operators of one kind that were measured: features (n, q), logarithms of seconds (n,), scales of the process.
+
+    A straight line through the logarithms, and a Gaussian process of what is left.
+    """
+
+    features: tuple[Features, ...]
+    logs: tuple[float, ...]
+    weights: tuple[float, ...]
+    noise: float
+
+
+@dataclass(frozen=True)
+class KindTimes:
+    """The times of one kind's operators, ready to be asked for."""
+
+    kind: Kind
+    _centre: Array = field(init=False)
+    _spread: Array = field(init=False)
+    _line: Array = field(init=False)
+    _left: Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        features, logs = np.asarray(self.kind.features), np.asarray(self.kind.logs)
+        centre, spread = _standard(features)
+        line = _line(_columns(features, centre, spread), logs)
+        rest = logs - _columns(features, centre, spread) @ line
+        scales = Scales(np.asarray(self.kind.weights), self.kind.noise)
+        left = process(scales, (features - centre) / spread, rest)
+        for name, value in (("_centre", centre), ("_spread", spread), ("_line", line), ("_left", left)):
+            object.__setattr__(self, name, value)
+
+    def seconds(self, features: Array) -> Array:
+        """Return the seconds of one call each, (m,); features: (m, q)."""
+        columns = _columns(features, self._centre, self._spread)
+        found: Array = np.exp(columns @ self._line + mean(self._left, columns[:, 1:]))
+        return found
+
+    def outside(self, features: Array) -> Array:
+        """Return whether each is beyond what was measured, (m,) of bool; features: (m, q)."""
+        known = np.asarray(self.kind.features)
+        low, high = known.min(axis=0), known.max(axis=0)
+        margin = _MARGIN * (high - low) + 1e-6
+        found: Array = ((features < low - margin) | (features > high + margin)).any(axis=1)
+        return found
+
+
+def learnt(seen: Sequence[Seen]) -> dict[str, Kind]:
+    """Return what is known of each kind of operator, without those of which too few were measured."""
+    groups: dict[str, list[Seen]] = {}
+    for each in seen:
+        groups.setdefault(each.operator.kind, []).append(each)
+    return {name: _kind(group) for name, group in groups.items() if len(group) >= FEWEST}
+
+
+def _kind(seen: Sequence[Seen]) -> Kind:
+    seen = [seen[place] for place in np.random.default_rng(1).permutation(len(seen))[:_MOST]]
+    features = np.asarray([each.operator.features for each in seen], dtype=np.float64)
+    logs: Array = np.log(np.asarray([each.time_s for each in seen], dtype=np.float64))
+    centre, spread = _standard(features)
+    columns = _columns(features, centre, spread)
+    rest = logs - columns @ _line(columns, logs)
+    some = np.random.default_rng(0).permutation(len(seen))[:_FITTED]
+    scales = fit(columns[some, 1:], np.arange(features.shape[1]), rest[some], _PRIOR)
+    points = tuple(each.operator.features for each in seen)
+    return Kind(points, tuple(map(float, logs)), tuple(map(float, scales.weights)), scales.noise)
+
+
+def _standard(features: Array) -> tuple[Array, Array]:
+    centre: Array = np.asarray(features.mean(axis=0), dtype=np.float64)
+    spread: Array = np.asarray(np.maximum(features.std(axis=0), _LEAST_SPREAD), dtype=np.float64)
+    return centre, spread
+
+
+def _columns(features: Array, centre: Array, spread: Array) -> Array:
+    """Return a column of ones and the standardised features, (n, 1 + q)."""
+    return np.column_stack([np.ones(len(features)), (features - centre) / spread])
+
+
+def _line(columns: Array, logs: Array) -> Array:
+    """Return the coefficients of a straight line, (1 + q,), of which those of features are kept small."""
+    damping = _RIDGE * np.eye(columns.shape[1])
+    damping[0, 0] = 0.0
+    return np.asarray(np.linalg.solve(columns.T @ columns + damping, columns.T @ logs), dtype=np.float64)
+
+
+class Sums(NamedTuple):
+    """What a network's operators take together: seconds by kind, calls, those of unknown kinds, seconds outside.
+
+    outside_s: of operators beyond what was measured; unknown: kinds of which nothing is known, with their calls.
+    """
+
+    by_kind_s: Mapping[str, float]
+    calls: int
+    outside_s: float
+    unknown: Mapping[str, int]
+
+    @property
+    def total_s(self) -> float:
+        """All kinds together."""
+        return sum(self.by_kind_s.values())
+
+
+def sums(known: Mapping[str, KindTimes], operators: Sequence[Operator], absorbed: Collection[str] = ()) -> Sums:
+    """Return what a network's operators take by kind, each as if it ran alone; absorbed: kinds that take nothing."""
+    groups: dict[str, dict[Features, int]] = {}
+    for kind, features, calls in operators:
+        group = groups.setdefault(kind, {})
+        group[features] = group.get(features, 0) + calls
+    by_kind_s: dict[str, float] = {}
+    unknown: dict[str, int] = {}
+    outside_s = 0.0
+    for name, group in groups.items():
+        if name in absorbed:
+            continue
+        if name not in known:
+            unknown[name] = sum(group.values())
+            continue
+        points = np.asarray(list(group))
+        times_s = known[name].seconds(points) * np.asarray(list(group.values()))
+        by_kind_s[name] = float(times_s.sum())
+        outside_s += float(times_s @ known[name].outside(points))
+    return Sums(by_kind_s, sum(sum(group.values()) for group in groups.values()), outside_s, unknown)

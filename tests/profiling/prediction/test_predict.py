@@ -1,0 +1,96 @@
+"""archcost calibrate and predict, from the command line and from Python, on the fake target."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from calibrated import calibrated as calibrated_fake
+from click.testing import CliRunner
+from torch import nn
+
+import archcost
+from archcost.cli import cli
+from archcost.errors import InputError
+from archcost.latency.measure import Request
+from archcost.latency.prediction.operators import DENSE, GROUPED
+from archcost.profiling import modules
+from archcost.profiling.prediction.modules import of_module
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder with a calibration of the fake target, where every network takes a millisecond."""
+    folder = tmp_path_factory.mktemp("cache")
+    calibrated_fake(folder)
+    return folder
+
+
+@pytest.fixture
+def at(calibrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(calibrated))
+    return calibrated
+
+
+def test_predict_prints_json_of_the_documented_form(at: Path) -> None:
+    done = CliRunner().invoke(cli, ["predict", "resnet-20", "--target", "fake", "--json"])
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)["predictions"]
+    keys = ["target", "runtime", "batch", "dtype", "threads", "median_s", "interval_s", "in_domain", "why"]
+    assert list(row) == keys
+    assert row["median_s"] > 0
+
+
+def test_predict_prints_a_line_for_each_way(at: Path) -> None:
+    done = CliRunner().invoke(cli, ["predict", "resnet-20", "--target", "fake"])
+    assert done.exit_code == 0, done.output
+    assert "predicted, not measured" in done.stdout
+    assert "fake/eager, batch 1, float32, 1 thread" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_python_gives_what_the_command_line_gives(at: Path) -> None:
+    found = archcost.predict("resnet-20", target="fake")
+    done = CliRunner().invoke(cli, ["predict", "resnet-20", "--target", "fake", "--json"])
+    assert found.to_dict() == json.loads(done.stdout)["predictions"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"batch": 8}, "nothing is calibrated for fake/eager, batch 8.*--batch 8"),
+        ({"dtype": "int8"}, "allowed: float32"),
+        ({"runtime": ["eager", "compile"]}, "allowed: one"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused(at: Path, options: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        archcost.predict("resnet-20", target="fake", **options)
+
+
+def test_a_module_is_predicted_from_its_count(at: Path) -> None:
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU6(), nn.Flatten(), nn.Linear(8 * 64, 5)
+    )
+    found = archcost.predict(net, torch.rand(1, 3, 8, 8), target="fake")
+    assert found.median_s > 0
+
+
+def test_the_operators_of_a_module_are_kinds_that_are_measured() -> None:
+    net = nn.Sequential(
+        *(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), nn.Hardswish(), nn.AdaptiveAvgPool2d(1)),
+        *(nn.Flatten(), nn.Linear(8, 5)),
+    )
+    module, _ = modules.counted(modules.given(net, torch.rand(2, 8, 16, 16), Request()), Request())
+    found = of_module(module, 1, "float32")
+    assert [each.kind for each in found] == [GROUPED, "norm", "relu", "globalpool", DENSE]
+    assert found[0].features[2] == pytest.approx(torch.log(torch.tensor(512.0)).item())  # positions of both examples
+
+
+def test_a_model_file_is_refused(at: Path, tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(b"")
+    with pytest.raises(InputError):
+        archcost.predict(str(file), target="fake")
