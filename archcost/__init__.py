@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archcost.latency.summary import Latency
     from archcost.models.load import Model, load
     from archcost.profiling.budget import Budget
-    from archcost.profiling.calls import check, compare, measure
+    from archcost.profiling.calls import check, compare, measure, suggest
     from archcost.profiling.check import Check
     from archcost.profiling.compare import Comparison
     from archcost.profiling.prediction.predict import predict
@@ -58,6 +58,7 @@ _HOMES = {
     "predict": "profiling.prediction.predict",
     "profile": "profiling.profile",
     "register_rule": "counting.registration",
+    "suggest": "profiling.calls",
 }
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "predict",
     "profile",
     "register_rule",
+    "suggest",
 ]
 
 

@@ -31,7 +31,7 @@ from archcost.cli.profile import profile
 from archcost.cli.report import report
 from archcost.cli.sections import Sectioned
 from archcost.cli.study.group import study
-from archcost.cli.suggest import suggest
+from archcost.cli.suggest.command import suggest
 from archcost.errors import ArchcostError, InputError, named, one_line, visible
 from archcost.version import __version__
 

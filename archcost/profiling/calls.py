@@ -20,6 +20,7 @@ from archcost.profiling.files import NEEDS_CONSENT
 from archcost.profiling.options import Options, one_way, request
 from archcost.profiling.profile import counted
 from archcost.profiling.sources import Source, named, takes_inputs
+from archcost.profiling.suggest.suggestions import Suggestions, suggested
 
 if TYPE_CHECKING:
     from archcost.profiling.modules import Given
@@ -91,6 +92,29 @@ def check(
     found = checked(named(model, inputs, asked, allow_code=allow_code), budget_of(budget), asked)
     if found.profile.failures and found.ok:
         raise TargetError("\n".join(map(str, found.profile.failures)))
+    return found
+
+
+def suggest(
+    source: Source,
+    inputs: object = None,
+    *,
+    top: int = 10,
+    latency: bool = True,
+    allow_code: bool = False,
+    **options: Unpack[Options],
+) -> Suggestions:
+    """Return what could save time, at most `top` suggestions, measured in one way.
+
+    Of a network of a family: single changes, each measured by turns with it, all within `time`, those that save most
+    seconds first; with latency=False by MACs. Of any other source that `profile` takes: kinds of operators that take
+    much time far below their roof, with their evidence. Options are the command line's, each with one value. Raises
+    InputError for what cannot be, TargetError if nothing could be measured.
+    """
+    asked = request(options, latency=latency)
+    found = suggested(named(source, inputs, asked, allow_code=allow_code), asked, top)
+    if found.failures and not any(found.latencies):
+        raise TargetError("\n".join(found.failures))
     return found
 
 

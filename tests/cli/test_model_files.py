@@ -56,7 +56,7 @@ def test_a_pt2_file_is_profiled(capsys: pytest.CaptureFixture[str], pt2: str) ->
         (("profile", "--runtime", "eager"), "running a pt2 file needs --allow-code"),
         (("profile", "--input", "3,8", "--input", "4", "--no-latency"), "given more than the file has inputs"),
         (("draw",), "archcost draw needs the graph of a family, and"),
-        (("suggest",), "archcost suggest needs the graph of a family, and"),
+        (("suggest", "--no-latency"), "archcost suggest needs the graph of a family, and"),
         (("export", "--to", "json"), "is an exported file already; allowed: a network to export"),
     ],
 )

@@ -17,14 +17,14 @@ from commands import SMALL, refused, run
 
 import archcost
 from archcost import cli
-from archcost.cli.suggest import suggest
+from archcost.cli.suggest.command import suggest
 from archcost.errors import TargetError
 from archcost.latency import targets
 from archcost.latency.runtimes import Runtime, Source
 from archcost.latency.samples import Plan, Samples
 from archcost.latency.targets import Target, fake
 from archcost.models import published
-from archcost.profiling.suggest import UNKNOWN, counts, suggestions
+from archcost.profiling.suggest.changes import UNKNOWN, counts, suggestions
 
 LEAST = "family: hornn\ninput: {steps: 1, features: 1}\nclasses: 1\nhidden: 1\norder: 1\n"
 COUNT = "--no-latency"
@@ -159,6 +159,8 @@ def test_what_is_faster_slower_or_the_same_is_told(capsys: pytest.CaptureFixture
     words = {row["title"]: row["measured"] for row in csv.DictReader(io.StringIO(out))}
     assert ("slower", "faster") == (words.pop("hidden 200, not 400"), words.pop("order 2, not 3"))
     assert {"no detectable difference"} == set(words.values())
+    order = [row["title"] for row in csv.DictReader(io.StringIO(out))]
+    assert ("order 2, not 3", "hidden 200, not 400") == (order[0], order[-1])
     note = "change 1: 52.7% of the MACs saved, yet 2.00 times the latency: fewer MACs are not always faster"
     assert f"warning: {note}" in err.splitlines()
     code, out, _ = run(capsys, "suggest", *asked)
@@ -280,10 +282,8 @@ def test_stages_that_were_left_out_are_told(capsys: pytest.CaptureFixture[str], 
 
 def test_counting_changes_is_light() -> None:
     """Listing suggestions without latencies, and writing one, load neither torch nor fvcore."""
-    call = (
-        "from archcost.cli.suggest import suggest; suggest.main(['resnet-20', '--no-latency'], standalone_mode=False)"
-    )
-    script = f"import sys; {call}; print(*sys.modules, sep=',')"
+    call = "from archcost.cli.suggest.command import suggest as run; run.main(['resnet-20', '--no-latency'], "
+    script = f"import sys; {call}standalone_mode=False); print(*sys.modules, sep=',')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split(",")}
     assert ("archcost" in loaded, loaded & {"torch", "fvcore", "numpy"}) == (True, set())

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from archcost.latency.layers.closure import closed
 from archcost.latency.layers.rounds import Round, Run, Taken, Told
-from archcost.latency.layers.times import LayerTimes, Part
+from archcost.latency.layers.times import ByRound, LayerTime, LayerTimes, Part
 from archcost.latency.samples import Way
 from archcost.profiling.layers.differences import between
 
 WAY = Way("cpu", "eager", 1, "float32", 1)
 CALL_S = 1e-5
+NOTHING = ByRound(*((0.0,) * 32 for _ in range(3)))
 BASE = {f"stage1.conv{number}": 1e-3 for number in range(4)} | {"stage2.conv": 2e-3, "head": 5e-4}
 
 
@@ -64,9 +66,14 @@ def test_noise_is_not_named() -> None:
 
 def test_an_interval_holds_its_difference() -> None:
     """Rounds say where their median lies, and the difference of the means is within."""
-    for part in between(times(BASE), times(BASE, seed=1)).layers:
-        assert part.interval_s is not None
-        assert part.interval_s[0] <= part.difference_s <= part.interval_s[1]
+    first = LayerTimes(WAY, 1.0, None, 0.0, 1.0, 0.0, 3, 32, (_layer(0.0, 0.0),), by_round=NOTHING)
+    for time_s, interval_s in ((0.2, (0.2, 0.5)), (0.9, (0.5, 0.9)), (0.5, (0.5, 0.5))):
+        (part,) = between(first, replace(first, layers=(_layer(time_s, 0.5),))).layers
+        assert interval_s == part.interval_s
+
+
+def _layer(time_s: float, each_s: float) -> LayerTime:
+    return LayerTime("a", "Conv", "", "a", time_s, None, by_round_s=(each_s,) * 32)
 
 
 def test_too_few_rounds_name_nothing() -> None:

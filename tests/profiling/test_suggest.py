@@ -18,8 +18,8 @@ from archcost.graph.recipe import Recipe
 from archcost.models import load
 from archcost.models.families.parts import Network
 from archcost.models.load import Model
-from archcost.profiling import suggest
-from archcost.profiling.suggest import Suggestion, suggestions, untried
+from archcost.profiling.suggest import changes as suggest
+from archcost.profiling.suggest.changes import Suggestion, suggestions, untried
 
 
 def again(text: str) -> Model:

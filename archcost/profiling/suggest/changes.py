@@ -93,14 +93,19 @@ def suggestions(model: Model, *, batch: int = 1, dtype: str = "float32") -> tupl
     before = counts(model, batch=batch, dtype=dtype)
     found: dict[str, Suggestion] = {}
     for change in changes:
-        changed = _changed(base, change)
-        if changed is None or changed.digest in found:
+        other = _changed(base, change)
+        if other is None or other.digest in found:
             continue
-        after = counts(changed, batch=batch, dtype=dtype)
+        after = counts(other, batch=batch, dtype=dtype)
         if after.macs < before.macs or after.params < before.params:
-            text = to_yaml(changed.spec.model_copy(update={"name": None}))
-            found[changed.digest] = Suggestion(change, text, changed.digest, before, after)
+            text = to_yaml(other.spec.model_copy(update={"name": None}))
+            found[other.digest] = Suggestion(change, text, other.digest, before, after)
     return tuple(sorted(found.values(), key=lambda s: (-s.saved.macs, -s.saved.params)))
+
+
+def changed(suggestion: Suggestion) -> Model:
+    """Return the network that a change makes."""
+    return load.expand(document.load(suggestion.yaml, "changed.yaml"))
 
 
 def untried(model: Model) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -18,11 +17,11 @@ from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.units import counted_words, data_size, duration, grouped, percent
 
 if TYPE_CHECKING:
-    from archcost.latency.measure import Place, Request, Subject
+    from archcost.latency.measure import Place, Request
     from archcost.latency.samples import Plan
     from archcost.models.load import Model
     from archcost.profiling.compare import Timed
-    from archcost.profiling.suggest import Counts, Suggestion
+    from archcost.profiling.suggest.changes import Counts, Suggestion
 
 _WIDTH = 80
 
@@ -63,46 +62,43 @@ class Report:
 @debugged
 @gathered("wanted", lambda: Wanted)
 def suggest(model: str, reading: Reading, asked: Request, wanted: Wanted, form: str) -> None:
-    """List single changes of a network that save parameters or MACs, as exact counts.
+    """List what could save time: changes of a network, or operators far below their roof.
 
-    MODEL is a YAML file, - for standard input, or a network that ships ('archcost example' lists them). Each change is
-    measured by turns with the original, in one way (one target, runtime, batch, ...); all share --time.
-    --apply N -o FILE writes one changed network as YAML and measures nothing.
+    MODEL is what profile takes. Of a network of a family, single changes with exact counts are listed, those that save
+    most time first: each is measured by turns with the original, in one way (one target, runtime, batch, ...), and all
+    share --time. --no-latency counts alone, those that save most MACs first; --apply N -o FILE writes one changed
+    network as YAML and measures nothing. Of code and model files, operators are listed that take much time and are far
+    below what this processor allows.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
-    from archcost.cli.models import read_model
-    from archcost.latency.measure import own_runtime
-    from archcost.profiling.suggest import counts, suggestions
+    from archcost.cli.models import read_any, read_model
+    from archcost.cli.suggest.findings import show_findings
+    from archcost.models.load import Model
+    from archcost.profiling.suggest.changes import counts, suggestions
+    from archcost.profiling.suggest.one_way import one_way
 
     chosen, output = wanted.chosen, wanted.output
     if (chosen is None) != (output is None):
         raise click.UsageError("--apply N and -o FILE go together: the change to write, and its file.")
-    where, plan, place = _place(asked)
-    original = read_model(model, reading, "archcost suggest")
+    one = one_way(asked)
+    plan = one.plan
+    read = read_any(model, reading) if asked.latency and chosen is None else None
+    if read is not None and not isinstance(read, Model):
+        show_findings(read, asked, wanted.top, form)
+        return
+    original = read or read_model(model, reading, "archcost suggest")
     with progress(f"counting changes of {original.name}"):
         found = suggestions(original, batch=plan.batch, dtype=plan.dtype)
     shown = dict(list(enumerate(found, 1))[: wanted.top]) if chosen is None else {chosen: _chosen(found, chosen)}
     before = counts(original, batch=plan.batch, dtype=plan.dtype)
-    report = Report(original, where, plan, before, shown, len(found), {}, (), output)
+    report = Report(original, one.name, plan, before, shown, len(found), {}, (), output)
     if output is not None:
         _write(report, output)
-    elif asked.latency and shown and place:
-        report = _beside(report, (asked.runtimes or (own_runtime(asked),))[0], place)
+    elif asked.latency and shown and one.place:
+        report = _beside(report, one.runtime, one.place)
     _show(report, form)
     if report.failures:
         raise TargetError("\n".join(report.failures))
-
-
-def _place(asked: Request) -> tuple[str, Plan, Place | None]:
-    """Return where and how to measure: one target, runtime and plan; raises InputError for several."""
-    from archcost.latency import measure
-
-    places = measure.places(asked)
-    plans = places[0].plans(asked, "float32") if places else asked.plans()
-    (target, *others), (runtime, *more) = asked.targets, asked.runtimes or (measure.own_runtime(asked),)
-    if others or more or len(plans) > 1:
-        raise InputError("changes are measured in one way; allowed: one target, runtime, batch, dtype and threads")
-    return f"{target}/{runtime}", plans[0], places[0] if places else None
 
 
 def _chosen(found: Sequence[Suggestion], number: int) -> Suggestion:
@@ -122,32 +118,13 @@ def _write(report: Report, output: str) -> None:
 
 
 def _beside(report: Report, runtime: str, place: Place) -> Report:
-    """Return the report with each change measured by turns with the original, all in the time of one measurement."""
-    from archcost.latency.measure import measured
-    from archcost.profiling.compare import timed
+    """Return the report with each change measured by turns with the original, those first that save most time."""
     from archcost.profiling.subjects import built, of_net
+    from archcost.profiling.suggest.suggestions import by_time, by_turns
 
-    pairs: dict[int, Timed] = {}
-    failures = []
     original = of_net(report.model.graph, built(report.model, progress))
-    plan = replace(report.plan, time_s=report.plan.time_s / (2 * len(report.shown)))
-    for i, (number, suggestion) in enumerate(report.shown.items(), 1):
-        with progress(f"measuring {suggestion.change.title}, {i} of {len(report.shown)}"):
-            try:
-                pairs[number] = timed(*measured([original, _subject(suggestion)], place, runtime, plan, nullcontext))
-            except TargetError as error:
-                failures.append(f"change {number}: {error}")
-    return replace(report, pairs=pairs, failures=tuple(failures))
-
-
-def _subject(suggestion: Suggestion) -> Subject:
-    """Return how the changed network is measured."""
-    from archcost.config import document
-    from archcost.models import load
-    from archcost.profiling import subjects
-
-    changed = load.expand(document.load(suggestion.yaml, "changed.yaml"))
-    return subjects.of_net(changed.graph, subjects.built(changed, nullcontext))
+    pairs, failures = by_turns(original, report.shown, place, runtime, report.plan, progress)
+    return replace(report, pairs=pairs, failures=failures, shown=by_time(report.shown, pairs))
 
 
 def _show(report: Report, form: str) -> None:
@@ -208,7 +185,7 @@ def _words(pair: Timed | None) -> str | None:
 
 def _as_dict(report: Report) -> dict[str, object]:
     from archcost.profiling.result import SCHEMA
-    from archcost.profiling.suggest import UNKNOWN
+    from archcost.profiling.suggest.changes import UNKNOWN
     from archcost.version import __version__
 
     model = report.model
@@ -269,14 +246,14 @@ def _shaky(report: Report) -> Iterator[str]:
 
 
 def _left_out(report: Report) -> Iterator[str]:
-    from archcost.profiling.suggest import untried
+    from archcost.profiling.suggest.changes import untried
 
     if left := untried(report.model):
         yield f"{left} stages or layers, those with the fewest MACs, were not changed one by one: there are too many"
 
 
 def _table(report: Report, *, colour: bool) -> Iterator[str]:
-    from archcost.profiling.suggest import UNKNOWN
+    from archcost.profiling.suggest.changes import UNKNOWN
 
     before = report.before
     name = visible(shorten(report.model.name, _WIDTH))

@@ -1,0 +1,1 @@
+"""The command that suggests what could save time, and how that is printed."""
