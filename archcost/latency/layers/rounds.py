@@ -78,15 +78,6 @@ class Taken(NamedTuple):
     contention: float | None
 
 
-def taken(stage: Stage, plan: Plan, instruments: Instruments, known: Callable[[Sequence[Round]], bool]) -> Taken:
-    """Return rounds, each of a fresh copy where copies are cheap, until the plan's time is spent.
-
-    It ends earlier behind a multiple of eight rounds from which all is known. Raises TargetError if a call fails.
-    """
-    (found,) = taken_by_turns((stage,), plan, instruments, lambda each: known(each[0]), BLOCKS)
-    return found
-
-
 def taken_by_turns(
     stages: Sequence[Stage],
     plan: Plan,
@@ -94,9 +85,11 @@ def taken_by_turns(
     known: Callable[[Sequence[Sequence[Round]]], bool],
     fewest: int,
 ) -> tuple[Taken, ...]:
-    """Return the rounds of several networks, one of each next to each other, the order reversed each time.
+    """Return the rounds of networks, one of each next to each other, the order reversed each time.
 
-    Each has the plan's time. It ends as `taken` does; fewest: the rounds that are to fit into the time.
+    Each has the plan's time, and is a fresh copy in every round if copies are cheap. It ends if that time is spent, or
+    earlier behind a multiple of eight rounds from which all is known; fewest: the rounds that are to fit into the time.
+    Raises TargetError if a call fails.
     """
     clock, many = instruments.clock, len(stages)
     deadline = clock() + many * plan.time_s

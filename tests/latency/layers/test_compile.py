@@ -6,13 +6,13 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from one_stage import taken
 from torch import nn
 
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Act, Conv, GlobalPool, Input, Linear, Norm
 from archcost.latency.layers import compile as compiled
 from archcost.latency.layers.closure import closed, is_known
-from archcost.latency.layers.rounds import taken
 from archcost.latency.layers.times import Part
 from archcost.latency.runtimes import Source
 from archcost.latency.runtimes.compile import why_not

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from one_stage import taken
 from torch import Tensor, nn
 
 from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Act, Conv, GlobalPool, Input, Linear
 from archcost.latency.layers import eager
 from archcost.latency.layers.closure import closed, is_known
-from archcost.latency.layers.rounds import taken
 from archcost.latency.layers.times import LayerTimes, Part
 from archcost.latency.runtimes import Source
 from archcost.latency.samples import Plan, Way

@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 import specs
+from one_stage import taken
 
 from archcost.graph.ops import Input
 from archcost.latency.layers import onnxruntime
 from archcost.latency.layers.closure import closed, is_known
-from archcost.latency.layers.rounds import taken
 from archcost.latency.layers.times import LayerTimes, Part
 from archcost.latency.runtimes import Source
 from archcost.latency.samples import Plan, Way

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from one_stage import taken
 
-from archcost.latency.layers.rounds import Round, Run, Told, taken, taken_by_turns
+from archcost.latency.layers.rounds import Round, Run, Told, taken_by_turns
 from archcost.latency.samples import Plan
 from archcost.latency.targets.fake import Machine, Script
 
