@@ -98,7 +98,7 @@ def modules() -> list[tuple[str, nn.Module, tuple[int, ...]]]:
         *((f"VGG {side}", vgg, (1, 3, side, side)) for side in (64, 128)),
         *((f"DenseNet {side}", densenet, (1, 3, side, side)) for side in (64, 128)),
         *((f"ConvNeXt {side}", convnext, (1, 3, side, side)) for side in (64, 128)),
-        *((f"chain of {n}", lambda n=n: chain(n), (1, 64)) for n in (50,)),
+        *((f"chain of {n}", lambda n=n: chain(n), (1, 16, 16, 16)) for n in (50,)),
         *(
             (f"separable {width} x {blocks}", lambda w=width, b=blocks: separable(w, b), (1, 3, 32, 32))
             for width in (16, 64, 128)
