@@ -69,7 +69,7 @@ class Calibration:
     always joined to others, which take nothing; whole: what makes networks of them; held_out: errors of networks that
     nothing was learnt from, None if too few were measured; operators, networks: how many were measured; kernel_s: what
     the calibration kernel usually took, at which speed of the machine predictions hold, None if the target has none;
-    measured: when, UTC.
+    module_call_s: what a part of a torch module takes in Python beyond its operator; measured: when, UTC.
     """
 
     key: Key
@@ -80,6 +80,7 @@ class Calibration:
     operators: int
     networks: int
     kernel_s: float | None
+    module_call_s: float
     measured: AwareDatetime
     schema: Literal[1] = 1
 
@@ -135,10 +136,10 @@ class Predictor:
         """Return what operators take, each alone, by kind."""
         return sums(self._kinds, operators, self.calibration.absorbed)
 
-    def predict(self, operators: Sequence[Operator]) -> Prediction:
-        """Return what a network of these operators will take."""
+    def predict(self, operators: Sequence[Operator], *, parts: bool = False) -> Prediction:
+        """Return what a network of these operators will take; parts: whether each is called by a torch module."""
         found = self.sums(operators)
-        median_s = self._whole.time_s(found)
+        median_s = self._whole.time_s(found) + parts * self.calibration.module_call_s * found.calls
         errors = self.calibration.held_out
         interval_s = None if errors is None else (median_s / errors.apart, median_s * errors.apart)
         why = "; ".join(_against(found))

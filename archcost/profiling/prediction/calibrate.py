@@ -23,6 +23,7 @@ from archcost.latency.prediction.whole import Timed, Whole
 from archcost.latency.samples import Plan
 from archcost.latency.targets.device import this_conditions
 from archcost.profiling.prediction.bench import Bench, Inside, Timing, at, attributes, inside, usual_s
+from archcost.profiling.prediction.parts import module_call_s
 from archcost.profiling.prediction.sample import Single, networks, singles
 
 TIME_S: Final = 300.0
@@ -91,7 +92,8 @@ def learn(bench: Bench, runtime: str, key: Key, time_s: float) -> Calibration:
         absorbed = frozenset()
     if len(seen) < FEWEST or not together:
         raise TargetError(f"too little could be measured in {runtime} in this time; allowed: a longer --time")
-    return _learnt(key, seen, together, absorbed)
+    known = _learnt(key, seen, together, absorbed)
+    return replace(known, module_call_s=module_call_s(bench, Predictor(known))) if runtime == "eager" else known
 
 
 def _learnt(key: Key, seen: Sequence[Seen], together: Sequence[Timing], absorbed: frozenset[str]) -> Calibration:
@@ -99,7 +101,7 @@ def _learnt(key: Key, seen: Sequence[Seen], together: Sequence[Timing], absorbed
     gone = tuple(sorted(absorbed - kinds.keys()))
     blank = Whole((), 1.0, 0.0, 0.0)
     usual = usual_s(together)
-    first = Calibration(key, kinds, gone, blank, None, len(seen), len(together), usual, now)
+    first = Calibration(key, kinds, gone, blank, None, len(seen), len(together), usual, 0.0, now)
     predictor = Predictor(first)
     timed = [Timed(predictor.sums(of_graph(each.graph, key.batch)), at(each, usual)) for each in together]
     return replace(first, whole=whole.learnt(timed), held_out=whole.held_out(timed))

@@ -44,7 +44,8 @@ def predicted(network: Network | Given, asked: Request) -> tuple[Prediction, ...
         raise InputError(Mistake(_NO_FILES))
     ready = list(_ready(asked))
     operators = {batch: _operators(network, batch) for batch in asked.batches}
-    return tuple(each.predict(operators[each.calibration.key.batch]) for each in ready)
+    parts = not isinstance(network, Model)
+    return tuple(each.predict(operators[each.calibration.key.batch], parts=parts) for each in ready)
 
 
 def _ready(asked: Request) -> Iterator[Predictor]:

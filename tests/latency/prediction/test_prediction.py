@@ -37,7 +37,7 @@ def products(draw: Random, count: int) -> list[Operator]:
 
 def calibration(seen: list[Seen], timed: list[Timed] | None = None) -> Calibration:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    first = Calibration(KEY, learnt(seen), (), BLANK, None, len(seen), len(timed or ()), None, now)
+    first = Calibration(KEY, learnt(seen), (), BLANK, None, len(seen), len(timed or ()), None, 0.0, now)
     return first if timed is None else replace(first, whole=whole.learnt(timed), held_out=whole.held_out(timed))
 
 
@@ -63,6 +63,14 @@ def test_a_planted_law_is_found_again(planted: Calibration) -> None:
     assert planted.held_out is not None
     assert planted.held_out.within_5 > 0.95
     assert planted.held_out.rank > 0.99
+
+
+def test_parts_of_a_module_take_as_much_more_as_their_calls(planted: Calibration) -> None:
+    some = products(Random(3), 5)
+    slower = Predictor(replace(planted, module_call_s=1e-3))
+    more_s = slower.predict(some, parts=True).median_s - Predictor(planted).predict(some).median_s
+    assert more_s == pytest.approx(5e-3)
+    assert slower.predict(some) == Predictor(planted).predict(some)
 
 
 def test_the_interval_is_that_of_errors_held_out(planted: Calibration) -> None:
