@@ -70,7 +70,9 @@ def test_kinds_are_told_apart_at_the_border_alone() -> None:
     }
     given = {f"profiling.sources.{name}" for name in ("named", "takes_inputs", "_reference")}
     border = {*given, "profiling.profile.counted", "profiling.modules.given"}
-    others = {"cli.export._export_trial", "cli.study.warm_start.enqueued", "profiling.prediction.predict._operators"}
+    of_studies = {"cli.export._export_trial", "cli.study.warm_start.enqueued"}
+    apart = {"profiling.prediction.predict._operators", "profiling.suggest.suggestions.suggested"}
+    others = {*of_studies, *apart, "cli.suggest.command.suggest"}
     assert {*border, *others, "cli.models.aside", "cli.models.read_model", "cli.export.export"} == asking
 
 

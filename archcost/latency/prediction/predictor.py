@@ -136,7 +136,7 @@ class Predictor:
         """Return what operators take, each alone, by kind."""
         return sums(self._kinds, operators, self.calibration.absorbed)
 
-    def predict(self, operators: Sequence[Operator], *, parts: bool = False) -> Prediction:
+    def predict(self, operators: Sequence[Operator], parts: bool = False) -> Prediction:
         """Return what a network of these operators will take; parts: whether each is called by a torch module."""
         found = self.sums(operators)
         median_s = self._whole.time_s(found) + parts * self.calibration.module_call_s * found.calls

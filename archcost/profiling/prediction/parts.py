@@ -1,4 +1,4 @@
-"""What a part of a torch module takes in Python beyond its operator, where modules can be measured."""
+"""What a part of a torch module takes in Python beyond its operator."""
 
 from __future__ import annotations
 

@@ -44,8 +44,7 @@ def predicted(network: Network | Given, asked: Request) -> tuple[Prediction, ...
         raise InputError(Mistake(_NO_FILES))
     ready = list(_ready(asked))
     operators = {batch: _operators(network, batch) for batch in asked.batches}
-    parts = not isinstance(network, Model)
-    return tuple(each.predict(operators[each.calibration.key.batch], parts=parts) for each in ready)
+    return tuple(each.predict(*operators[each.calibration.key.batch]) for each in ready)
 
 
 def _ready(asked: Request) -> Iterator[Predictor]:
@@ -71,9 +70,10 @@ def predictor(place: Place, runtime: str, plan: Plan) -> Predictor:
     return Predictor(kept.at_hand(key_of(place, runtime, plan)))
 
 
-def _operators(network: Model | Reference | Given, batch: int) -> tuple[Operator, ...]:
+def _operators(network: Model | Reference | Given, batch: int) -> tuple[tuple[Operator, ...], bool]:
+    """Return a network's operators, and whether a torch module calls them."""
     if isinstance(network, Model):
-        return of_graph(network.graph, batch)
+        return of_graph(network.graph, batch), False
     from archcost.profiling import modules  # loads torch
     from archcost.profiling.prediction.modules import of_module
 
@@ -81,4 +81,4 @@ def _operators(network: Model | Reference | Given, batch: int) -> tuple[Operator
     module, own = modules.counted(given, Request(batches=(batch,), dtypes=(DTYPE,), latency=False))
     if own != DTYPE:
         raise InputError(Mistake(f"the module is of {own}; allowed: {DTYPE}, all else is measured"))
-    return of_module(module, batch, DTYPE)
+    return of_module(module, batch, DTYPE), True
