@@ -17,7 +17,7 @@ from archcost.profiling.budget import Budget, budget_of
 from archcost.profiling.check import Check, checked
 from archcost.profiling.compare import Comparison, compared
 from archcost.profiling.files import NEEDS_CONSENT
-from archcost.profiling.options import Options, one_way, request
+from archcost.profiling.options import Options, one_latency, request
 from archcost.profiling.profile import counted
 from archcost.profiling.sources import Source, named, takes_inputs
 from archcost.profiling.suggest.suggestions import Suggestions, suggested
@@ -125,7 +125,7 @@ def measure(module: Source, inputs: object = None, *, allow_code: bool = False, 
     the first size of all of them, and `examples_per_s` then counts examples. Raises InputError for what cannot be,
     TargetError if it could not be measured.
     """
-    asked = one_way(request(options))
+    asked = one_latency(request(options))
     batch = _batch_of(inputs, asked)
     asked = replace(asked, batches=(1,)) if batch else asked
     where = measuring.places(asked)

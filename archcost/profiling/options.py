@@ -86,7 +86,7 @@ def _between(number: object, most: float) -> bool:
     return isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < most  # NaN fails too
 
 
-def one_way(asked: Request) -> Request:
+def one_latency(asked: Request) -> Request:
     """Return a request as it is; raises InputError if it is for more than one latency."""
     for name in ("targets", "runtimes", "batches", "dtypes", "threads"):
         if len(given := getattr(asked, name)) > 1:

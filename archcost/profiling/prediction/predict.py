@@ -13,7 +13,7 @@ from archcost.latency.prediction.predictor import Prediction, Predictor
 from archcost.latency.samples import Plan
 from archcost.models.files import File, Network
 from archcost.models.load import Model, Reference
-from archcost.profiling.options import Options, one_way, request
+from archcost.profiling.options import Options, one_latency, request
 from archcost.profiling.prediction.calibrate import DTYPE, key_of
 from archcost.profiling.sources import Source, named
 
@@ -33,7 +33,7 @@ def predict(
     it. Raises InputError for what cannot be, and if nothing is calibrated for the way, or on another device or version;
     TargetError if the target cannot be asked.
     """
-    asked = one_way(request(options, latency=False))
+    asked = one_latency(request(options, latency=False))
     (found,) = predicted(named(model, inputs, asked, allow_code=allow_code), asked)
     return found
 
