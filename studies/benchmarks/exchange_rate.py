@@ -4,7 +4,8 @@ For each kind (reduction, groups, columns, order, span, width, depth) networks a
 steps by that kind alone; the steps of one network take turns. The rate of a step is the logarithm of the ratio of times
 over that of MACs: 1 if time falls as MACs do, 0 if nothing is gained, below 0 if the network with fewer MACs takes
 longer. In the table: the median over all steps, in brackets the distribution-free 99% interval of the median of the
-bases' own medians, with fewer than eight bases their range. Below it: how well MACs, parameters and bytes alone put all networks of a family in order.
+bases' own medians, with fewer than eight bases their range. Below it: how well MACs, parameters and bytes alone put all
+networks in order.
 
     python studies/benchmarks/exchange_rate.py [--ways eager onnxruntime int8] [--bases 6] [--time 0.3]
 """
