@@ -34,6 +34,20 @@ class Operator(NamedTuple):
     calls: int
 
 
+def weights(operator: Operator) -> float:
+    """Return how many weights a product reads in one call, 0 of other operators."""
+    features = operator.features
+    match operator.kind:
+        case "pointwise" | "dense":
+            return math.exp(features[0] + features[1])
+        case "convolution":
+            return math.exp(features[0] + features[1] + 2 * features[3])
+        case "grouped":
+            return math.exp(features[0] + features[1] + 2 * features[3] + features[5])
+        case _:
+            return 0.0
+
+
 class Kernel(NamedTuple):
     """What a convolution is besides its sizes."""
 

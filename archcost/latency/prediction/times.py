@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from archcost.latency.prediction.operators import Features, Operator
+from archcost.latency.prediction.operators import Features, Operator, weights
 from archcost.search.gaussian_process import Array, Process, Scales, fit, mean, process
 
 FEWEST: Final = 4  # of a kind: from fewer nothing is learnt
@@ -117,11 +117,13 @@ def _line(columns: Array, logs: Array) -> Array:
 class Sums(NamedTuple):
     """What a network's operators take together: seconds by kind, calls, those of unknown kinds, seconds outside.
 
-    outside_s: of operators beyond what was measured; unknown: kinds of which nothing is known, with their calls.
+    outside_s: of operators beyond what was measured; unknown: kinds of which nothing is known, with their calls;
+    weights: that are read, those of a part that is called several times once.
     """
 
     by_kind_s: Mapping[str, float]
     calls: int
+    weights: float
     outside_s: float
     unknown: Mapping[str, int]
 
@@ -150,4 +152,5 @@ def sums(known: Mapping[str, KindTimes], operators: Sequence[Operator], absorbed
         times_s = known[name].seconds(points) * np.asarray(list(group.values()))
         by_kind_s[name] = float(times_s.sum())
         outside_s += float(times_s @ known[name].outside(points))
-    return Sums(by_kind_s, sum(sum(group.values()) for group in groups.values()), outside_s, unknown)
+    calls, read = sum(each.calls for each in operators), sum(map(weights, operators))
+    return Sums(by_kind_s, calls, read, outside_s, unknown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -47,13 +47,15 @@ class Left:
 class Whole:
     """What makes a network's time of its operators': a factor for each kind, an overhead a call, and one of all.
 
-    factor: of kinds that no measured network had; left: None if too few networks were measured.
+    factor: of kinds that no measured network had; weight_s: of reading a weight, which an operator alone keeps in the
+    cache; left: None if too few networks were measured.
     """
 
     factors: tuple[tuple[str, float], ...]
     factor: float
     call_s: float
     once_s: float
+    weight_s: float = 0.0
     left: Left | None = None
 
 
@@ -83,7 +85,11 @@ class WholeTimes:
 def _plain_s(whole: Whole, sums: Sums) -> float:
     factors = dict(whole.factors)
     work_s = sum(factors.get(kind, whole.factor) * seconds for kind, seconds in sums.by_kind_s.items())
-    return max(work_s + whole.call_s * sums.calls + whole.once_s, _LEAST * sums.total_s, 1e-9)
+    return max(work_s + _others_s(whole, sums), _LEAST * sums.total_s, 1e-9)
+
+
+def _others_s(whole: Whole, sums: Sums) -> float:
+    return whole.call_s * sums.calls + whole.weight_s * sums.weights + whole.once_s
 
 
 def _features(sums: Sums, plain_s: float) -> Array:
@@ -105,7 +111,7 @@ def learnt(networks: Sequence[Timed]) -> Whole:
     scales = fit(points, np.arange(points.shape[1]), logs, _PRIOR)
     standard = (_floats(centre), _floats(spread))
     left = Left(tuple(map(_floats, points)), _floats(logs), *standard, _floats(scales.weights), scales.noise)
-    return Whole(plain.factors, plain.factor, plain.call_s, plain.once_s, left)
+    return replace(plain, left=left)
 
 
 def _floats(values: Array) -> tuple[float, ...]:
@@ -127,25 +133,32 @@ def _by_kind(networks: Sequence[Timed], factor: float, call_s: float) -> Whole:
     """Return a factor for each kind, none below 0, each kept near that of all as far as networks say nothing else."""
     kinds = sorted({kind for each in networks for kind in each.sums.by_kind_s})
     columns = np.asarray(
-        [[*(each.sums.by_kind_s.get(kind, 0.0) for kind in kinds), each.sums.calls, 1.0] for each in networks]
+        [
+            [*(each.sums.by_kind_s.get(kind, 0.0) for kind in kinds), each.sums.weights, each.sums.calls, 1.0]
+            for each in networks
+        ]
     )
     relative = columns / np.asarray([[each.time_s] for each in networks])
-    start = np.asarray([*[factor] * len(kinds), call_s, 0.0])
+    start = np.asarray([*[factor] * len(kinds), 0.0, call_s, 0.0])
     found = _damped(relative, start, len(kinds))
     factors = tuple((kind, float(value)) for kind, value in zip(kinds, found, strict=False))
-    return Whole(factors, factor, float(found[-2]), float(found[-1]))
+    return Whole(factors, factor, float(found[-2]), float(found[-1]), float(found[-3]))
 
 
 def _damped(relative: Array, start: Array, kinds: int) -> Array:
-    """Return coefficients with which rows come to 1, kept near `start`; of the first `kinds` none is negative."""
-    damping = np.diag([*[_RIDGE] * kinds, 1e-9, 1e-9])
+    """Return coefficients with which rows come to 1, kept near `start`: kinds, weights, calls, one.
+
+    Of kinds and weights none is negative.
+    """
+    scale = float((relative[:, kinds] ** 2).mean()) + 1e-300  # of weights: their unit is no share of the time
+    damping = np.diag([*[_RIDGE] * kinds, 1e-9 * scale, 1e-9, 1e-9])
     free, found = np.ones(len(start), dtype=bool), start.copy()
     while True:
         left = np.ones(len(relative)) - relative[:, free] @ start[free]
         inner = relative[:, free].T @ relative[:, free] + damping[np.ix_(free, free)]
         found[free] = start[free] + np.linalg.solve(inner, relative[:, free].T @ left)
         negative = free & (found < 0)
-        negative[kinds:] = False
+        negative[kinds + 1 :] = False
         if not negative.any():
             return found
         free &= ~negative

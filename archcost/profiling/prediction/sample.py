@@ -171,7 +171,7 @@ def _images(draw: Random, family: str) -> dict[str, Value]:
 
 def _doubled(draw: Random, first: int, stages: int) -> list[Value]:
     width = _about(draw, 8, first, 8)
-    return [min(512, width * 2**stage) for stage in range(stages)]
+    return [min(1024, width * 2**stage) for stage in range(stages)]
 
 
 def _bottleneck(draw: Random) -> Mapping[str, Value]:
@@ -185,7 +185,7 @@ def _bottleneck(draw: Random) -> Mapping[str, Value]:
         "block": block,
         "order": draw.choice(("post", "pre")),
         "depths": [draw.randint(1, 4) for _ in range(stages)],
-        "widths": _doubled(draw, 64, stages),
+        "widths": _doubled(draw, 128, stages),
         "stem": {"channels": _about(draw, 8, 64, 8), "kernel": draw.choice((3, 3, 5))},
     }
 
