@@ -20,6 +20,7 @@ _NAME: Final = 30  # columns of a name: a line then has 80
 _OP: Final = 12
 _SLOWEST: Final = 10
 _MOST_SUMS: Final = 20  # lines of the times by operator, by group
+_SLOW: Final = 0.2  # of the roof, below which what the roof is made of does not bind
 _SHORT: Final = 12  # layers up to which the slowest are no list of their own
 
 
@@ -40,7 +41,7 @@ def layer_lines(found: Profile, depth: int | None, *, colour: bool) -> Iterator[
         for by, rows in sums(times, columns).items():
             yield ""
             yield from _summed(times, by, rows)
-        if len(times.layers) > _SHORT:
+        if len(times.layers) > _SHORT or any(layer.bound for layer in times.layers):
             yield ""
             yield from _slowest(times)
 
@@ -123,7 +124,13 @@ def _slowest(times: LayerTimes) -> Iterator[str]:
         macs = "" if layer.macs is None else scaled(layer.macs)
         roof = "" if layer.roof_share is None else percent(layer.roof_share)
         numbers = f"{duration(layer.time_s):>8} {percent(times.share(layer.time_s)):>6}  {_half(layer):>6}  {macs:>7}"
-        yield f"  {name:<{width}}  {numbers}  {roof:>7}  {layer.bound or ''}".rstrip()
+        yield f"  {name:<{width}}  {numbers}  {roof:>7}  {_bound(layer)}".rstrip()
+
+
+def _bound(layer: LayerTime) -> str:
+    """Return what binds a layer; far below the roof it is neither bytes nor products, but the kernel that is slow."""
+    slow = layer.roof_share is not None and layer.roof_share < _SLOW and layer.bound in ("compute", "memory")
+    return "slow kernel" if slow else layer.bound or ""
 
 
 def layer_csv(found: Profile) -> str:

@@ -66,7 +66,7 @@ def _lines(name: str, found: Sequence[Prediction]) -> Iterator[str]:
     yield aligned(("way", "latency", "nine in ten"), rows).rstrip("\n")
     for each in found:
         if not each.in_domain:
-            yield from field("not known", f"{each.way}: measure it ({each.why})")
+            yield from field("outside", f"{each.way}: measure it ({each.why})")
 
 
 def _interval(found: Prediction) -> str:

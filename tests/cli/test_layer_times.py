@@ -5,13 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from commands import SMALL, run
+from planted_times import layer, times
 
+from archcost.cli.layer_times import layer_lines
 from archcost.latency.layers.times import LayerTime
+from archcost.latency.roofline.roof import Bound
+from archcost.latency.samples import Way
 from archcost.profiling.layers.sums import tree
+from archcost.profiling.result import Profile
 
 FAST = ("--threads", "1", "--time", "0.2s", "--no-witness", "--runtime", "eager")
 
@@ -92,3 +100,14 @@ def test_a_tree_is_above_its_layers() -> None:
     shown = [(each.name, each.time_s) for each in tree(layers, 2)]
     assert [("a", 3.0), ("a.b", 1.0), ("a.c", 2.0), ("e", 2.0), ("e.f", 1.0)] == shown
     assert ["a", "e"] == [each.name for each in tree(layers, 1)]
+
+
+@pytest.mark.parametrize(
+    ("roof_share", "bound", "words"),
+    [(0.5, "memory", "memory"), (0.05, "compute", "slow kernel"), (0.05, "overhead", "overhead")],
+)
+def test_far_below_the_roof_a_kernel_is_slow(roof_share: float, bound: Bound, words: str) -> None:
+    known = replace(layer("conv"), roof_share=roof_share, bound=bound)
+    found = SimpleNamespace(layer_times=(times([known], Way("cpu", "eager", 1, "float32", 1)),), layers=())
+    lines = [line for line in layer_lines(cast("Profile", found), None, colour=False) if line.startswith("  conv")]
+    assert lines[-1].endswith(f"%  {words}")

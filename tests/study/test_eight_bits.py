@@ -99,6 +99,7 @@ def test_a_file_is_the_one_that_was_scored(capsys: pytest.CaptureFixture[str], d
     assert meta["recorded"] == {split: meta[split] for split in ("validation", "test")}
     with pytest.raises(InputError, match="8 bits"):
         archcost.load_trained(folder)
+    assert "load_trained" not in (folder / "card.md").read_text("utf-8")
 
 
 def test_a_bundle_of_8_bits_predicts(capsys: pytest.CaptureFixture[str], done: str, tmp_path: Path) -> None:

@@ -189,3 +189,14 @@ def test_a_full_disk_is_no_bug_of_a_trial(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     found = reason_of(refused.value)
     assert ("space", True) == (found.kind, "No space left on device" in found.text)
+
+
+def test_a_child_makes_no_lock_between_processes() -> None:
+    """One that is killed would leave its semaphore, of which Python warns at the end of the study's own process."""
+    script = (
+        "import sys, threading, tqdm\n"
+        "from archcost.study.workers import processes\n"
+        "processes._leave_no_lock()\n"
+        "sys.exit(not isinstance(tqdm.tqdm.get_lock(), type(threading.RLock())))\n"
+    )
+    assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode  # a script of our own

@@ -16,6 +16,7 @@ from archcost.latency.prediction.predictor import Calibration, Key
 from archcost.latency.runtimes import Runtime
 from archcost.latency.samples import Conditions, Plan
 from archcost.latency.targets import Facts
+from archcost.units import counted_words
 from archcost.version import __version__
 
 _LARGEST_BYTES: Final = 16 * 2**20
@@ -81,8 +82,17 @@ def at_hand(of: Key, folder: Path | None = None) -> Calibration:
     how = f"archcost calibrate --target {of.target} --runtime {of.runtime} --threads {of.threads}"
     command = how + (f" --batch {of.batch}" if of.batch != 1 else "")
     if found is None:
-        raise InputError(f"nothing is calibrated for {of.way}; first: {command}")
+        others = f"; calibrated are: {', '.join(ways)}" if (ways := _others(of, folder)) else ""
+        raise InputError(f"nothing is calibrated for {of.way}; first: {command}{others}")
     raise InputError(f"the calibration for {of.way} is refused: {found.why}; again: {command}")
+
+
+def _others(of: Key, folder: Path | None) -> list[str]:
+    """Return how many threads, and which batches, the same target and runtime are calibrated for."""
+    files = sorted(place(of, folder).parent.glob("*.json"))
+    keys = [found.key for path in files if isinstance(found := read(path, _CALIBRATION, _LARGEST_BYTES), Calibration)]
+    alike = [key for key in keys if (key.target, key.runtime) == (of.target, of.runtime)]
+    return [f"{counted_words(key.threads, 'thread')}, batch {key.batch}" for key in alike]
 
 
 def keep(calibration: Calibration, folder: Path | None = None) -> Path:

@@ -117,9 +117,12 @@ def _traffic(arrays: Sequence[Tensor], size: int, team: _Team) -> tuple[Kernel, 
 def _products(dtype: str, threads: int, clock: Clock) -> tuple[Kernel, ...]:
     """Return products of square matrices, each larger than the one before, as long as one is over soon.
 
-    For int8 there are two implementations, torch's and ONNX Runtime's: which is the fast one differs by processor.
+    For int8 and float32 there are two implementations, torch's and ONNX Runtime's: which is the fast one differs by
+    processor.
     """
-    makers = (_torch_bytes, partial(_onnxruntime_bytes, threads)) if dtype == "int8" else (partial(_torch_mm, dtype),)
+    torchs = _torch_bytes if dtype == "int8" else partial(_torch_mm, dtype)
+    others = () if dtype == "bfloat16" else (partial(_onnxruntime, dtype, threads),)
+    makers = (torchs, *others)
     return tuple(kernel for made in makers for kernel in _sided(made, clock))
 
 
@@ -158,8 +161,8 @@ def _torch_bytes(side: int) -> Kernel | None:
     return _product("torch._int_mm", side, lambda: torch._int_mm(matrix, matrix))
 
 
-def _onnxruntime_bytes(threads: int, side: int) -> Kernel | None:
-    """Return ONNX Runtime's product of uint8 inputs and int8 weights, None if it is not installed."""
+def _onnxruntime(dtype: str, threads: int, side: int) -> Kernel | None:
+    """Return ONNX Runtime's product, of uint8 inputs and int8 weights for int8; None if it is not installed."""
     if lacking(("onnx", "onnxruntime")):
         return None
     import numpy as np
@@ -169,22 +172,23 @@ def _onnxruntime_bytes(threads: int, side: int) -> Kernel | None:
     options = loaded().SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.force_spinning_stop", "1")  # other kernels have the turns between
-    model = _byte_product(side).SerializeToString()
+    bytes_alone = dtype == "int8"
+    op, given, weights = ("MatMulInteger", np.uint8, np.int8) if bytes_alone else ("MatMul", np.float32, np.float32)
+    model = _one_product(op, np.ones((side, side), given), np.ones((side, side), weights)).SerializeToString()
     session = loaded().InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    binding = bound(session, {"x": np.ones((side, side), np.uint8)})
-    return _product("ONNX Runtime's MatMulInteger", side, lambda: session.run_with_iobinding(binding))
+    binding = bound(session, {"x": np.ones((side, side), given)})
+    return _product(f"ONNX Runtime's {op}", side, lambda: session.run_with_iobinding(binding))
 
 
-def _byte_product(side: int) -> Any:
-    import numpy as np
+def _one_product(op: str, given: Any, weights: Any) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
-    weights = numpy_helper.from_array(np.ones((side, side), np.int8), "weights")
+    made = TensorProto.INT32 if op == "MatMulInteger" else TensorProto.FLOAT
     graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["x", "weights"], ["y"])],
+        [helper.make_node(op, ["x", "weights"], ["y"])],
         "product",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, [side, side])],
-        [helper.make_tensor_value_info("y", TensorProto.INT32, [side, side])],
-        [weights],
+        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(given.dtype), list(given.shape))],
+        [helper.make_tensor_value_info("y", made, list(given.shape))],
+        [numpy_helper.from_array(weights, "weights")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

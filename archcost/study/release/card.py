@@ -62,7 +62,7 @@ def card(stored: Stored, source: Source, held: Material, found: tuple[Check, ...
         result_notes=tuple(_notes(source, found, meta)),
         speed=tuple(_speed(source)),
         speed_notes=("Measured in the study, without the preprocessing of the file.", *_kept(source), *_doubts(source)),
-        usage=tuple(_usage(held)),
+        usage=tuple(_usage(held, source)),
         data=tuple(_data(held)),
     )
 
@@ -144,7 +144,7 @@ def _doubts(source: Source) -> Iterator[str]:
             yield f"Against trusting {each.way}: {each.why}."
 
 
-def _usage(held: Material) -> Iterator[str]:
+def _usage(held: Material, source: Source) -> Iterator[str]:
     shape = ", ".join(["N", *map(str, held.inputs.shape)])
     match held.layout:
         case "image" | "rows":
@@ -160,6 +160,8 @@ def _usage(held: Material) -> Iterator[str]:
             yield f"model.onnx takes {held.inputs.dtype} ({shape}), as the network does: nothing is normalised."
             yield "python predict.py examples.npy prints classes."
     yield "It gives scores, of which the largest is the answer; their softmax sums to 1."
+    if source.network.way.quantised:
+        return  # no torch module runs in 8 bits
     yield (
         "archcost.load_trained(folder) gives the torch module, which takes what is normalised already; of a network "
         "that code made it needs allow_code=True, and that code, which is not in this folder."

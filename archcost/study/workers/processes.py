@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
@@ -112,6 +113,7 @@ def _enter(pipe: Connection, text: bytes) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the study decides what ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _leave_no_lock()
     job, here = messages.decode_job(text), os.getpid()
     leave = partial(_leave, own=job.code is not None)
     if job.code is not None:
@@ -131,6 +133,12 @@ def _enter(pipe: Connection, text: bytes) -> None:
         pipe.close()
         leave(0)  # nothing is left to tidy up, and the thread that reads may not hold the process
     os._exit(0)
+
+
+def _leave_no_lock() -> None:
+    """Let tqdm, by which torch's exporter would show how far it is, make no semaphore: a child that ends leaves it."""
+    with suppress(ImportError):
+        import_module("tqdm").tqdm.set_lock(threading.RLock())
 
 
 def _leave(code: int, *, own: bool) -> None:

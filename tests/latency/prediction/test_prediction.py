@@ -163,6 +163,14 @@ def test_without_a_calibration_the_command_is_said(tmp_path: Path) -> None:
         kept.at_hand(KEY, tmp_path)
 
 
+def test_what_else_is_calibrated_is_said(planted: Calibration, tmp_path: Path) -> None:
+    kept.keep(planted, tmp_path)
+    with pytest.raises(InputError, match=r"--threads 2; calibrated are: 1 thread, batch 1$"):
+        kept.at_hand(replace(KEY, threads=2), tmp_path)
+    with pytest.raises(InputError, match=r"--runtime compile --threads 1$"):
+        kept.at_hand(replace(KEY, runtime="compile"), tmp_path)
+
+
 @pytest.mark.parametrize("spoilt", ["cut", "sizes", "networks"])
 def test_a_damaged_file_is_never_believed(planted: Calibration, tmp_path: Path, spoilt: str) -> None:
     kind = planted.kinds[DENSE]

@@ -102,6 +102,7 @@ def test_the_kernels_of_this_processor_run(count: int) -> None:
             kernel.run(2)
     names = [kernel.name.partition(" of ")[0].partition(",")[0] for kernel in kernels]
     assert {"relu", "torch.amax", "torch.neg_", "torch.mm"} <= {*names}
+    assert {"ONNX Runtime's MatMul", "ONNX Runtime's MatMulInteger"} <= {*names}
     assert [4 << 20, 2 * small] == [pytest.approx(kernel.work, rel=0.5) for kernel in kernels[1:3]]
     assert 2 * 256**3 == next(kernel.work for kernel in kernels if kernel.name.startswith("torch.mm"))
     assert isinstance(kernels[0], Kernel)
