@@ -15,9 +15,9 @@ from archcost.cli.study.group import study
 
 GROUPS: dict[str, tuple[tuple[str, ...], Sectioned, dict[str, list[str]]]] = {
     "archcost": ((), cli.cli, {
-        "A network": ["profile", "compare", "check", "suggest", "draw", "export"],
+        "A network": ["profile", "predict", "compare", "check", "suggest", "draw", "export"],
         "A study": ["study", "choose", "report"],
-        "Files and this machine": ["example", "schema", "targets", "datasets", "completion"],
+        "Files and this machine": ["example", "schema", "targets", "calibrate", "datasets", "completion"],
     }),
     "archcost study": (("study",), study,
                        {"Commands": ["new", "run", "enqueue", "import", "status", "front", "table"]}),
