@@ -131,8 +131,7 @@ def _input(text: str) -> Argument:
     return parse_input(text)
 
 
-def flat(_: click.Context, __: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
-    """Return all batches of an option that is given several times, each once."""
+def _flat(_: click.Context, __: click.Parameter, value: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(batch for each in value for batch in each))
 
 
@@ -143,9 +142,8 @@ def requested() -> type[Request]:
     return Request
 
 
-def measured(command: F) -> F:
-    """Add what, where and how long to measure; the command gets all of it as `asked`, a Request."""
-    command = gathered("asked", requested)(command)
+def placed(command: F) -> F:
+    """Add in which ways a network runs; with `requested` the command gets them in a Request."""
     for option in reversed(
         (
             click.option("--target", "targets", multiple=True, default=["cpu"], help="Where to measure (repeatable)."),
@@ -156,11 +154,22 @@ def measured(command: F) -> F:
                 multiple=True,
                 type=Read("batch", parse_batches),
                 default=["1"],
-                callback=flat,
+                callback=_flat,
                 help="Batch size, several as 1,8, or a range that doubles: 1..6 is 1, 2 and 4.",
             ),
             click.option("--dtype", "dtypes", multiple=True, help="Data type; the network's own (repeatable)."),
             click.option("--threads", multiple=True, type=int, help="Threads; the physical cores (repeatable)."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def measured(command: F) -> F:
+    """Add what, where and how long to measure; the command gets all of it as `asked`, a Request."""
+    command = gathered("asked", requested)(command)
+    for option in reversed(
+        (
             click.option(
                 "--precision",
                 type=Read("share", parse_share),
@@ -179,4 +188,4 @@ def measured(command: F) -> F:
         )
     ):
         command = option(command)
-    return command
+    return placed(command)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archcost.cli.options import Read, Reading, coded, debugged, flat, gathered, requested
+from archcost.cli.options import Reading, coded, debugged, gathered, placed, requested
 from archcost.cli.terminal import field
 from archcost.errors import visible
 from archcost.rows import aligned
-from archcost.units import duration, parse_batches
+from archcost.units import duration
 
 if TYPE_CHECKING:
     from archcost.latency.measure import Request
@@ -24,19 +24,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
 @coded
-@click.option("--target", "targets", multiple=True, default=["cpu"], help="A calibrated target (repeatable).")
-@click.option("--runtime", "runtimes", multiple=True, default=["eager"], help="What runs it; eager (repeatable).")
-@click.option(
-    "--batch",
-    "batches",
-    multiple=True,
-    type=Read("batch", parse_batches),
-    default=["1"],
-    callback=flat,
-    help="Batch size, as in a profile.",
-)
-@click.option("--dtype", "dtypes", multiple=True, help="Data type; float32 alone is predicted.")
-@click.option("--threads", multiple=True, type=int, help="Threads; the physical cores (repeatable).")
+@placed
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @debugged
 @gathered("asked", requested)
