@@ -14,8 +14,8 @@ from archcost.study.objectives import quantity_of
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan
 from archcost.study.records.names import Way
-from archcost.study.workers.messages import Measure, OfCode, OfGraph, Setup, Train
 from archcost.study.workers.quantise import Quantise
+from archcost.study.workers.tasks import Measure, OfCode, OfGraph, Setup, Train
 
 DATA: Final = "data.pt"
 """The file of the data that trials read, in the folder of a run."""

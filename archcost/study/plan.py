@@ -21,7 +21,7 @@ from archcost.study.objectives import quantity_of
 from archcost.study.records.front import Objectives
 from archcost.study.records.names import Way, names_of
 from archcost.study.spec import Objective, RunWay, StudySpec
-from archcost.study.workers.messages import Code, Setup
+from archcost.study.workers.tasks import Code, Setup
 
 
 @dataclass(frozen=True, slots=True)

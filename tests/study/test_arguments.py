@@ -10,7 +10,7 @@ from own_code import STUDY, written
 
 from archcost.study.code import answers
 from archcost.study.spec import load_study
-from archcost.study.workers.messages import Code
+from archcost.study.workers.tasks import Code
 
 FACTORIES = """
 from torch import nn

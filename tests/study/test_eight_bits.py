@@ -29,7 +29,8 @@ from archcost.study.records.addresses import address
 from archcost.study.records.stored import Stored, find
 from archcost.study.workers import eight_bits
 from archcost.study.workers.job import run as run_job
-from archcost.study.workers.messages import Done, Event, Failed, Measured, Quantised, Train
+from archcost.study.workers.messages import Done, Event, Failed, Measured, Quantised
+from archcost.study.workers.tasks import Train
 from archcost.training.context import Context
 
 STUDY = """

@@ -19,20 +19,8 @@ from archcost.nets.net import build
 from archcost.study import jobs
 from archcost.study.workers import job as working
 from archcost.study.workers import trial
-from archcost.study.workers.messages import (
-    Done,
-    Event,
-    Foresee,
-    Foreseen,
-    Job,
-    Measure,
-    Measured,
-    OfGraph,
-    Reached,
-    Scored,
-    Train,
-    Trained,
-)
+from archcost.study.workers.messages import Done, Event, Foreseen, Measured, Reached, Scored, Trained
+from archcost.study.workers.tasks import Foresee, Job, Measure, OfGraph, Train
 from archcost.training import scoring
 
 OBJECTIVES = [{"error": "min"}, {"latency": "min", "target": "fake", "threads": 1, "time": 0.05}]

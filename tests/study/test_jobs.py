@@ -9,7 +9,7 @@ from plans import FRACTAL, drawn, planned
 
 from archcost.graph import codec
 from archcost.study import jobs
-from archcost.study.workers.messages import Measure, OfGraph
+from archcost.study.workers.tasks import Measure, OfGraph
 from archcost.study.workers.trial import spec_of
 
 FOLDER = Path("folder")

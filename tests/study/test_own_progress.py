@@ -19,17 +19,8 @@ from archcost.data import shared
 from archcost.study import jobs
 from archcost.study.plan import settle
 from archcost.study.records import open_trainings
-from archcost.study.workers.messages import (
-    Code,
-    Done,
-    Event,
-    Failed,
-    Imported,
-    Measured,
-    Reached,
-    Train,
-    Trained,
-)
+from archcost.study.workers.messages import Done, Event, Failed, Imported, Measured, Reached, Trained
+from archcost.study.workers.tasks import Code, Train
 
 NETWORK: Final = """
 from torch import nn

@@ -14,7 +14,7 @@ from archcost.graph.cost import peak_bytes
 from archcost.latency.samples import Plan
 from archcost.machine import physical_cores
 from archcost.study.parts import parts
-from archcost.study.workers.messages import Setup
+from archcost.study.workers.tasks import Setup
 
 LATENCY = {"latency": "min", "target": "fake"}
 

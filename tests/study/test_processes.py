@@ -23,19 +23,9 @@ from archcost.latency.samples import Plan
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages, processes
 from archcost.study.workers.failures import reason_of
-from archcost.study.workers.messages import (
-    Done,
-    Event,
-    Failed,
-    Measure,
-    Measured,
-    OfGraph,
-    Reached,
-    Setup,
-    Train,
-    Trained,
-)
+from archcost.study.workers.messages import Done, Event, Failed, Measured, Reached, Trained
 from archcost.study.workers.processes import ON, STOP, Child
+from archcost.study.workers.tasks import Measure, OfGraph, Setup, Train
 
 FAKE = Setup("fake", "eager", Plan(time_s=0.1))
 

@@ -23,7 +23,8 @@ from archcost.study import jobs
 from archcost.study.records import open_trainings
 from archcost.study.workers import job as working
 from archcost.study.workers import progress, trial
-from archcost.study.workers.messages import Done, Event, Failed, Measured, Reached, Resumed, Scored, Train, Trained
+from archcost.study.workers.messages import Done, Event, Failed, Measured, Reached, Resumed, Scored, Trained
+from archcost.study.workers.tasks import Train
 from archcost.training import checkpoints
 from archcost.training.header import Checkpoint, header
 

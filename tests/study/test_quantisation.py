@@ -24,7 +24,8 @@ from archcost.study.plan import settle
 from archcost.study.records import open_trainings
 from archcost.study.records.addresses import address
 from archcost.study.records.stored import find
-from archcost.study.workers.messages import Code, Done, Event, Measured, Quantised, Reached, Train
+from archcost.study.workers.messages import Done, Event, Measured, Quantised, Reached
+from archcost.study.workers.tasks import Code, Train
 from archcost.training.score import Score
 
 NETWORK: Final = """

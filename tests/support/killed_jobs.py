@@ -10,7 +10,8 @@ import torch
 
 from archcost.study.workers import job as working
 from archcost.study.workers import progress
-from archcost.study.workers.messages import Event, Measured, Reached, Resumed, Train, Trained
+from archcost.study.workers.messages import Event, Measured, Reached, Resumed, Trained
+from archcost.study.workers.tasks import Train
 
 
 class Killed(BaseException):

@@ -67,7 +67,7 @@ def new(factory: str, data: str, path: str | None, given: tuple[str, ...], outpu
 def _try(factory: str, spec: StudySpec, parameters: Sequence[Parameter], given: Sequence[str]) -> None:
     """Have the factory make a module once, in a child; raises InputError with what it raises."""
     from archcost.study.code import answers, first
-    from archcost.study.workers.messages import Code, Make
+    from archcost.study.workers.tasks import Code, Make
 
     code = Code(str(Path.cwd()))
     with progress(f"trying {factory}"):

@@ -19,18 +19,8 @@ from archcost.study.code import arguments, consent
 from archcost.study.records.reasons import of_trial
 from archcost.study.spec import StudySpec
 from archcost.study.workers import inquiries, processes
-from archcost.study.workers.messages import (
-    Code,
-    Describe,
-    Described,
-    Failed,
-    Import,
-    Imported,
-    Job,
-    Make,
-    Parameter,
-    ReadData,
-)
+from archcost.study.workers.messages import Described, Failed, Imported, Parameter
+from archcost.study.workers.tasks import Code, Describe, Import, Job, Make, ReadData
 
 
 def imported(spec: StudySpec, code: Code) -> Code:

@@ -15,7 +15,7 @@ from archcost.errors import InputError, Mistake, quoted
 from archcost.errors import Path as Key
 from archcost.models.code import FAMILY
 from archcost.study.spec import StudySpec
-from archcost.study.workers.messages import Code
+from archcost.study.workers.tasks import Code
 
 
 @dataclass(frozen=True, slots=True)

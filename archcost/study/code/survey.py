@@ -10,7 +10,8 @@ from archcost.study import jobs
 from archcost.study.plan import StudyPlan
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Counted, Failed, OfCode, Refused, Survey
+from archcost.study.workers.messages import Counted, Failed, Refused
+from archcost.study.workers.tasks import OfCode, Survey
 
 _PATIENCE_S: Final = 120.0  # a preview does not wait longer for one network
 

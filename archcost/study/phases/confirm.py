@@ -26,22 +26,10 @@ from archcost.study.records.stored import network
 from archcost.study.records.trials import remembered
 from archcost.study.release import seeds
 from archcost.study.workers import processes
-from archcost.study.workers.messages import (
-    Done,
-    Event,
-    Failed,
-    Job,
-    Measure,
-    Measured,
-    Quantised,
-    Resumed,
-    Scored,
-    Setup,
-    Train,
-    Waits,
-)
+from archcost.study.workers.messages import Done, Event, Failed, Measured, Quantised, Resumed, Scored, Waits
 from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
+from archcost.study.workers.tasks import Job, Measure, Setup, Train
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
 from archcost.units import counted_words

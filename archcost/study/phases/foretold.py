@@ -17,7 +17,7 @@ from archcost.latency.targets.device import this_conditions
 from archcost.study.limits import budget
 from archcost.study.plan import StudyPlan
 from archcost.study.records.reasons import Reason
-from archcost.study.workers.messages import Setup
+from archcost.study.workers.tasks import Setup
 from archcost.units import duration
 
 

@@ -17,7 +17,8 @@ from archcost.study.drawn import Drawn
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Failed, Foresee, Foreseen, Measure, Setup
+from archcost.study.workers.messages import Failed, Foreseen
+from archcost.study.workers.tasks import Foresee, Measure, Setup
 from archcost.units import counted_words, duration
 
 _LEAST_S: Final = 120.0  # what is foreseen is told at the end alone: a study's patience may be too short for that

@@ -16,7 +16,8 @@ from archcost.study import jobs
 from archcost.study.drawn import Drawn
 from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Failed, Setup, Waits
+from archcost.study.workers.messages import Failed, Waits
+from archcost.study.workers.tasks import Setup
 
 _TIME_S: Final = 0.02
 

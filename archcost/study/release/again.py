@@ -18,7 +18,7 @@ from archcost.study.release.material import Judge, Material, Predictor, check_te
 from archcost.study.release.weights import Offered
 from archcost.study.spec import StudySpec, load_study
 from archcost.study.workers import inquiries, own
-from archcost.study.workers.messages import Code
+from archcost.study.workers.tasks import Code
 from archcost.training.context import Context, handed
 from archcost.training.score import Score
 

@@ -17,7 +17,7 @@ from archcost.study.records.front import Candidate, Front, Objectives
 from archcost.study.records.stored import network
 from archcost.study.records.trials import Recorded, remembered
 from archcost.study.records.weights_folder import seed_file
-from archcost.study.workers.messages import Train
+from archcost.study.workers.tasks import Train
 
 Keep: TypeAlias = Literal["median", "all"]
 

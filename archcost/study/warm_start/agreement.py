@@ -20,7 +20,7 @@ from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Part, placed, remembered
 from archcost.study.spec import Objective
-from archcost.study.workers.messages import Setup
+from archcost.study.workers.tasks import Setup
 from archcost.training.spec import Fit
 
 _OWN: Final = frozenset({"models", "limits", "search", "objectives", "fit", "data"})

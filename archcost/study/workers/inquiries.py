@@ -18,21 +18,10 @@ from archcost.nets import factory
 from archcost.nets.factory import guarded, importing_from, named_object, signature
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import isolation
-from archcost.study.workers.messages import (
-    Code,
-    Describe,
-    Described,
-    Event,
-    Import,
-    Imported,
-    Make,
-    Parameter,
-    ReadData,
-    Refused,
-    Survey,
-)
+from archcost.study.workers.messages import Described, Event, Imported, Parameter, Refused
 from archcost.study.workers.network import count
 from archcost.study.workers.own import called
+from archcost.study.workers.tasks import Code, Describe, Import, Make, ReadData, Survey
 
 Tell: TypeAlias = Callable[[Event], None]
 

@@ -9,21 +9,9 @@ from archcost.errors import named, one_line
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import inquiries, trial
 from archcost.study.workers.failures import reason_of
-from archcost.study.workers.messages import (
-    Describe,
-    Done,
-    Event,
-    Failed,
-    Foresee,
-    Import,
-    Job,
-    Make,
-    Measure,
-    ReadData,
-    Survey,
-    Train,
-)
+from archcost.study.workers.messages import Done, Event, Failed
 from archcost.study.workers.network import blueprint, with_layers
+from archcost.study.workers.tasks import Describe, Foresee, Import, Job, Make, Measure, ReadData, Survey, Train
 
 Tell: TypeAlias = Callable[[Event], None]
 GoesOn: TypeAlias = Callable[[], bool]

@@ -24,7 +24,8 @@ from archcost.nets import copies, factory, identity
 from archcost.nets.call import Call
 from archcost.nets.net import build, example
 from archcost.nets.restore import settings
-from archcost.study.workers.messages import Code, Counted, Network, OfCode, OfGraph
+from archcost.study.workers.messages import Counted
+from archcost.study.workers.tasks import Code, Network, OfCode, OfGraph
 
 
 @dataclass(frozen=True)

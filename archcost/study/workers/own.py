@@ -15,7 +15,7 @@ from archcost.data.splits import Dataset, Split
 from archcost.errors import InputError, one_of, quoted, shorten
 from archcost.nets.factory import guarded, importing_from, named_object
 from archcost.nets.restore import evaluating
-from archcost.study.workers.messages import Code
+from archcost.study.workers.tasks import Code
 from archcost.training import scoring
 from archcost.training.context import Context, given, handed
 from archcost.training.losses import Diverged

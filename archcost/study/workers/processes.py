@@ -25,7 +25,8 @@ from typing import Final
 from archcost.study.records.reasons import JobKind, Reason
 from archcost.study.workers import messages
 from archcost.study.workers.isolation import isolate
-from archcost.study.workers.messages import Done, Event, Failed, Job
+from archcost.study.workers.messages import Done, Event, Failed
+from archcost.study.workers.tasks import Job
 
 ON: Final = b"on"
 STOP: Final = b"stop"

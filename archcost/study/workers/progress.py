@@ -15,7 +15,8 @@ import torch
 from archcost.data.shared import kept
 from archcost.errors import InputError, TargetError
 from archcost.study.workers.isolation import imported
-from archcost.study.workers.messages import Event, Measured, Resumed, Train, decode_event, encode
+from archcost.study.workers.messages import Event, Measured, Resumed, decode_event, encode
+from archcost.study.workers.tasks import Train
 from archcost.training import checkpoints
 from archcost.training.header import Checkpoint, header
 

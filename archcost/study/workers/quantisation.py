@@ -21,8 +21,9 @@ from archcost.study.records.reasons import Reason
 from archcost.study.workers import eight_bits
 from archcost.study.workers.eight_bits import Files
 from archcost.study.workers.failures import of_part
-from archcost.study.workers.messages import Event, Measured, Quantised, Setup, Train
+from archcost.study.workers.messages import Event, Measured, Quantised
 from archcost.study.workers.quantise import Quantise
+from archcost.study.workers.tasks import Setup, Train
 from archcost.training.context import Context
 from archcost.training.losses import Diverged
 from archcost.training.score import Score

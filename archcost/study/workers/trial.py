@@ -25,23 +25,12 @@ from archcost.nets.export import sessions
 from archcost.nets.net import Net
 from archcost.study.workers import device_wait, eight_bits, inquiries, own, quantisation
 from archcost.study.workers.failures import of_part
-from archcost.study.workers.messages import (
-    Alive,
-    Code,
-    Event,
-    Foreseen,
-    Measured,
-    OfCode,
-    Reached,
-    Scored,
-    Setup,
-    Train,
-    Trained,
-)
+from archcost.study.workers.messages import Alive, Event, Foreseen, Measured, Reached, Scored, Trained
 from archcost.study.workers.network import Blueprint, Measurable, blueprint, count, with_layers
 from archcost.study.workers.progress import Progress, progress_of
 from archcost.study.workers.quantisation import Networks, able, decided
 from archcost.study.workers.quantise import Quantise
+from archcost.study.workers.tasks import Code, OfCode, Setup, Train
 from archcost.training import calibration, checkpoints, fit, scoring, speed
 from archcost.training.context import Context
 from archcost.training.score import Score
