@@ -11,7 +11,7 @@ from archcost.graph.weight_sizes import most_bytes, saved_bytes
 from archcost.models.load import Model
 from archcost.study.drawn import Drawn
 from archcost.study.plan import StudyPlan
-from archcost.study.records.trials import InWay, Part
+from archcost.study.records.part import InWay, Part
 from archcost.study.workers.messages import Counted
 
 
@@ -38,8 +38,12 @@ def part_of(plan: StudyPlan, counted: Counted) -> Part:
 
 def parts(plan: StudyPlan, model: Model) -> list[Part]:
     """Return the network, column 0, and its columns, counted and without results."""
-    alone = [(column, graph_columns.only(model.graph, [column])) for column in columns(model)]
-    return [_of_graph(plan, number, graph) for number, graph in ((0, model.graph), *alone)]
+    return [_of_graph(plan, number, graph) for number, graph in graphs(model)]
+
+
+def graphs(model: Model) -> list[tuple[int, Graph]]:
+    """Return the graph of the network, column 0, and those of its columns."""
+    return [(0, model.graph), *((column, graph_columns.only(model.graph, [column])) for column in columns(model))]
 
 
 def _of_graph(plan: StudyPlan, column: int, graph: Graph) -> Part:

@@ -12,6 +12,7 @@ from archcost.config.document import Value
 from archcost.config.validation import located
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, Mistake, Path
+from archcost.graph.dtypes import INT8
 from archcost.latency import runtimes, targets
 from archcost.latency.samples import Plan
 from archcost.machine import physical_cores
@@ -72,6 +73,23 @@ class StudyPlan:
     def optional(self) -> tuple[int, ...]:
         """The places of setups in which a network need not run: those of other ways than the first."""
         return tuple(place for place in range(len(self.setups)) if place not in self.ways[0].places)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where each setup is in the study's file: an objective, or one of its ways."""
+        found: list[Path] = []
+        for place, each in enumerate(self.spec.study.objectives):
+            path = ("objectives", place)
+            if each.quantity == "latency":
+                found += [(*path, "ways", number) for number in range(len(each.ways))] if each.ways else [path]
+        return tuple(found)
+
+    @property
+    def predicts(self) -> tuple[int, ...]:
+        """The places of setups in which a latency may be predicted: in 8 bits it is measured."""
+        latencies = [each for each in self.spec.study.objectives if each.quantity == "latency"]
+        each = [one.predict and way.dtype != INT8 for one in latencies for way in one.run_ways]
+        return tuple(place for place, predicts in enumerate(each) if predicts)
 
     def model(self, drawn: object) -> Drawn:
         """Return the network that a drawn template is; raises InputError if it is not a network."""

@@ -21,16 +21,16 @@ from archcost.study.code import digests
 from archcost.study.limits import budget
 from archcost.study.objectives import quantity_of, worst
 from archcost.study.options import Options, Workplace
-from archcost.study.phases import confirm, search_loop
+from archcost.study.phases import confirm, search_loop, shortlist
 from archcost.study.phases.search_loop import ENDS, End
 from archcost.study.phases.state import State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, storage, weights_folder
 from archcost.study.records.addresses import Address
-from archcost.study.records.front import Candidate
+from archcost.study.records.front import Candidate, Front
 from archcost.study.records.interruption import recover
 from archcost.study.records.reasons import alike
-from archcost.study.records.stored import SCHEMA, WAYS, Stored, described, find
+from archcost.study.records.stored import SCHEMA, WAYS, Stored, described, find, running
 from archcost.study.records.trials import remember, remembered
 from archcost.study.release import seeds
 from archcost.study.warm_start import queue
@@ -91,12 +91,6 @@ def _refuse_other(plan: StudyPlan, stored: Stored) -> None:
         )
 
 
-def running(stored: Stored) -> optuna.Study:
-    """Return the study of a storage that is open to be written to."""
-    assert isinstance(stored.study, optuna.Study)  # not one that was only read
-    return stored.study
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended: what its storage then held, and why it stopped asking for points."""
@@ -151,8 +145,9 @@ def explore(
                 watch(state)
 
             end = search_loop.search(stored, plan, place, watched, say)
-            settle(1)
             hold.check()
+            shortlist.measure(stored, plan, place, say)
+            settle(1)
             _confirm(stored, plan, place, dataset, say)
             remains()
             _prune_weights(stored, place.weights)
@@ -233,7 +228,12 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
         return
     if dataset.tested and not dataset.loose:
         shared.write_test(dataset, place.folder / jobs.TEST)
-    confirm.confirm(running(stored), plan, place, stored.front, say)
+
+    def front() -> Front:
+        shortlist.measure(stored, plan, place, say)
+        return stored.front()
+
+    confirm.confirm(running(stored), plan, place, front, say)
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:

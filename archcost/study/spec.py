@@ -32,7 +32,7 @@ from archcost.study.objectives import QUANTITIES, RESERVED, Goal, of_metric, qua
 from archcost.training.spec import Fit
 from archcost.units import parse_duration, parse_share
 
-_WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time", "ways")
+_WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time", "predict", "ways")
 _MEASURED: Final = (*_WAY[:5], "ways")  # precision and time say how well, not what is measured
 _ONE: Final = ("runtime", "dtype")  # what each of several ways has of its own
 _FILLED: Final = ("name", "input", "classes")  # by the study and its data, where a template leaves them out
@@ -117,6 +117,8 @@ class Objective(Strict):
     """A measurement stops when half its interval is this share of the latency: `2%` or `0.02`."""
     time: Seconds = 2.0
     """The longest time for one measurement: `2s`, or a number of seconds."""
+    predict: bool = False
+    """Whether `archcost calibrate` stands in for measuring: only networks that may enter the front are measured."""
     ways: Each[RunWay] | None = None
     """In place of `runtime` and `dtype`: several ways to run each network, the one that the search hears first."""
 

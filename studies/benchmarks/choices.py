@@ -41,8 +41,9 @@ from archcost.study.phases.confirm import following
 from archcost.study.records.addresses import Address
 from archcost.study.records.best.choice import ENOUGH, Choice, Field, decide
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.part import Part, achieved
 from archcost.study.records.stored import Stored
-from archcost.study.records.trials import Ended, Held, Part, Trial, achieved
+from archcost.study.records.trials import Ended, Held, Trial
 from archcost.training.score import Score
 
 TRIALS, SEEDS, MEMBERS, NEXT = 200, 3, 8, 200

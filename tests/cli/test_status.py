@@ -15,7 +15,8 @@ from stored_studies import Wanted, made
 from archcost.cli.study.run import unconfirmed_lines
 from archcost.study.phases.confirm import outstanding
 from archcost.study.records import tables, trials
-from archcost.study.records.standings import Standing
+from archcost.study.records.best.standings import Standing
+from archcost.study.records.part import achieved
 from archcost.study.records.trials import Begun, Ended
 
 
@@ -52,7 +53,7 @@ def test_what_was_drawn_of_a_network_is_shown(capsys: pytest.CaptureFixture[str]
     trial = stored.study.ask(spaces)
     trials.begin(trial, Begun("random", "net", "module", best.trial.begun.yaml, "other"))
     whole = replace(best.part, digest="other", score=replace(best.part.score, error=0.0), samples=best.part.samples)
-    trials.end(stored.study, trial, Ended((whole,)), trials.achieved(whole, stored.objectives))
+    trials.end(stored.study, trial, Ended((whole,)), achieved(whole, stored.objectives))
     for command in (("study", "front"), ("study", "status"), ("choose",)):
         _, out, err = run(capsys, *command, str(stored.address))
         assert f"{trial.number}      width=0.5 blocks=3 sizes.by=2" in out.splitlines(), out + err

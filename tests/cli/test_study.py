@@ -14,6 +14,7 @@ from commands import run
 from stored_studies import Wanted, made
 
 from archcost.study.records import trials
+from archcost.study.records.part import achieved
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended, remember
@@ -44,7 +45,7 @@ def _tried(stored: Stored, begun: Begun, ended: Ended) -> None:
     if ended.reason:
         trials.fail(stored.study, trial, ended)
     else:
-        trials.end(stored.study, trial, ended, trials.achieved(ended.parts[0], stored.objectives))
+        trials.end(stored.study, trial, ended, achieved(ended.parts[0], stored.objectives))
 
 
 def _acting(text: str) -> set[str]:

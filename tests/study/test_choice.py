@@ -19,6 +19,7 @@ from archcost.study.records.addresses import Address
 from archcost.study.records.best.advice import advise
 from archcost.study.records.best.choice import Choice, Field, within
 from archcost.study.records.names import Name
+from archcost.study.records.part import achieved
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Ended, remember
 
@@ -46,7 +47,7 @@ def rising(*errors: tuple[float, ...]) -> optuna.Study:
         trial = study.ask()
         for epoch, error in enumerate(curve, 1):
             trials.reach(trial, epoch, (error, 0.0, 0.0))
-        trials.end(study, trial, Ended((each,)), trials.achieved(each, OBJECTIVES))
+        trials.end(study, trial, Ended((each,)), achieved(each, OBJECTIVES))
     return study
 
 
@@ -100,7 +101,7 @@ def test_json_has_the_keys_of_the_format() -> None:
     """In their order, with a column's number, and with what else there is to say after them."""
     study = told(part("a", 0.1))
     column = replace(part("b", 0.2, 0.01), column=2)
-    trials.end(study, study.ask(), Ended((column,)), trials.achieved(column, OBJECTIVES))
+    trials.end(study, study.ask(), Ended((column,)), achieved(column, OBJECTIVES))
     found = chosen(study, Budget(latency_s=0.05)).to_dict()
     assert KEYS == [*found][: len(KEYS)]
     assert ("1/2", 1, 2, None) == tuple(found[key] for key in KEYS[:4])
@@ -120,7 +121,7 @@ def test_columns_with_shared_weights_are_doubted() -> None:
     """They were never trained alone."""
     study = told(part("a", 0.5))
     column = replace(part("b", 0.2), column=1)
-    trials.end(study, study.ask(), Ended((column,)), trials.achieved(column, OBJECTIVES))
+    trials.end(study, study.ask(), Ended((column,)), achieved(column, OBJECTIVES))
     doubts = chosen(study).doubts
     assert doubts[0] == "1/1 was only trained together with other columns: alone it may reach another error."
 
@@ -173,7 +174,7 @@ def test_what_more_epochs_would_do_is_known_by_two_rungs(rungs: tuple[float, ...
         each, trial = part(name, 0.1 if name == "a" else 0.9), study.ask()
         for epoch, error in enumerate(curve, 1):
             trials.reach(trial, epoch, (error, 0.0, 0.0))
-        trials.end(study, trial, Ended((each,)), trials.achieved(each, OBJECTIVES))
+        trials.end(study, trial, Ended((each,)), achieved(each, OBJECTIVES))
     confirmed.keep(study, "0", again(0.08, 0.10, 0.12))
     confirmed.keep(study, "1", again(0.88, 0.90, 0.92))
     found = chosen(study)

@@ -21,6 +21,7 @@ from archcost.study.phases import confirm as confirming
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, trials
 from archcost.study.records.front import Candidate, File, Front, candidates, front
+from archcost.study.records.part import achieved
 from archcost.study.records.trials import Begun, Ended
 from archcost.training.score import Score
 
@@ -134,7 +135,7 @@ def searched(plan: StudyPlan) -> optuna.Study:
     trials.begin(trial, Begun("random", model.name, model.family, model.yaml, plan.identity(model)))
     (whole,) = parts(plan, model)
     whole = replace(whole, score=Score(0.1, 100, 0.5), samples=(taken(0.1),))
-    trials.end(study, trial, Ended((whole,)), trials.achieved(whole, plan.objectives))
+    trials.end(study, trial, Ended((whole,)), achieved(whole, plan.objectives))
     return study
 
 

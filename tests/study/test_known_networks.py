@@ -22,6 +22,7 @@ from archcost.models.load import Reference
 from archcost.search import templates
 from archcost.study import run
 from archcost.study.plan import StudyPlan
+from archcost.study.records.stored import running
 from archcost.study.warm_start import queue
 from archcost.study.warm_start.networks import Placed, placed
 
@@ -171,7 +172,7 @@ def test_known_networks_wait_once(tmp_path: Path) -> None:
     ran(plan, where, [width(4)])
     ran(plan, where, [width(5)], "failed")
     with run.begun(plan, where) as stored:
-        study = run.running(stored)
+        study = running(stored)
         asked = [queue.enqueue(study, plan, width(channels)) for channels in (4, 5, 6, 6)]
         assert [(0, False), (2, True), (3, True), (3, False)] == [(each.trial, each.new) for each in asked]
         waits = [each for each in stored.trials() if each.state == "waiting"]
@@ -182,7 +183,7 @@ def test_a_space_of_one_point_can_be_asked_for(tmp_path: Path) -> None:
     """Its point has no parameters."""
     plan = planned(models=[{**PLAIN, "widths": [4]}])
     with run.begun(plan, beside(tmp_path)) as stored:
-        study = run.running(stored)
+        study = running(stored)
         assert [True, False] == [queue.enqueue(study, plan, {}).new for _ in range(2)]
 
 
@@ -194,7 +195,7 @@ def test_a_study_asks_for_its_start_once(tmp_path: Path) -> None:
     plan = planned(models=[PLAIN], search={"start": [str(tmp_path / "known.yaml")]})
     where = beside(tmp_path)
     with run.begun(plan, where) as stored:
-        assert [1, 0] == [queue.begin(run.running(stored), plan) for _ in range(2)]
+        assert [1, 0] == [queue.begin(running(stored), plan) for _ in range(2)]
         assert ["waiting"] == [each.state for each in stored.trials()]
 
 

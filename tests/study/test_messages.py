@@ -28,7 +28,6 @@ from archcost.study.workers.messages import (
     Foreseen,
     Imported,
     Measured,
-    Quantise,
     Quantised,
     Reached,
     Refused,
@@ -37,6 +36,7 @@ from archcost.study.workers.messages import (
     Trained,
     Waits,
 )
+from archcost.study.workers.quantise import Quantise
 from archcost.study.workers.tasks import (
     Code,
     Describe,

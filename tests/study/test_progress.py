@@ -112,6 +112,15 @@ def test_what_was_measured_is_kept_before_the_first_epoch(job: Train, monkeypatc
     assert [1, 2, 3, 4, 5] == [each.epoch for each in second if isinstance(each, Trained)]
 
 
+def test_what_is_predicted_is_not_measured_and_training_goes_on_all_the_same(job: Train) -> None:
+    """Once it is no longer predicted, it is measured, and the training is kept."""
+    predicted = replace(job, predicted=(0,))
+    assert [] == measured(told(predicted, after(2)))
+    events = told(job, after(3))
+    assert [2] == [each.epoch for each in events if isinstance(each, Resumed)]
+    assert len(job.ways) == len(measured(events))
+
+
 def test_other_ways_are_measured_anew(job: Train) -> None:
     """The training goes on all the same."""
     told(job, after(2))

@@ -10,7 +10,7 @@ from commands import run
 from plans import planned
 
 from archcost.errors import InputError
-from archcost.study.phases.search_loop import fallen_behind
+from archcost.study.phases.points import fallen_behind
 from archcost.study.records.addresses import address
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import find

@@ -18,6 +18,7 @@ from archcost.study import jobs
 from archcost.study.parts import parts
 from archcost.study.records import confirmed, trials
 from archcost.study.records.front import Candidate, candidates
+from archcost.study.records.part import achieved
 from archcost.study.records.trials import Begun, Ended, remember
 from archcost.study.records.weights_folder import seed_file
 from archcost.study.release import seeds
@@ -111,7 +112,7 @@ def test_a_seed_writes_where_it_may(tmp_path: Path) -> None:
     trials.begin(trial, Begun("random", model.name, model.family, model.yaml, "id"))
     (whole,) = parts(plan, model)
     whole = replace(whole, score=part("a", 0.1).score)
-    trials.end(study, trial, Ended((whole,)), trials.achieved(whole, plan.objectives))
+    trials.end(study, trial, Ended((whole,)), achieved(whole, plan.objectives))
     (each,) = candidates(study, trials.read(study, {}), plan.objectives)
     job = jobs.confirm(plan, model, tmp_path, 2, 1)
 

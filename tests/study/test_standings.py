@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from archcost.study.records.best.standings import Repeated, standings
 from archcost.study.records.confirmed import Confirmed
-from archcost.study.records.standings import Repeated, standings
 
 SURE, NOISY = False, True
 

@@ -18,6 +18,7 @@ from archcost.latency.samples import Samples
 from archcost.study.records import confirmed, tables, trials
 from archcost.study.records.addresses import Address
 from archcost.study.records.interruption import as_left
+from archcost.study.records.part import achieved
 from archcost.study.records.reasons import INTERRUPTED
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended
@@ -126,7 +127,7 @@ def test_each_column_of_a_trial_is_a_row() -> None:
     """Called by the trial and its own number, with what the trial gave of it alone."""
     study = told()
     both = (part("a", 0.1, 0.2), replace(part("b", 0.3, 0.1), column=1))
-    trials.end(study, study.ask(), Ended(both), trials.achieved(both[0], OBJECTIVES))
+    trials.end(study, study.ask(), Ended(both), achieved(both[0], OBJECTIVES))
     found = rows(study)
     assert [("0", None, 0.1), ("0/1", 1, 0.3)] == [(row["trial"], row["column"], row["first.error"]) for row in found]
 

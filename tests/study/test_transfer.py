@@ -21,7 +21,7 @@ from archcost.search.ask import Method, exhausted
 from archcost.study import run
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, storage, trials
-from archcost.study.records.stored import Stored, find
+from archcost.study.records.stored import Stored, find, running
 from archcost.study.warm_start import transfer
 from archcost.study.warm_start.transfer import Carried, carry_over
 
@@ -164,7 +164,7 @@ def test_what_was_confirmed_comes_too(tmp_path: Path) -> None:
     was, now = (confirmed.everything(each.study) for each in (find(beside(tmp_path)), new(tmp_path)))
     assert {"0": was["1"], "0/2": was["1/2"]} == now
     with run.begun(plan, beside(tmp_path, "new.db")) as stored:
-        confirmed.keep(run.running(stored), "0", replace(was["1"], seeds=(1, 2, 3)))
+        confirmed.keep(running(stored), "0", replace(was["1"], seeds=(1, 2, 3)))
     assert () == import_(tmp_path, plan).confirmed
     assert (1, 2, 3) == confirmed.everything(new(tmp_path).study)["0"].seeds
 
@@ -274,7 +274,7 @@ def test_what_may_differ_is_comparable(tmp_path: Path, changes: dict[str, Any]) 
 def _changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Change what a study holds of the end of its first trial."""
     with run.begun(plan_of(), beside(folder)) as stored:
-        study = run.running(stored)
+        study = running(stored)
         (frozen,) = study.get_trials()
         ended = frozen.user_attrs["archcost:ended"]
         change(ended)
@@ -342,7 +342,7 @@ def test_what_came_is_known_to_the_search(tmp_path: Path) -> None:
     import_(tmp_path, plan)
     assert [True] * 3 == [each.counts for each in new(tmp_path).trials()]
     with run.begun(plan, beside(tmp_path, "new.db")) as stored:
-        assert exhausted(run.running(stored), plan.spec.space.draw, Method())
+        assert exhausted(running(stored), plan.spec.space.draw, Method())
 
 
 def test_a_trial_says_where_it_came_from(tmp_path: Path) -> None:

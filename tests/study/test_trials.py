@@ -16,8 +16,9 @@ from optuna.distributions import IntDistribution
 
 from archcost.errors import InputError
 from archcost.study.records import trials
+from archcost.study.records.part import Part, achieved, counted
 from archcost.study.records.reasons import Reason
-from archcost.study.records.trials import Begun, Ended, Held, Part, Trial, achieved, counted
+from archcost.study.records.trials import Begun, Ended, Held, Trial
 from archcost.training.score import Score
 
 OBJECTIVES = (("error", None), ("latency", 0), ("params", None))

@@ -28,8 +28,9 @@ from archcost.study.records import confirmed, tables, trials
 from archcost.study.records.confirmed import Again, Confirmed
 from archcost.study.records.front import Front, by_way, candidates, front
 from archcost.study.records.names import Way, names_of
+from archcost.study.records.part import InWay, Part, achieved
 from archcost.study.records.reasons import Reason
-from archcost.study.records.trials import Ended, InWay, Part
+from archcost.study.records.trials import Ended
 from archcost.study.workers.messages import Measured, Quantised, decode_event, encode
 from archcost.study.workers.quantisation import able, decided
 from archcost.study.workers.quantise import Quantise
@@ -58,7 +59,7 @@ def told(*every: Part) -> optuna.Study:
     """Return a study with a complete trial of each network."""
     study = optuna.create_study(directions=["minimize"] * len(OBJECTIVES))
     for each in every:
-        trials.end(study, study.ask(), Ended((each,)), trials.achieved(each.in_way(WAYS[0]), OBJECTIVES))
+        trials.end(study, study.ask(), Ended((each,)), achieved(each.in_way(WAYS[0]), OBJECTIVES))
     return study
 
 

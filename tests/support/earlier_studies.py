@@ -24,9 +24,10 @@ from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, trials, weights_folder
 from archcost.study.records.addresses import Address, address
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.part import Part, achieved
 from archcost.study.records.reasons import Reason
-from archcost.study.records.stored import Stored
-from archcost.study.records.trials import Begun, Ended, Part, remember
+from archcost.study.records.stored import Stored, running
+from archcost.study.records.trials import Begun, Ended, remember
 from archcost.study.warm_start.queue import enqueue
 from archcost.training.score import Score
 
@@ -58,7 +59,7 @@ def ran(plan: StudyPlan, where: Address, points: Iterable[Point], state: str = "
 
 
 def _tried(plan: StudyPlan, stored: Stored, point: Point, state: str) -> None:
-    study = run.running(stored)
+    study = running(stored)
     enqueue(study, plan, point)
     if state == "waiting":
         return
@@ -68,7 +69,7 @@ def _tried(plan: StudyPlan, stored: Stored, point: Point, state: str) -> None:
     trials.begin(asked.trial, begun)
     trials.writes(asked.trial)
     found = tuple(_measured(plan, part) for part in parts(plan, model))
-    trials.reach(asked.trial, 1, trials.achieved(found[0], plan.objectives))
+    trials.reach(asked.trial, 1, achieved(found[0], plan.objectives))
     _end(plan, stored, asked.trial, found, state)
     if state == "complete":
         mark: dict[str, str | int] = {"study": stored.identity, "trial": asked.trial.number, "digest": model.digest}
@@ -77,13 +78,13 @@ def _tried(plan: StudyPlan, stored: Stored, point: Point, state: str) -> None:
 
 
 def _end(plan: StudyPlan, stored: Stored, trial: Trial, found: tuple[Part, ...], state: str) -> None:
-    study, seconds = run.running(stored), 2.0
+    study, seconds = running(stored), 2.0
     match state:
         case "complete":
-            trials.end(study, trial, Ended(found, seconds=seconds), trials.achieved(found[0], plan.objectives))
+            trials.end(study, trial, Ended(found, seconds=seconds), achieved(found[0], plan.objectives))
         case "repeats":
             ended = Ended(found, counts=False, repeats=0)
-            trials.end(study, trial, ended, trials.achieved(found[0], plan.objectives))
+            trials.end(study, trial, ended, achieved(found[0], plan.objectives))
         case "pruned":
             trials.end(study, trial, Ended(found, Reason("pruned", "at epoch 1"), seconds=seconds), None)
         case "failed":
@@ -106,11 +107,11 @@ def _samples(plan: StudyPlan, way: int, part: Part) -> Samples:
 def confirm(plan: StudyPlan, where: Address, names: Iterable[str], data: Dataset) -> None:
     """Let networks of a study have been confirmed with two seeds, on a data set's test split."""
     with run.begun(plan, where) as stored:
-        remember(run.running(stored), "test", fingerprint(data.read_test()))
+        remember(running(stored), "test", fingerprint(data.read_test()))
         for name in names:
             number, _, column = name.partition("/")
             ended = stored.trials()[int(number)].ended
             assert ended is not None
             part = next(each for each in ended.parts if each.column == int(column or 0))
             scores = tuple(Score(1.0, 60, error=0.2 + seed / 100) for seed in (1, 2))
-            confirmed.keep(run.running(stored), name, Confirmed((1, 2), scores, scores, part.samples))
+            confirmed.keep(running(stored), name, Confirmed((1, 2), scores, scores, part.samples))

@@ -9,7 +9,8 @@ from archcost.latency.samples import Samples
 from archcost.study.records import trials
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import Front, candidates, front
-from archcost.study.records.trials import Ended, Part
+from archcost.study.records.part import Part, achieved
+from archcost.study.records.trials import Ended
 from archcost.training.score import Score
 
 OBJECTIVES = (("error", None), ("latency", 0), ("params", None))
@@ -29,7 +30,7 @@ def told(*parts: Part) -> optuna.Study:
     """Return a study with a complete trial of each network."""
     study = optuna.create_study(directions=["minimize"] * len(OBJECTIVES))
     for each in parts:
-        trials.end(study, study.ask(), Ended((each,)), trials.achieved(each, OBJECTIVES))
+        trials.end(study, study.ask(), Ended((each,)), achieved(each, OBJECTIVES))
     return study
 
 

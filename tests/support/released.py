@@ -22,6 +22,7 @@ from archcost.study.plan import StudyPlan, settle
 from archcost.study.records import confirmed, trials, weights_folder
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import Candidate
+from archcost.study.records.part import achieved
 from archcost.study.records.source import address_of
 from archcost.study.records.stored import Stored, network
 from archcost.study.records.trials import Begun, Ended, remember
@@ -119,7 +120,7 @@ def _tried(stored: Stored, plan: StudyPlan, dataset: Dataset) -> None:
         part = net.column(each.column) if each.column else net
         score = scoring.evaluate(part, data.validation, data)
         found.append(_with(each, score, tuple(samples([[1e-4 * (3 - each.column)]] * 8) for _ in plan.setups)))
-    trials.end(study, trial, Ended(tuple(found)), trials.achieved(found[0], plan.objectives))  # type: ignore[arg-type]
+    trials.end(study, trial, Ended(tuple(found)), achieved(found[0], plan.objectives))  # type: ignore[arg-type]
 
 
 def _with(part: trials.Part, score: object, taken: tuple[object, ...]) -> trials.Part:

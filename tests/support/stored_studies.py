@@ -29,9 +29,10 @@ from archcost.study.records import confirmed, storage, trials
 from archcost.study.records.addresses import Address, address
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import named
+from archcost.study.records.part import Part, achieved
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import SCHEMA, Stored
-from archcost.study.records.trials import Begun, Ended, Part, remember
+from archcost.study.records.trials import Begun, Ended, remember
 from archcost.training.score import Score
 from archcost.version import __version__
 
@@ -149,7 +150,7 @@ def _tried(study: optuna.Study, wanted: Wanted, number: int) -> None:
     state = wanted.only or _state(number, wanted.trials)
     for epoch, more in ((1, 0.2), (3, 0.08), (_EPOCHS, 0.0)):
         if state in ("complete", "repeated") or (state == "pruned" and epoch < (3 if number % 2 else 9)):
-            trials.reach(trial, epoch, trials.achieved(_scored(parts[0], point, draw, more), wanted.objectives))
+            trials.reach(trial, epoch, achieved(_scored(parts[0], point, draw, more), wanted.objectives))
     _ended(study, trial, wanted, state, tuple(_scored(part, point, draw, 0.0) for part in parts))
 
 
@@ -168,7 +169,7 @@ def _ended(study: optuna.Study, trial: optuna.trial.Trial, wanted: Wanted, state
         case "complete" | "repeated":
             repeats = {"repeats": 1, "counts": False, "seconds": 0.0} if state == "repeated" else {}
             ended = Ended(parts, **{**given, **repeats})
-            trials.end(study, trial, ended, trials.achieved(parts[0], wanted.objectives))
+            trials.end(study, trial, ended, achieved(parts[0], wanted.objectives))
         case "pruned":
             reason = f"at epoch {1 if number % 2 == 0 else 3} not among the best third that had come so far"
             trials.end(study, trial, Ended(parts[:1], Reason("pruned", reason), seconds=3.0), None)

@@ -88,6 +88,8 @@ class Live:
         for each in now.members[:_MEMBERS]:
             values = "  ".join(worded(state.stored, each.values))
             lines.append(f"  {each.name:<8}{values}{'  *' if each.name == now.knee else ''}")
+        if waiting := len(state.stored.awaited()):
+            lines.append(f"  {counted_words(waiting, 'network')} with a predicted latency")
         return [shorten(visible(line), 79) for line in lines]
 
 
@@ -99,6 +101,10 @@ def _said(line: str) -> None:
 def _best(stored: Stored) -> str:
     """Return the network that is best in the first objective so far, in words."""
     members = stored.front().members
+    if not members and (waiting := stored.awaited()):
+        first = min(waiting, key=lambda each: each.expected)
+        words = ", ".join(map(" ".join, zip(stored.labels, worded(stored, first.expected), strict=True)))
+        return f"best so far {first.name}, with a predicted latency: {words}"
     if not members:
         return "no network yet"
     values = zip(stored.labels, worded(stored, members[0].values), strict=True)

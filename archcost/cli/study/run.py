@@ -167,6 +167,8 @@ def status_lines(stored: Stored, runs: bool | None, most: int = 0) -> Iterator[s
     for words, count in alike(each.reason for each in stored.trials() if each.reason)[:_REASONS]:
         yield from wrap(f"  {count:>4} x  {visible(words)}", 80, subsequent_indent=" " * 10)
     yield from _absent(stored)
+    if now["predicted"]:
+        yield f"predicted    the latency of {counted_words(len(now['predicted']), 'network')}, which is not measured"
     if now["hypervolume"] is not None:
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
@@ -206,6 +208,11 @@ def front_rows(stored: Stored) -> list[dict[str, Any]]:
 
 def front_lines(stored: Stored, now: Front) -> Iterator[str]:
     """Yield a front as a table of at most 80 columns, and below it who left it when confirmed."""
+    waiting = len(stored.awaited())
+    if not now.members and waiting:
+        words = f"The latencies of {counted_words(waiting, 'network')} are predicted"
+        yield from wrapped(f"{words}: running the study again measures those that may be on the front.", 0)
+        return
     if not now.members:
         yield "The study has no complete trial yet."
         return
@@ -249,6 +256,9 @@ def _notes(stored: Stored, now: Front) -> Iterator[str]:
     for each in now.members:
         for words in each.float_words:
             yield from wrapped(f"{each.name} has in float32: {words}", 2)
+    if waiting := len(stored.awaited()):
+        words = f"{counted_words(waiting, 'network')} more with a latency that is predicted, not measured"
+        yield from wrapped(f"{words}; by it they are not on the front", 2)
     if now.knee:
         yield "*  the knee: beyond it each objective costs most of the other"
     if any(each.shared for each in now.members):

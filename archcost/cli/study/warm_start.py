@@ -17,7 +17,7 @@ from archcost.study.code.consent import Consent
 from archcost.study.limits import over
 from archcost.study.parts import counted
 from archcost.study.records import storage
-from archcost.study.records.stored import Stored, find
+from archcost.study.records.stored import Stored, find, running
 from archcost.study.warm_start import queue
 from archcost.study.warm_start.selection import Left
 from archcost.study.warm_start.transfer import Carried, carry_over
@@ -41,7 +41,7 @@ def enqueued(
         storage.refuse_links(kept.file)
     with storage.told(kept), run.begun(plan, kept) as stored:
         for name, each in zip(networks, found, strict=True):
-            asked = queue.enqueue(run.running(stored), plan, each.point)
+            asked = queue.enqueue(running(stored), plan, each.point)
             words = "waits to be tried" if asked.new else "is there already"
             yield f"{visible(name)}: trial {asked.trial} {words}", False
             if asked.new and isinstance(each.model, Model) and (why := over(plan, counted(plan, each.model))):

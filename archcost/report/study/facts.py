@@ -14,9 +14,11 @@ from archcost.latency.samples import Origin, Samples
 from archcost.profiling.budget import Budget
 from archcost.report.blocks import Axis, Form
 from archcost.study.objectives import quantity_of
-from archcost.study.records.front import Candidate, Front, only
+from archcost.study.records import confirmed
+from archcost.study.records.front import Awaited, Candidate, Front, only
 from archcost.study.records.interruption import as_left
 from archcost.study.records.names import Way
+from archcost.study.records.part import placed
 from archcost.study.records.stored import Stored
 from archcost.study.records.tables import front_of
 from archcost.study.records.trials import Trial, remembered
@@ -97,9 +99,16 @@ class Found:
         """The ways in which networks run: one of a study that names none."""
         return self.stored.ways or (only(self.stored.objectives),)
 
-    @property
+    @cached_property
+    def predicted(self) -> tuple[Awaited, ...]:
+        """The networks with a latency that is predicted, not measured."""
+        return self.stored.awaited()
+
+    @cached_property
     def _parts(self) -> list[Mapping[int, Samples]]:
-        return [part.measured for trial in self.trials if trial.ended for part in trial.ended.parts]
+        in_trials = [part.measured for trial in self.trials if trial.ended for part in trial.ended.parts]
+        again = confirmed.everything(self.stored.study).values() if any(each.predicts for each in self.trials) else ()
+        return [*in_trials, *(placed(each.samples, each.skipped) for each in again)]
 
     @cached_property
     def places(self) -> range:

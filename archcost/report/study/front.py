@@ -79,6 +79,8 @@ def _summary(found: Found) -> str:
 
 def _series(found: Found, field: Sequence[Candidate]) -> Iterator[Series]:
     members = sorted(found.now.members, key=lambda each: (_x(found, each), each.values[0]))
+    if found.predicted:
+        yield _predicted(found)
     if field:
         yield _points(found, "dominated", field, {"faint": True, "colour": 1})
     if len(found.places) == 2 and len(members) > 1:  # of more, or of one, the front is no staircase here
@@ -94,6 +96,23 @@ def _series(found: Found, field: Sequence[Candidate]) -> Iterator[Series]:
             yield _points(found, name, alone, {"mark": "diamond", "colour": colour})
         if shared:
             yield _points(found, f"{name}, shared weights", shared, {"mark": "square", "colour": colour or 2})
+
+
+def _predicted(found: Found) -> Series:
+    """Return the networks whose latency is predicted: on no front, and not told from others by a measurement."""
+    shown = thinned(found.predicted, MOST_DRAWN)
+    points = [found.restored(1, one.expected[1]) if len(found.places) > 1 else one.part.params for one in shown]
+    said = [", ".join(f"{label} {found.words(place, one.expected[place])}"
+                      for place, label in enumerate(found.stored.labels)) for one in shown]  # fmt: skip
+    return Series(
+        "latency predicted, not measured",
+        tuple(map(float, points)),
+        tuple(found.restored(0, one.expected[0]) for one in shown),
+        tuple(f"{one.name}: {words}, predicted" for one, words in zip(shown, said, strict=True)),
+        mark="cross",
+        faint=True,
+        colour=1,
+    )
 
 
 def _points(found: Found, name: str, each: Sequence[Candidate], look: dict[str, Any]) -> Series:

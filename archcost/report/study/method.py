@@ -8,7 +8,7 @@ from typing import Final
 from archcost.report.blocks import Lines, Section
 from archcost.report.study.facts import Found
 from archcost.study.objectives import quantity_of
-from archcost.study.records.standings import DRAWS
+from archcost.study.records.best.standings import DRAWS
 from archcost.units import grouped
 
 _MEANT: Final = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from multiprocessing.context import ForkServerContext
 
 import optuna
@@ -15,7 +14,9 @@ from archcost.latency.samples import Samples
 from archcost.search import pareto
 from archcost.study import jobs
 from archcost.study.options import Workplace
+from archcost.study.phases import turns
 from archcost.study.phases.search_loop import refuse
+from archcost.study.phases.turns import Say
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, open_trainings
 from archcost.study.records.confirmed import Again, Confirmed
@@ -26,15 +27,11 @@ from archcost.study.records.stored import network
 from archcost.study.records.trials import remembered
 from archcost.study.release import seeds
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Done, Event, Failed, Measured, Quantised, Resumed, Scored, Waits
-from archcost.study.workers.pace import Pace
-from archcost.study.workers.processes import Child
-from archcost.study.workers.tasks import Job, Measure, Setup, Train
+from archcost.study.workers.messages import Done, Failed, Quantised, Resumed, Scored
+from archcost.study.workers.tasks import Train
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
 from archcost.units import counted_words
-
-Say = Callable[[str], None]
 
 
 def following(front: Members, done: Collection[str], most: int) -> Candidate | None:
@@ -156,8 +153,9 @@ def _turns(
     """
     for number, way in enumerate(plan.setups):
         able = {file: each for file, each in beside.items() if number not in each.kept.skipped}
-        say(f"measuring {counted_words(len(able), 'network')} by turns {_where(plan, way)}")
-        samples, why = _measured(processes.server(), _measuring(plan, number, list(able.values())), place, say)
+        say(f"measuring {counted_words(len(able), 'network')} by turns {turns.where(plan, way)}")
+        job = turns.measuring(plan, number, list(able.values()))
+        samples, why = turns.measured(processes.server(), job, place, say)
         taken: dict[File, Samples | None] = dict.fromkeys(beside.keys() - able.keys())
         taken.update(zip(able, samples, strict=False))
         networks = {each.network: each.file for each in (*front.members, *front.others)}
@@ -168,21 +166,6 @@ def _turns(
             say(f"not measured again: {why}")
             return False
     return True
-
-
-def _measuring(plan: StudyPlan, place: int, networks: Sequence[Candidate]) -> Measure:
-    """Return the job of measuring networks by turns in a setup, in 8 bits with the layers in float32 that they have."""
-    job = jobs.measure(plan, [network(each) for each in networks], plan.setups[place])
-    number = next((way.number for way in plan.ways if way.quantised and place in way.places), None)
-    if number is None:
-        return job
-    return replace(job, layers=tuple(each.kept.ways[number].float_layers for each in networks))
-
-
-def _where(plan: StudyPlan, setup: Setup) -> str:
-    """Return where networks are measured, with the way if there are several."""
-    way = f" in {setup.runtime} {setup.plan.dtype}" if len(plan.ways) > 1 else ""
-    return f"on {setup.target}{way}"
 
 
 @dataclass
@@ -208,7 +191,7 @@ def _trained(
     """
     gave = [_Gave() for _ in every]
     left = set(range(len(every)))
-    for number, event in _told(context, every, place):
+    for number, event in turns.told(context, every, place):
         match event:
             case Resumed():
                 if event.note:
@@ -228,46 +211,3 @@ def _trained(
                 pass
     for number in sorted(left):
         yield number, Reason("time", "the time was over")
-
-
-def _measured(context: ForkServerContext, job: Job, place: Workplace, say: Say) -> tuple[tuple[Samples, ...], str]:
-    for _, event in _told(context, [job], replace(place, deadline=inf)):
-        if isinstance(event, Measured):
-            return event.samples, ""
-        if isinstance(event, Failed):
-            return (), visible(event.reason.text)
-        if isinstance(event, Waits):
-            say(event.words)
-    return (), "nothing was measured"
-
-
-def _told(context: ForkServerContext, every: Sequence[Job], place: Workplace) -> Iterator[tuple[int, Event]]:
-    """Yield what jobs tell, with their number, so many at a time as there are workers; every reply is to go on."""
-    waiting, running, paces = list(enumerate(every)), dict[int, Child](), dict[int, Pace]()
-    try:
-        while waiting or running:
-            if (now := time.monotonic()) >= place.deadline:
-                waiting.clear()
-                for number in [each for each in running if not paces[each].waits(place.deadline, now)]:
-                    running.pop(number).end()
-                if not running:
-                    break
-            while waiting and len(running) < place.options.workers:
-                number, job = waiting.pop(0)
-                running[number], paces[number] = processes.start(context, job), Pace(_epochs(job))
-            numbers = {id(child): number for number, child in running.items()}
-            for child, event in processes.events(list(running.values()), 1.0, place.options.patience_s):
-                number = numbers[id(child)]
-                paces[number].hear(event, time.monotonic())
-                if isinstance(event, Done | Failed):
-                    running.pop(number).end()
-                else:
-                    child.reply(processes.ON)
-                yield number, event
-    finally:
-        for child in running.values():
-            child.end()
-
-
-def _epochs(job: Job) -> int:
-    return int(job.fit.get("epochs", 0)) if isinstance(job, Train) else 0

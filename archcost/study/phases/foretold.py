@@ -1,21 +1,23 @@
-"""The latency limit of a study, judged by prediction before anything runs."""
+"""The latencies of a study as predicted: they judge its limit, or stand in for measuring."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from archcost.errors import ArchcostError
+from archcost.config.validation import located
+from archcost.errors import ArchcostError, InputError, Mistake
 from archcost.graph.columns import columns, only
 from archcost.graph.graph import Graph
 from archcost.latency import runtimes, targets
 from archcost.latency.prediction import kept
 from archcost.latency.prediction.operators import of_graph
-from archcost.latency.prediction.predictor import Calibration, Prediction, Predictor
+from archcost.latency.prediction.predictor import Calibration, Key, Prediction, Predictor
 from archcost.latency.targets.device import this_conditions
 from archcost.study.limits import budget
 from archcost.study.plan import StudyPlan
+from archcost.study.records.part import Part, Predicted
 from archcost.study.records.reasons import Reason
 from archcost.study.workers.tasks import Setup
 from archcost.units import duration
@@ -23,10 +25,16 @@ from archcost.units import duration
 
 @dataclass(frozen=True, slots=True)
 class Foretold:
-    """What predicts the latencies of a study's networks, for each way, or nothing; limit_s: what is allowed."""
+    """What predicts the latencies of a study's networks, by the places of its setups, and what that is used for.
 
-    predictors: tuple[Predictor, ...]
-    limit_s: float
+    judges: whether every way to run them is predicted, so that the limit can be judged before anything runs; limit_s:
+    what is allowed; instead: the places of setups where a prediction stands in for measuring.
+    """
+
+    predictors: Mapping[int, Predictor]
+    judges: bool = False
+    limit_s: float = math.inf
+    instead: tuple[int, ...] = ()
 
     def over(self, graph: Graph) -> Reason | None:
         """Return why no way to run a network, or a column of it, can keep the limit, None if one may.
@@ -35,7 +43,7 @@ class Foretold:
         measured.
         """
         least: Prediction | None = None
-        for found in self._each(graph):
+        for found in self._each(graph) if self.judges else ():
             if not found.in_domain or found.interval_s is None or found.interval_s[0] <= self.limit_s:
                 return None
             least = found if least is None or found.median_s < least.median_s else least
@@ -47,29 +55,76 @@ class Foretold:
 
     def _each(self, graph: Graph) -> Iterator[Prediction]:
         networks = (graph, *(only(graph, [column]) for column in columns(graph)))
-        for predictor in self.predictors:
+        for place in self.predictors:
             for network in networks:
-                yield predictor.predict(of_graph(network, predictor.calibration.key.batch))
+                yield self._prediction(place, network)
+
+    def _prediction(self, place: int, graph: Graph) -> Prediction:
+        predictor = self.predictors[place]
+        return predictor.predict(of_graph(graph, predictor.calibration.key.batch))
+
+    def filled(self, parts: Sequence[Part], graphs: Sequence[Graph]) -> list[Part]:
+        """Return the networks of a trial with the latencies that need no measuring; graphs: theirs.
+
+        All of a trial are measured together: where one was not calibrated for, or may be on either side of the limit.
+        """
+        every = [(place, [self._standing_in(place, graph) for graph in graphs]) for place in self.instead]
+        known = [found for _, found in every if all(found)]
+        return [
+            replace(part, predicted=tuple(each for found in known if (each := found[number]) is not None))
+            for number, part in enumerate(parts)
+        ]
+
+    def _standing_in(self, place: int, graph: Graph) -> Predicted | None:
+        found = self._prediction(place, graph)
+        if not found.in_domain or found.interval_s is None:
+            return None
+        low_s, high_s = found.interval_s
+        return None if low_s <= self.limit_s < high_s else Predicted(place, found.median_s, low_s, high_s)
 
 
 def foretold(plan: StudyPlan) -> Foretold:
-    """Return what judges a study's latency limit; nothing does without one, or if a way to run was not calibrated."""
+    """Return what predicts latencies of a study; its limit is not judged if a way to run was not calibrated.
+
+    Raises InputError if a latency is to be predicted and its way was not calibrated, or too briefly to say how far it
+    is off; TargetError if its target cannot be asked.
+    """
     allowed = budget(plan)
-    if allowed is None or allowed.latency_s is None:
-        return Foretold((), math.inf)
-    found = [_calibration(setup) for setup in plan.setups]
-    known = tuple(Predictor(each) for each in found if each is not None)
-    return Foretold(known if len(known) == len(found) else (), allowed.latency_s)
+    limit_s = math.inf if allowed is None or allowed.latency_s is None else allowed.latency_s
+    found, mistakes = dict[int, Predictor](), list[Mistake]()
+    for place in plan.predicts:
+        try:
+            found[place] = Predictor(_needed(plan.setups[place]))
+        except InputError as error:
+            path = (*plan.paths[place], "predict")
+            mistakes += [located(plan.spec.source, replace(each, path=path)) for each in error.mistakes]
+    if mistakes:
+        raise InputError(*mistakes)
+    if limit_s < math.inf:
+        others = {place: _known(setup) for place, setup in enumerate(plan.setups) if place not in found}
+        found |= {place: Predictor(each) for place, each in others.items() if each is not None}
+    return Foretold(found, limit_s < math.inf and len(found) == len(plan.setups), limit_s, plan.predicts)
 
 
-def _calibration(setup: Setup) -> Calibration | None:
+def _needed(setup: Setup) -> Calibration:
+    found = kept.at_hand(_key(setup))
+    if found.held_out is None:
+        raise InputError(f"too few networks were measured for {found.key.way}; allowed: calibrate with a longer --time")
+    return found
+
+
+def _known(setup: Setup) -> Calibration | None:
     """Return what a way to measure was calibrated to, None if it was not, or cannot be used."""
     if not kept.named(setup.target, setup.runtime, setup.plan).exists():
         return None  # another machine need not be asked
     try:
-        target, runtime = targets.find(setup.target), runtimes.find(setup.runtime)
-        here = this_conditions() if target.local else None
-        found = kept.known(kept.key(target.describe(), runtime, setup.plan, here))
+        found = kept.known(_key(setup))
     except ArchcostError:
         return None
     return found if isinstance(found, Calibration) else None
+
+
+def _key(setup: Setup) -> Key:
+    target, runtime = targets.find(setup.target), runtimes.find(setup.runtime)
+    here = this_conditions() if target.local else None
+    return kept.key(target.describe(), runtime, setup.plan, here)

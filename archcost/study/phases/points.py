@@ -7,13 +7,16 @@ from dataclasses import replace
 from operator import itemgetter
 
 from archcost.latency.samples import Samples
+from archcost.search import halving
 from archcost.study.limits import budget
 from archcost.study.plan import StudyPlan
 from archcost.study.records.front import absent
 from archcost.study.records.names import Way
+from archcost.study.records.part import InWay, Part, achieved
 from archcost.study.records.reasons import Reason
-from archcost.study.records.trials import InWay, Part, achieved
+from archcost.study.records.trials import Trial
 from archcost.study.workers.messages import Measured, Quantised, Reached
+from archcost.units import percent
 
 
 def measured(plan: StudyPlan, parts: Sequence[Part], event: Measured) -> list[Part]:
@@ -62,7 +65,8 @@ def reached(parts: Sequence[Part], event: Reached) -> list[Part]:
 
 def first(plan: StudyPlan, parts: Sequence[Part]) -> tuple[float, ...]:
     """Return the stored values that the sampler hears of: those of the whole network in the first way."""
-    return achieved(parts[0].in_way(plan.ways[0]), plan.objectives)
+    part, way = parts[0], plan.ways[0]
+    return achieved(part.in_way(way), plan.objectives, part.latencies_s(way))
 
 
 def at_rung(plan: StudyPlan, parts: Sequence[Part]) -> list[tuple[float, ...]]:
@@ -71,8 +75,20 @@ def at_rung(plan: StudyPlan, parts: Sequence[Part]) -> list[tuple[float, ...]]:
     What is quantised after training has the score of the network in float32 until then.
     """
     return [
-        achieved(replace(part.in_way(way), score=part.score), plan.objectives) for part, way in _points(plan, parts)
+        achieved(replace(part.in_way(way), score=part.score), plan.objectives, part.latencies_s(way))
+        for part, way in _points(plan, parts)
     ]
+
+
+def fallen_behind(
+    plan: StudyPlan, epoch: int, values: Sequence[tuple[float, ...]], others: Sequence[Trial]
+) -> Reason | None:
+    """Return why a trial ends at a rung, None if it goes on; values: of its networks there, the whole one first."""
+    passed = [reached for each in others if (reached := each.reached(epoch))]
+    share = plan.spec.study.search.share or halving.SHARE
+    if epoch >= plan.spec.study.fit.stops()[-1] or halving.goes_on(values, passed, share):
+        return None
+    return Reason("pruned", f"at epoch {epoch} not among the best {percent(share)} of {len(passed) + 1} trials")
 
 
 def _points(plan: StudyPlan, parts: Sequence[Part]) -> Iterator[tuple[Part, Way]]:

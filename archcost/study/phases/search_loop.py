@@ -14,20 +14,21 @@ import optuna
 from archcost.errors import InputError, Mistake, dotted, quoted, visible
 from archcost.latency.statistics import median
 from archcost.models.load import Model
-from archcost.search import halving
 from archcost.search.ask import Asked, Method, ask, exhausted
 from archcost.study import jobs
 from archcost.study.code import digests
 from archcost.study.drawn import Drawn
 from archcost.study.limits import over
 from archcost.study.options import Options, Workplace
-from archcost.study.parts import counted, part_of, parts
+from archcost.study.parts import counted, graphs, part_of, parts
 from archcost.study.phases import points
 from archcost.study.phases.foretold import Foretold, foretold
+from archcost.study.phases.shortlist import MEMBERS
 from archcost.study.phases.state import Running, Say, State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, trials
 from archcost.study.records.interruption import again
+from archcost.study.records.part import Part, Predicted
 from archcost.study.records.reasons import Reason, of_trial
 from archcost.study.records.storage import RESUMES
 from archcost.study.records.stored import Stored
@@ -55,7 +56,6 @@ from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
 from archcost.study.workers.signals import held_back
 from archcost.training.header import Checkpoint
-from archcost.units import percent
 from archcost.version import __version__
 
 _TICK_S: Final = 0.5
@@ -161,14 +161,18 @@ def _end(run: _Run) -> End | None:
 
 
 def reserve_s(found: Sequence[trials.Trial], plan: StudyPlan, options: Options) -> float:
-    """Return the time that confirming the front will take, from what trials took so far; at most half of all."""
+    """Return the time that measuring what was predicted, and confirming the front, will take, from what trials took.
+
+    At most half of all.
+    """
     took = [each.ended.training_s for each in found if each.state == "complete" and each.ended and each.ended.seconds]
     confirm = plan.spec.study.confirm
+    due_s = sum(plan.setups[place].plan.time_s for place in plan.predicts) * (confirm.members or MEMBERS)
     if not took or not confirm.members:
-        return 0.0
+        return min(due_s, options.time_s / 2) if took else 0.0
     rounds = confirm.members * -(-confirm.seeds // options.workers)
     measured_s = sum(way.plan.time_s for way in plan.setups) * confirm.members
-    return min(rounds * median(took) + measured_s, options.time_s / 2)
+    return min(due_s + rounds * median(took) + measured_s, options.time_s / 2)
 
 
 def _begin(run: _Run) -> None:
@@ -208,10 +212,14 @@ def _begun(run: _Run, asked: Asked) -> None:
         return
     if isinstance(model, Model):  # of code, only its process will tell
         run.in_vain = 0
-    alone = parts(run.plan, model) if isinstance(model, Model) else []
+    alone = _parts(run, model) if isinstance(model, Model) else []
     pace, passed = Pace(run.plan.spec.study.fit.epochs), open_trainings.passed(run.trials(), identity)
-    child = _started(run, asked, model)
+    child = _started(run, asked, model, alone[0].predicted if alone else ())
     run.under_way.append(Running(child, asked, model, alone, _kept(run, model), pace, passed))
+
+
+def _parts(run: _Run, model: Model) -> list[Part]:
+    return run.foretold.filled(parts(run.plan, model), [graph for _, graph in graphs(model)])
 
 
 def _repeat(run: _Run, asked: Asked, known: trials.Trial) -> None:
@@ -242,8 +250,11 @@ def _counted(run: _Run, trial: Running, event: Counted) -> None:
         trial.child.reply(processes.ON)
 
 
-def _started(run: _Run, asked: Asked, model: Drawn) -> Child:
-    """Start a trial in a process of its own; raises InputError if that cannot be done."""
+def _started(run: _Run, asked: Asked, model: Drawn, predicted: Sequence[Predicted]) -> Child:
+    """Start a trial in a process of its own, where what is predicted is not measured.
+
+    Raises InputError if that cannot be done.
+    """
     number = asked.trial.number
     weights = run.place.weights / f"{number}.pt"
     if not weights.parent.is_dir():
@@ -254,7 +265,8 @@ def _started(run: _Run, asked: Asked, model: Drawn) -> Child:
         raise InputError(Mistake(f"{what}; allowed: move it, then run again to go on"))
     keep = _kept(run, model)
     trials.writes(asked.trial, keep.training)
-    job = jobs.train(run.plan, model, run.place.folder, run.place.options.threads)
+    made = jobs.train(run.plan, model, run.place.folder, run.place.options.threads)
+    job = replace(made, predicted=tuple(each.place for each in predicted))
     mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number}
     if isinstance(model, Model):  # of code, its process adds what it has made
         mark["digest"] = model.digest
@@ -359,22 +371,11 @@ def _reached(run: _Run, trial: Running, event: Reached) -> None:
     trials.reach(trial.asked.trial, event.epoch, values, columns)
     reason = None
     if event.epoch not in trial.passed:  # else it was judged there before an interruption
-        reason = fallen_behind(run.plan, event.epoch, (values, *columns), others)
+        reason = points.fallen_behind(run.plan, event.epoch, (values, *columns), others)
     if reason is None:
         trial.child.reply(processes.ON)
     else:
         _over(run, trial, reason, None)
-
-
-def fallen_behind(
-    plan: StudyPlan, epoch: int, values: Sequence[tuple[float, ...]], others: Sequence[trials.Trial]
-) -> Reason | None:
-    """Return why a trial ends at a rung, None if it goes on; values: of its networks there, the whole one first."""
-    passed = [reached for each in others if (reached := each.reached(epoch))]
-    share = plan.spec.study.search.share or halving.SHARE
-    if epoch >= plan.spec.study.fit.stops()[-1] or halving.goes_on(values, passed, share):
-        return None
-    return Reason("pruned", f"at epoch {epoch} not among the best {percent(share)} of {len(passed) + 1} trials")
 
 
 def _over(run: _Run, trial: Running, reason: Reason | None, values: Sequence[float] | None) -> None:

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from archcost.search.ask import Asked
 from archcost.study.drawn import Drawn
+from archcost.study.records.part import Part
 from archcost.study.records.stored import Stored
-from archcost.study.records.trials import Part
 from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
 from archcost.training.header import Checkpoint

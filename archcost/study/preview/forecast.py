@@ -15,6 +15,7 @@ from archcost.latency.samples import Plan
 from archcost.study import jobs
 from archcost.study.drawn import Drawn
 from archcost.study.parts import columns
+from archcost.study.phases.shortlist import MEMBERS
 from archcost.study.plan import StudyPlan
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Failed, Foreseen
@@ -55,11 +56,12 @@ def foresee(plan: StudyPlan, model: Drawn, dataset: Dataset, workers: int, since
     first_s = time.monotonic() - since_s
     starting_s, training_s = _training_s(plan, model, dataset)
     each_s = sum(way.plan.time_s for way in plan.setups)
-    measuring_s = each_s * (1 + len(columns(model)))
+    later_s = sum(plan.setups[place].plan.time_s for place in plan.predicts)  # of those that may be on the front
+    measuring_s = (each_s - later_s) * (1 + len(columns(model)))
     confirm, one_s = plan.spec.study.confirm, starting_s + training_s
     # a device is measured by one at a time, while the others wait between mini-batches
     search_s = plan.spec.study.search.trials * (one_s / workers + measuring_s)
-    again_s = confirm.members * (-(-confirm.seeds // workers) * one_s + each_s)
+    again_s = confirm.members * (-(-confirm.seeds // workers) * one_s + each_s) + later_s * (confirm.members or MEMBERS)
     return Span(first_s, starting_s, training_s, measuring_s, search_s, again_s)
 
 

@@ -21,8 +21,8 @@ from archcost.study.drawn import Drawn
 from archcost.study.limits import Excess, exceeded
 from archcost.study.parts import counted, part_of, parts
 from archcost.study.plan import StudyPlan
+from archcost.study.records.part import Part
 from archcost.study.records.reasons import Reason, of_trial
-from archcost.study.records.trials import Part
 from archcost.study.workers.messages import Counted
 from archcost.units import counted_words, data_size, grouped, percent, scaled
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from archcost.study import run
 from archcost.study.code import answers
 from archcost.study.code.consent import Consent, consented
+from archcost.study.phases.foretold import foretold
 from archcost.study.plan import StudyPlan, settle
 from archcost.study.preview import outlook, probe
 from archcost.study.records.addresses import Address
@@ -27,7 +28,9 @@ def planned(spec: StudySpec, address: Address, consent: Consent) -> tuple[StudyP
     code = consented(spec, allow_code=consent.allow_code)
     run.check(address)
     dataset, code = answers.with_data(spec, code)
-    return replace(settle(spec, dataset, code), code_changed=consent.code_changed), dataset
+    plan = replace(settle(spec, dataset, code), code_changed=consent.code_changed)
+    foretold(plan)  # it refuses what is to be predicted and cannot be
+    return plan, dataset
 
 
 def prepared(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -29,7 +29,7 @@ def probe(plan: StudyPlan, model: Drawn, say: Callable[[str], None] = lambda _: 
     threads than a target has CPUs, TargetError with every way that cannot be measured.
     """
     reasons = []
-    for number, (path, each) in enumerate(zip(_paths(plan), plan.setups, strict=True)):
+    for number, (path, each) in enumerate(zip(plan.paths, plan.setups, strict=True)):
         words = f"{dotted(path)}: cannot measure on {way(each.target, each.runtime, each.plan)}: "
         if why := _not_here(plan, path, each):
             reasons.append(f"{words}{visible(why)}")
@@ -40,14 +40,6 @@ def probe(plan: StudyPlan, model: Drawn, say: Callable[[str], None] = lambda _: 
                 reasons.append(f"{words}{visible(why)}")
     if reasons:
         raise TargetError("\n".join(reasons))
-
-
-def _paths(plan: StudyPlan) -> Iterator[Path]:
-    """Yield where each setup is in the study's file: an objective, or one of its ways."""
-    for place, each in enumerate(plan.spec.study.objectives):
-        if each.quantity == "latency":
-            path = ("objectives", place)
-            yield from ((*path, "ways", number) for number in range(len(each.ways))) if each.ways else (path,)
 
 
 def _not_here(plan: StudyPlan, path: Path, setup: Setup) -> str:

@@ -14,10 +14,11 @@ from archcost.latency.samples import Samples
 from archcost.latency.statistics import blocks, median
 from archcost.search.points import PREFIX
 from archcost.study.objectives import quantity_of
+from archcost.study.records.best.standings import Repeated
 from archcost.study.records.names import Way
+from archcost.study.records.part import Part, counted, in_order, placed
 from archcost.study.records.reasons import Kept
-from archcost.study.records.standings import Repeated
-from archcost.study.records.trials import Part, Recorded, counted, in_order, placed, remember, remembered
+from archcost.study.records.trials import Recorded, remember, remembered
 from archcost.training.score import Score
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
 from archcost.errors import quoted
 from archcost.latency.doubts import Doubt
 from archcost.latency.samples import Samples
+from archcost.latency.statistics import median
 from archcost.latency.summary import Latency, summarise
 from archcost.nets.export.quantisation.spec import FloatLayer
 from archcost.nets.export.quantisation.words import reasons
@@ -16,12 +17,13 @@ from archcost.profiling.budget import Budget
 from archcost.search import pareto
 from archcost.study.objectives import quantity_of
 from archcost.study.records import confirmed
+from archcost.study.records.best.standings import Standing, standings
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.names import Name, Way
+from archcost.study.records.part import Part, achieved, counted, over, placed
 from archcost.study.records.reasons import Reason
-from archcost.study.records.standings import Standing, standings
-from archcost.study.records.trials import Part, Recorded, Trial, achieved, counted, over, placed
-from archcost.units import percent
+from archcost.study.records.trials import Recorded, Trial
+from archcost.units import duration, percent
 
 Objectives = tuple[tuple[str, int | None], ...]
 File = tuple[str, tuple[tuple[str, ...], ...]]
@@ -118,6 +120,31 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """A network with a latency that is predicted: it is on no front until it is measured.
+
+    expected: its stored values, of what is predicted the medians; best: with the lower ends of intervals in their
+    place.
+    """
+
+    trial: Trial
+    part: Part
+    way: Way
+    expected: tuple[float, ...]
+    best: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """What it is called: its trial, its column and its way."""
+        return str(Name(self.trial.number, self.part.column, self.way.name))
+
+    @property
+    def network(self) -> str:
+        """Its name without its way."""
+        return named(self.trial, self.part)
+
+
+@dataclass(frozen=True, slots=True)
 class Front:
     """Members, best first in the first objective, and all others; hypervolume None if there is no reference yet."""
 
@@ -175,6 +202,52 @@ def candidates(
     in float32. ways: that the study names, () of one that names none; of the others, a point is left out that was over
     `limits` in its trial.
     """
+    found = []
+    for trial, part, known, held in _networks(study, every):
+        for way in ways or (only(objectives),):
+            here = known.in_way(way)
+            values = achieved(here, objectives)
+            if all(map(isfinite, values)) and not absent(part, way, limits if ways else None):
+                found.append(Candidate(trial, here, values, held.in_way(way) if held else None, way=way))
+    return _standing(found, objectives)
+
+
+def awaited(
+    study: Recorded,
+    every: Sequence[Trial],
+    objectives: Objectives,
+    ways: Sequence[Way] = (),
+    limits: Budget | None = None,
+) -> tuple[Awaited, ...]:
+    """Return the networks, as `candidates` does, that have a latency which is predicted and was not measured.
+
+    What is predicted is taken at the speed that the device has now, as far as networks that are measured too tell it.
+    """
+    found, networks = [], list(_networks(study, every))
+    speed = _speeds([known for _, _, known, _ in networks])
+    for trial, part, before, _ in networks:
+        known = replace(before, predicted=tuple(each.at(speed.get(each.place, 1.0)) for each in before.predicted))
+        for way in ways or (only(objectives),):
+            here = known.in_way(way)
+            expected, best = (achieved(here, objectives, known.latencies_s(way, least=end)) for end in (False, True))
+            if known.awaits(way) and all(map(isfinite, expected)) and not absent(part, way, limits):
+                found.append(Awaited(trial, known, way, expected, best))
+    return tuple(found)
+
+
+def _speeds(parts: Sequence[Part]) -> Mapping[int, float]:
+    """Return by which factor networks take longer than was predicted, in the median, by the places of setups."""
+    ratios: dict[int, list[float]] = {}
+    for part in parts:
+        known = part.measured
+        for each in part.predicted:
+            if each.place in known:
+                ratios.setdefault(each.place, []).append(median(known[each.place].samples_s) / each.median_s)
+    return {place: median(each) for place, each in ratios.items()}
+
+
+def _networks(study: Recorded, every: Sequence[Trial]) -> Iterator[tuple[Trial, Part, Part, Confirmed | None]]:
+    """Yield every network of a complete trial: as it was kept, with the samples that are its now, and confirmed."""
     again = confirmed.everything(study)
     networks = [
         (trial, part, again.get(named(trial, part)))
@@ -183,16 +256,9 @@ def candidates(
         for part in trial.ended.parts
     ]
     samples = _of_graphs([(part, held) for _, part, held in networks])
-    found = []
     for trial, part, held in networks:
         own = _own(part, samples[part.digest])
-        known = replace(part, samples=tuple(own.values()), skipped=_gaps(own))
-        for way in ways or (only(objectives),):
-            here = known.in_way(way)
-            values = achieved(here, objectives)
-            if all(map(isfinite, values)) and not absent(part, way, limits if ways else None):
-                found.append(Candidate(trial, here, values, held.in_way(way) if held else None, way=way))
-    return _standing(found, objectives)
+        yield trial, part, replace(part, samples=tuple(own.values()), skipped=_gaps(own)), held
 
 
 def only(objectives: Objectives) -> Way:
@@ -202,7 +268,22 @@ def only(objectives: Objectives) -> Way:
 
 def absent(part: Part, way: Way, limits: Budget | None) -> Reason | None:
     """Return why a network of a complete trial has no point in a way, None if it has one, as far as is known."""
-    return part.missing(way) or over(part.in_way(way), limits)
+    return part.missing(way) or over(part.in_way(way), limits) or _foreseen_over(part, way, limits)
+
+
+def _foreseen_over(part: Part, way: Way, limits: Budget | None) -> Reason | None:
+    """Return by which prediction a network cannot keep the limit in a way, None if it may."""
+    allowed_s = limits.latency_s if limits else None
+    for each in part.predicted:
+        if (
+            allowed_s is not None
+            and each.place in way.places
+            and each.place not in part.measured
+            and each.low_s > allowed_s
+        ):
+            words = f"latency predicted {duration(each.median_s)}, at least {duration(each.low_s)}"
+            return Reason("limit", f"limits: {words}; allowed: {duration(allowed_s)}", "latency, predicted")
+    return None
 
 
 def _of_graphs(networks: Sequence[tuple[Part, Confirmed | None]]) -> Mapping[str, Mapping[_Place, Samples]]:

@@ -16,7 +16,7 @@ from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import storage, trials
 from archcost.study.records.addresses import Address
-from archcost.study.records.front import Candidate, Front, absent, by_way, candidates, front
+from archcost.study.records.front import Awaited, Candidate, Front, absent, awaited, by_way, candidates, front
 from archcost.study.records.names import Name, Way
 from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Held, Recorded, Trial, remembered
@@ -105,6 +105,14 @@ class Stored:
         every = self.trials()
         with self.undamaged():
             return candidates(self.study, every, self.objectives, self.ways, self.limits if self.ways else None)
+
+    def awaited(self) -> tuple[Awaited, ...]:
+        """Return every network with a latency that is predicted, not measured; raises InputError as `trials` does."""
+        every = self.trials()
+        if not any(trial.predicts for trial in every):
+            return ()
+        with self.undamaged():
+            return awaited(self.study, every, self.objectives, self.ways, self.limits)
 
     def front(self) -> Front:
         """Return the front as it is known now; raises InputError as `trials` does."""
@@ -200,6 +208,12 @@ def described(study: optuna.Study, address: Address) -> Stored:
     return Stored(study, address, str(about["name"]), pairs, labels, ways=ways)
 
 
+def running(stored: Stored) -> optuna.Study:
+    """Return the study of a storage that is open to be written to."""
+    assert isinstance(stored.study, optuna.Study)  # not one that was only read
+    return stored.study
+
+
 def _way(number: int, held: Mapping[str, Any]) -> Way:
     name, places = held["name"], tuple(int(place) for place in held["places"])
     return Way(number, None if name is None else str(name), places, str(held["runtime"]), str(held["dtype"]))
@@ -218,6 +232,9 @@ def member(stored: Stored, name: str, weights: Sequence[int] | None = None) -> C
     """
     now = stored.front()
     every = {each.name: each for each in (*now.members, *now.others)}
+    if name in [each.name for each in stored.awaited()]:
+        words = f"the latency of {quoted(name)} is predicted, not measured"
+        raise InputError(Mistake(f"{words}; allowed: {', '.join([*every][:20]) or 'none yet'}, which are measured"))
     if name not in every:
         there = [key for key, each in every.items() if weights is None or each.trial.number in weights]
         kind = "there are" if weights is None else "with weights there are"
@@ -225,7 +242,7 @@ def member(stored: Stored, name: str, weights: Sequence[int] | None = None) -> C
     return every[name]
 
 
-def network(candidate: Candidate) -> Model | Reference:
+def network(candidate: Candidate | Awaited) -> Model | Reference:
     """Return the network of a candidate: of a column, the column as a network of its own; of code, none of which runs,
     the reference to it.
     """

@@ -15,8 +15,9 @@ from archcost.study.records import open_trainings
 from archcost.study.records.front import Candidate, Front, Objectives, absent, bounds, only, restored
 from archcost.study.records.interruption import as_left
 from archcost.study.records.names import Name, Way
+from archcost.study.records.part import Part, achieved, counted
 from archcost.study.records.stored import Stored, network
-from archcost.study.records.trials import Part, Trial, achieved, counted
+from archcost.study.records.trials import Trial
 from archcost.version import __version__
 
 
@@ -27,12 +28,13 @@ def rows(
 
     The state is the trial's fate, as `status_of` says it; the column of a whole network is None, and so is the first
     way, as in a choice. The reason is why the trial ended early, or why it has no point in this way. The columns of the
-    objectives are what the front says of a network, `first.` and their name what its trial gave. ways, limits: as of
-    `front.candidates`.
+    objectives are what the front says of a network, `first.` and their name what its trial gave. A latency that was
+    predicted is `predicted.` and its name, in studies that have any. ways, limits: as of `front.candidates`.
     """
     members = {each.name for each in front.members}
     known = {each.name: each for each in (*front.members, *front.others)}
     found = []
+    predicts = any(trial.predicts for trial in every)
     for trial in every:
         parts = trial.ended.parts if trial.ended else ()
         for part, way in ((part, way) for part in parts or (None,) for way in ways or (only(objectives),)):
@@ -42,10 +44,18 @@ def rows(
             row = _row(trial, here, known.get(name), objectives)
             row |= {"way": way.name if part else None, "reason": trial.why or (why.text if why else "")}
             row |= {"float_layers": _float_layers(part, way)} if ways else {}
+            row |= _predicted(part, way, objectives) if predicts else {}
             found.append({"trial": name, **row, "on_front": name in members, **_last(trial, here, objectives)})
             if part is None:
                 break
     return found
+
+
+def _predicted(part: Part | None, way: Way, objectives: Objectives) -> dict[str, float | None]:
+    """Return the latencies of a network in a way that were predicted, in seconds, None where there is none."""
+    known = {each.place: each.median_s for each in part.predicted} if part else {}
+    each = zip(column_names(objectives), objectives, strict=True)
+    return {f"predicted.{column}": known.get(way.places[at]) for column, (_, at) in each if at is not None}
 
 
 def _float_layers(part: Part | None, way: Way) -> list[str] | None:
@@ -170,6 +180,7 @@ def status_of(stored: Stored, now: Front, runs: bool | None = None) -> dict[str,
         "repeats": sum(each.ended is not None and each.ended.repeats is not None for each in found),
         "seconds": sum(each.ended.seconds for each in found if each.ended),
         "unfinished": open_trainings.summary(stored),
+        "predicted": [each.name for each in stored.awaited()],
         "front": [each.name for each in now.members],
         "hypervolume": now.hypervolume,
         "reference": now.reference,

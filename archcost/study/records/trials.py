@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from itertools import count, takewhile
 from math import isfinite
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,17 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter, ValidationError
 
 from archcost.errors import InputError, Mistake
-from archcost.latency.samples import Samples
-from archcost.latency.statistics import median
-from archcost.nets.export.quantisation.spec import FloatLayer
-from archcost.profiling.budget import Budget
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX, Unwanted
-from archcost.study.objectives import quantity_of
-from archcost.study.records.names import Way
+from archcost.study.records.part import Part
 from archcost.study.records.reasons import Kept, Reason
-from archcost.training.score import Score
-from archcost.units import data_size, duration, grouped
 
 _RUNG: Final = f"{PREFIX}rung:"
 _COLUMNS: Final = f"{PREFIX}columns:"  # at a rung; a storage of an earlier version has none
@@ -57,77 +49,6 @@ class Held:
 
 
 Recorded: TypeAlias = optuna.Study | Held
-
-
-@dataclass(frozen=True, slots=True)
-class InWay:
-    """What a network of a trial is in one of the ways that its study names.
-
-    score: as it is quantised for that way, None in a way that quantises nothing; reason: why it has no point there;
-    float_layers: those that are in float32 in its file of 8 bits; why: what is known of them, with the numbers that
-    decided, of the whole network or column; earlier versions kept nothing.
-    """
-
-    memory_bytes: int
-    weights_bytes: int
-    score: Score | None = None
-    reason: Kept = None
-    float_layers: tuple[str, ...] = ()
-    why: tuple[FloatLayer, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One network of a trial: the whole one, column 0, or a column of it (1 = shallowest) with shared weights.
-
-    samples: one for each setup in which the study measures, in its order, but for those at the places of `skipped`, in
-    which it does not run; weights_bytes: of parameters and buffers, None of a network that an earlier version kept;
-    memory_bytes, weights_bytes: in the first way of the study; ways: of one that names ways, what it is in each.
-    """
-
-    column: int
-    digest: str
-    params: int
-    macs: int
-    memory_bytes: int
-    score: Score | None = None
-    samples: tuple[Samples, ...] = ()
-    weights_bytes: int | None = None
-    ways: tuple[InWay, ...] = ()
-    skipped: tuple[int, ...] = ()
-
-    @property
-    def measured(self) -> Mapping[int, Samples]:
-        """Its samples by the place of their setup."""
-        return placed(self.samples, self.skipped)
-
-    def in_way(self, way: Way) -> Part:
-        """Return it as it is in one way: with the score, the bytes and the samples that it has there.
-
-        Its samples are then those of its latencies, in the order of the objectives, up to one that is missing.
-        """
-        taken = in_order(self.measured, way.places)
-        if not self.ways:
-            return replace(self, samples=taken, skipped=())
-        here = self.ways[way.number]
-        score = here.score if way.quantised else self.score
-        found = replace(self, memory_bytes=here.memory_bytes, weights_bytes=here.weights_bytes, score=score)
-        return replace(found, samples=taken, ways=(), skipped=())
-
-    def missing(self, way: Way) -> Reason | None:
-        """Return why it has no point in a way, None if nothing is known of that."""
-        return self.ways[way.number].reason if self.ways else None
-
-
-def placed(samples: Sequence[Samples], skipped: Collection[int]) -> dict[int, Samples]:
-    """Return samples by the places of their setups, of which some were skipped."""
-    places = (place for place in count() if place not in skipped)
-    return dict(zip(places, samples, strict=False))
-
-
-def in_order(measured: Mapping[int, Samples], places: Sequence[int]) -> tuple[Samples, ...]:
-    """Return the samples at places in their order, up to one that is missing."""
-    return tuple(measured[place] for place in takewhile(measured.__contains__, places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +122,11 @@ class Trial:
     def counts(self) -> bool:
         """Whether it is one of the trials that were wanted: it ran, and its point was feasible."""
         return self.ended is not None and self.ended.counts
+
+    @property
+    def predicts(self) -> bool:
+        """Whether a latency of one of its networks was predicted."""
+        return self.ended is not None and any(part.predicted for part in self.ended.parts)
 
     @property
     def fate(self) -> str:
@@ -327,50 +253,6 @@ def _at_rungs(attributes: Mapping[str, Any], prefix: str) -> Iterator[tuple[int,
 
 def _numbers(value: Iterable[float]) -> tuple[float, ...]:
     return tuple(map(float, value))
-
-
-def achieved(part: Part, objectives: Sequence[tuple[str, int | None]]) -> tuple[float, ...]:
-    """Return the stored values of a part; objectives: names, and of a latency the place of its way among the samples.
-
-    A value that is not known is not finite: it never enters.
-    """
-    return tuple(quantity_of(name).stored(_value(part, name, way)) for name, way in objectives)
-
-
-def counted(part: Part, name: str) -> int | None:
-    """Return the value of an objective that is a count, exactly; None of one that is measured or learnt."""
-    return {"params": part.params, "macs": part.macs, "memory": part.memory_bytes}.get(name)
-
-
-def _value(part: Part, name: str, way: int | None) -> float:
-    if (exactly := counted(part, name)) is not None:
-        return float(exactly)
-    match name:
-        case "latency":
-            assert way is not None
-            return median(part.samples[way].samples_s) if way < len(part.samples) else float("nan")
-        case _:
-            found = part.score.value(quantity_of(name).name) if part.score else None
-            return float("nan") if found is None else float(found)
-
-
-def over(part: Part, limits: Budget | None) -> Reason | None:
-    """Return which limits a network exceeds in the way that a part is of, None if it keeps to all that are known.
-
-    part: as `Part.in_way` gives it. A latency is over its limit if any of its ways to measure is.
-    """
-    allowed = limits.limits() if limits else {}
-    has: list[tuple[str, float | None, Callable[[float], str]]] = [
-        ("params", part.params, lambda value: grouped(round(value))),
-        ("macs", part.macs, lambda value: grouped(round(value))),
-        ("memory", part.memory_bytes, lambda value: data_size(round(value))),
-        ("weights", part.weights_bytes, lambda value: data_size(round(value))),
-        *(("latency", median(each.samples_s), duration) for each in part.samples),
-    ]
-    for name, value, words in has:
-        if name in allowed and value is not None and value > allowed[name]:
-            return Reason("limit", f"limits: {name} {words(value)}; allowed: {words(allowed[name])}", name)
-    return None
 
 
 def remember(study: optuna.Study, key: str, value: object) -> None:

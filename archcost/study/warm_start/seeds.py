@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from archcost.errors import InputError
-from archcost.study import run
 from archcost.study.records import confirmed, weights_folder
 from archcost.study.records.front import Candidate, named
-from archcost.study.records.stored import Stored
+from archcost.study.records.stored import Stored, running
 from archcost.study.records.weights_folder import seed_file
 from archcost.study.release import seeds
 
@@ -32,7 +31,7 @@ def _copied(old: Stored, new: Stored, each: Candidate, there: Candidate, name: s
     from archcost.nets.weights import marked, remark  # noqa: PLC0415  # loads torch
 
     sources = weights_folder.folder_of(old.address, old.name, old.identity)
-    folder, study = weights_folder.prepared(new), run.running(new)
+    folder, study = weights_folder.prepared(new), running(new)
     for seed in seeds.there(old.study, sources, each):
         source = seed_file(sources, each.trial.number, each.part.column, seed)
         target = seed_file(folder, there.trial.number, there.part.column, seed)

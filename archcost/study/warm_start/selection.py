@@ -16,7 +16,8 @@ from archcost.study.limits import over
 from archcost.study.parts import counted, parts
 from archcost.study.phases.points import lost
 from archcost.study.plan import StudyPlan
-from archcost.study.records.trials import Begun, Part, Trial
+from archcost.study.records.part import Part
+from archcost.study.records.trials import Begun, Trial
 from archcost.study.warm_start.agreement import measured_alike
 from archcost.study.warm_start.networks import Placed, placed
 from archcost.study.workers.messages import Counted

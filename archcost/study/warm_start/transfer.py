@@ -24,7 +24,7 @@ from archcost.study.code import digests
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, storage, weights_folder
 from archcost.study.records.addresses import Address
-from archcost.study.records.stored import Stored
+from archcost.study.records.stored import Stored, running
 from archcost.study.records.trials import Trial, remember, remembered
 from archcost.study.warm_start import agreement, seeds
 from archcost.study.warm_start.selection import Chosen, Left, select
@@ -66,7 +66,7 @@ def carry_over(old: Stored, plan: StudyPlan, dataset: Dataset, address: Address)
         if new.identity == old.identity:
             raise InputError(Mistake(f"{quoted(str(address))} is a copy of the study itself; allowed: another study"))
         chosen, left = select(plan, before, new.trials(), on)
-        study = run.running(new)
+        study = running(new)
         frozen = {each.number: each for each in old.study.get_trials(deepcopy=False)}
         for each in chosen:
             study.add_trial(_written(plan, old, each, frozen[each.trial.number]))
@@ -159,10 +159,10 @@ def _confirmed(
     if remembered(old.study, "test") != now or remembered(new.study, "test") not in (None, now):
         return (), ("nothing that was confirmed: it was tested on another test split",)
     if now is not None:
-        remember(run.running(new), "test", now)
+        remember(running(new), "test", now)
     for name, found in missing.items():
         alike = not agreement.measured_alike(found, plan.setups, on)
-        confirmed.keep(run.running(new), name, found if alike else replace(found, samples=(), skipped=()))
+        confirmed.keep(running(new), name, found if alike else replace(found, samples=(), skipped=()))
     return tuple(missing), ()
 
 

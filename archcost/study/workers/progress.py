@@ -139,7 +139,7 @@ def _there(path: Path) -> bool:
 def _same(job: Train, digest: str) -> dict[str, Any]:
     """Return what a job has to have in common with the one whose checkpoint it goes on from: its network and code."""
     files = imported(Path(job.code.folder)) if job.code else {}
-    return {"ways": dumps([asdict(way) for way in job.ways]), "network": digest, "files": files}
+    return {"ways": dumps([asdict(job.ways[place]) for place in job.measured]), "network": digest, "files": files}
 
 
 def _checked(state: Mapping[str, Any], job: Train, digest: str, networks: int) -> tuple[dict[str, Any], list[Measured]]:
@@ -160,7 +160,7 @@ def _checked(state: Mapping[str, Any], job: Train, digest: str, networks: int) -
         raise InputError("its checkpoint holds no samples") from error
     measured = [each for each in events if isinstance(each, Measured)]
     count = [(each.way, len(each.samples) if each.reason is None else networks) for each in measured]
-    if count != [(way, networks) for way in range(len(job.ways))]:
+    if count != [(way, networks) for way in job.measured]:
         raise InputError("its checkpoint holds the samples of other networks")
     return training, measured
 

@@ -65,8 +65,8 @@ class Train:
     None if none of the user's own runs; memory: the batch and dtype at which a network of code is counted, for each way
     in which the study runs it; alone: it is trained once more, and scored at the end, also on the test split; metrics:
     those that a score must have; mark: what the file of the weights says of itself; keep: where the training is kept
-    until it has ended, None for nowhere; optional: the places of `ways` that it need not run in; quantise: what for at
-    the end, None for nothing.
+    until it has ended, None for nowhere; optional: the places of `ways` that it need not run in; predicted: those
+    in which it is not measured; quantise: what for at the end, None for nothing.
     """
 
     network: Network
@@ -85,8 +85,14 @@ class Train:
     mark: dict[str, str | int] = field(default_factory=dict)
     keep: Checkpoint | None = None
     optional: tuple[int, ...] = ()
+    predicted: tuple[int, ...] = ()
     quantise: Quantise | None = None
     job: Literal["train"] = "train"
+
+    @property
+    def measured(self) -> tuple[int, ...]:
+        """The places of `ways` in which it is measured, in their order."""
+        return tuple(place for place in range(len(self.ways)) if place not in self.predicted)
 
 
 @dataclass(frozen=True, slots=True)

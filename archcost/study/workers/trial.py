@@ -82,9 +82,9 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     made = str(mark.get("digest", "")) if isinstance(job.network, OfCode) else ""
     progress = progress_of(job, 1 + len(columns_of(job, plans)), made)
     networks = plans.measurable(columns_of(job, plans))
-    for position in range(len(job.ways)):
-        if position < progress.known:
-            tell(progress.measured[position])
+    for number, position in enumerate(job.measured):
+        if number < progress.known:
+            tell(progress.measured[number])
         else:
             known = decided(job, progress.measured, job.ways[position])
             _measured(job, with_layers(networks, known), position, progress.noting(tell))

@@ -170,6 +170,8 @@ def _doubts(field: Field, taken: Option, limits: Mapping[str, float]) -> Iterato
             yield f"The latency of {taken.name}{label} is not stable: {latency.why}."
     if "latency" in limits:
         yield from _of_measuring(field, each)
+    if limits and (waiting := len(field.stored.awaited())):
+        yield f"{counted_words(waiting, 'network')} could not be taken: their latency is predicted, not measured."
 
 
 def _place(field: Field, way: int) -> int:

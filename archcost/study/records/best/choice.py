@@ -18,8 +18,8 @@ from archcost.study.records import tables
 from archcost.study.records.best import chances
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.names import Name
+from archcost.study.records.part import achieved
 from archcost.study.records.stored import Stored, network
-from archcost.study.records.trials import achieved
 
 ENOUGH: Final = 0.8
 """The probability to keep the budget from which on a network may be taken."""
