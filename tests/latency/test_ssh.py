@@ -19,12 +19,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from calibrated import calibrated
+from click.testing import CliRunner
 from torch import nn
 
 from archcost import load, machine
+from archcost.cli import cli
 from archcost.cli.device.measure import answer
 from archcost.errors import InputError, TargetError
 from archcost.latency import runtimes, targets
+from archcost.latency.prediction import predictor
 from archcost.latency.runtimes import Source
 from archcost.latency.samples import Burst, Conditions, Origin, Plan, Samples
 from archcost.latency.targets import device, ssh
@@ -40,6 +44,8 @@ from archcost.latency.targets.wire import (
     encode_job,
 )
 from archcost.nets.net import build, example
+from archcost.study.records.addresses import address
+from archcost.study.records.stored import find
 from archcost.version import __version__
 
 EAGER = runtimes.find("eager")
@@ -473,3 +479,36 @@ def test_interrupted_ssh_is_killed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         ssh.run(["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 600"], b"", WAIT_S)
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+STUDY = """
+models: [{family: bottleneck, block: basic, depths: [1], widths: [{choice: [4, 16, 24]}]}]
+data: {name: digits, examples: 100}
+objectives: [{error: min}, {latency: min, target: "%s", threads: 1, time: 0.05, predict: true}]
+fit: {epochs: 1}
+search: {trials: 3, sampler: grid}
+confirm: {members: 0}
+"""
+
+
+def test_a_calibrated_machine_is_asked_for_the_front_alone(
+    far: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It measures one network before the search, to see that it can, and afterwards those that may be on the front."""
+    asked = tmp_path / "asked"
+    log = f'job=$(head -n 1); echo "$job" >> {asked}; echo "$job" | {REAL}/archcost measure -'
+    found = far(str(script(tmp_path / "far" / "archcost", log)))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(predictor, "_OUTSIDE", 1.0)  # so few operators were measured that few networks are inside
+    monkeypatch.setattr(predictor, "_UNKNOWN", 1.0)
+    calibrated(tmp_path / "cache", target=found.name, ticks=4)
+    asked.unlink()
+    (tmp_path / "study.yaml").write_text(STUDY % found.name, "utf-8")
+    run = CliRunner().invoke(cli, ["study", "run", str(tmp_path / "study.yaml")])
+    assert run.exit_code == 0, run.output
+    stored = find(address(str(tmp_path / "study.db"), tmp_path))
+    assert [0, 0, 0] == [len(part.samples) for each in stored.trials() if each.ended for part in each.ended.parts]
+    jobs = [decode_job(line) for line in asked.read_bytes().splitlines()]
+    probed, *measured = [len(job.graphs) for job in jobs if isinstance(job, AskSamples)]
+    assert probed == 1
+    assert 0 < sum(measured) == len({each.part.digest for each in stored.candidates()})

@@ -19,18 +19,18 @@ from archcost.profiling.prediction.bench import Bench
 _TICKS = 30  # of a clock that goes on by one whenever it is read: nine times operators, then 20 networks
 
 
-def calibrated(folder: Path, apart: float = 1.1) -> Calibration:
-    """Calibrate the fake target on one thread into a cache folder; nine in ten then lie within the factor `apart`."""
-    request = Request(("fake",), ("eager",), threads=(1,))
+def calibrated(folder: Path, apart: float = 1.1, target: str = "fake", ticks: int = _TICKS) -> Calibration:
+    """Calibrate a target on one thread into a cache folder; nine in ten then lie within the factor `apart`."""
+    request = Request((target,), ("eager",), threads=(1,))
     (place,) = places(request)
     (plan,) = place.plans(request, "float32")
-    ticks = count()
-    bench = Bench(place, plan, nullcontext, lambda: float(next(ticks)))
+    clock = count()
+    bench = Bench(place, plan, nullcontext, lambda: float(next(clock)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         patch.setattr(calibrate, "_AT_ONCE", 24)
         patch.setattr(calibrate, "_NETWORKS_AT_ONCE", 1)
-        found = calibrate.learn(bench, "eager", calibrate.key_of(place, "eager", plan), _TICKS)
+        found = calibrate.learn(bench, "eager", calibrate.key_of(place, "eager", plan), ticks)
         found = replace(found, held_out=HeldOut(20, apart, 0.9, 0.9, 0.05, 0.99))
         kept.keep(found)
     return found
