@@ -18,7 +18,7 @@ from archcost.latency.prediction import predictor
 from archcost.latency.prediction.operators import of_graph
 from archcost.latency.prediction.predictor import Calibration, Predictor
 from archcost.models.load import load
-from archcost.report.blocks import Chart, Scatter
+from archcost.report.blocks import Chart, Lines, Scatter
 from archcost.report.study import document as report
 from archcost.study.phases.foretold import Foretold
 from archcost.study.records import confirmed
@@ -158,7 +158,9 @@ def test_a_study_measures_the_networks_alone_that_may_be_on_its_front(
     assert f"measuring {len(measured)} network" in done.output or done.output.count("may be on the front") > 1
     status = json.loads(CliRunner().invoke(cli, ["study", "status", str(file), "--json"]).stdout)
     assert status["predicted"] == [each.name for each in stored.awaited()]
-    (front,) = [each for each in report.study(stored, "").sections if each.key == "front"]
+    verdict, front = report.study(stored, "").sections[:2]
+    said = [line for each in verdict.blocks if isinstance(each, Lines) for line in each.lines]
+    assert any("is predicted, not measured" in line for line in said) is bool(stored.awaited())
     (chart,) = [each for each in front.blocks if isinstance(each, Chart)]
     assert isinstance(chart.drawn, Scatter)
     drawn = {each.name: each for each in chart.drawn.series}

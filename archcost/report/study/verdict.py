@@ -148,6 +148,9 @@ def trust(found: Found) -> Iterator[str]:
     data = {each.ended.versions.get("data") for each in found.trials if each.ended} - {None}
     if len(data) > 1:
         yield f"Trials were trained on {len(data)} versions of the data."
+    if found.predicted:
+        words = f"The latency of {counted_words(len(found.predicted), 'network')} is predicted, not measured"
+        yield f"{words}: by it they are not on the front, which holds measured ones alone."
     if running := sum(each.state in ("running", "waiting") for each in found.trials):
         yield f"{counted_words(running, 'trial')} not over yet: the front may change."
 

@@ -97,7 +97,9 @@ def lines(plan: StudyPlan, found: Span, workers: int) -> Iterator[str]:
     yield f"  until the first trial begins: {_span(found.first_s)}"
     yield f"  {trials}: {_span(found.search_s)}, of which each takes"
     each = ((found.starting_s, "to start"), (found.training_s, "training"), (found.measuring_s, "measuring"))
-    yield f"    {', '.join(f'{_span(seconds)} {words}' for seconds, words in each)}"
+    yield f"    {', '.join(f'{_span(seconds)} {words}' for seconds, words in each if seconds)}"
+    if plan.predicts:
+        yield "  latencies are predicted: networks that may be on the front are measured"
     again = counted_words(plan.spec.study.confirm.members * plan.spec.study.confirm.seeds, "training")
     yield f"  confirming with {again}: {_span(found.confirm_s)}, more if members leave the front"
     if limit is not None and limit < found.whole_s:
