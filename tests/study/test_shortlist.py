@@ -142,5 +142,6 @@ def test_a_network_that_is_not_measured_cannot_be_taken_from_a_study() -> None:
     trials.remember(study, "about", {"same": {}})
     stored = Stored(study, Address("study.db"), "one", OBJECTIVES, ("error", "latency", "params"))
     assert member(stored, "1").name == "1"
+    assert stored.lack.startswith("only predicted latencies, of 1 network; ")
     with pytest.raises(InputError, match="latency of '0' is predicted, not measured; allowed: 1"):
         member(stored, "0")

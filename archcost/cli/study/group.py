@@ -150,7 +150,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
     elif form == "csv":
         rows = front_rows(stored)
         if not rows:
-            raise InputError(Mistake("the study has no complete trial yet"))
+            raise InputError(Mistake(f"the study has {stored.lack}"))
         click.echo(of_mappings(rows), nl=False)
     else:
         for line in front_lines(stored, stored.front()):

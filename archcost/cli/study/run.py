@@ -208,13 +208,8 @@ def front_rows(stored: Stored) -> list[dict[str, Any]]:
 
 def front_lines(stored: Stored, now: Front) -> Iterator[str]:
     """Yield a front as a table of at most 80 columns, and below it who left it when confirmed."""
-    waiting = len(stored.awaited())
-    if not now.members and waiting:
-        words = f"The latencies of {counted_words(waiting, 'network')} are predicted"
-        yield from wrapped(f"{words}: running the study again measures those that may be on the front.", 0)
-        return
     if not now.members:
-        yield "The study has no complete trial yet."
+        yield from wrapped(f"The study has {stored.lack}.", 0)
         return
     rows = [_cells(stored, each, now) for each in now.members]
     counts = [title for name, title in _COUNTS if name not in stored.labels]

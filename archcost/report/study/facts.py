@@ -149,8 +149,7 @@ def found(stored: Stored, runs: bool | None = None) -> Found:
         where = quoted(str(stored.address))
         raise InputError(
             Mistake(
-                f"the study in {where} has no complete trial yet: nothing to report; "
-                "'archcost study status' says how far it is"
+                f"the study in {where} has {stored.lack}: nothing to report; 'archcost study status' says how far it is"
             )
         )
     about = remembered(stored.study, "about")

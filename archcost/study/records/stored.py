@@ -20,6 +20,7 @@ from archcost.study.records.front import Awaited, Candidate, Front, absent, awai
 from archcost.study.records.names import Name, Way
 from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Held, Recorded, Trial, remembered
+from archcost.units import counted_words
 from archcost.version import __version__
 
 SCHEMA: Final = 1
@@ -113,6 +114,14 @@ class Stored:
             return ()
         with self.undamaged():
             return awaited(self.study, every, self.objectives, self.ways, self.limits)
+
+    @property
+    def lack(self) -> str:
+        """What it has in place of a front that is empty, in words."""
+        if waiting := len(self.awaited()):
+            words = f"only predicted latencies, of {counted_words(waiting, 'network')}"
+            return f"{words}; running it again measures those that may be on the front"
+        return "no complete trial yet"
 
     def front(self) -> Front:
         """Return the front as it is known now; raises InputError as `trials` does."""

@@ -264,7 +264,7 @@ def decide(field: Field, budget: Budget | None) -> Choice:
         raise InputError(Mistake(f"the study has measured no latency; {allowed}", ("latency",)))
     every = field.options(limits)
     if not every:
-        raise InputError(Mistake("the study has no complete trial yet: there is nothing to choose from"))
+        raise InputError(Mistake(f"the study has {field.stored.lack}: there is nothing to choose from"))
     inside = [pair for pair in every if not limits or exceeded(pair[1], limits)[1] <= 1]
     ranked = [pair for pair in inside if pair[1].probability >= ENOUGH]
     unsure = [pair for pair in inside if _EVEN <= pair[1].probability < ENOUGH]
