@@ -114,12 +114,11 @@ def _table(stored: Stored, found: Choice) -> tuple[tuple[str, ...], list[tuple[s
 
 
 def _cells(stored: Stored, each: Option) -> tuple[str, ...]:
-    from archcost.study.objectives import quantity_of
+    from archcost.study.objectives import first_learnt, quantity_of
     from archcost.study.records.best.advice import likely
-    from archcost.study.records.tables import learnt
 
     values = zip(stored.objectives, each.objectives.values(), strict=True)
-    name = learnt(stored.objectives)
+    name = first_learnt(stored.objectives)
     test = "-" if each.test is None or name is None else quantity_of(name).words(each.test)
     return (str(each.name), *(quantity_of(key).words(value) for (key, _), value in values), test,
             likely(each.probability))  # fmt: skip

@@ -63,6 +63,8 @@ def confirm(plan: StudyPlan, model: Drawn, folder: Path, seed: int, threads: int
     """Return the job of training a network once more, alone and with another seed, and testing it."""
     job = train(plan, model, folder, threads)
     test = str(folder / TEST) if plan.tested else ""
+    if plan.spec.study.longer:
+        job = replace(job, fit={**job.fit, "epochs": plan.spec.study.longer, "rungs": None})
     return replace(job, seed=job.seed + seed, ways=(), optional=(), columns=False, test=test, alone=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, TypeAlias
@@ -98,6 +98,11 @@ def quantity_of(name: str) -> Quantity:
         if name.startswith(begin) and (metric := name.removeprefix(begin)):
             return Quantity(metric, "", False, _KINDS, _number, goal)
     return QUANTITIES[name]
+
+
+def first_learnt(objectives: Iterable[tuple[str, int | None]]) -> str | None:
+    """Return the first objective that is learnt, of names with the places of their latencies."""
+    return next((name for name, _ in objectives if quantity_of(name).learnt), None)
 
 
 def worst(name: str, classes: int) -> float | None:

@@ -229,11 +229,11 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
     if dataset.tested and not dataset.loose:
         shared.write_test(dataset, place.folder / jobs.TEST)
 
-    def front() -> Front:
+    def contenders() -> Front:
         shortlist.measure(stored, plan, place, say)
-        return stored.front()
+        return stored.contenders()
 
-    confirm.confirm(running(stored), plan, place, front, say)
+    confirm.confirm(running(stored), plan, place, stored.front, contenders, say)
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:

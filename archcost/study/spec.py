@@ -193,6 +193,8 @@ class Confirm(Strict):
 
     seeds: Annotated[int, Field(ge=1, le=100)] = 3
     """How often each member is trained again, each time with another seed."""
+    epochs: Count | None = None
+    """Epochs of each of these trainings, at least those of `fit`. Default: as many as there."""
     members: Annotated[int, Field(ge=0, le=1000)] = 8
     """At most this many members are confirmed; 0: none."""
     keep: Literal["median", "all"] = "median"
@@ -227,6 +229,19 @@ class Study(Strict):
         if value is not None and "\0" in value:
             raise wrong("given a name with the character NUL, which no database keeps; allowed: any other text")
         return value
+
+    @model_validator(mode="after")
+    def _no_shorter(self) -> Study:
+        if self.confirm.epochs is not None and self.confirm.epochs < self.fit.epochs:
+            allowed = f"{self.fit.epochs} or more, the epochs of 'fit'"
+            raise all_wrong([(f"given {self.confirm.epochs}; allowed: {allowed}", ("confirm", "epochs"))])
+        return self
+
+    @property
+    def longer(self) -> int:
+        """The epochs with which members are confirmed, 0 if these are as many as in the search."""
+        epochs = self.confirm.epochs or self.fit.epochs
+        return epochs if epochs > self.fit.epochs else 0
 
 
 @dataclass(frozen=True)

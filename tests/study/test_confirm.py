@@ -20,7 +20,7 @@ from archcost.study.parts import parts
 from archcost.study.phases import confirm as confirming
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, trials
-from archcost.study.records.front import Candidate, File, Front, candidates, front
+from archcost.study.records.front import Candidate, File, Front, as_searched, candidates, front
 from archcost.study.records.part import achieved
 from archcost.study.records.trials import Begun, Ended
 from archcost.training.score import Score
@@ -36,7 +36,9 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[[optuna.Study, dict[s
 
         monkeypatch.setattr(confirming, "_seeds", seeds)
         plan = planned(objectives=[{"error": "min"}], confirm={"seeds": 1, "members": members})
-        return confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda _: None)
+        return confirming.confirm(
+            study, plan, WORKPLACE, lambda: fronted(study), lambda: fronted(study), lambda _: None
+        )
 
     return run
 
@@ -75,7 +77,7 @@ def test_who_comes_back_by_latency_is_measured_beside_the_others(monkeypatch: py
     monkeypatch.setattr(confirming, "_seeds", lambda *_: None)
     monkeypatch.setattr(confirming, "_turns", turns)
     plan = planned(objectives=[{"error": "min"}])
-    confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda _: None)
+    confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda: fronted(study), lambda _: None)
     assert [["a"], ["a", "b"]] == rounds
 
 
@@ -146,7 +148,11 @@ def confirm(study: optuna.Study, plan: StudyPlan, place: Workplace) -> tuple[tup
     def now() -> Front:
         return front(candidates(study, trials.read(study, {}), plan.objectives), None)
 
-    return confirming.confirm(study, plan, place, now, said.append), said
+    def contenders() -> Front:
+        found = candidates(study, trials.read(study, {}), plan.objectives)
+        return front(as_searched(found, plan.objectives), None)
+
+    return confirming.confirm(study, plan, place, now, contenders, said.append), said
 
 
 def test_every_seed_is_trained_and_tested_once(plan: StudyPlan, place: Workplace) -> None:
@@ -171,6 +177,28 @@ def test_every_seed_is_trained_and_tested_once(plan: StudyPlan, place: Workplace
     now = confirmed.confirmed(study, "0")
     assert now is not None
     assert ((1, 2, 3), first.scores) == (now.seeds, now.scores[:2])
+
+
+def test_members_are_trained_longer_if_asked_and_anew_if_that_changes(plan: StudyPlan, place: Workplace) -> None:
+    """What they gave with fewer epochs does not count, what was measured does."""
+    study = searched(plan)
+    confirm(study, plan, place)
+    before = confirmed.confirmed(study, "0")
+    longer = replace(plan, spec=planned(images(120), fit={"epochs": 1, "rungs": [1]},
+                                        confirm={"seeds": 2, "members": 1, "epochs": 3}).spec)  # fmt: skip
+    job = jobs.confirm(longer, drawn(longer), place.folder, 1, 1)
+    assert (3, None, 1) == (
+        job.fit["epochs"],
+        job.fit["rungs"],
+        jobs.train(longer, drawn(plan), place.folder, 1).fit["epochs"],
+    )
+    assert "confirming 0 with 2 seeds" in confirm(study, longer, place)[1]
+    after = confirmed.confirmed(study, "0")
+    assert before is not None
+    assert after is not None
+    assert (0, 3, (1, 2)) == (before.epochs, after.epochs, after.seeds)
+    assert before.scores != after.scores
+    assert ["measuring 1 network by turns on fake"] == confirm(study, longer, place)[1]
 
 
 def test_when_the_time_is_over_nothing_is_confirmed(plan: StudyPlan, place: Workplace) -> None:

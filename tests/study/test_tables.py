@@ -15,6 +15,7 @@ from optuna.distributions import IntDistribution
 from stored_studies import Wanted, made
 
 from archcost.latency.samples import Samples
+from archcost.study.objectives import first_learnt
 from archcost.study.records import confirmed, tables, trials
 from archcost.study.records.addresses import Address
 from archcost.study.records.interruption import as_left
@@ -150,7 +151,7 @@ def test_the_test_is_the_mean_of_its_seeds() -> None:
     (member,) = fronted(study).members
     assert pytest.approx(0.3) == tables.tested(member, OBJECTIVES)
     assert None is tables.tested(member, (("params", None),))
-    assert ("error", None) == (tables.learnt(OBJECTIVES), tables.learnt((("latency", 0),)))
+    assert ("error", None) == (first_learnt(OBJECTIVES), first_learnt((("latency", 0),)))
 
 
 def test_the_state_of_a_study_adds_up(stored: Stored) -> None:

@@ -20,13 +20,14 @@ from archcost.files import write_whole
 from archcost.machine import physical_cores
 from archcost.study import run
 from archcost.study.code.consent import NONE, Consent
-from archcost.study.objectives import quantity_of
+from archcost.study.objectives import first_learnt, quantity_of
 from archcost.study.options import Wanted, options
 from archcost.study.phases.confirm import outstanding
 from archcost.study.plan import StudyPlan
 from archcost.study.preview import forecast, outlook, preparation, probe
 from archcost.study.records import tables
 from archcost.study.records.addresses import Address, address
+from archcost.study.records.best.fidelity import fidelity
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.reasons import alike
 from archcost.study.records.source import address_of
@@ -85,7 +86,7 @@ def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int
     now = outcome.stored.front()
     words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
     click.echo(f"{outcome.why}; {words}", err=True)
-    for line in unconfirmed_lines(now, plan.spec.study.confirm.members):
+    for line in unconfirmed_lines(outcome.stored.contenders(), plan.spec.study.confirm.members):
         click.echo(line, err=True)
     for line in front_lines(outcome.stored, now):
         click.echo(line)
@@ -173,7 +174,7 @@ def status_lines(stored: Stored, runs: bool | None, most: int = 0) -> Iterator[s
         yield f"hypervolume  {now['hypervolume']:.4g}"
     yield ""
     yield from front_lines(stored, front)
-    if not runs and (lines := list(unconfirmed_lines(front, most))):
+    if not runs and (lines := list(unconfirmed_lines(stored.contenders(), most))):
         yield ""
         yield from lines
 
@@ -238,7 +239,7 @@ def _cells(stored: Stored, each: Candidate, now: Front) -> tuple[str, ...]:
 
 
 def _tested(stored: Stored, each: Candidate) -> str:
-    learnt, seen = tables.learnt(stored.objectives), tables.tested(each, stored.objectives)
+    learnt, seen = first_learnt(stored.objectives), tables.tested(each, stored.objectives)
     return "-" if seen is None or learnt is None else quantity_of(learnt).words(seen)
 
 
@@ -262,6 +263,8 @@ def _notes(stored: Stored, now: Front) -> Iterator[str]:
         yield "u  not confirmed: it rests on one seed, which is optimistic"
     if any(each.why for each in now.members):
         yield "~  a latency was not stable; 'study front --json' and 'study table' say more"
+    if found := fidelity(stored, now):
+        yield from wrapped(f"{found.words}", 2)
     if now.confirmed:
         yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:

@@ -58,7 +58,7 @@ def imported(
     old = opened(earlier, None)
     plan, dataset, kept = planned(file, overrides, where, consent)
     done = carry_over(old, plan, dataset, kept)
-    return old, done, tuple(unconfirmed_lines(find(kept).front(), plan.spec.study.confirm.members))
+    return old, done, tuple(unconfirmed_lines(find(kept).contenders(), plan.spec.study.confirm.members))
 
 
 def lines(done: Carried) -> Iterator[str]:

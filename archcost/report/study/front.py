@@ -9,8 +9,7 @@ from typing import Any, Final
 from archcost.report.blocks import MOST_ROWS, Axis, Cell, Chart, Head, Row, Rule, Scatter, Section, Series, Table
 from archcost.report.study.facts import Found, marks, quantity_axis, thinned
 from archcost.report.study.ways import ways_blocks
-from archcost.study.objectives import quantity_of
-from archcost.study.records import tables
+from archcost.study.objectives import first_learnt, quantity_of
 from archcost.study.records.best.advice import FEW
 from archcost.study.records.front import Candidate, bounds
 from archcost.units import counted_words, data_size, grouped, percent, scaled
@@ -193,12 +192,19 @@ def _heads(found: Found) -> Iterator[Head]:
     for place, label in enumerate(found.stored.labels):
         way = "" if found.title(place) == label else f"{found.title(place)}. "
         yield Head(label, True, f"{way}In brackets, the interval of 95% of draws; of two seeds, what each gave.")
+    if any(each.longer for each in found.now.members):
+        for name in _learnt(found):
+            yield Head(f"{name} in search", True, f"Of one seed, after the search's {found.epochs} epochs.")
     yield Head("test", True, "On the test split, the mean over the seeds; selection never saw it.")
     yield Head("probability", True, "The chance to belong to the front, by seeds and blocks.")
     yield Head("seeds", True, "Trainings of it alone.")
     yield Head("stable", note="Whether every latency was.")
     yield from (Head(_NAMES[name], True) for name in _beside(found))
     yield Head("marks")
+
+
+def _learnt(found: Found) -> list[str]:
+    return [name for name, _ in found.stored.objectives if quantity_of(name).learnt]
 
 
 _NAMES: Final = {"params": "params", "macs": "MACs", "memory": "memory"}
@@ -210,7 +216,8 @@ def _beside(found: Found) -> list[str]:
 
 
 def _row(found: Found, each: Candidate, member: dict[str, Any]) -> Row:
-    name, test, chance = tables.learnt(found.stored.objectives), member["test"], member["probability"]
+    name, test, chance = first_learnt(found.stored.objectives), member["test"], member["probability"]
+    before = member.get("searched", {}).values()
     stable = {True: "yes", False: "no", None: "not measured"}[member["stable"]]
     counts = {
         "params": Cell(scaled(each.part.params), each.part.params),
@@ -222,6 +229,7 @@ def _row(found: Found, each: Candidate, member: dict[str, Any]) -> Row:
         *([Cell(each.way.words, each.way.number)] if len(found.ways) > 1 else []),
         Cell(str(member["family"] or "not known")),
         *(Cell(_within(found, each, place), found.restored(place, each.values[place])) for place in found.places),
+        *(Cell(quantity_of(one).words(value), value) for one, value in zip(_learnt(found), before, strict=False)),
         Cell("not tested") if test is None or name is None else Cell(quantity_of(name).words(test), test),
         Cell("not confirmed") if chance is None else Cell(percent(chance), chance),
         Cell(str(member["seeds"]), member["seeds"]),

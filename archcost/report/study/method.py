@@ -39,6 +39,14 @@ def _of_ways(found: Found) -> str:
     )
 
 
+def _longer(found: Found) -> Iterator[str]:
+    if epochs := {each.epochs for each in found.now.members if each.longer}:
+        yield (
+            f"Members were confirmed with {max(epochs)} epochs: networks that were not are no part of the front, as "
+            "their scores are of shorter trainings."
+        )
+
+
 def _lines(found: Found) -> Iterator[str]:
     for place, (name, _) in enumerate(found.stored.objectives):
         log = "; its logarithm is what is searched and what the hypervolume is made of" if quantity_of(name).log else ""
@@ -69,6 +77,7 @@ def _lines(found: Found) -> Iterator[str]:
     fit, search = found.same.get("fit", {}), found.same.get("search", {})
     if fit:
         rungs = fit.get("rungs") or [found.epochs]
+        yield from _longer(found)
         yield (
             f"Networks were trained for {found.epochs} epochs and compared after {', '.join(map(str, rungs))}; "
             f"points were proposed by {search.get('sampler', 'a sampler that is not known')}, seed "

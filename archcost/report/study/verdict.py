@@ -14,6 +14,7 @@ from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Ver
 from archcost.report.study.choice import slider
 from archcost.report.study.facts import Found, some
 from archcost.study.objectives import quantity_of
+from archcost.study.records.best.fidelity import fidelity
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import network
 from archcost.units import counted_words, data_size, duration, grouped, percent
@@ -148,6 +149,8 @@ def trust(found: Found) -> Iterator[str]:
     data = {each.ended.versions.get("data") for each in found.trials if each.ended} - {None}
     if len(data) > 1:
         yield f"Trials were trained on {len(data)} versions of the data."
+    if agreed := fidelity(found.stored, found.now):
+        yield f"{agreed.words[0].upper()}{agreed.words[1:]}."
     if found.predicted:
         words = f"The latency of {counted_words(len(found.predicted), 'network')} is predicted, not measured"
         yield f"{words}: by it they are not on the front, which holds measured ones alone."

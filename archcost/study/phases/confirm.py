@@ -63,21 +63,27 @@ def outstanding(front: Members, most: int) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def confirm(
-    study: optuna.Study, plan: StudyPlan, place: Workplace, front: Callable[[], Members], say: Say
+    study: optuna.Study,
+    plan: StudyPlan,
+    place: Workplace,
+    front: Callable[[], Members],
+    contenders: Callable[[], Members],
+    say: Say,
 ) -> tuple[str, ...]:
     """Confirm members of the front as far as the time allows, and keep what was found; return the names of those.
 
-    front: the front as it is now, asked for anew after each one: who does worse when trained again may leave it, and
-    who takes its place is confirmed too. All are then measured by turns, with those of earlier runs: only then are they
-    comparable. If that changes the front, it begins again. A network is confirmed when its seeds are trained; each
-    of them looks at the test split once.
+    contenders: of which front members are confirmed, as it is now, asked for anew after each one: who does worse when
+    trained again may leave it, and who takes its place is confirmed too. front: what came of that. All are then
+    measured by turns, with those of earlier runs: only then are they comparable. If that changes the front, it begins
+    again. A network is confirmed when its seeds are trained; each of them looks at the test split once.
     """
     context = processes.server()
     done: list[str] = []
     beside: dict[File, Candidate] = {}  # of each file one, all measured together
     while True:
+        soon = contenders() if time.monotonic() < place.deadline else None
+        candidate = following(soon, done, plan.spec.study.confirm.members) if soon else None
         now = front()
-        candidate = following(now, done, plan.spec.study.confirm.members) if time.monotonic() < place.deadline else None
         alone = {each.file: each for each in now.members if each.standing and each.file not in beside}
         if candidate is not None:
             done.append(candidate.network)
@@ -101,12 +107,13 @@ def _seeds(
 ) -> None:
     """Train a network with every seed that it was not yet trained with, as long as the time allows."""
     model = network(candidate)
-    found = confirmed.confirmed(study, candidate.network) or Confirmed()
+    epochs = plan.spec.study.longer
+    found = (confirmed.confirmed(study, candidate.network) or Confirmed()).with_epochs(epochs)
     missing = found.missing(plan.spec.study.confirm.seeds)
     if not missing or time.monotonic() >= place.deadline:
         return
     say(f"confirming {candidate.network} with {counted_words(len(missing), 'seed')}")
-    kept = [_kept(study, place, candidate, seed) for seed in missing]
+    kept = [_kept(study, place, candidate, seed, epochs) for seed in missing]
     threads = place.options.threads
     again = [_able(candidate, jobs.confirm(plan, model, place.folder, seed, threads)) for seed in missing]
     again = [seeds.kept(study, place.weights, candidate, *each) for each in zip(missing, again, strict=True)]
@@ -133,10 +140,10 @@ def _able(candidate: Candidate, job: Train) -> Train:
     return replace(job, quantise=replace(job.quantise, ways=able, layers=layers) if able else None)
 
 
-def _kept(study: optuna.Study, place: Workplace, candidate: Candidate, seed: int) -> Checkpoint:
+def _kept(study: optuna.Study, place: Workplace, candidate: Candidate, seed: int, epochs: int) -> Checkpoint:
     assert candidate.trial.begun is not None
     owner, identity = str(remembered(study, "identity") or ""), candidate.trial.begun.identity
-    return open_trainings.place(place.weights, owner, identity, candidate.part.column, seed)
+    return open_trainings.place(place.weights, owner, identity, candidate.part.column, seed, epochs)
 
 
 def _turns(

@@ -172,7 +172,8 @@ def reserve_s(found: Sequence[trials.Trial], plan: StudyPlan, options: Options) 
         return min(due_s, options.time_s / 2) if took else 0.0
     rounds = confirm.members * -(-confirm.seeds // options.workers)
     measured_s = sum(way.plan.time_s for way in plan.setups) * confirm.members
-    return min(due_s + rounds * median(took) + measured_s, options.time_s / 2)
+    longer = plan.spec.study.longer / plan.spec.study.fit.epochs or 1.0
+    return min(due_s + rounds * longer * median(took) + measured_s, options.time_s / 2)
 
 
 def _begin(run: _Run) -> None:

@@ -28,7 +28,7 @@ def measure(stored: Stored, plan: StudyPlan, place: Workplace, say: Say) -> None
     Who cannot be measured is tried once, and stays off the front.
     """
     tried = set[str]()
-    while due := following(stored.candidates(), [each for each in stored.awaited() if each.name not in tried]):
+    while due := following(stored.searched(), [each for each in stored.awaited() if each.name not in tried]):
         tried |= {each.name for each in due}
         for number in plan.predicts:
             lacking = {each.part.digest: each for each in due if _lacks(each, number)}

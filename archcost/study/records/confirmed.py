@@ -46,7 +46,7 @@ class Confirmed:
     seeds: those that gave a score; scores: on the validation split, one for each of them; tests: on the test split, by
     the same networks; samples: one for each setup, but for those of `skipped`, in which it does not run; reason: why
     there is less than was asked for, None if all is there; ways: of a study that names some, what it gave in those that
-    quantise it, by their numbers.
+    quantise it, by their numbers; epochs: of these trainings, 0 if they are as many as in the search.
     """
 
     seeds: tuple[int, ...] = ()
@@ -56,6 +56,13 @@ class Confirmed:
     reason: Kept = None
     ways: tuple[Again, ...] = ()
     skipped: tuple[int, ...] = ()
+    epochs: int = 0
+
+    def with_epochs(self, epochs: int) -> Confirmed:
+        """Return what counts if trainings have so many epochs: seeds of others do not, samples do."""
+        if epochs == self.epochs:
+            return self
+        return Confirmed(samples=self.samples, skipped=self.skipped, epochs=epochs)
 
     def in_way(self, way: Way) -> Confirmed:
         """Return what it gave in one way: the seeds that have a score there, and the samples of its latencies."""

@@ -114,6 +114,16 @@ class Candidate:
         return self.part.digest, tuple(each.float_layers for each in self.kept.ways)
 
     @property
+    def epochs(self) -> int:
+        """The epochs with which it was confirmed, 0 if they are as many as in the search, or it was not."""
+        return self.confirmed.epochs if self.confirmed and self.standing else 0
+
+    @property
+    def longer(self) -> bool:
+        """Whether it was confirmed with more epochs than the search had: its score is not comparable with others'."""
+        return self.epochs > 0
+
+    @property
     def shared(self) -> bool:
         """Whether its weights are those of a larger network and it was not yet trained alone."""
         return self.part.column > 0 and self.standing is None
@@ -158,6 +168,12 @@ class Front:
     def confirmed(self) -> int:
         """How many members are confirmed."""
         return sum(each.standing is not None for each in self.members)
+
+    @property
+    def comparable(self) -> tuple[Candidate, ...]:
+        """Members and others whose scores can be compared: of trainings as long as those of the members."""
+        epochs = self.members[0].epochs if self.members else 0
+        return (*self.members, *(each for each in self.others if each.epochs == epochs))
 
     @property
     def left(self) -> tuple[Candidate, ...]:
@@ -342,9 +358,14 @@ def _sure(each: Candidate, standing: Standing, objectives: Objectives) -> tuple[
 
 
 def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Front:
-    """Return the front of candidates; reference: the point that the hypervolume is measured from, in stored values."""
-    points = [each.values for each in found]
-    inside = set(pareto.front(points))
+    """Return the front of candidates; reference: the point that the hypervolume is measured from, in stored values.
+
+    Once some are confirmed with more epochs than the search had, these alone can be compared, and are on it.
+    """
+    longest = max((each.epochs for each in found), default=0)
+    able = [place for place, each in enumerate(found) if each.epochs == longest]
+    points = [found[place].values for place in able]
+    inside = {able[place] for place in pareto.front(points)}
     members = sorted((found[place] for place in inside), key=lambda each: each.values)
     knee = pareto.knee([each.values for each in members])
     return Front(
@@ -354,6 +375,16 @@ def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Fron
         hypervolume=None if reference is None else pareto.hypervolume(points, reference),
         reference=None if reference is None else tuple(reference),
     )
+
+
+def as_searched(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candidate, ...]:
+    """Return candidates with the scores that they had in the search, where confirming trained any of them longer.
+
+    What was confirmed is left out, but for that it was.
+    """
+    if not any(each.longer for each in found):
+        return tuple(found)
+    return tuple(replace(each, values=achieved(each.part, objectives), confirmed=None) for each in found)
 
 
 def by_way(

@@ -16,7 +16,17 @@ from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import storage, trials
 from archcost.study.records.addresses import Address
-from archcost.study.records.front import Awaited, Candidate, Front, absent, awaited, by_way, candidates, front
+from archcost.study.records.front import (
+    Awaited,
+    Candidate,
+    Front,
+    absent,
+    as_searched,
+    awaited,
+    by_way,
+    candidates,
+    front,
+)
 from archcost.study.records.names import Name, Way
 from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Held, Recorded, Trial, remembered
@@ -122,6 +132,21 @@ class Stored:
             words = f"only predicted latencies, of {counted_words(waiting, 'network')}"
             return f"{words}; running it again measures those that may be on the front"
         return "no complete trial yet"
+
+    def searched(self) -> tuple[Candidate, ...]:
+        """Return the candidates with scores that are comparable with each other; raises InputError as `trials` does."""
+        found = self.candidates()
+        with self.undamaged():
+            return as_searched(found, self.objectives)
+
+    def contenders(self) -> Front:
+        """Return the front from which members are confirmed: of scores that all networks have."""
+        return front(self.searched(), self.reference)
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of the search's trainings, 0 if the study does not say."""
+        return int((self.same.get("fit") or {}).get("epochs", 0))
 
     def front(self) -> Front:
         """Return the front as it is known now; raises InputError as `trials` does."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isfinite
 from typing import Any
 
 from archcost.config.writer import to_yaml
 from archcost.profiling.budget import Budget
-from archcost.study.objectives import quantity_of
+from archcost.study.objectives import first_learnt, quantity_of
 from archcost.study.records import open_trainings
+from archcost.study.records.best.fidelity import fidelity
 from archcost.study.records.front import Candidate, Front, Objectives, absent, bounds, only, restored
 from archcost.study.records.interruption import as_left
 from archcost.study.records.names import Name, Way
@@ -120,16 +121,11 @@ def sure(network: Candidate | None, objectives: Objectives) -> dict[str, Any]:
 
 def tested(network: Candidate, objectives: Objectives) -> float | None:
     """Return the mean over seeds of what a network reaches on the test split, None if it was not tested."""
-    name = learnt(objectives)
+    name = first_learnt(objectives)
     if name is None or network.confirmed is None:
         return None
     seen = [value for score in network.confirmed.tests if (value := score.value(quantity_of(name).name)) is not None]
     return sum(seen) / len(seen) if seen else None
-
-
-def learnt(objectives: Objectives) -> str | None:
-    """Return the first objective that is learnt."""
-    return next((name for name, _ in objectives if quantity_of(name).learnt), None)
 
 
 def _values(part: Part | None, objectives: Objectives, *, counts: bool = True) -> dict[str, float | None]:
@@ -216,6 +212,7 @@ def front_of(stored: Stored, now: Front) -> dict[str, Any]:
         "knee": now.knee,
         "hypervolume": now.hypervolume,
         "reference": now.reference,
+        "fidelity": asdict(found) if (found := fidelity(stored, now)) else None,
         **({"ways": ways_of(stored)} if stored.ways else {}),
         "members": [member_of(stored, each) for each in now.members],
         "left": [member_of(stored, each) for each in now.left],
@@ -231,6 +228,7 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
         "family": each.trial.begun.family if each.trial.begun else None,
         **known(each, stored.objectives),
         **sure(each, stored.objectives),
+        **({"searched": searched(each, stored.objectives)} if each.longer else {}),
         "doubts": [{"way": way, **asdict(doubt)} for way, doubt in each.doubts],
         "shared_weights": each.shared,
         "params": each.part.params,
@@ -241,6 +239,13 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
         "point": dict(each.trial.point),
         "yaml": yaml_of(each),
     }
+
+
+def searched(each: Candidate, objectives: Objectives) -> dict[str, float]:
+    """Return what the search gave a network that was confirmed with more epochs, of what is learnt."""
+    before = known(replace(each, values=achieved(each.part, objectives)), objectives)
+    names = zip(column_names(objectives), objectives, strict=True)
+    return {column: before[column] for column, (name, _) in names if quantity_of(name).learnt}
 
 
 def reasons_of(each: Candidate) -> list[dict[str, Any]]:

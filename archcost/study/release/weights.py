@@ -13,8 +13,8 @@ from archcost.models.load import Model, Reference
 from archcost.nets import copies, factory
 from archcost.nets.restore import settings
 from archcost.nets.weights import Mark, Trained, TrainedCode
-from archcost.study.objectives import quantity_of
-from archcost.study.records import confirmed, tables, weights_folder
+from archcost.study.objectives import first_learnt, quantity_of
+from archcost.study.records import confirmed, weights_folder
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import Stored, member, network
@@ -77,7 +77,7 @@ def source(stored: Stored, name: str, offered: Offered | None = None) -> Source:
     noted = [seed for seed in confirmed.files(stored.study, found.network) if found.confirmed]
     among = seeds.there(stored.study, folder, found) or tuple(noted)
     seed = confirmed.median_seed(found.confirmed, stored.objectives, among) if found.confirmed and among else None
-    model, metric = network(found), quantity_of(tables.learnt(stored.objectives) or "error").name
+    model, metric = network(found), quantity_of(first_learnt(stored.objectives) or "error").name
     if found.confirmed is None or seed is None:
         kept = _of_trial(stored, found)
         return Source(found, model, _trained(found, kept, offered), None, metric, found.part.score)

@@ -13,7 +13,7 @@ from archcost.errors import InputError, Mistake
 from archcost.graph.cost import count
 from archcost.graph.dtypes import BYTES
 from archcost.profiling.budget import UNITS, Budget
-from archcost.study.objectives import quantity_of
+from archcost.study.objectives import first_learnt, quantity_of
 from archcost.study.records import tables
 from archcost.study.records.best import chances
 from archcost.study.records.front import Candidate, Front
@@ -129,13 +129,13 @@ class Field:
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
         """Every network of a complete trial: a budget may leave no member of the front."""
-        return (*self.now.members, *self.now.others)
+        return self.now.comparable
 
     @cached_property
     def learnt(self) -> int:
         """The place of the first objective that is learnt: by it the best is chosen."""
         names = [name for name, _ in self.stored.objectives]
-        return names.index(str(tables.learnt(self.stored.objectives)))
+        return names.index(str(first_learnt(self.stored.objectives)))
 
     @cached_property
     def _measured(self) -> dict[int, chances.Measured]:
