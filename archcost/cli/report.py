@@ -36,7 +36,7 @@ _MODEL: Final = "a network"
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of all (repeatable).")
 @coded
 @measured
-@click.option("--layers", "layer_times", is_flag=True, help="Time every layer of one network too; roofline.")
+@click.option("--layers", "layer_times", is_flag=True, help="Time every layer too: roofline, differences.")
 @debugged
 def report(
     sources: tuple[str, ...],
@@ -64,8 +64,6 @@ def report(
     source, kind = sources[0], kinds[sources[0]]
     failures: Sequence[Failure] = ()
     if kind == _MODEL:
-        if asked.layer_times and len(sources) > 1:
-            raise InputError(Mistake(f"given with {len(sources)} networks; allowed: with one", ("layers",)))
         told, failures = _counted(read_all(sources, reading), asked)
         write_document(output, document(told, limits))
     else:
