@@ -14,7 +14,7 @@ import click
 from archcost.cli.compare import layer_times
 from archcost.cli.options import FORMATS, Reading, Shown, coded, debugged, deep, formatted, gathered, measured
 from archcost.cli.pages import Said, a_file, write_page
-from archcost.cli.terminal import progress, tail
+from archcost.cli.terminal import progress, say, tail
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.profiling.bounds import against, said
 from archcost.rows import aligned, as_csv, as_markdown, escaped
@@ -80,7 +80,7 @@ def compare(models: tuple[str, ...], reading: Reading, asked: Request, shown: Sh
         write_page(html, found.to_dict())
     if shown.form != "table":
         for line in found.warnings:
-            click.echo(f"warning: {visible(line)}", err=True)
+            say(f"warning: {visible(line)}")
     if found.failures:
         raise TargetError("\n".join(visible(str(failure)) for failure in found.failures))
 

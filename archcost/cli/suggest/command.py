@@ -13,7 +13,7 @@ import click
 
 from archcost.cli.options import Reading, coded, debugged, formatted, gathered, measured
 from archcost.cli.suggest import predictions
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, say
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.units import counted_words, data_size, duration, grouped, percent
 
@@ -161,7 +161,7 @@ def _show(report: Report, form: str) -> None:
             click.echo("\n".join(line.rstrip() for line in _table(report, colour=sys.stdout.isatty())))
     if form != "table":
         for line in _warnings(report):
-            click.echo(f"warning: {line}", err=True)
+            say(f"warning: {line}")
 
 
 _COLUMNS = (
