@@ -27,7 +27,7 @@ FAMILIES = (
     *("hornn-1", "hornn-3-gated", "hornn-2-gated-embedded"),
 )
 SPANS_S = (0.0005, 0.001, 0.002, 0.005, 0.01)
-AGAIN_HEADS = ("run to run", "of ten, median", "most", "target: 5%")
+AGAIN_HEADS = ("run to run", "of ten, median", "most", "target: 5%", "said to be stable")
 CLOSES, DISPATCH, FOUND, AGAIN, LONG_S = 0.03, 0.05, 0.03, 0.05, 50e-6
 
 
@@ -108,7 +108,9 @@ def again(asked: argparse.Namespace) -> Iterator[tuple[object, ...]]:
     what differs there is the estimator's, and what differs beyond it is of another time of the machine.
     """
     first, other = (times("resnet-20", asked, runtime=asked.runtime) for _ in range(2))
-    yield _apart("one after the other", *map(_shares, (first, other)))
+    told = " and ".join("no" if each.doubts else "yes" for each in (first, other))
+    yield *_apart("one after the other", *map(_shares, (first, other))), told
+    yield *_apart("the same, medians of rounds' shares", *map(_of_rounds, (first, other))), told
     turns = archcost.compare(
         "resnet-20", "resnet-20", runtime=asked.runtime, threads=1, time=asked.time, layers=True
     ).against[0].layer_times  # fmt: skip
@@ -118,16 +120,23 @@ def again(asked: argparse.Namespace) -> Iterator[tuple[object, ...]]:
         {each.name: side_s / whole_s for each in turns[0].layers if (side_s := getattr(each, side))}
         for side, whole_s in (("first_s", whole.first_s), ("other_s", whole.other_s))
     )
-    yield _apart("by turns", *sides)
-    yield _apart("odd and even rounds", *(_shares(first, slice(start, None, 2)) for start in (0, 1)))
+    yield *_apart("by turns", *sides), " and ".join("no" if doubts else "yes" for doubts in turns[0].doubts)
+    own = "no" if first.doubts else "yes"
+    yield *_apart("odd and even rounds", *(_of_rounds(first, slice(start, None, 2)) for start in (0, 1))), own
     half = first.rounds // 2
-    yield _apart("first and second half", *(_shares(first, part) for part in (slice(half), slice(half, None))))
+    yield *_apart("first and second half", *(_of_rounds(first, part) for part in (slice(half), slice(half, None)))), own
 
 
-def _shares(found: LayerTimes, rounds: slice = slice(None)) -> dict[str, float]:
-    """Return each layer's share of the whole: medians of some rounds."""
-    whole_s = median(found.by_round.whole_s[rounds])
-    return {layer.name: median(layer.by_round_s[rounds]) / whole_s for layer in found.layers}
+def _shares(found: LayerTimes) -> dict[str, float]:
+    """Return each layer's share of the whole, as it is said."""
+    return {layer.name: found.share(layer.time_s) for layer in found.layers}
+
+
+def _of_rounds(found: LayerTimes, rounds: slice = slice(None)) -> dict[str, float]:
+    """Return the median of each layer's shares in some rounds."""
+    wholes_s = found.by_round.whole_s[rounds]
+    shares = ((layer.name, zip(layer.by_round_s[rounds], wholes_s, strict=True)) for layer in found.layers)
+    return {name: median(part_s / whole_s for part_s, whole_s in pairs) for name, pairs in shares}
 
 
 def _apart(how: str, first: dict[str, float], other: dict[str, float]) -> tuple[object, ...]:
