@@ -52,6 +52,11 @@ def duration(value_s: float) -> str:
     return f"{_three_digits(value_s / 1e-9)} ns" if value_s else "0 s"
 
 
+def signed_duration(span_s: float) -> str:
+    """Return a difference of seconds with its sign: 0.01863 -> '+18.6 ms'."""
+    return f"{'+' if span_s > 0 else ''}{duration(span_s)}"
+
+
 def typed_duration(value_s: float) -> str:
     """Return a number of seconds as options take it, two digits of it and rounded up: 836.5 -> '840s'."""
     step = 10.0 ** (math.floor(math.log10(value_s)) - 1)

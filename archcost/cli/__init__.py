@@ -32,6 +32,7 @@ from archcost.cli.report import report
 from archcost.cli.sections import Sectioned
 from archcost.cli.study.group import study
 from archcost.cli.suggest.command import suggest
+from archcost.cli.terminal import say
 from archcost.errors import ArchcostError, InputError, named, one_line, visible
 from archcost.version import __version__
 
@@ -110,23 +111,23 @@ def _told(error: BaseException, debug: bool) -> int:
         case click.ClickException():
             said = io.StringIO()
             error.show(file=said)
-            click.echo(urls.shown(said.getvalue()), nl=False, err=True)
+            say(urls.shown(said.getvalue()).rstrip("\n"))
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is the end
-            click.echo("archcost: interrupted", err=True)
+            say("archcost: interrupted")
             return INTERRUPTED
         case ArchcostError():
             # a mistake with a place begins with it, so that editors find file, line and column
             placed = isinstance(error, InputError) and any(m.place for m in error.mistakes)
             lines = [str(error)] if placed else [f"archcost: {line}" for line in str(error).split("\n")]
-            click.echo("\n".join(lines), err=True)
+            say("\n".join(lines))
             return error.exit_code
         case OSError():
             _discard_output()
-            click.echo(f"archcost: cannot read or write: {visible(urls.shown(str(error)))}", err=True)
+            say(f"archcost: cannot read or write: {visible(urls.shown(str(error)))}")
             return InputError.exit_code
         case _:
             words = one_line(urls.shown(named(error)), 10_000)
-            click.echo(f"archcost: internal error: {words} (--debug shows where; please report it)", err=True)
+            say(f"archcost: internal error: {words} (--debug shows where; please report it)")
             return INTERNAL

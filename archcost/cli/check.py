@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from archcost.cli.options import FORMATS, Reading, coded, debugged, formatted, measured
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, say
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.profiling.bounds import said
 from archcost.rows import aligned, as_csv, as_markdown, escaped
@@ -56,7 +56,7 @@ def check(model: str, budget_file: str, reading: Reading, asked: Request, strict
         found = checked(network, budget, asked, progress)
     click.echo(_printed(found, form), nl=False)
     for line in found.profile.warnings:
-        click.echo(f"warning: {visible(line)}", err=True)
+        say(f"warning: {visible(line)}")
     return _code(found, strict)
 
 

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from archcost.cli.options import Reading, Shown, coded, debugged, deep, formatted, gathered, measured
 from archcost.cli.pages import Said, a_file, write_page
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, say
 from archcost.errors import TargetError, visible
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _measures(form: str, html: str | None) -> bool:
     asked = [name for name in _MEASURING if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
     if asked:
         words = " and ".join(_option(context.command.params, name) for name in asked)
-        click.echo(f"note: --format csv is the table of layers: nothing is measured, {words} not used", err=True)
+        say(f"note: --format csv is the table of layers: nothing is measured, {words} not used")
     return False
 
 
@@ -90,7 +90,7 @@ def _show(found: Profile, shown: Shown) -> None:
     click.echo(text, nl=False)
     if shown.form != "table":
         for line in [*found.warnings, *found.differences]:
-            click.echo(f"warning: {visible(line)}", err=True)
+            say(f"warning: {visible(line)}")
 
 
 def _code(found: Profile, strict: bool) -> int:

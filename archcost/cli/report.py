@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from archcost.cli.options import Reading, coded, debugged, measured
 from archcost.cli.pages import Said, a_file, command_line, document, write_document
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, say
 from archcost.errors import InputError, Mistake, TargetError, quoted, visible
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _MODEL: Final = "a network"
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of all (repeatable).")
 @coded
 @measured
-@click.option("--layers", "layer_times", is_flag=True, help="Time every layer of one network too; roofline.")
+@click.option("--layers", "layer_times", is_flag=True, help="Time every layer too: roofline, differences.")
 @debugged
 def report(
     sources: tuple[str, ...],
@@ -64,14 +64,12 @@ def report(
     source, kind = sources[0], kinds[sources[0]]
     failures: Sequence[Failure] = ()
     if kind == _MODEL:
-        if asked.layer_times and len(sources) > 1:
-            raise InputError(Mistake(f"given with {len(sources)} networks; allowed: with one", ("layers",)))
         told, failures = _counted(read_all(sources, reading), asked)
         write_document(output, document(told, limits))
     else:
         _refuse_measuring(source, kind, budget_file)
         write_document(output, _study(source, storage) if kind == _STUDY else _saved(source, limits))
-    click.echo(f"wrote {visible(output)}", err=True)
+    say(f"wrote {visible(output)}")
     if failures:
         raise TargetError("\n".join(visible(str(failure)) for failure in failures))
 
@@ -126,7 +124,7 @@ def _study(source: str, storage: str | None) -> Document:
     stored, runs = opened_with_run(source, storage)
     if changed := differing(source, stored):
         words = f"the page shows the study as it is stored; {quoted(source)} says otherwise of"
-        click.echo(f"note: {words} {', '.join(map(quoted, changed))}", err=True)
+        say(f"note: {words} {', '.join(map(quoted, changed))}")
     with stored.undamaged():
         return study(stored, command_line(), runs)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import wrap
 from typing import Final
@@ -16,6 +17,8 @@ from archcost.errors import shorten, visible
 from archcost.files import write_whole
 from archcost.units import scalar_words
 
+WIDTH: Final = 80
+LABEL: Final = 14  # where a line's content begins
 _PATIENCE_S = 5  # where standard error is no terminal, what ends sooner is not mentioned
 
 
@@ -33,17 +36,45 @@ def progress(what: str) -> Iterator[None]:
         teller.join()
 
 
+def say(text: str) -> None:
+    """Say something on standard error: on a terminal in lines of its width, else as it is, for logs are searched.
+
+    Words stay whole, and so do lines that begin with a space, as commands to copy do.
+    """
+    columns = _columns()
+    lines = text.split("\n")
+    click.echo("\n".join(lines if columns is None else _broken(lines, columns)), err=True)
+
+
+def _broken(lines: Iterable[str], columns: int) -> Iterator[str]:
+    for line in lines:
+        if len(line) <= columns or line.startswith(" "):
+            yield line
+        else:
+            yield from wrap(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _columns() -> int | None:
+    """Return how wide the terminal of standard error is, None if it is none."""
+    if not sys.stderr.isatty():
+        return None
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or WIDTH
+    except (OSError, ValueError):  # a terminal that has no size, or a stream without a number
+        return WIDTH
+
+
 def _mention(what: str, ended: threading.Event) -> None:
     if not ended.wait(_PATIENCE_S):
-        click.echo(f"{what} ...", err=True)
+        say(f"{what} ...")
 
 
 def _overwrite(what: str, ended: threading.Event) -> None:
-    start = time.monotonic()
+    start, most = time.monotonic(), (_columns() or WIDTH) - 1
     while True:
         seconds = int(time.monotonic() - start)
         line = f"{what} ..." + (f" {seconds} s" if seconds else "")
-        click.echo(f"\r\x1b[K{line[:79]}", nl=False, err=True)
+        click.echo(f"\r\x1b[K{line[:most]}", nl=False, err=True)
         if ended.wait(1):
             break
     click.echo("\r\x1b[K", nl=False, err=True)
@@ -55,10 +86,6 @@ def put(text: str, output: str | None) -> None:
         click.echo(text.encode("utf-8"), nl=False)
     else:
         write_whole(output, text)
-
-
-WIDTH: Final = 80
-LABEL: Final = 14  # where a line's content begins
 
 
 def field(label: str, text: str) -> Iterator[str]:

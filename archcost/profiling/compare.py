@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -74,11 +74,12 @@ class Matched(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """A layer whose name only one of two networks has."""
+    """A layer whose name only one of two networks has; op: its operator, or several."""
 
     name: str
     params: int
     macs: int
+    op: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,19 +310,20 @@ def _against(first: Profile, other: Profile) -> Against:
 
 def at_depth(found: Comparison, depth: int) -> Comparison:
     """Return a comparison with groups in place of layers: those whose names begin with the same `depth` parts."""
-    return replace(found, against=tuple(_cut(pair, depth) for pair in found.against))
+    return replace(found, against=tuple(grouped(pair, lambda name: cut(name, depth)) for pair in found.against))
 
 
-def _cut(pair: Against, depth: int) -> Against:
+def grouped(pair: Against, named: Callable[[str], str]) -> Against:
+    """Return a pair with groups in place of layers: those that get one name."""
     first = [*(Alone(each.name, each.params.first, each.macs.first) for each in pair.layers), *pair.only_first]
     other = [*(Alone(each.name, each.params.other, each.macs.other) for each in pair.layers), *pair.only_other]
-    here, there = (_sums(each._replace(name=cut(each.name, depth)) for each in side) for side in (first, other))
+    here, there = (_sums(each._replace(name=named(each.name)) for each in side) for side in (first, other))
     return replace(
         pair,
         layers=tuple(_matched(group, there[name]) for name, group in here.items() if name in there),
         only_first=tuple(group for name, group in here.items() if name not in there),
         only_other=tuple(group for name, group in there.items() if name not in here),
-        layer_times=pair.layer_times and tuple(each.at_depth(depth) for each in pair.layer_times),
+        layer_times=pair.layer_times and tuple(each.grouped(named) for each in pair.layer_times),
     )
 
 
@@ -332,14 +334,15 @@ def _total(name: str, first: Profile, other: Profile) -> Quantity:
 
 def _by_name(found: Profile) -> dict[str, Alone]:
     """Return the layers by name, those that share one added up, in execution order."""
-    return _sums(Alone(layer.name, layer.params, layer.macs) for layer in found.layers)
+    return _sums(Alone(layer.name, layer.params, layer.macs, layer.op) for layer in found.layers)
 
 
 def _sums(layers: Iterable[Alone]) -> dict[str, Alone]:
     sums: dict[str, Alone] = {}
     for layer in layers:
         so_far = sums.get(layer.name, Alone(layer.name, 0, 0))
-        sums[layer.name] = Alone(layer.name, so_far.params + layer.params, so_far.macs + layer.macs)
+        ops = "+".join(dict.fromkeys(filter(None, (*so_far.op.split("+"), *layer.op.split("+")))))
+        sums[layer.name] = Alone(layer.name, so_far.params + layer.params, so_far.macs + layer.macs, ops)
     return sums
 
 

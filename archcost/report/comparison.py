@@ -32,6 +32,7 @@ from archcost.report.blocks import (
     Verdicts,
 )  # fmt: skip
 from archcost.report.json_input import Against, Compared, Pair, Quantity, Side
+from archcost.report.layers.differences import Sides, difference_sections
 from archcost.report.profile import METHOD, judged
 from archcost.report.timing import device_lines, latency_blocks, named_ways
 from archcost.rows import as_csv
@@ -61,9 +62,10 @@ def report(found: Compared, told: dict[str, object], command: str, limits: Budge
         Section("verdict", "Verdict", tuple(_verdict(found, limits))),
         Section("numbers", "Key numbers", (_totals(found), *_drawn_totals(found))),
         *_measured(found),
+        *_layer_times(found),
         *(_layers(place, pair) for place, pair in enumerate(found.comparisons)),
         Section("trust", "How far to trust it", (Lines(tuple(_doubts(found))),)),
-        Section("method", "Method", (Lines((*METHOD, _TURNS)),)),
+        Section("method", "Method", (Lines((*METHOD, _TURNS, *_how(found))),)),
     ]
     first, *others = (side.name for side in found.models)
     title = f"{first} beside {' and '.join(others)}"
@@ -74,6 +76,17 @@ _TURNS: Final = (
     "Networks are measured by turns, in random order: a ratio is the median of the rounds' ratios, with a 99% "
     "interval; where the interval holds 1, no difference is detectable."
 )
+
+
+_LAYERS: Final = (
+    "Layer times: the layers of both by turns, matched by name. The 99% intervals of all layers hold together. Layers, "
+    "dispatch (residual) and what nothing explains add up to the whole."
+)
+
+
+def _how(found: Compared) -> Iterator[str]:
+    if any(pair.layer_times for pair in found.comparisons):
+        yield _LAYERS
 
 
 def letter(place: int) -> str:
@@ -193,6 +206,12 @@ def _measured(found: Compared) -> Iterator[Section]:
         return
     named = [one for place, side in enumerate(found.models) for one in named_ways(side.latencies, letter(place))]
     yield Section("latency", "Latency", (*_ratios(found), *latency_blocks(named)))
+
+
+def _layer_times(found: Compared) -> Iterator[Section]:
+    for place, pair in enumerate(found.comparisons, 1):
+        sides = Sides(letter(pair.first), letter(pair.other), place)
+        yield from difference_sections(sides, pair.layer_times or [])
 
 
 def _ratios(found: Compared) -> Iterator[Block]:

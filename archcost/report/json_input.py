@@ -18,6 +18,7 @@ from archcost.latency.samples import Failure, Way
 from archcost.latency.summary import Latency
 from archcost.profiling.result import SCHEMA
 from archcost.report import json_before
+from archcost.report.layers.differences import Differences
 from archcost.report.layers.rows import Layered, Rooflines
 from archcost.units import counted_words, grouped
 from archcost.version import __version__
@@ -267,7 +268,7 @@ class Pair(_Part):
 
 
 class Against(_Part):
-    """One row of `comparisons`; first, other: places in `models`."""
+    """One row of `comparisons`; first, other: places in `models`; layer_times: None if they were not asked for."""
 
     first: int
     other: int
@@ -276,6 +277,7 @@ class Against(_Part):
     only_first: list[Alone]
     only_other: list[Alone]
     latencies: list[Pair] = []
+    layer_times: Differences | None = None
 
 
 class Compared(Said):

@@ -3,7 +3,7 @@
 For each network: the share of a call that neither its layers nor dispatch explain, and dispatch's own (targets: at most
 3%; at most 5% where the median layer takes over 50 us). For parts that spin for a known time inside an eager network:
 what was found of it (target: within 3%). For a network measured twice: how far its ten slowest layers are apart
-(target: 5%).
+(target: 5%), one after the other and by turns, and how far within one measurement.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ FAMILIES = (
     *("hornn-1", "hornn-3-gated", "hornn-2-gated-embedded"),
 )
 SPANS_S = (0.0005, 0.001, 0.002, 0.005, 0.01)
+AGAIN_HEADS = ("run to run", "of ten, median", "most", "target: 5%", "said to be stable")
 CLOSES, DISPATCH, FOUND, AGAIN, LONG_S = 0.03, 0.05, 0.03, 0.05, 50e-6
 
 
@@ -100,18 +101,49 @@ def spins(asked: argparse.Namespace) -> Iterator[tuple[object, ...]]:
         yield milliseconds(span_s), f"{share:.4f}", "met" if abs(share - 1) <= FOUND else "missed"
 
 
-def again(asked: argparse.Namespace) -> tuple[object, ...]:
-    """Return how far the ten slowest layers of a network are apart in two measurements, as shares of the whole."""
+def again(asked: argparse.Namespace) -> Iterator[tuple[object, ...]]:
+    """Yield how far the ten slowest layers of a network are apart, as shares of the whole.
+
+    In two measurements, one after the other; in two that took turns; and in one, its odd rounds beside its even ones:
+    what differs there is the estimator's, and what differs beyond it is of another time of the machine.
+    """
     first, other = (times("resnet-20", asked, runtime=asked.runtime) for _ in range(2))
-    slowest = sorted(first.layers, key=lambda layer: -layer.time_s)[:10]
-    second = {layer.name: other.share(layer.time_s) for layer in other.layers}
-    apart = [abs(second[layer.name] / first.share(layer.time_s) - 1) for layer in slowest]
-    return (
-        "resnet-20",
-        f"{100 * median(apart):.1f}%",
-        f"{100 * max(apart):.1f}%",
-        "met" if max(apart) <= AGAIN else "missed",
+    told = " and ".join("no" if each.doubts else "yes" for each in (first, other))
+    yield *_apart("one after the other", *map(_shares, (first, other))), told
+    yield *_apart("the same, medians of rounds' shares", *map(_of_rounds, (first, other))), told
+    turns = archcost.compare(
+        "resnet-20", "resnet-20", runtime=asked.runtime, threads=1, time=asked.time, layers=True
+    ).against[0].layer_times  # fmt: skip
+    assert turns
+    whole = turns[0].whole
+    sides = (
+        {each.name: side_s / whole_s for each in turns[0].layers if (side_s := getattr(each, side))}
+        for side, whole_s in (("first_s", whole.first_s), ("other_s", whole.other_s))
     )
+    yield *_apart("by turns", *sides), " and ".join("no" if doubts else "yes" for doubts in turns[0].doubts)
+    own = "no" if first.doubts else "yes"
+    yield *_apart("odd and even rounds", *(_of_rounds(first, slice(start, None, 2)) for start in (0, 1))), own
+    half = first.rounds // 2
+    yield *_apart("first and second half", *(_of_rounds(first, part) for part in (slice(half), slice(half, None)))), own
+
+
+def _shares(found: LayerTimes) -> dict[str, float]:
+    """Return each layer's share of the whole, as it is said."""
+    return {layer.name: found.share(layer.time_s) for layer in found.layers}
+
+
+def _of_rounds(found: LayerTimes, rounds: slice = slice(None)) -> dict[str, float]:
+    """Return the median of each layer's shares in some rounds."""
+    wholes_s = found.by_round.whole_s[rounds]
+    shares = ((layer.name, zip(layer.by_round_s[rounds], wholes_s, strict=True)) for layer in found.layers)
+    return {name: median(part_s / whole_s for part_s, whole_s in pairs) for name, pairs in shares}
+
+
+def _apart(how: str, first: dict[str, float], other: dict[str, float]) -> tuple[object, ...]:
+    slowest = sorted(first, key=lambda name: -first[name])[:10]
+    apart = [abs(other[name] / first[name] - 1) for name in slowest]
+    met = "met" if max(apart) <= AGAIN else "missed"
+    return f"resnet-20, {how}", f"{100 * median(apart):.1f}%", f"{100 * max(apart):.1f}%", met
 
 
 def main() -> None:
@@ -124,13 +156,17 @@ def main() -> None:
     parser.add_argument(
         "--skip", type=int, default=0, help="how many of the networks were measured before, with all else"
     )
+    parser.add_argument("--again", action="store_true", help="run to run alone")
     asked = parser.parse_args()
+    if asked.again:
+        print(table(AGAIN_HEADS, again(asked)))
+        return
     heads = ("network", "one call", "layers", "median layer", "residual", "unexplained", "inflation", "targets")
     print(table(heads, closures(asked)), "\n", flush=True)
     if asked.skip:
         return
     print(table(("planted", "found", "target: 3%"), spins(asked)), "\n", flush=True)
-    print(table(("run to run", "of ten, median", "most", "target: 5%"), [again(asked)]))
+    print(table(AGAIN_HEADS, again(asked)))
 
 
 if __name__ == "__main__":

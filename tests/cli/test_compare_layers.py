@@ -5,14 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from commands import SMALL, run
 
+import archcost
 from archcost.cli.compare import layer_times
 from archcost.latency.samples import Way
-from archcost.profiling.layers.differences import Difference, LayerDifferences
+from archcost.profiling.compare import Against, Alone, Matched, Quantity
+from archcost.profiling.layers.differences import Difference, LayerDifferences, verdict
+from archcost.profiling.layers.pools import MOST, pooled
+from archcost.profiling.layers.sums import RUNTIMES_OWN
+from archcost.units import scaled
 
 FAST = ("--threads", "1", "--time", "0.2s", "--runtime", "eager", "--layers")
 WAY = Way("cpu", "eager", 1, "float32", 1)
@@ -66,7 +72,7 @@ def test_a_table_adds_up_and_names() -> None:
 )  # fmt: skip
 def test_the_verdict_is_said(found: LayerDifferences, words: str) -> None:
     """Some differ, none does, the whole does not, or there are too few rounds for any of it."""
-    assert words == layer_times.verdict(found, "layers")
+    assert words == verdict(found, "layers")
 
 
 def test_layers_are_timed_beside_each_other(pair: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,3 +109,70 @@ def test_what_cannot_be_attributed_is_a_note(pair: tuple[str, str], capsys: pyte
     assert "only in B" in " ".join(out.split())
     code, out, _ = run(capsys, "compare", *pair, "--layers", "--no-latency", "--json")
     assert (0, False) == (code, "layer_times" in json.loads(out)["comparisons"][0])
+
+
+def test_layers_of_other_names_are_pooled(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two architectures fit a screen: by stage and operator, in all what each layer has; other formats have each."""
+    asked = ("compare", "resnet-20", "rir-18-wide", "--layers", "--no-latency")
+    _, out, _ = run(capsys, *asked)
+    assert len(out.splitlines()) <= 40
+    assert max(map(len, out.splitlines())) <= 80
+    words = " ".join(out.split())
+    assert "71 only in A, 171 only in B; those are by stage and operator below, each by itself in" in words
+    model = archcost.load("resnet-20")
+    macs = sum(row.macs for row in model.cost.rows if row.name.startswith("stage1.") and row.op == "Conv")
+    (line,) = (line for line in out.splitlines() if line.startswith("stage1: Conv "))
+    assert f"{scaled(macs)}  " in line
+    assert "stage1.block1.conv1" not in out
+    assert "stage1.block1.conv1" in run(capsys, *asked, "--format", "csv")[1]
+    assert "stage1.block1.conv1 macs" in run(capsys, *asked, "--format", "markdown")[1]
+    alone = json.loads(run(capsys, *asked, "--json")[1])["comparisons"][0]["only_first"]
+    assert {"name": "stem.conv", "params": 432, "macs": 442368, "op": "Conv"} in alone
+    assert "stage1.block1.conv1" in run(capsys, *asked, "--depth", "100")[1]
+
+
+def test_few_layers_of_other_names_are_listed(pair: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Each stands by itself, with what it has."""
+    _, out, _ = run(capsys, "compare", *pair, "--layers", "--no-latency")
+    assert "by stage and operator" not in out
+    assert "block3." in out
+
+
+def against(first: Sequence[str], other: Sequence[str]) -> Against:
+    """Return a pair of networks with layers of these names, a MAC and a parameter each, 1 s and 2 s long."""
+    both = [name for name in first if name in other]
+    only = [tuple(Alone(name, 1, 1, "Conv") for name in side if name not in both) for side in (first, other)]
+    same = tuple(Matched(name, Quantity("params", 1, 1), Quantity("macs", 1, 1)) for name in both)
+    rounds = tuple(range(32))
+    layers = tuple(
+        Difference(name, 1.0 if name in first else None, 2.0 if name in other else None, rounds, (0.0, 1.0))
+        for name in dict.fromkeys([*first, *other, "reorder"])
+    )
+    times = LayerDifferences(WAY, 32, FOUND.whole, layers, FOUND.residual, FOUND.unexplained)
+    return Against((), same, *only, (), (times,))
+
+
+def test_times_are_pooled_too() -> None:
+    """What both have stays; a pool has the times of its layers, kernels of the runtime's own are one."""
+    first = ["head", *(f"a{i % 2}.conv{i}" for i in range(20))]
+    other = ["head", *(f"a{i % 2}.other{i}" for i in range(20))]
+    found = pooled(against(first, other))
+    assert found is not None
+    assert found.layer_times is not None
+    (times,) = found.layer_times
+    sums = {each.name: (each.first_s, each.other_s) for each in times.layers}
+    assert sums == {"head": (1, 2), "a0: Conv": (10, 20), "a1: Conv": (10, 20), RUNTIMES_OWN: (None, None)}
+    assert [each.name for each in found.layers] == ["head", "a0: Conv", "a1: Conv"]
+    assert [each.macs.first for each in found.layers] == [1, 10, 10]
+
+
+def test_many_stages_are_pooled_by_operator() -> None:
+    """Of a module whose layers have numbers for names, a stage is a layer."""
+    found = pooled(against([str(i) for i in range(30)], [str(-i) for i in range(1, 30)]))
+    assert found is not None
+    assert [each.name for each in found.layers] == ["Conv"]
+
+
+def test_few_are_not_pooled() -> None:
+    """24 fit a screen."""
+    assert pooled(against([str(i) for i in range(MOST)], [])) is None

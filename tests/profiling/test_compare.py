@@ -43,7 +43,7 @@ def test_layers_match_by_name() -> None:
     names = [{layer.name for layer in found.layers} for found in (A, B)]
     assert names[0] & names[1] == {layer.name for layer in pair.layers}
     assert (len(names[0] - names[1]), len(names[1] - names[0])) == (len(pair.only_first), len(pair.only_other))
-    assert Alone("stage1.block4.conv1", 2_304, 2_359_296) in pair.only_other
+    assert Alone("stage1.block4.conv1", 2_304, 2_359_296, "Conv") in pair.only_other
     assert [layer.name for layer in B.layers if layer.name not in names[0]] == [layer.name for layer in pair.only_other]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final
 import hostile
 import pytest
 from browser import Browser, browsing
-from planted_times import layered
+from planted_times import beside, layered
 from stored_studies import Wanted, made
 
 import archcost
@@ -61,11 +62,20 @@ def timed() -> Document:
     return profile.report(found, told, "archcost report fractalnet-ultra-2 --layers")
 
 
+def differing() -> Document:
+    """Return the report of networks beside each other whose layers were timed."""
+    told = json.loads(json.dumps(beside().to_dict()))
+    found = typed(told)
+    assert isinstance(found, Compared)
+    return comparison.report(found, told, "archcost report resnet-20 resnet-20 resnet-56 --layers")
+
+
 REPORTS: Final[dict[str, Callable[[], Document]]] = {
     "layers": timed,
     "fractal": lambda: profiled("fractalnet-ultra-2", Budget(params=10**6, latency_s=1e-9), batch=(1, 4)),
     "hornn": lambda: profiled("hornn-3"),
     "comparison": compared,
+    "differences": differing,
     "study": lambda: study(made(wanted=Wanted(limits={"params": 200_000}))),
 }
 

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import pytest
-from commands import refused
 from planted_times import kept, layered
 
 from archcost.errors import InputError
@@ -170,8 +169,3 @@ def test_boxes_of_the_drawing_are_as_full_as_what_they_have(report: Document, to
     assert ("&lt;b&gt;: &lt;i&gt;-1.0" in svg, "<b>" in svg, {"0"}) == (
         True, False, set(re.findall(r'data-heat="([^"]*)"', svg)),
     )  # fmt: skip
-
-
-def test_layers_of_several_networks_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A comparison has none: one message, before anything is measured."""
-    assert "allowed: with one" in refused(capsys, "report", "resnet-20", "resnet-56", "--layers", "-o", "p.html")

@@ -11,12 +11,15 @@ from planted_peaks import peaks
 import archcost
 from archcost.graph.account import Layer
 from archcost.graph.ops import Input
-from archcost.latency.layers.times import LayerTime, LayerTimes
+from archcost.latency.layers.times import ByRound, LayerTime, LayerTimes
 from archcost.latency.roofline.kept import Kept, Key
 from archcost.latency.samples import Way
+from archcost.profiling.compare import Comparison, compare
+from archcost.profiling.layers.differences import between
 from archcost.profiling.result import Profile
 
 CALL_S = 1e-6
+ROUNDS = 40
 
 
 def layer(name: str, op: str = "Conv", group: str = "", time_s: float = 1.0, macs: int = 10) -> LayerTime:
@@ -71,3 +74,32 @@ def layered(name: str, **options: object) -> Profile:
     ways = [Way("cpu", runtime, 1, "float32", 1) for runtime in ("eager", "onnxruntime")]
     known = times(layers, ways[0], rest_s), times(below, ways[1], -rest_s)
     return replace(found, layer_times=known, peaks=(kept(),))
+
+
+def by_rounds(profile: Profile, slower: float) -> LayerTimes:
+    """Return a profile's layers, so many times as slow in its second stage, each round within a thousandth."""
+    layers = of_rows(profile.layers)
+    slow = [replace(each, time_s=each.time_s * (slower if each.name.startswith("stage2") else 1)) for each in layers]
+    known = times(slow, Way("cpu", "eager", 1, "float32", 1))
+
+    def rounds(time_s: float) -> tuple[float, ...]:
+        return tuple(time_s * (1 + 1e-3 * (i % 5 - 2)) for i in range(ROUNDS))
+
+    parts = (known.end_to_end_s, known.residual_s, known.unexplained_s)
+    return replace(
+        known,
+        rounds=ROUNDS,
+        layers=tuple(replace(each, by_round_s=rounds(each.time_s)) for each in slow),
+        by_round=ByRound(*map(rounds, parts)),
+    )
+
+
+def beside() -> Comparison:
+    """Return a network beside itself, slowed down in its second stage, and beside a deeper one, with layer times."""
+    names = ("resnet-20", "resnet-20", "resnet-56")
+    profiles = [archcost.profile(name, latency=False, witness=False) for name in names]
+    found = compare(profiles)
+    first, *others = (by_rounds(one, slower) for one, slower in zip(profiles, (1.0, 2.0, 1.0), strict=True))
+    pairs = zip(found.against, others, strict=True)
+    against = tuple(replace(pair, layer_times=(between(first, other),)) for pair, other in pairs)
+    return replace(found, against=against)

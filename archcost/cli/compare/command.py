@@ -14,7 +14,7 @@ import click
 from archcost.cli.compare import layer_times
 from archcost.cli.options import FORMATS, Reading, Shown, coded, debugged, deep, formatted, gathered, measured
 from archcost.cli.pages import Said, a_file, write_page
-from archcost.cli.terminal import progress, tail
+from archcost.cli.terminal import progress, say, tail
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.profiling.bounds import against, said
 from archcost.rows import aligned, as_csv, as_markdown, escaped
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 80
 _EXACT: Final = 17  # digits and commas up to which a count is shown in full: four columns of them fit
+_POOLED: Final = "those are by stage and operator below, each by itself in --format csv, --json"
 _LEAST: Final = {(False, False): "", (True, False): "first", (False, True): "other", (True, True): "both"}
 _LABELS: Final = {
     "params": "parameters",
@@ -79,7 +80,7 @@ def compare(models: tuple[str, ...], reading: Reading, asked: Request, shown: Sh
         write_page(html, found.to_dict())
     if shown.form != "table":
         for line in found.warnings:
-            click.echo(f"warning: {visible(line)}", err=True)
+            say(f"warning: {visible(line)}")
     if found.failures:
         raise TargetError("\n".join(visible(str(failure)) for failure in found.failures))
 
@@ -138,13 +139,24 @@ def _legend(found: Comparison) -> str:
 def _pair(number: int, pair: Against, listed: str) -> str:
     a, b = _letter(0), _letter(number)
     heads = (f"{b} against {a}", a, b, "difference", "ratio")
+    shown, pools = _screenful(pair, listed)
+    words = _layer_words(a, b, pair, listed or "layers")
     parts = [
         aligned(heads, list(_total_rows(pair)), indent=0),
         "".join(line + "\n" for timed in pair.latencies for line in _timed_lines(a, b, timed)),
-        "".join(line + "\n" for each in pair.layer_times or () for line in layer_times.lines(a, b, each, listed)),
-        _layer_table(a, b, pair, listed) if listed else _wrapped(_layer_words(a, b, pair), 0, 13) + "\n",
+        "".join(line + "\n" for each in shown.layer_times or () for line in layer_times.lines(a, b, each, pools)),
+        _wrapped(f"{words}; {_POOLED}" if shown is not pair else words, 0, 13) + "\n",
+        _layer_table(a, b, shown) if listed else "",
     ]
     return "".join(parts)
+
+
+def _screenful(pair: Against, listed: str) -> tuple[Against, str]:
+    """Return a pair whose layers of few common names are pooled, and what it then lists; groups are as asked for."""
+    from archcost.profiling.layers.pools import pooled
+
+    shown = pooled(pair) if listed == "layers" else None
+    return (pair, listed) if shown is None else (shown, "groups")
 
 
 def _total_rows(pair: Against) -> Iterator[tuple[str, ...]]:
@@ -216,13 +228,13 @@ def _where(latency: Latency) -> str:
     return f"{latency.way}, by turns"
 
 
-def _layer_words(a: str, b: str, pair: Against, listed: str = "layers") -> str:
+def _layer_words(a: str, b: str, pair: Against, listed: str) -> str:
     changed = sum(not layer.same for layer in pair.layers)
     match = f"{len(pair.layers)} of the same name, {changed} of them with other counts"
     return f"{listed:<13}{match}; {len(pair.only_first)} only in {a}, {len(pair.only_other)} only in {b}"
 
 
-def _layer_table(a: str, b: str, pair: Against, listed: str) -> str:
+def _layer_table(a: str, b: str, pair: Against) -> str:
     """Return the layers that have parameters or MACs; what only one network has follows in its own order."""
     rows = [
         (visible(layer.name), *_signed(layer.params), *_signed(layer.macs))
@@ -238,7 +250,7 @@ def _layer_table(a: str, b: str, pair: Against, listed: str) -> str:
     heads = ("", f"params {a}", b, f"{b} - {a}", f"MACs {a}", b, f"{b} - {a}")
     numbers = sum(2 + max(map(len, column)) for column in list(zip(heads, *rows, strict=True))[1:])
     cut = [(tail(row[0], _WIDTH - 1 - numbers), *row[1:]) for row in rows]
-    return f"{_wrapped(_layer_words(a, b, pair, listed), 0, 13)}\n{aligned(heads, cut, indent=0)}"
+    return aligned(heads, cut, indent=0)
 
 
 def _signed(quantity: Quantity) -> tuple[str, str, str]:

@@ -7,9 +7,9 @@ from typing import Final
 
 from archcost.cli.terminal import WIDTH, tail
 from archcost.errors import visible
-from archcost.profiling.layers.differences import Difference, LayerDifferences
+from archcost.profiling.layers.differences import Difference, LayerDifferences, verdict
 from archcost.rows import aligned
-from archcost.units import counted_words, duration, percent
+from archcost.units import counted_words, duration, percent, signed_duration
 
 _MOST: Final = 12  # layers that a table names
 _INDENT: Final = "  "
@@ -31,20 +31,6 @@ def lines(a: str, b: str, found: LayerDifferences, listed: str) -> Iterator[str]
     yield from aligned(heads, cut, indent=0).splitlines()
 
 
-def verdict(found: LayerDifferences, listed: str) -> str:
-    """Return in words how many of the layers account for a difference."""
-    many = counted_words(len(found.layers), listed.removesuffix("s"))
-    if not found.told:
-        return f"{counted_words(found.rounds, 'round')} are too few to tell {many} apart: a longer --time helps"
-    if not found.named:
-        return f"no detectable difference in any of {many}"
-    told = f"{len(found.named)} of {many} {'differ' if len(found.named) > 1 else 'differs'}"
-    if not found.whole.differs:
-        return f"{told}, the whole not detectably"
-    shares = sum(found.share(each) or 0.0 for each in found.named)
-    return f"{told}, with {percent(shares)} of the whole's difference"
-
-
 def rows(found: LayerDifferences, listed: str, most: int | None = None) -> Iterator[Row]:
     """Yield name, both times, difference, its share of the whole's and its interval; most: layers that are named."""
     yield _row("whole", found, found.whole)
@@ -54,7 +40,7 @@ def rows(found: LayerDifferences, listed: str, most: int | None = None) -> Itera
     rest_s = found.rest_s + sum(layer.difference_s for layer in found.named[len(shown) :])
     if left := len(found.layers) - len(shown):
         words = f"{left} other {listed.removesuffix('s') if left == 1 else listed}"
-        yield _INDENT + words, "", "", signed(rest_s), _of_whole(found, rest_s), ""
+        yield _INDENT + words, "", "", signed_duration(rest_s), _of_whole(found, rest_s), ""
     for part in (found.residual, found.unexplained):
         yield _row(_INDENT + part.name, found, part)
 
@@ -63,17 +49,12 @@ def _row(name: str, found: LayerDifferences, part: Difference) -> Row:
     sides = ("-" if side is None else duration(side) for side in (part.first_s, part.other_s))
     first, other = sides
     of_it = "" if part is found.whole else _of_whole(found, part.difference_s)
-    bounds = "too few rounds" if part.interval_s is None else " to ".join(map(signed, part.interval_s))
-    return name, first, other, signed(part.difference_s), of_it, bounds
+    bounds = "too few rounds" if part.interval_s is None else " to ".join(map(signed_duration, part.interval_s))
+    return name, first, other, signed_duration(part.difference_s), of_it, bounds
 
 
 def _of_whole(found: LayerDifferences, difference_s: float) -> str:
     return percent(difference_s / found.whole.difference_s) if found.whole.differs else ""
-
-
-def signed(span_s: float) -> str:
-    """Return a difference of times with its sign."""
-    return f"{'+' if span_s > 0 else ''}{duration(span_s)}"
 
 
 def csv_rows(found: LayerDifferences) -> Iterator[tuple[object, ...]]:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import click
-
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, say
 from archcost.errors import TargetError, quoted, visible
 from archcost.units import counted_words, data_size, duration, scaled
 
@@ -70,7 +68,7 @@ def roofline(target: Target, threads: int | None, measure: bool) -> Roofline:
         return Roofline(facts, of.threads, kept.known(of), now)
     found = stock.measured(of, target, progress)
     for remark in found.remarks:
-        click.echo(visible(f"warning: {remark}"), err=True)
+        say(visible(f"warning: {remark}"))
     return Roofline(facts, of.threads, found.kept, datetime.now(UTC))
 
 

@@ -11,6 +11,7 @@ import click
 from archcost.cli.options import Read, debugged, gathered
 from archcost.cli.sections import Sectioned
 from archcost.cli.study.new import new
+from archcost.cli.terminal import say
 from archcost.errors import InputError, Mistake, visible
 from archcost.rows import of_mappings
 from archcost.units import parse_duration
@@ -104,7 +105,7 @@ def import_(
 
     old, done, left = imported(earlier, file, overrides, storage, consent)
     for note in done.notes:
-        click.echo(f"note: {visible(note)}", err=True)
+        say(f"note: {visible(note)}")
     if as_json:
         click.echo(json.dumps(document(old, done), indent=1))
         return
@@ -157,7 +158,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
             click.echo(line)
     if folder:
         for path in write_members(stored, Path(folder)):
-            click.echo(f"written: {visible(str(path))}", err=True)
+            say(f"written: {visible(str(path))}")
 
 
 @study.command()

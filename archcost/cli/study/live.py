@@ -9,12 +9,11 @@ from math import isfinite
 from types import TracebackType
 from typing import Final, Self
 
-import click
 from rich.console import Console
 from rich.live import Live as Display
 from rich.text import Text
 
-from archcost.cli.terminal import wrapped
+from archcost.cli.terminal import say
 from archcost.errors import shorten, visible
 from archcost.study.options import Options
 from archcost.study.phases.state import Running, State
@@ -94,8 +93,7 @@ class Live:
 
 
 def _said(line: str) -> None:
-    for each in wrapped(line, 2):
-        click.echo(each, err=True)
+    say(visible(line))
 
 
 def _best(stored: Stored) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archcost.cli.options import debugged
-from archcost.cli.terminal import progress
+from archcost.cli.terminal import progress, say
 from archcost.errors import InputError, Mistake, quoted, visible
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def new(factory: str, data: str, path: str | None, given: tuple[str, ...], outpu
         return
     write_whole(output, text)
     command = f"archcost study run {shlex.quote(output)} --allow-code"
-    click.echo(f"wrote {visible(output)}; next:", err=True)
-    click.echo(f"  {visible(command)} --dry-run", err=True)
-    click.echo(f"  {visible(command)}", err=True)
+    say(f"wrote {visible(output)}; next:")
+    say(f"  {visible(command)} --dry-run")
+    say(f"  {visible(command)}")
 
 
 def _try(factory: str, spec: StudySpec, parameters: Sequence[Parameter], given: Sequence[str]) -> None:
@@ -75,9 +75,7 @@ def _try(factory: str, spec: StudySpec, parameters: Sequence[Parameter], given: 
         offers = answers.offered(spec, code) if takes else {}
         args = first.once(spec, parameters, given, offers)
         if args is None:
-            click.echo(
-                f"note: {visible(factory)} was not tried: the data that give it its input are not here", err=True
-            )
+            say(f"note: {visible(factory)} was not tried: the data that give it its input are not here")
         else:
             said = {"family": "module", "factory": factory, "args": args, "input": [1]}  # it is not called
             answers.try_factory(Make(said, offers, code), _PATIENCE_S)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from archcost.cli.terminal import progress, wrapped
+from archcost.cli.terminal import progress, say, wrapped
 from archcost.errors import InputError, Mistake, quoted, visible
 from archcost.nets.export import formats, sessions
 from archcost.nets.export.bundle import tried
@@ -44,7 +44,7 @@ def written(where: Where, to: str, output: str, *, batch: int | None, opset: int
         words = "is calibrated on the study's training examples, and a storage does not say where its data are"
         raise InputError(Mistake(f"{quoted(where.trial)} {words}; allowed: the study's file"))
     if scored and is_bare:
-        click.echo("not evaluated: a storage does not say where its data are; name the study's file", err=True)
+        say("not evaluated: a storage does not say where its data are; name the study's file")
     held, study = None, where.again() if not is_bare and (scored or eight or where.consent.allow_code) else None
     found = source(where.stored, where.trial, study.offered if study else None)
     eight_bits.refuse_format(found, to)
@@ -74,7 +74,7 @@ def _said(checks: Iterable[Check]) -> bool:
         click.echo("\n".join(wrapped(scores.words(check), 11)))
         agree = agree and check.agrees
     if not agree:
-        click.echo("what was written is more than a tenth of a point from what was recorded", err=True)
+        say("what was written is more than a tenth of a point from what was recorded")
     return agree
 
 

@@ -13,7 +13,7 @@ import click
 
 from archcost import scratch
 from archcost.cli.study.live import Live
-from archcost.cli.terminal import drawn, wrapped
+from archcost.cli.terminal import drawn, say, wrapped
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, TargetError, one_line, quoted, visible
 from archcost.files import write_whole
@@ -54,7 +54,7 @@ def prepared(
 
 
 def _aside(line: str) -> None:
-    click.echo("\n".join(wrapped(line, 2)), err=True)
+    say(visible(line))
 
 
 def planned(
@@ -74,20 +74,20 @@ def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int
     """Run a study with a live view on standard error; print its front at the end."""
     chosen = options(wanted, plan.spec.study.search, physical_cores())
     for line in _left_over():
-        click.echo(line, err=True)
+        say(line)
     try:
         with Live(plan.spec.name, kept, chosen) as live:
             outcome = run.explore(plan, dataset, kept, chosen, live.watch, live.say)
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C and a termination
         with suppress(InputError):
             count = sum(each.counts for each in find(kept).trials())
-            click.echo(f"{counted_words(count, 'trial')} kept; run again to go on", err=True)
+            say(f"{counted_words(count, 'trial')} kept; run again to go on")
         raise
     now = outcome.stored.front()
     words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
-    click.echo(f"{outcome.why}; {words}", err=True)
+    say(f"{outcome.why}; {words}")
     for line in unconfirmed_lines(outcome.stored.contenders(), plan.spec.study.confirm.members):
-        click.echo(line, err=True)
+        say(line)
     for line in front_lines(outcome.stored, now):
         click.echo(line)
     return 0 if now.members else _in_vain(outcome)
@@ -117,7 +117,7 @@ def _left_over() -> Iterator[str]:
 def _in_vain(outcome: Outcome) -> int:
     """Say why no trial of a study is complete; return the exit code."""
     for line in run.vain(outcome, _REASONS):
-        click.echo(line, err=True)
+        say(line)
     kind = run.failure(outcome)
     return kind.exit_code if kind else 0
 

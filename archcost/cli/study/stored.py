@@ -6,8 +6,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-import click
-
+from archcost.cli.terminal import say
 from archcost.study.records import holder
 from archcost.study.records.source import address_named, is_storage
 from archcost.study.records.stored import Stored, find
@@ -22,7 +21,7 @@ def opened(file: str, where: str | None) -> Stored:
     typed = [file, *(["--storage", where] if where is not None else [])]
     stored = replace(find(address_named(file, where)), typed=shlex.join(typed))
     if stored.note:
-        click.echo(f"note: {stored.note}", err=True)
+        say(f"note: {stored.note}")
     return stored
 
 

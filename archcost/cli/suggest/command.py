@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from archcost.cli.options import Reading, coded, debugged, formatted, gathered, measured
-from archcost.cli.terminal import progress
+from archcost.cli.suggest import predictions
+from archcost.cli.terminal import progress, say
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.units import counted_words, data_size, duration, grouped, percent
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from archcost.models.load import Model
     from archcost.profiling.compare import Timed
     from archcost.profiling.suggest.changes import Counts, Suggestion
+    from archcost.profiling.suggest.forecast import Forecast
+    from archcost.profiling.suggest.one_way import OneWay
 
 _WIDTH = 80
 
@@ -37,7 +40,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is printed: the numbered suggestions that are `shown` of all that were `found`, and what was measured."""
+    """What is printed: the numbered suggestions that are `shown` of all that were `found`, and what was measured.
+
+    forecast: what was predicted of them, None if nothing is measured.
+    """
 
     model: Model
     place: str
@@ -48,6 +54,7 @@ class Report:
     pairs: Mapping[int, Timed]
     failures: tuple[str, ...]
     written: str | None = None
+    forecast: Forecast | None = None
 
 
 @click.command()
@@ -66,9 +73,10 @@ def suggest(model: str, reading: Reading, asked: Request, wanted: Wanted, form: 
 
     MODEL is what profile takes. Of a network of a family, single changes with exact counts are listed, those that save
     most time first: each is measured by turns with the original, in one way (one target, runtime, batch, ...), and all
-    share --time. --no-latency counts alone, those that save most MACs first; --apply N -o FILE writes one changed
-    network as YAML and measures nothing. Of code and model files, operators are listed that take much time and are far
-    below what this processor allows.
+    share --time. After 'archcost calibrate', those that are predicted to save most time are measured, else those that
+    save most MACs. --no-latency counts alone, most MACs saved first; --apply N -o FILE writes one changed network as
+    YAML and measures nothing. Of code and model files, operators are listed that take much time and are far below what
+    this processor allows.
     """
     # imported when the command runs: they load pydantic, and torch where something is measured
     from archcost.cli.models import read_any, read_model
@@ -95,7 +103,7 @@ def suggest(model: str, reading: Reading, asked: Request, wanted: Wanted, form: 
     if output is not None:
         _write(report, output)
     elif asked.latency and shown and one.place:
-        report = _beside(report, one.runtime, one.place)
+        report = _beside(_picked(report, found, one, wanted.top), one.runtime, one.place)
     _show(report, form)
     if report.failures:
         raise TargetError("\n".join(report.failures))
@@ -115,6 +123,16 @@ def _write(report: Report, output: str) -> None:
 
     (suggestion,) = report.shown.values()
     write_whole(output, f"# {flow(report.model.name)}: {suggestion.change.title}\n{suggestion.yaml}")
+
+
+def _picked(report: Report, found: Sequence[Suggestion], one: OneWay, top: int) -> Report:
+    """Return the report with those changes that are predicted to save most time, if the way is calibrated."""
+    from archcost.profiling.suggest.forecast import forecast, numbered
+
+    assert one.place is not None  # something is measured
+    changes = numbered(found)
+    told = forecast(report.model, changes, one.place, one.runtime, one.plan)
+    return replace(report, forecast=told, shown=told.best(changes, top))
 
 
 def _beside(report: Report, runtime: str, place: Place) -> Report:
@@ -143,12 +161,13 @@ def _show(report: Report, form: str) -> None:
             click.echo("\n".join(line.rstrip() for line in _table(report, colour=sys.stdout.isatty())))
     if form != "table":
         for line in _warnings(report):
-            click.echo(f"warning: {line}", err=True)
+            say(f"warning: {line}")
 
 
 _COLUMNS = (
     *("number", "title", "why", "overrides", "params", "macs", "peak_memory_bytes"),
     *("params_saved", "macs_saved", "peak_memory_bytes_saved", "original_s", "changed_s", "ratio", "measured"),
+    "predicted_ratio",
 )
 
 
@@ -166,6 +185,7 @@ def _row(report: Report, number: int) -> dict[str, object]:
         "changed_s": pair and pair.medians_s[1],
         "ratio": pair and pair.ratio,
         "measured": _words(pair),
+        "predicted_ratio": report.forecast and report.forecast.ratio(number),
     }
 
 
@@ -200,6 +220,7 @@ def _as_dict(report: Report) -> dict[str, object]:
         **_named(report.before),
         "found": report.found,
         "written": report.written,
+        **predictions.as_dict(report.forecast),
         "suggestions": [_suggested(report, number) for number in report.shown],
     }
 
@@ -215,6 +236,8 @@ def _suggested(report: Report, number: int) -> dict[str, object]:
         "digest": suggestion.digest,
         "yaml": suggestion.yaml,
         "latency": pair and pair.to_dict(),
+        "predicted_ratio": row["predicted_ratio"],
+        "prediction": predictions.row(report.forecast, number),
     }
 
 
@@ -267,11 +290,14 @@ def _table(report: Report, *, colour: bool) -> Iterator[str]:
         return
     yield from _changes(report)
     if report.found > len(report.shown) and report.written is None:
-        yield f"  ... and {report.found - len(report.shown)} more, which save less; --top {report.found} shows all"
+        less = predictions.less(report.forecast)
+        yield f"  ... and {report.found - len(report.shown)} more, which {less}; --top {report.found} shows all"
     yield ""
     yield from _whys(report)
     yield from _latencies(report)
     yield ""
+    for line in predictions.words(report.forecast):
+        yield from _wrapped(line)
     for line in _warnings(report):
         yield from _wrapped(f"note: {line}")
     yield from _wrapped(UNKNOWN)
@@ -318,7 +344,9 @@ def _latencies(report: Report) -> Iterator[str]:
     yield f"  Measured by turns, {report.place}, batch {plan.batch}, {plan.dtype}, {threads}:"
     times = [tuple(map(duration, p.medians_s)) for p in report.pairs.values()]
     rows = [(str(n), *t, f"{p.ratio:.2f}") for (n, p), t in zip(report.pairs.items(), times, strict=True)]
-    heads, *lines = aligned(("#", "original", "changed", "ratio"), rows).splitlines()
+    foretold, cells = predictions.column(report.forecast, list(report.pairs))
+    rows = [(*row, *cell) for row, cell in zip(rows, cells, strict=True)]
+    heads, *lines = aligned(("#", "original", "changed", "ratio", *foretold), rows).splitlines()
     yield heads
     yield from (f"{line}  {_words(pair)}" for line, pair in zip(lines, report.pairs.values(), strict=True))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from archcost.cli.models import aside
-from archcost.cli.terminal import WIDTH, paint, progress, tail, wrapped
+from archcost.cli.terminal import WIDTH, paint, progress, say, tail, wrapped
 from archcost.errors import shorten, visible
 from archcost.rows import aligned, as_csv, as_markdown
 from archcost.units import counted_words, duration, grouped, percent, scaled
@@ -48,7 +48,7 @@ def show_findings(read: Network, asked: Request, top: int, form: str) -> None:
             click.echo("\n".join(_table(told, shown, colour=sys.stdout.isatty())))
     if form != "table":
         for line in told.warnings:
-            click.echo(f"warning: {visible(line)}", err=True)
+            say(f"warning: {visible(line)}")
 
 
 def _rows(shown: Sequence[Finding]) -> Iterator[tuple[object, ...]]:

@@ -8,7 +8,7 @@ without a reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import add, sub
 from typing import Final, TypeAlias
@@ -18,6 +18,7 @@ from archcost.latency.doubts import Doubt, why
 from archcost.latency.layers.times import LayerTimes
 from archcost.latency.samples import Way
 from archcost.latency.statistics import interval
+from archcost.units import counted_words, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,30 @@ class LayerDifferences:
 
     def at_depth(self, depth: int) -> LayerDifferences:
         """Return groups in place of layers: those whose names begin with the same `depth` parts."""
+        return self.grouped(lambda name: cut(name, depth))
+
+    def grouped(self, named: Callable[[str], str]) -> LayerDifferences:
+        """Return groups in place of layers: those that get one name, in the order of their first layers."""
         groups: dict[str, list[Difference]] = {}
         for layer in self.layers:
-            groups.setdefault(cut(layer.name, depth), []).append(layer)
+            groups.setdefault(named(layer.name), []).append(layer)
         joined = tuple(_together(name, parts, len(groups)) for name, parts in groups.items())
         return replace(self, layers=joined)
+
+
+def verdict(found: LayerDifferences, listed: str = "layers") -> str:
+    """Return in words how many of the layers account for a difference; listed: what they are, "layers" or "groups"."""
+    many = counted_words(len(found.layers), listed.removesuffix("s"))
+    if not found.told:
+        rounds = f"{counted_words(found.rounds, 'round')} {'is' if found.rounds == 1 else 'are'} too few"
+        return f"{rounds} to tell {many} apart: a longer --time helps"
+    if not found.named:
+        return f"no detectable difference in any of {many}"
+    told = f"{len(found.named)} of {many} {'differ' if len(found.named) > 1 else 'differs'}"
+    if not found.whole.differs:
+        return f"{told}, the whole not detectably"
+    shares = sum(found.share(each) or 0.0 for each in found.named)
+    return f"{told}, with {percent(shares)} of the whole's difference"
 
 
 def _differs(part: Difference) -> bool:

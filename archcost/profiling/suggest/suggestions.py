@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.latency.layers.times import LayerTimes
 from archcost.latency.measure import Place, Progress, Request, Subject, measured
+from archcost.latency.prediction.predictor import Prediction
 from archcost.latency.samples import Plan
 from archcost.models.files import Network
 from archcost.models.load import Model
@@ -18,6 +19,7 @@ from archcost.profiling.profile import profiled
 from archcost.profiling.result import SCHEMA, Profile
 from archcost.profiling.suggest.changes import Suggestion, changed, suggestions
 from archcost.profiling.suggest.findings import Finding, findings
+from archcost.profiling.suggest.forecast import Forecast, forecast, numbered
 from archcost.profiling.suggest.one_way import one_way
 from archcost.profiling.suggest.traits import Trait, of_graph, of_module
 from archcost.version import __version__
@@ -84,12 +86,14 @@ def _traits(profile: Profile) -> Mapping[str, Trait]:
 class Suggestions:
     """What could save time: of a network of a family its changes, of another one the operators far below their roof.
 
-    changes: those that save most time first, as far as it was measured, the others by MACs; latencies: of each by turns
-    with the network, None if it was not measured; times: of layers, None of a family; failures: what was not measured.
+    changes: those that save most time first, as far as it was measured, else as it is predicted, else by MACs;
+    latencies: of each by turns with the network, None if it was not measured; predictions: of each, None if the way is
+    not calibrated; times: of layers, None of a family; failures: what was not measured.
     """
 
     changes: tuple[Suggestion, ...] = ()
     latencies: tuple[Timed | None, ...] = ()
+    predictions: tuple[Prediction | None, ...] = ()
     findings: tuple[Finding, ...] = ()
     times: LayerTimes | None = None
     failures: tuple[str, ...] = ()
@@ -103,13 +107,22 @@ def suggested(source: Network | Given, request: Request, top: int, progress: Pro
             raise InputError(Mistake("what is not of a family is measured; allowed: with latencies", ("latency",)))
         told = found(source, request, progress)
         return Suggestions(findings=told.findings[:top], times=told.times)
-    changes = suggestions(source, batch=one.plan.batch, dtype=one.plan.dtype)[:top]
+    changes = suggestions(source, batch=one.plan.batch, dtype=one.plan.dtype)
     if not (changes and one.place):
-        return Suggestions(changes, (None,) * len(changes))
-    shown = dict(enumerate(changes))
+        nothing = (None,) * len(changes[:top])
+        return Suggestions(changes[:top], nothing, nothing)
+    ahead = forecast(source, numbered(changes), one.place, one.runtime, one.plan)
+    shown = ahead.best(numbered(changes), top)
     pairs, failures = by_turns(_subject(source), shown, one.place, one.runtime, one.plan, progress)
-    order = by_time(shown, pairs)
-    return Suggestions(tuple(order.values()), tuple(pairs.get(number) for number in order), failures=failures)
+    return _ordered(by_time(shown, pairs), pairs, ahead, failures)
+
+
+def _ordered(
+    order: Mapping[int, Suggestion], pairs: Mapping[int, Timed], told: Forecast, failures: tuple[str, ...]
+) -> Suggestions:
+    latencies = tuple(pairs.get(number) for number in order)
+    predictions = tuple(told.changes.get(number) for number in order)
+    return Suggestions(tuple(order.values()), latencies, predictions, failures=failures)
 
 
 def by_turns(
