@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Final, NamedTuple
 
@@ -34,6 +34,9 @@ from archcost.graph.ops import (
 from archcost.latency.prediction.operators import is_free
 from archcost.models.load import Model, expand
 
+FAMILIES: Final = ("bottleneck", "nin", "fractal", "rir", "hornn")
+"""Families that networks are drawn from, in this order."""
+
 _MOST_MACS: Final = 250_000_000  # of one operator: it takes some milliseconds
 _MOST_PARAMS: Final = 3_000_000
 _MOST_ELEMENTS: Final = 1_700_000
@@ -41,7 +44,7 @@ _CONVOLUTIONS: Final = 4  # in a turn: their times have the most steps and corne
 _OTHERS: Final = 2
 _OF_NETWORKS: Final = 3
 _NETWORK_MACS: Final = 1_500_000_000
-_SIDES: Final = (4, 7, 8, 8, 14, 16, 16, 28, 32, 32, 56, 64, 112)  # of images inside networks
+_SIDES: Final = (1, 2, 3, 4, 7, 8, 8, 14, 16, 16, 28, 32, 32, 56, 64, 112)  # of images inside networks
 _MULTIPLES: Final = (1, 2, 4, 8, 8, 16, 16)  # what numbers of channels are multiples of
 
 
@@ -104,8 +107,8 @@ def _inside(graph: Graph) -> Iterator[Single]:
 def _convolution(draw: Random) -> Single:
     kernel, stride = draw.choice((1, 1, 1, 3, 3, 3, 5, 7)), draw.choice((1, 1, 1, 1, 2))
     side, multiple = draw.choice(_SIDES), draw.choice(_MULTIPLES)
-    channels = draw.choice((1, 3)) if draw.random() < 0.08 else _about(draw, multiple, 1024, multiple)
-    out, groups = _about(draw, multiple, 1024, multiple), 1
+    channels = draw.choice((1, 3)) if draw.random() < 0.08 else about(draw, multiple, 1024, multiple)
+    out, groups = about(draw, multiple, 1024, multiple), 1
     kind = draw.random()
     if kind < 0.2:
         groups = draw.choice((2, 4, 8, 16, 32))
@@ -113,7 +116,7 @@ def _convolution(draw: Random) -> Single:
     elif kind < 0.35:  # depthwise
         out = groups = channels
     elif kind < 0.42:  # Convolution in Convolution: each output sees a window of its own
-        out, kernel, stride = _about(draw, 16, 192, 8), draw.choice((1, 1, 3)), 1
+        out, kernel, stride = about(draw, 16, 192, 8), draw.choice((1, 1, 3)), 1
         channels, groups = out * draw.choice((4, 8, 16)), out
     op = Conv(out, kernel, stride, kernel // 2, groups, bias=draw.random() < 0.3)
     return Single(op, ((channels, side, side),))
@@ -121,9 +124,9 @@ def _convolution(draw: Random) -> Single:
 
 def _other(draw: Random) -> Single:
     if draw.random() < 0.4:
-        linear = Linear(_about(draw, 4, 10_000), bias=draw.random() < 0.7)
-        return Single(linear, ((_about(draw, 8, 4096),),), draw.choice((None, None, 8, 28, 35)))
-    channels = _about(draw, 4, 1024, draw.choice((1, 4, 8)))
+        linear = Linear(about(draw, 4, 10_000), bias=draw.random() < 0.7)
+        return Single(linear, ((about(draw, 8, 4096),),), draw.choice((None, None, 8, 28, 35)))
+    channels = about(draw, 4, 1024, draw.choice((1, 4, 8)))
     side = draw.choice((1, *_SIDES[:-1]))
     op = draw.choice(_others(draw, channels))
     if isinstance(op, Bias | Scale | Lookup):
@@ -137,26 +140,27 @@ def _others(draw: Random, channels: int) -> tuple[Op, ...]:
         *(Join("sum"), Join("mean"), Join("max"), Join("product")),
         *(Pool("max", 2, 2), Pool("max", 3, 2, 1), Pool("avg", 3, 2, ceil=True), Pool("avg", 2, 2)),
         *(
-            Window(_about(draw, 8, 128), draw.choice((4, 8))),
+            Window(about(draw, 8, 128), draw.choice((4, 8))),
             Scale((0.6,)),
-            Lookup(_about(draw, 100, 10_000), channels),
+            Lookup(about(draw, 100, 10_000), channels),
         ),
     )
 
 
-def _about(draw: Random, low: int, high: int, step: int = 1) -> int:
+def about(draw: Random, low: int, high: int, step: int = 1) -> int:
     """Return a multiple of `step` between two numbers, as likely in each octave."""
     value = math.exp(draw.uniform(math.log(low), math.log(high)))
     return max(1, round(value / step)) * step
 
 
-def networks(draw: Random) -> Iterator[Model]:
+def networks(draw: Random, families: Sequence[str] = FAMILIES) -> Iterator[Model]:
     """Yield networks of the families by turns without end, each once, small and large, as search spaces have them."""
+    specs = {"bottleneck": _bottleneck, "nin": _nin, "fractal": _fractal, "rir": _rir, "hornn": _hornn}
     seen: set[str] = set()
     while True:
-        for spec in (_bottleneck, _nin, _fractal, _rir, _hornn):
+        for family in families:
             try:
-                model = expand(Document("sample", dict(spec(draw)), {}, {}))
+                model = expand(Document("sample", dict(specs[family](draw)), {}, {}))
             except InputError:
                 continue  # a spec that cannot be, such as more groups than channels: the next one
             if model.cost.macs <= _NETWORK_MACS and model.digest not in seen:
@@ -170,7 +174,7 @@ def _images(draw: Random, family: str) -> dict[str, Value]:
 
 
 def _doubled(draw: Random, first: int, stages: int) -> list[Value]:
-    width = _about(draw, 8, first, 8)
+    width = about(draw, 8, first, 8)
     return [min(1024, width * 2**stage) for stage in range(stages)]
 
 
@@ -186,12 +190,12 @@ def _bottleneck(draw: Random) -> Mapping[str, Value]:
         "order": draw.choice(("post", "pre")),
         "depths": [draw.randint(1, 4) for _ in range(stages)],
         "widths": _doubled(draw, 128, stages),
-        "stem": {"channels": _about(draw, 8, 64, 8), "kernel": draw.choice((3, 3, 5))},
+        "stem": {"channels": about(draw, 8, 64, 8), "kernel": draw.choice((3, 3, 5))},
     }
 
 
 def _nin(draw: Random) -> Mapping[str, Value]:
-    width, count = _about(draw, 16, 192, 8), draw.choice((2, 3, 3))
+    width, count = about(draw, 16, 192, 8), draw.choice((2, 3, 3))
     sparse = draw.random() < 0.4
     layers: list[Value] = []
     for place in range(count):
@@ -220,9 +224,9 @@ def _rir(draw: Random) -> Mapping[str, Value]:
 
 def _hornn(draw: Random) -> Mapping[str, Value]:
     steps = draw.choice((8, 16, 28, 35))
-    spec: dict[str, Value] = {"family": "hornn", "hidden": _about(draw, 32, 512, 16), "order": draw.randint(1, 4)}
+    spec: dict[str, Value] = {"family": "hornn", "hidden": about(draw, 32, 512, 16), "order": draw.randint(1, 4)}
     spec["pooling"] = draw.choice(("none", "max", "fofe", "gated"))
     if draw.random() < 0.5:
-        return {**spec, "input": {"steps": steps, "features": _about(draw, 8, 128)}, "classes": 10}
-    spec["input"] = {"steps": steps, "vocab": _about(draw, 1000, 10_000)}
-    return {**spec, "embedding": _about(draw, 32, 256, 16)} if draw.random() < 0.5 else spec
+        return {**spec, "input": {"steps": steps, "features": about(draw, 8, 128)}, "classes": 10}
+    spec["input"] = {"steps": steps, "vocab": about(draw, 1000, 10_000)}
+    return {**spec, "embedding": about(draw, 32, 256, 16)} if draw.random() < 0.5 else spec
