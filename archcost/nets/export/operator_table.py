@@ -1,4 +1,6 @@
-"""torch's table of ONNX operators, made once in a process: it takes as long as a small network's export.
+"""torch's table of ONNX operators, made once in a process and handed to every export.
+
+It takes as long as a small network's export.
 
 The table is torch's own, asked of torch's own function; each export gets a copy. If torch has another form, exports go
 torch's way.

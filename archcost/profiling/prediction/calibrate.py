@@ -38,8 +38,8 @@ _MOST_NETWORKS: Final = 500
 _EACH_OPERATOR_S: Final = 0.02
 _EACH_NETWORK_S: Final = 0.3
 _EACH_INSIDE_S: Final = 0.8
-_AT_ONCE: Final = 40  # operators that take turns
-_NETWORKS_AT_ONCE: Final = 8
+_AT_ONCE: Final = 160  # operators that take turns
+_NETWORKS_AT_ONCE: Final = 24
 _INSIDE_FIRST: Final = 5  # networks, one of each family, that say how long one takes
 _INSIDE_AT_ONCE: Final = 15
 

@@ -72,7 +72,11 @@ def singles(draw: Random, networks: Iterator[Model]) -> Iterator[Single]:
     seen: set[Single] = set()
     of_networks = (single for model in networks for single in _inside(model.graph))
     while True:
-        designed = (*(_convolution(draw) for _ in range(_CONVOLUTIONS)), *(_other(draw) for _ in range(_OTHERS)))
+        convolutions, others = (
+            (_convolution(draw) for _ in range(_CONVOLUTIONS)),
+            (_other(draw) for _ in range(_OTHERS)),
+        )
+        designed = (*convolutions, _dense(draw), *others)
         for single in (*designed, *(next(of_networks) for _ in range(_OF_NETWORKS))):
             if single not in seen and _can_be(single):
                 seen.add(single)
@@ -107,8 +111,8 @@ def _inside(graph: Graph) -> Iterator[Single]:
 def _convolution(draw: Random) -> Single:
     kernel, stride = draw.choice((1, 1, 1, 3, 3, 3, 5, 7)), draw.choice((1, 1, 1, 1, 2))
     side, multiple = draw.choice(_SIDES), draw.choice(_MULTIPLES)
-    channels = draw.choice((1, 3)) if draw.random() < 0.08 else about(draw, multiple, 1024, multiple)
-    out, groups = about(draw, multiple, 1024, multiple), 1
+    channels = draw.choice((1, 3)) if draw.random() < 0.08 else _about(draw, multiple, 1024, multiple)
+    out, groups = _about(draw, multiple, 1024, multiple), 1
     kind = draw.random()
     if kind < 0.2:
         groups = draw.choice((2, 4, 8, 16, 32))
@@ -116,17 +120,22 @@ def _convolution(draw: Random) -> Single:
     elif kind < 0.35:  # depthwise
         out = groups = channels
     elif kind < 0.42:  # Convolution in Convolution: each output sees a window of its own
-        out, kernel, stride = about(draw, 16, 192, 8), draw.choice((1, 1, 3)), 1
+        out, kernel, stride = _about(draw, 16, 192, 8), draw.choice((1, 1, 3)), 1
         channels, groups = out * draw.choice((4, 8, 16)), out
     op = Conv(out, kernel, stride, kernel // 2, groups, bias=draw.random() < 0.3)
     return Single(op, ((channels, side, side),))
 
 
+def _dense(draw: Random) -> Single:
+    """Return a product with a weight of any size up to the largest: from a few megabytes on it is in no cache."""
+    params = _about(draw, 64, _MOST_PARAMS)
+    inputs = _about(draw, max(8, params // 10_000), min(4096, params // 4))
+    linear = Linear(params // inputs, bias=draw.random() < 0.7)
+    return Single(linear, ((inputs,),), draw.choice((None, None, 8, 28, 35)))
+
+
 def _other(draw: Random) -> Single:
-    if draw.random() < 0.4:
-        linear = Linear(about(draw, 4, 10_000), bias=draw.random() < 0.7)
-        return Single(linear, ((about(draw, 8, 4096),),), draw.choice((None, None, 8, 28, 35)))
-    channels = about(draw, 4, 1024, draw.choice((1, 4, 8)))
+    channels = _about(draw, 4, 1024, draw.choice((1, 4, 8)))
     side = draw.choice((1, *_SIDES[:-1]))
     op = draw.choice(_others(draw, channels))
     if isinstance(op, Bias | Scale | Lookup):
@@ -140,14 +149,14 @@ def _others(draw: Random, channels: int) -> tuple[Op, ...]:
         *(Join("sum"), Join("mean"), Join("max"), Join("product")),
         *(Pool("max", 2, 2), Pool("max", 3, 2, 1), Pool("avg", 3, 2, ceil=True), Pool("avg", 2, 2)),
         *(
-            Window(about(draw, 8, 128), draw.choice((4, 8))),
+            Window(_about(draw, 8, 128), draw.choice((4, 8))),
             Scale((0.6,)),
-            Lookup(about(draw, 100, 10_000), channels),
+            Lookup(_about(draw, 100, 10_000), channels),
         ),
     )
 
 
-def about(draw: Random, low: int, high: int, step: int = 1) -> int:
+def _about(draw: Random, low: int, high: int, step: int = 1) -> int:
     """Return a multiple of `step` between two numbers, as likely in each octave."""
     value = math.exp(draw.uniform(math.log(low), math.log(high)))
     return max(1, round(value / step)) * step
@@ -174,7 +183,7 @@ def _images(draw: Random, family: str) -> dict[str, Value]:
 
 
 def _doubled(draw: Random, first: int, stages: int) -> list[Value]:
-    width = about(draw, 8, first, 8)
+    width = _about(draw, 8, first, 8)
     return [min(1024, width * 2**stage) for stage in range(stages)]
 
 
@@ -190,12 +199,12 @@ def _bottleneck(draw: Random) -> Mapping[str, Value]:
         "order": draw.choice(("post", "pre")),
         "depths": [draw.randint(1, 4) for _ in range(stages)],
         "widths": _doubled(draw, 128, stages),
-        "stem": {"channels": about(draw, 8, 64, 8), "kernel": draw.choice((3, 3, 5))},
+        "stem": {"channels": _about(draw, 8, 64, 8), "kernel": draw.choice((3, 3, 5))},
     }
 
 
 def _nin(draw: Random) -> Mapping[str, Value]:
-    width, count = about(draw, 16, 192, 8), draw.choice((2, 3, 3))
+    width, count = _about(draw, 16, 192, 8), draw.choice((2, 3, 3))
     sparse = draw.random() < 0.4
     layers: list[Value] = []
     for place in range(count):
@@ -224,9 +233,9 @@ def _rir(draw: Random) -> Mapping[str, Value]:
 
 def _hornn(draw: Random) -> Mapping[str, Value]:
     steps = draw.choice((8, 16, 28, 35))
-    spec: dict[str, Value] = {"family": "hornn", "hidden": about(draw, 32, 512, 16), "order": draw.randint(1, 4)}
+    spec: dict[str, Value] = {"family": "hornn", "hidden": _about(draw, 32, 512, 16), "order": draw.randint(1, 4)}
     spec["pooling"] = draw.choice(("none", "max", "fofe", "gated"))
     if draw.random() < 0.5:
-        return {**spec, "input": {"steps": steps, "features": about(draw, 8, 128)}, "classes": 10}
-    spec["input"] = {"steps": steps, "vocab": about(draw, 1000, 10_000)}
-    return {**spec, "embedding": about(draw, 32, 256, 16)} if draw.random() < 0.5 else spec
+        return {**spec, "input": {"steps": steps, "features": _about(draw, 8, 128)}, "classes": 10}
+    spec["input"] = {"steps": steps, "vocab": _about(draw, 1000, 10_000)}
+    return {**spec, "embedding": _about(draw, 32, 256, 16)} if draw.random() < 0.5 else spec
