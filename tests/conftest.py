@@ -6,14 +6,12 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 from planted_peaks import peaks
-from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from archcost.latency import targets
 from archcost.latency.roofline import stock
@@ -43,12 +41,6 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     for threads in range(1, facts.cpus + 1):
         of = stock.key_of(facts, threads, this_conditions())
         keep(Kept(of, peaks(threads=threads), datetime.now(UTC)))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _operators() -> None:
-    """Let torch make its table of ONNX's operators once, and not for every file: it takes longer than the rest."""
-    ONNXRegistry.from_torchlib = staticmethod(cache(ONNXRegistry.from_torchlib))  # type: ignore[method-assign, assignment]
 
 
 @pytest.fixture

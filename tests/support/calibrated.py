@@ -28,7 +28,7 @@ def calibrated(folder: Path, apart: float = 1.1, target: str = "fake", ticks: in
     bench = Bench(place, plan, nullcontext, lambda: float(next(clock)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        patch.setattr(calibrate, "_AT_ONCE", 24)
+        patch.setattr(calibrate, "_AT_ONCE", 40)
         patch.setattr(calibrate, "_NETWORKS_AT_ONCE", 1)
         found = calibrate.learn(bench, "eager", calibrate.key_of(place, "eager", plan), ticks)
         found = replace(found, held_out=HeldOut(20, apart, 0.9, 0.9, 0.05, 0.99))

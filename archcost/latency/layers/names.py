@@ -75,9 +75,10 @@ def nodes(path: Path) -> list[Node]:
     graph = onnx.load(path, load_external_data=False).graph
     constants = {each.name for each in graph.initializer}
     held: dict[str, str] = {}
-    for node in graph.node:  # a weight of 8 bits is behind a node of its own
-        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
-            held[node.output[0]] = node.input[0]
+    for node in graph.node:  # a weight of 8 bits is behind a node of its own, and so is one that is scaled
+        if any(node.input) and all(value in constants or value in held for value in node.input if value):
+            sources = [held.get(value, value) for value in node.input if value]
+            held.update(dict.fromkeys(node.output, next(filter(_owner, sources), sources[0])))
     return [
         Node(
             node.name,

@@ -13,6 +13,7 @@ from archcost.errors import InputError
 from archcost.files import cache, safe_name
 from archcost.latency.kept import Unusable, read, write
 from archcost.latency.prediction.predictor import Calibration, Key
+from archcost.latency.prediction.whole import CACHED
 from archcost.latency.runtimes import Runtime
 from archcost.latency.samples import Conditions, Plan
 from archcost.latency.targets import Facts
@@ -66,6 +67,8 @@ def _malformed(found: Calibration) -> str:
         widths = {len(features) for features in kind.features}
         if len(kind.features) != len(kind.logs) or widths != {len(kind.weights)}:
             return f"operators of kind {name} do not agree in size"
+    if len(found.whole.weights_s) not in (0, len(CACHED)):
+        return "numbers of weights do not agree in size"
     left = found.whole.left
     if left is not None:
         widths = {len(point) for point in left.points} | {len(left.centre), len(left.spread), len(left.weights)}

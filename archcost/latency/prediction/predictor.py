@@ -11,7 +11,7 @@ from typing import Final, Literal
 from pydantic import AwareDatetime, ConfigDict, with_config
 
 from archcost.latency.prediction import whole
-from archcost.latency.prediction.operators import Operator
+from archcost.latency.prediction.operators import UNSTACK, Operator
 from archcost.latency.prediction.times import Kind, KindTimes, Sums, sums
 from archcost.latency.prediction.whole import HeldOut, Whole
 from archcost.latency.samples import Way
@@ -65,15 +65,17 @@ class Key:
 class Calibration:
     """What `calibrate` learnt, as it is kept.
 
-    kinds: operators that were measured, by kind: alone in eager, or inside networks; absorbed: kinds that the runtime
-    always joined to others, which take nothing; whole: what makes networks of them; held_out: errors of networks that
-    nothing was learnt from, None if too few were measured; operators, networks: how many were measured; kernel_s: what
-    the calibration kernel usually took, at which speed of the machine predictions hold, None if the target has none;
-    module_call_s: what a part of a torch module takes in Python beyond its operator; measured: when, UTC.
+    kinds: operators that were measured, by kind; inside: whether in networks, or alone and in eager; absorbed: places
+    of operators (a kind, and what it comes after) that the runtime joins to others, which take nothing; whole: what
+    makes networks of them; held_out: errors of networks that nothing was learnt from, None if too few were measured;
+    operators, networks: how many were measured; kernel_s: what the calibration kernel usually took, at which speed of
+    the machine predictions hold, None if the target has none; module_call_s: what a part of a torch module takes in
+    Python beyond its operator; measured: when, UTC.
     """
 
     key: Key
     kinds: Mapping[str, Kind]
+    inside: bool
     absorbed: tuple[str, ...]
     whole: Whole
     held_out: HeldOut | None
@@ -134,7 +136,9 @@ class Predictor:
 
     def sums(self, operators: Sequence[Operator]) -> Sums:
         """Return what operators take, each alone, by kind."""
-        return sums(self._kinds, operators, self.calibration.absorbed)
+        if self.calibration.inside:
+            return sums(self._kinds, operators, self.calibration.absorbed)
+        return sums(self._kinds, [each for each in operators if each.kind != UNSTACK])
 
     def predict(self, operators: Sequence[Operator], parts: bool = False) -> Prediction:
         """Return what a network of these operators will take; parts: whether each is called by a torch module."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -12,6 +12,7 @@ from archcost.latency.prediction.operators import Features, Operator, weights
 from archcost.search.gaussian_process import Array, Process, Scales, fit, mean, process
 
 FEWEST: Final = 4  # of a kind: from fewer nothing is learnt
+_MANY: Final = 12  # of a setting
 _MOST: Final = 1200  # of a kind, drawn: what is asked of a process grows with their square
 _FITTED: Final = 300  # points that scales are fitted on
 _PRIOR: Final = 1.5  # of their logarithms: kernels change at sizes that are known to nobody
@@ -76,11 +77,24 @@ class KindTimes:
 
 
 def learnt(seen: Sequence[Seen]) -> dict[str, Kind]:
-    """Return what is known of each kind of operator, without those of which too few were measured."""
+    """Return what is known of each kind of operator, without those of which too few were measured.
+
+    Also of a kind in each setting in which many were measured, by the name of the setting, if there are others.
+    """
+    kinds = _grouped(seen, lambda operator: operator.kind)
+    settings = _grouped(seen, lambda operator: operator.setting)
+    found = {name: group for name, group in kinds.items() if len(group) >= FEWEST}
+    for name, group in settings.items():
+        if _MANY <= len(group) < len(kinds[group[0].operator.kind]):
+            found[name] = group
+    return {name: _kind(group) for name, group in found.items()}
+
+
+def _grouped(seen: Sequence[Seen], name: Callable[[Operator], str]) -> dict[str, list[Seen]]:
     groups: dict[str, list[Seen]] = {}
     for each in seen:
-        groups.setdefault(each.operator.kind, []).append(each)
-    return {name: _kind(group) for name, group in groups.items() if len(group) >= FEWEST}
+        groups.setdefault(name(each.operator), []).append(each)
+    return groups
 
 
 def _kind(seen: Sequence[Seen]) -> Kind:
@@ -118,11 +132,13 @@ class Sums(NamedTuple):
     """What a network's operators take together: seconds by kind, calls, those of unknown kinds, seconds outside.
 
     outside_s: of operators beyond what was measured; unknown: kinds of which nothing is known, with their calls;
-    weights: that are read, those of a part that is called several times once.
+    weights: that are read, those of a part that is called several times once; steps: calls of operators that are called
+    more than once, before each of which a part of something larger is taken.
     """
 
     by_kind_s: Mapping[str, float]
     calls: int
+    steps: int
     weights: float
     outside_s: float
     unknown: Mapping[str, int]
@@ -134,23 +150,24 @@ class Sums(NamedTuple):
 
 
 def sums(known: Mapping[str, KindTimes], operators: Sequence[Operator], absorbed: Collection[str] = ()) -> Sums:
-    """Return what a network's operators take by kind, each as if it ran alone; absorbed: kinds that take nothing."""
+    """Return what a network's operators take by kind, each as if it ran alone; absorbed: places that take nothing."""
+    operators = [each for each in operators if not absorbed or each.place not in absorbed]
     groups: dict[str, dict[Features, int]] = {}
-    for kind, features, calls in operators:
-        group = groups.setdefault(kind, {})
-        group[features] = group.get(features, 0) + calls
+    for operator in operators:
+        group = groups.setdefault(operator.setting if operator.setting in known else operator.kind, {})
+        group[operator.features] = group.get(operator.features, 0) + operator.calls
     by_kind_s: dict[str, float] = {}
     unknown: dict[str, int] = {}
     outside_s = 0.0
     for name, group in groups.items():
-        if name in absorbed:
-            continue
+        kind = name.partition("<")[0]
         if name not in known:
-            unknown[name] = sum(group.values())
+            unknown[kind] = sum(group.values())
             continue
         points = np.asarray(list(group))
         times_s = known[name].seconds(points) * np.asarray(list(group.values()))
-        by_kind_s[name] = float(times_s.sum())
+        by_kind_s[kind] = by_kind_s.get(kind, 0.0) + float(times_s.sum())
         outside_s += float(times_s @ known[name].outside(points))
     calls, read = sum(each.calls for each in operators), sum(map(weights, operators))
-    return Sums(by_kind_s, calls, read, outside_s, unknown)
+    steps = sum(each.calls for each in operators if each.calls > 1)
+    return Sums(by_kind_s, calls, steps, read, outside_s, unknown)

@@ -16,8 +16,15 @@ from archcost.search.gaussian_process import Array, Process, Scales, fit, mean, 
 ENOUGH: Final = 25
 """Networks from which on more is learnt than one factor and one overhead."""
 
+CACHED: Final = (0.0, 2.0**18, 2.0**20, 2.0**22)
+"""Numbers of weights from which on they may not stay in a cache: 0, 1, 4 and 16 MiB of float32."""
+
 _APART: Final = (POINTWISE, CONVOLUTION, GROUPED, DENSE)  # kinds whose shares tell networks apart
 _RIDGE: Final = 0.1  # how much a kind's factor is kept at that of all
+_LITTLE: Final = 1e-9  # how much all else is kept at its start
+_SIFTED: Final = 2  # times
+_STRANGE: Final = 4.5  # medians apart: three standard deviations of a normal distribution
+_NEAR: Final = 0.1  # of the logarithms: so near, nothing is left out
 _LEAST: Final = 0.05  # of what operators take alone: no network takes less
 _PRIOR: Final = 1.0
 _FOLDS: Final = 5
@@ -47,15 +54,17 @@ class Left:
 class Whole:
     """What makes a network's time of its operators': a factor for each kind, an overhead a call, and one of all.
 
-    factor: of kinds that no measured network had; weight_s: of reading a weight, which an operator alone keeps in the
-    cache; left: None if too few networks were measured.
+    factor: of kinds that no measured network had; weights_s: of reading a weight beyond each of `CACHED`, as an
+    operator alone keeps its own in the cache; step_s: what a call takes more that is one of several; left: None if too
+    few networks were measured.
     """
 
     factors: tuple[tuple[str, float], ...]
     factor: float
     call_s: float
     once_s: float
-    weight_s: float = 0.0
+    weights_s: tuple[float, ...] = ()
+    step_s: float = 0.0
     left: Left | None = None
 
 
@@ -89,13 +98,19 @@ def _plain_s(whole: Whole, sums: Sums) -> float:
 
 
 def _others_s(whole: Whole, sums: Sums) -> float:
-    return whole.call_s * sums.calls + whole.weight_s * sums.weights + whole.once_s
+    weights_s = sum(each_s * beyond for each_s, beyond in zip(whole.weights_s, _beyond(sums.weights), strict=False))
+    return weights_s + whole.step_s * sums.steps + whole.call_s * sums.calls + whole.once_s
+
+
+def _beyond(weights: float) -> tuple[float, ...]:
+    """Return how many weights do not fit into each cache that there may be."""
+    return tuple(max(0.0, weights - fit) for fit in CACHED)
 
 
 def _features(sums: Sums, plain_s: float) -> Array:
     total_s = sums.total_s or 1.0
     shares = [sums.by_kind_s.get(kind, 0.0) / total_s for kind in _APART]
-    return np.asarray([np.log(plain_s), np.log(max(1, sums.calls)), *shares])
+    return np.asarray([np.log(plain_s), np.log(max(1, sums.calls)), np.log(max(1, sums.steps)), *shares])
 
 
 def learnt(networks: Sequence[Timed]) -> Whole:
@@ -104,7 +119,11 @@ def learnt(networks: Sequence[Timed]) -> Whole:
     if len(networks) < ENOUGH:
         return Whole((), factor, call_s, 0.0)
     plain = _by_kind(networks, factor, call_s)
-    logs = np.log([each.time_s / _plain_s(plain, each.sums) for each in networks])
+    for _ in range(_SIFTED):  # what something disturbed is no network's time
+        networks = _like(networks, _logs(plain, networks))
+        plain = _by_kind(networks, factor, call_s)
+    networks = _like(networks, _logs(plain, networks))
+    logs = _logs(plain, networks)
     features = np.stack([_features(each.sums, _plain_s(plain, each.sums)) for each in networks])
     centre, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 0.05)
     points = (features - centre) / spread
@@ -112,6 +131,18 @@ def learnt(networks: Sequence[Timed]) -> Whole:
     standard = (_floats(centre), _floats(spread))
     left = Left(tuple(map(_floats, points)), _floats(logs), *standard, _floats(scales.weights), scales.noise)
     return replace(plain, left=left)
+
+
+def _logs(plain: Whole, networks: Sequence[Timed]) -> Array:
+    """Return the logarithms of what networks took over what they should take, (n,)."""
+    return np.asarray([np.log(each.time_s / _plain_s(plain, each.sums)) for each in networks])
+
+
+def _like(networks: Sequence[Timed], logs: Array) -> Sequence[Timed]:
+    """Return the networks that are as far off as most are, by the median of the distances from the median."""
+    apart = np.abs(logs - np.median(logs))
+    limit = max(_STRANGE * float(np.median(apart)), _NEAR)
+    return [each for each, far in zip(networks, apart, strict=True) if far <= limit]
 
 
 def _floats(values: Array) -> tuple[float, ...]:
@@ -133,32 +164,35 @@ def _by_kind(networks: Sequence[Timed], factor: float, call_s: float) -> Whole:
     """Return a factor for each kind, none below 0, each kept near that of all as far as networks say nothing else."""
     kinds = sorted({kind for each in networks for kind in each.sums.by_kind_s})
     columns = np.asarray(
-        [
-            [*(each.sums.by_kind_s.get(kind, 0.0) for kind in kinds), each.sums.weights, each.sums.calls, 1.0]
-            for each in networks
-        ]
+        [[*(each.sums.by_kind_s.get(kind, 0.0) for kind in kinds), *_others(each.sums)] for each in networks]
     )
     relative = columns / np.asarray([[each.time_s] for each in networks])
-    start = np.asarray([*[factor] * len(kinds), 0.0, call_s, 0.0])
+    start = np.asarray([*[factor] * len(kinds), *[0.0] * (len(CACHED) + 1), call_s, 0.0])
     found = _damped(relative, start, len(kinds))
+    *weights_s, step_s, call_s, once_s = map(float, found[len(kinds) :])
     factors = tuple((kind, float(value)) for kind, value in zip(kinds, found, strict=False))
-    return Whole(factors, factor, float(found[-2]), float(found[-1]), float(found[-3]))
+    return Whole(factors, factor, call_s, once_s, tuple(weights_s), step_s)
+
+
+def _others(sums: Sums) -> tuple[float, ...]:
+    """Return what a network has besides its operators' times: weights, steps, calls, one."""
+    return *_beyond(sums.weights), sums.steps, sums.calls, 1.0
 
 
 def _damped(relative: Array, start: Array, kinds: int) -> Array:
-    """Return coefficients with which rows come to 1, kept near `start`: kinds, weights, calls, one.
+    """Return coefficients with which rows come to 1, kept near `start`: kinds, then `_others`.
 
-    Of kinds and weights none is negative.
+    None is negative but those of calls and one.
     """
-    scale = float((relative[:, kinds] ** 2).mean()) + 1e-300  # of weights: their unit is no share of the time
-    damping = np.diag([*[_RIDGE] * kinds, 1e-9 * scale, 1e-9, 1e-9])
+    scales = (relative[:, kinds:] ** 2).mean(axis=0) + 1e-300  # their units are no shares of the time
+    damping = np.diag([*[_RIDGE] * kinds, *(_LITTLE * scales)])
     free, found = np.ones(len(start), dtype=bool), start.copy()
     while True:
         left = np.ones(len(relative)) - relative[:, free] @ start[free]
         inner = relative[:, free].T @ relative[:, free] + damping[np.ix_(free, free)]
         found[free] = start[free] + np.linalg.solve(inner, relative[:, free].T @ left)
         negative = free & (found < 0)
-        negative[kinds + 1 :] = False
+        negative[-2:] = False
         if not negative.any():
             return found
         free &= ~negative

@@ -24,8 +24,10 @@ from torch.export import Dim, ExportedProgram
 
 from archcost import scratch
 from archcost.errors import ArchcostError, TargetError, named, one_line
+from archcost.machine import collector_off
 from archcost.nets.call import Call, weights_bytes
 from archcost.nets.calls.contents import tensors_in
+from archcost.nets.export import operator_table
 from archcost.nets.export.agreement import fresh, outputs
 
 LARGEST_ONNX_BYTES: Final = 2 * 10**9
@@ -127,7 +129,7 @@ def convert(
     single = len(inputs(call)) == 1
     given = outputs(call)
     count = len(tensors_in(given))
-    with nullcontext() if _is_plain(given) else _tensors_alone(call):
+    with nullcontext() if _is_plain(given) else _tensors_alone(call), operator_table.kept(), collector_off():
         converted = torch.onnx.export(
             traced(call, is_open=is_open),
             dynamo=True,

@@ -22,7 +22,7 @@ from archcost.latency.prediction.times import learnt as learnt_operators
 from archcost.latency.prediction.whole import Timed, Whole
 from archcost.latency.samples import Plan
 from archcost.latency.targets.device import this_conditions
-from archcost.profiling.prediction.bench import Bench, Inside, Timing, at, attributes, inside, usual_s
+from archcost.profiling.prediction.bench import Bench, Inside, Timing, absorbed, at, attributes, inside, usual_s
 from archcost.profiling.prediction.parts import module_call_s
 from archcost.profiling.prediction.sample import Single, networks, singles
 
@@ -38,8 +38,10 @@ _MOST_NETWORKS: Final = 500
 _EACH_OPERATOR_S: Final = 0.02
 _EACH_NETWORK_S: Final = 0.3
 _EACH_INSIDE_S: Final = 0.8
-_AT_ONCE: Final = 40  # operators that take turns
-_NETWORKS_AT_ONCE: Final = 8
+_AT_ONCE: Final = 160  # operators that take turns
+_NETWORKS_AT_ONCE: Final = 24
+_INSIDE_FIRST: Final = 5  # networks, one of each family, that say how long one takes
+_INSIDE_AT_ONCE: Final = 15
 
 
 def calibrated(
@@ -83,44 +85,51 @@ def learn(bench: Bench, runtime: str, key: Key, time_s: float) -> Calibration:
         together = [one.timing for one in found]
         usual = usual_s(together)
         seen = [each for one in found for each in one.at(usual)]
-        absorbed = frozenset[str]().union(*(one.absorbed for one in found))
+        gone: frozenset[str] | None = absorbed(found)
     else:
         alone = _operators(bench, begun + _OPERATORS_S * time_s)
         together = _networks(bench, runtime, begun + time_s)
         usual = usual_s([*(timing for _, timing in alone), *together])
         seen = [Seen(_operator(single, key.batch), at(timing, usual)) for single, timing in alone]
-        absorbed = frozenset()
+        gone = None
     if len(seen) < FEWEST or not together:
         raise TargetError(f"too little could be measured in {runtime} in this time; allowed: a longer --time")
-    known = _learnt(key, seen, together, absorbed)
+    known = learnt(key, seen, together, gone)
     return replace(known, module_call_s=module_call_s(bench, Predictor(known))) if runtime == "eager" else known
 
 
-def _learnt(key: Key, seen: Sequence[Seen], together: Sequence[Timing], absorbed: frozenset[str]) -> Calibration:
+def learnt(key: Key, seen: Sequence[Seen], together: Sequence[Timing], gone: frozenset[str] | None) -> Calibration:
+    """Return a calibration from what was measured.
+
+    gone: places where operators inside networks take nothing, None if operators were measured alone.
+    """
     kinds, now = learnt_operators(seen), datetime.now(UTC).replace(microsecond=0)
-    gone = tuple(sorted(absorbed - kinds.keys()))
     blank = Whole((), 1.0, 0.0, 0.0)
     usual = usual_s(together)
-    first = Calibration(key, kinds, gone, blank, None, len(seen), len(together), usual, 0.0, now)
+    inside, sizes = (gone is not None, tuple(sorted(gone or ()))), (len(seen), len(together))
+    first = Calibration(key, kinds, *inside, blank, None, *sizes, usual, 0.0, now)
     predictor = Predictor(first)
     timed = [Timed(predictor.sums(of_graph(each.graph, key.batch)), at(each, usual)) for each in together]
     return replace(first, whole=whole.learnt(timed), held_out=whole.held_out(timed))
 
 
 def _inside(bench: Bench, runtime: str, end: float) -> list[Inside]:
+    drawn = networks(Random(bench.plan.seed + 2), bench.families)
     found: list[Inside] = []
     with bench.progress(f"measuring networks and their layers in {runtime}"):
-        for model in islice(networks(Random(bench.plan.seed + 2)), _MOST_NETWORKS):
-            if (one := inside(bench, model.graph, runtime, _EACH_INSIDE_S)) is not None:
-                found.append(one)
-            if bench.clock() >= end:
-                break
+        begun, size, taken = bench.clock(), _INSIDE_FIRST, 0
+        while size and taken < _MOST_NETWORKS:
+            graphs = [model.graph for model in islice(drawn, size)]
+            found += inside(bench, graphs, runtime, _EACH_INSIDE_S)
+            taken += size
+            now = bench.clock()
+            size = min(_INSIDE_AT_ONCE, int((end - now) * taken / max(now - begun, 1e-9)))
     return found
 
 
 def _operators(bench: Bench, end: float) -> list[tuple[Single, Timing]]:
     seed = bench.plan.seed
-    drawn = singles(Random(seed), networks(Random(seed + 1)))
+    drawn = singles(Random(seed), networks(Random(seed + 1), bench.families))
     found: list[tuple[Single, Timing]] = []
     with bench.progress("measuring operators"):
         while bench.clock() < end and len(found) < _MOST_OPERATORS:
@@ -132,7 +141,7 @@ def _operators(bench: Bench, end: float) -> list[tuple[Single, Timing]]:
 
 
 def _networks(bench: Bench, runtime: str, end: float) -> list[Timing]:
-    drawn = networks(Random(bench.plan.seed + 2))
+    drawn = networks(Random(bench.plan.seed + 2), bench.families)
     found: list[Timing] = []
     with bench.progress(f"measuring networks in {runtime}"):
         while (bench.clock() < end or not found) and len(found) < _MOST_NETWORKS:

@@ -11,10 +11,12 @@ from torch import nn
 from archcost.counting.module import Module
 from archcost.graph.account import Layer
 from archcost.graph.dtypes import BYTES
-from archcost.latency.prediction.operators import Kernel, Operator, convolution, dense, elementwise
+from archcost.latency.prediction.operators import Kernel, Operator, chain, convolution, dense, elementwise
 
 _CONVOLUTION: Final = "convolution"
 _PRODUCTS: Final = frozenset({"addmm", "mm", "bmm", "baddbmm", "linear", "matmul"})
+_WITH_INDICES: Final = frozenset({"max_pool2d_with_indices", "max", "min", "topk", "sort"})
+"""What writes more than its result."""
 _KINDS: Final = {
     **dict.fromkeys(("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training"), "norm"),
     **dict.fromkeys(("native_layer_norm", "native_group_norm"), "norm"),
@@ -47,14 +49,18 @@ def of_module(module: Module, batch: int, dtype: str) -> tuple[Operator, ...]:
 
 
 def _operators(layers: tuple[Layer, ...], parts: dict[str, nn.Module], batch: int, size: int) -> Iterator[Operator]:
+    """Yield operators in the order in which they run, each taken to read what the one before it made."""
+    after = ""
     for layer in layers:
         if layer.macs or layer.elementwise or layer.read_bytes + layer.written_bytes:
-            yield _operator(layer, parts.get(layer.name), batch, size)
+            operator = _operator(layer, parts.get(layer.name), batch, size)._replace(after=after)
+            after = chain(operator)
+            yield operator
 
 
 def _operator(layer: Layer, part: nn.Module | None, batch: int, size: int) -> Operator:
     """Return one operator; shapes of a module hold the batch it was counted with, which is 1, and MACs are for it."""
-    calls = max(1, layer.runs)
+    calls = _calls(layer, batch, size)
     read, written = (count // size // calls for count in (layer.read_bytes, layer.written_bytes))
     macs = layer.macs * batch // calls
     if layer.op == _CONVOLUTION and isinstance(part, nn.Conv2d) and len(set(part.kernel_size)) == 1:
@@ -68,3 +74,12 @@ def _operator(layer: Layer, part: nn.Module | None, batch: int, size: int) -> Op
     channels = layer.shape[1] if len(layer.shape) > 1 else prod(layer.shape)
     kind = _KINDS.get(layer.op, layer.op)
     return elementwise(kind, (written, read, channels), layer.elementwise * batch / calls / max(1, written), calls)
+
+
+def _calls(layer: Layer, batch: int, size: int) -> int:
+    """Return how often an operator is called: its part's calls, or as often as what it wrote holds its last result."""
+    runs = max(1, layer.runs)
+    last = prod(layer.shape) * batch * size * runs
+    if not last or layer.op in _WITH_INDICES:
+        return runs
+    return runs * max(1, round(layer.written_bytes / last))

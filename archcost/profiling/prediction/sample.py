@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Final, NamedTuple
 
@@ -34,6 +34,9 @@ from archcost.graph.ops import (
 from archcost.latency.prediction.operators import is_free
 from archcost.models.load import Model, expand
 
+FAMILIES: Final = ("bottleneck", "nin", "fractal", "rir", "hornn")
+"""Families that networks are drawn from, in this order."""
+
 _MOST_MACS: Final = 250_000_000  # of one operator: it takes some milliseconds
 _MOST_PARAMS: Final = 3_000_000
 _MOST_ELEMENTS: Final = 1_700_000
@@ -41,7 +44,7 @@ _CONVOLUTIONS: Final = 4  # in a turn: their times have the most steps and corne
 _OTHERS: Final = 2
 _OF_NETWORKS: Final = 3
 _NETWORK_MACS: Final = 1_500_000_000
-_SIDES: Final = (4, 7, 8, 8, 14, 16, 16, 28, 32, 32, 56, 64, 112)  # of images inside networks
+_SIDES: Final = (1, 2, 3, 4, 7, 8, 8, 14, 16, 16, 28, 32, 32, 56, 64, 112)  # of images inside networks
 _MULTIPLES: Final = (1, 2, 4, 8, 8, 16, 16)  # what numbers of channels are multiples of
 
 
@@ -69,7 +72,11 @@ def singles(draw: Random, networks: Iterator[Model]) -> Iterator[Single]:
     seen: set[Single] = set()
     of_networks = (single for model in networks for single in _inside(model.graph))
     while True:
-        designed = (*(_convolution(draw) for _ in range(_CONVOLUTIONS)), *(_other(draw) for _ in range(_OTHERS)))
+        convolutions, others = (
+            (_convolution(draw) for _ in range(_CONVOLUTIONS)),
+            (_other(draw) for _ in range(_OTHERS)),
+        )
+        designed = (*convolutions, _dense(draw), *others)
         for single in (*designed, *(next(of_networks) for _ in range(_OF_NETWORKS))):
             if single not in seen and _can_be(single):
                 seen.add(single)
@@ -119,10 +126,15 @@ def _convolution(draw: Random) -> Single:
     return Single(op, ((channels, side, side),))
 
 
+def _dense(draw: Random) -> Single:
+    """Return a product with a weight of any size up to the largest: from a few megabytes on it is in no cache."""
+    params = _about(draw, 64, _MOST_PARAMS)
+    inputs = _about(draw, max(8, params // 10_000), min(4096, params // 4))
+    linear = Linear(params // inputs, bias=draw.random() < 0.7)
+    return Single(linear, ((inputs,),), draw.choice((None, None, 8, 28, 35)))
+
+
 def _other(draw: Random) -> Single:
-    if draw.random() < 0.4:
-        linear = Linear(_about(draw, 4, 10_000), bias=draw.random() < 0.7)
-        return Single(linear, ((_about(draw, 8, 4096),),), draw.choice((None, None, 8, 28, 35)))
     channels = _about(draw, 4, 1024, draw.choice((1, 4, 8)))
     side = draw.choice((1, *_SIDES[:-1]))
     op = draw.choice(_others(draw, channels))
@@ -150,13 +162,14 @@ def _about(draw: Random, low: int, high: int, step: int = 1) -> int:
     return max(1, round(value / step)) * step
 
 
-def networks(draw: Random) -> Iterator[Model]:
+def networks(draw: Random, families: Sequence[str] = FAMILIES) -> Iterator[Model]:
     """Yield networks of the families by turns without end, each once, small and large, as search spaces have them."""
+    specs = {"bottleneck": _bottleneck, "nin": _nin, "fractal": _fractal, "rir": _rir, "hornn": _hornn}
     seen: set[str] = set()
     while True:
-        for spec in (_bottleneck, _nin, _fractal, _rir, _hornn):
+        for family in families:
             try:
-                model = expand(Document("sample", dict(spec(draw)), {}, {}))
+                model = expand(Document("sample", dict(specs[family](draw)), {}, {}))
             except InputError:
                 continue  # a spec that cannot be, such as more groups than channels: the next one
             if model.cost.macs <= _NETWORK_MACS and model.digest not in seen:

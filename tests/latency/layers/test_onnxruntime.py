@@ -22,9 +22,12 @@ pytest.importorskip("onnxruntime")
 TREE = {"family": "bottleneck", "input": [3, 16, 16], "classes": 4, "depths": [1, 1], "widths": [8, 16]}
 
 
-def timed(dtype: str) -> tuple[LayerTimes, set[str]]:
+SCALED = {"family": "hornn", "input": {"steps": 3, "vocab": 300}, "hidden": 160, "pooling": "fofe", "order": 1}
+
+
+def timed(dtype: str, tree: specs.Tree = TREE) -> tuple[LayerTimes, set[str]]:
     """Return the layers of a small network, and the names of its nodes."""
-    model = specs.model(TREE)
+    model = specs.model(tree)
     plan, nodes = Plan(dtype=dtype, time_s=0.2), [node for node in model.graph.nodes if not isinstance(node.op, Input)]
     parts = [Part(node.name, node.name, "", "", node.name, place, 0) for place, node in enumerate(nodes)]
     source = Source(build(model.graph), (example(model.graph),), graph=model.graph)
@@ -53,3 +56,10 @@ def test_layers_in_8_bits_are_told_too() -> None:
     names = {layer.name for layer in found.layers}
     assert {"stem.conv", "head.linear"} <= names
     assert pytest.approx(found.unmapped_s) == sum(layer.time_s for layer in found.layers if layer.name not in nodes)
+
+
+def test_a_weight_that_a_factor_scales_is_its_layers() -> None:
+    """A recurrence whose factor is folded into its weight has its product's time, and not the next layer."""
+    found, _ = timed("float32", SCALED)
+    names = {layer.name for layer in found.layers}
+    assert {"recurrence.feedback", "recurrence.state", "readout.linear"} <= names

@@ -11,12 +11,23 @@ from random import Random
 import numpy as np
 import pytest
 
+import archcost
 from archcost.errors import InputError
 from archcost.graph.graph import Builder, Graph
-from archcost.graph.ops import Act, Conv, GlobalPool, Input, Linear, Norm
+from archcost.graph.ops import Act, Conv, GlobalPool, Input, Join, Linear, Norm
 from archcost.latency.kept import Unusable
 from archcost.latency.prediction import kept, whole
-from archcost.latency.prediction.operators import DENSE, GROUPED, POINTWISE, Operator, dense, of_graph
+from archcost.latency.prediction.operators import (
+    DENSE,
+    GROUPED,
+    POINTWISE,
+    UNSTACK,
+    Operator,
+    by_node,
+    dense,
+    feeding,
+    of_graph,
+)
 from archcost.latency.prediction.predictor import Calibration, Key, Predictor
 from archcost.latency.prediction.times import Seen, learnt
 from archcost.latency.prediction.whole import Timed, Whole
@@ -37,7 +48,7 @@ def products(draw: Random, count: int) -> list[Operator]:
 
 def calibration(seen: list[Seen], timed: list[Timed] | None = None) -> Calibration:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    first = Calibration(KEY, learnt(seen), (), BLANK, None, len(seen), len(timed or ()), None, 0.0, now)
+    first = Calibration(KEY, learnt(seen), False, (), BLANK, None, len(seen), len(timed or ()), None, 0.0, now)
     return first if timed is None else replace(first, whole=whole.learnt(timed), held_out=whole.held_out(timed))
 
 
@@ -131,6 +142,88 @@ def test_the_operators_of_a_network_are_its_nodes_without_the_input() -> None:
     conv, *_, last = found
     assert [round(math.exp(value)) for value in conv.features[:5]] == [16, 3, 2 * 32 * 32, 3, 1]
     assert [round(math.exp(value)) for value in last.features[:3]] == [10, 8, 2]
+
+
+def test_operators_know_what_they_come_after() -> None:
+    """What is joined to what is told by the operators before, up to the product that began them."""
+    places = [each.place for each in of_graph(network(), 1)]
+    assert places == [
+        "convolution<",
+        "norm<conv",
+        "relu<norm<conv",
+        "grouped<relu<norm<conv",
+        "pointwise<conv",
+        "globalpool<conv",
+        "dense<globalpool<conv",
+    ]
+    assert [each.setting for each in of_graph(network(), 1)][3:] == [
+        "grouped<any",
+        "pointwise<any",
+        "globalpool<conv",
+        "dense<globalpool",
+    ]
+
+
+def test_the_last_convolution_before_a_sum_is_known() -> None:
+    """A runtime adds in the convolution that ends last: its norm is passed over, the other convolution is not it."""
+    b = Builder()
+    x = b.add("input", Input((3, 8, 8)))
+    left, right = b.add("left", Conv(4, 1), x), b.add("norm", Norm(), b.add("right", Conv(4, 3, 1, 1), x))
+    b.add("linear", Linear(2), b.add("pool", GlobalPool(), b.add("sum", Join("sum"), left, right)))
+    assert {name: each.summed for name, each in by_node(b.graph(), 1) if each.summed} == {"right": True}
+
+
+def test_what_a_recurrence_reads_is_taken_apart() -> None:
+    """Each sequence that a recurrence reads is taken apart step by step, which is an operator of its own."""
+    graph = archcost.load("hornn-3").graph
+    (last,) = [each for each in of_graph(graph, 1) if each.kind == UNSTACK]
+    assert last.calls == len(feeding(graph)) * (graph.steps or 0)
+    assert [each for each in of_graph(network(), 1) if each.kind == UNSTACK] == []
+
+
+def test_what_a_runtime_joins_takes_nothing(planted: Calibration) -> None:
+    """An operator at an absorbed place takes nothing and is no call; elsewhere the same kind is what it was."""
+    inside = Predictor(replace(planted, inside=True, absorbed=("relu<product",)))
+    product = products(Random(3), 1)[0]
+    relu = Operator("relu", (1.0, 1.0, 1.0, 1.0, 0.0, 1.0), 1, "product")
+    assert inside.sums([product, relu]) == inside.sums([product])
+    assert inside.sums([product, relu._replace(after="norm")]).unknown == {"relu": 1}
+
+
+def test_a_kind_is_learnt_apart_where_many_were_measured() -> None:
+    """Products after a pool that take three times as long are told from the others."""
+    draw = Random(0)
+    slow = [each._replace(after="globalpool") for each in products(draw, 60)]
+    seen = [*(Seen(each, law_s(each)) for each in products(draw, 100)), *(Seen(each, 3 * law_s(each)) for each in slow)]
+    assert set(learnt(seen)) == {DENSE, "dense<", "dense<globalpool"}
+    predictor, other = Predictor(calibration(seen)), products(draw, 1)[0]
+    ratio = predictor.sums([other._replace(after="globalpool")]).total_s / predictor.sums([other]).total_s
+    assert ratio == pytest.approx(3, rel=0.1)
+
+
+def test_networks_that_something_disturbed_teach_nothing() -> None:
+    """One measurement in ten that took three times as long changes predictions by little."""
+    draw = Random(1)
+    seen = [Seen(each, law_s(each)) for each in products(draw, 200)]
+    predictor, networks = Predictor(calibration(seen)), [products(draw, draw.randint(3, 20)) for _ in range(60)]
+    timed = [Timed(predictor.sums(each), network_s(each)) for each in networks]
+    disturbed = [each._replace(time_s=3 * each.time_s) if place % 10 == 0 else each for place, each in enumerate(timed)]
+    clean, sifted = (whole.WholeTimes(whole.learnt(each)) for each in (timed, disturbed))
+    assert max(abs(sifted.time_s(each.sums) / clean.time_s(each.sums) - 1) for each in timed) < 0.05
+
+
+def test_weights_cost_more_beyond_a_cache() -> None:
+    """Networks whose weights do not fit take longer for each beyond; small ones do not pay for it."""
+    draw = Random(2)
+    seen = [Seen(each, law_s(each)) for each in products(draw, 200)]
+    predictor, networks = Predictor(calibration(seen)), [products(draw, draw.randint(1, 20)) for _ in range(80)]
+
+    def taken_s(operators: list[Operator]) -> float:
+        return network_s(operators) + 2e-9 * max(0.0, predictor.sums(operators).weights - 2**20)
+
+    found = whole.learnt([Timed(predictor.sums(each), taken_s(each)) for each in networks])
+    assert found.weights_s[2] == pytest.approx(2e-9, rel=0.2)
+    assert sum(found.weights_s[:2]) < 0.2e-9
 
 
 def test_a_calibration_comes_back_as_it_was_kept(planted: Calibration, tmp_path: Path) -> None:

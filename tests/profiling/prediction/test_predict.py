@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,17 @@ def test_the_operators_of_a_module_are_kinds_that_are_measured() -> None:
     found = of_module(module, 1, "float32")
     assert [each.kind for each in found] == [GROUPED, "norm", "relu", "globalpool", DENSE]
     assert found[0].features[2] == pytest.approx(torch.log(torch.tensor(512.0)).item())  # positions of both examples
+
+
+def test_an_operator_that_a_part_calls_several_times_is_so_many_calls() -> None:
+    class Twice(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(torch.relu(torch.cat([x, x], 1)))
+
+    module, _ = modules.counted(modules.given(Twice(), torch.rand(2, 8, 16, 16), Request()), Request())
+    found = of_module(module, 1, "float32")
+    assert [(each.kind, each.calls) for each in found] == [("concat", 1), ("relu", 2)]
+    assert math.exp(found[1].features[0]) == pytest.approx(2 * 16 * 16 * 16)
 
 
 def test_a_model_file_is_refused(at: Path, tmp_path: Path) -> None:
