@@ -170,7 +170,10 @@ def contains(domain: Domain, value: Scalar) -> bool:
         case Real():
             return isinstance(value, int | float) and not isinstance(value, bool) and domain.low <= value <= domain.high
         case Choice():
-            return any(_same(option, value) for option in domain.options)
+            if value not in domain.options:  # asked most often of all: first what takes least
+                return False
+            equal = domain.options[domain.options.index(value)]
+            return type(equal) is type(value) or any(_same(option, value) for option in domain.options)
 
 
 def values_of(domain: Domain) -> Sequence[Scalar]:
@@ -245,10 +248,13 @@ def blurred(draw: Draw, point: Point, chance: random.Random) -> Iterator[Point]:
         yield active(draw, {}, moved)[0]
 
 
-def neighbours(draw: Draw, point: Point, chance: random.Random) -> Iterator[Point]:
+def neighbours(
+    draw: Draw, point: Point, chance: random.Random, known: Callable[[Point], bool] = lambda _: False
+) -> Iterator[Point]:
     """Yield every point that differs from one in one parameter's next value, in random order.
 
     Parameters that such a point has and the other one has not, or not with a value of the domain, are drawn at random.
+    known: whether a point was drawn before: it need not be drawn again to be left out.
     """
 
     def missing(_: str, domain: Domain) -> Scalar:
@@ -258,4 +264,6 @@ def neighbours(draw: Draw, point: Point, chance: random.Random) -> Iterator[Poin
     moves = [(name, value) for name, domain in domains.items() for value in domain.neighbours(point[name])]
     chance.shuffle(moves)
     for name, value in moves:
-        yield active(draw, {**point, name: value}, missing)[0]
+        near = {**point, name: value}
+        if not known(near):
+            yield active(draw, near, missing)[0]

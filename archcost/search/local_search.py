@@ -51,8 +51,11 @@ def promising(draw: Draw, seen: Sequence[Seen], known: Collection[Key], chance: 
             scores = promise(learnt, list(new.values()))
             pool.update({k: (score, point) for (k, point), score in zip(new.items(), scores, strict=True)})
 
+    def drawn(point: Point) -> bool:
+        return (k := key(point)) in known or k in pool
+
     def look(places: Sequence[Point]) -> None:
-        judge((near for place in places for near in neighbours(draw, place, chance)), AROUND)
+        judge((near for place in places for near in neighbours(draw, place, chance, drawn)), AROUND)
         if any(axis.fine for axis in learnt.along):  # steps alone would stay on the grid of the first points
             judge((near for place in places for near in islice(blurred(draw, place, chance), BLURRED)), AROUND)
 

@@ -107,7 +107,8 @@ def compared(whole: Stored, few: Stored) -> None:
         pareto.hypervolume([known[each] for each in which if each in known], reference) for which in (members, found)
     )
     own = pareto.hypervolume([each.values for each in front], reference)
-    print(f"{len(set(members) & set(found))} of {len(members)} members found, {len(set(found) - set(members))} others")
+    here, there = set(members), set(found)
+    print(f"{len(here & there)} of {len(here)} members found, {len(there - here)} others")
     print(f"hypervolume of what was found, by what the first one measured: {theirs / ours:.4f} of its own")
     print(f"by its own measurements: {own / ours:.4f}")
 

@@ -18,6 +18,7 @@ from archcost.errors import InputError
 from archcost.latency.measure import Request
 from archcost.latency.prediction.operators import DENSE, GROUPED
 from archcost.profiling import modules
+from archcost.profiling.prediction import calibrate
 from archcost.profiling.prediction.modules import of_module
 
 
@@ -106,3 +107,11 @@ def test_a_model_file_is_refused(at: Path, tmp_path: Path) -> None:
     file.write_bytes(b"")
     with pytest.raises(InputError):
         archcost.predict(str(file), target="fake")
+
+
+@pytest.mark.parametrize(
+    ("left_s", "each_s", "size"), [(100.0, 1.0, 15), (3.5, 1.0, 3), (0.4, 1.0, 0), (-20.0, 1.0, 0)]
+)
+def test_no_more_networks_are_measured_than_fit_into_the_time(left_s: float, each_s: float, size: int) -> None:
+    """Also if the last ones took so long that the time is over by more than what one takes."""
+    assert size == calibrate.fitting(left_s, each_s)
