@@ -39,7 +39,7 @@ class Sessions:
 
     def __init__(self, real: Side, idle: Side, named: Named, note: str, instruments: Instruments) -> None:
         self._sides, self._named, self._note, self._instruments = (real, idle), named, note, instruments
-        self._order = cycle((False, True, True, False))  # over rounds too: one may have a single run of each
+        self._more = cycle((0, 1))  # of an odd number, so many come first: a round may have a single run
         self._open()
 
     def _open(self) -> None:
@@ -64,7 +64,11 @@ class Sessions:
         return True
 
     def round(self, size: int) -> Round:
-        """Run it untouched and with a profile by turns; then the nodes that do nothing likewise."""
+        """Run it untouched, with a profile, and untouched again; then the nodes that do nothing likewise.
+
+        Calls of one kind follow each other, as both have weights of their own: those of some megabytes would
+        push each other out of the caches at every change.
+        """
         real, idle = (self._turns(*each, size) for each in zip(self._plain, self._sides, strict=True))
         return Round(*real, *idle)
 
@@ -75,17 +79,19 @@ class Sessions:
     def _turns(self, plain: Prepared, side: Side, size: int) -> tuple[list[float], list[Run]]:
         profiled = side.profiled()
         timed = Prepared(profiled.run)
+        first = (size + next(self._more)) // 2
+        whole_s = self._several(plain, first, again=1)
         for _ in range(_AGAIN):
             self._once(timed)
-        self._once(plain)
         profiled.begin()
-        whole_s: list[float] = []
-        totals_s: list[float] = []
-        for _ in range(size):
-            for each, taken in ((plain, whole_s), (timed, totals_s))[:: -1 if next(self._order) else 1]:
-                taken.append(self._once(each))
+        totals_s = self._several(timed, size, again=0)
+        whole_s += self._several(plain, size - first, again=1)
         kernels = [self._named.summed(run.items()) for run in profiled.read(totals_s)]
         return whole_s, [Run(*each) for each in zip(totals_s, kernels, strict=True)]
+
+    def _several(self, prepared: Prepared, count: int, again: int) -> list[float]:
+        """Return what calls took that follow each other, and `again` that are no samples, if there are any."""
+        return [self._once(prepared) for _ in range(count + again)][again:] if count else []
 
     def _once(self, prepared: Prepared) -> float:
         return once(prepared, self._instruments.timer)
