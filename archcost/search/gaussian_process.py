@@ -65,12 +65,16 @@ def predict(function: Process, others: Array) -> tuple[Array, Array]:
     return mean + scaled @ reach, np.sqrt(variance * left)
 
 
-def mean(function: Process, others: Array) -> Array:
-    """Return the mean elsewhere alone, (m,), for many points at once; others: (m, q)."""
+def means(function: Process) -> Callable[[Array], Array]:
+    """Return what gives the mean elsewhere alone, (m, q) -> (m,), as often as it is asked."""
     middle = float(function.values.mean())
-    reach = kernel(function.scales.weights, function.points, others)
-    found: Array = middle + (function.inverse @ (function.values - middle)) @ reach
-    return found
+    pull = function.inverse @ (function.values - middle)
+
+    def at(others: Array) -> Array:
+        found: Array = middle + pull @ kernel(function.scales.weights, function.points, others)
+        return found
+
+    return at
 
 
 def kernel(weights: Array, some: Array, others: Array) -> Array:

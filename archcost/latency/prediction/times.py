@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from archcost.latency.prediction.operators import Features, Operator, weights
-from archcost.search.gaussian_process import Array, Process, Scales, fit, mean, process
+from archcost.search.gaussian_process import Array, Scales, fit, means, process
 
 FEWEST: Final = 4  # of a kind: from fewer nothing is learnt
 _MANY: Final = 12  # of a setting
@@ -49,7 +49,8 @@ class KindTimes:
     _centre: Array = field(init=False)
     _spread: Array = field(init=False)
     _line: Array = field(init=False)
-    _left: Process = field(init=False)
+    _left: Callable[[Array], Array] = field(init=False)
+    _ends: tuple[Array, Array] = field(init=False)
 
     def __post_init__(self) -> None:
         features, logs = np.asarray(self.kind.features), np.asarray(self.kind.logs)
@@ -57,22 +58,29 @@ class KindTimes:
         line = _line(_columns(features, centre, spread), logs)
         rest = logs - _columns(features, centre, spread) @ line
         scales = Scales(np.asarray(self.kind.weights), self.kind.noise)
-        left = process(scales, (features - centre) / spread, rest)
-        for name, value in (("_centre", centre), ("_spread", spread), ("_line", line), ("_left", left)):
+        left = means(process(scales, (features - centre) / spread, rest))
+        low, high = features.min(axis=0), features.max(axis=0)
+        margin = _MARGIN * (high - low) + 1e-6
+        ends = low - margin, high + margin
+        for name, value in (
+            ("_centre", centre),
+            ("_spread", spread),
+            ("_line", line),
+            ("_left", left),
+            ("_ends", ends),
+        ):
             object.__setattr__(self, name, value)
 
     def seconds(self, features: Array) -> Array:
         """Return the seconds of one call each, (m,); features: (m, q)."""
         columns = _columns(features, self._centre, self._spread)
-        found: Array = np.exp(columns @ self._line + mean(self._left, columns[:, 1:]))
+        found: Array = np.exp(columns @ self._line + self._left(columns[:, 1:]))
         return found
 
     def outside(self, features: Array) -> Array:
         """Return whether each is beyond what was measured, (m,) of bool; features: (m, q)."""
-        known = np.asarray(self.kind.features)
-        low, high = known.min(axis=0), known.max(axis=0)
-        margin = _MARGIN * (high - low) + 1e-6
-        found: Array = ((features < low - margin) | (features > high + margin)).any(axis=1)
+        low, high = self._ends
+        found: Array = np.asarray(((features < low) | (features > high)).any(axis=1))
         return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ import numpy as np
 
 from archcost.latency.prediction.operators import CONVOLUTION, DENSE, GROUPED, POINTWISE
 from archcost.latency.prediction.times import Sums
-from archcost.search.gaussian_process import Array, Process, Scales, fit, mean, process
+from archcost.search.gaussian_process import Array, Scales, fit, means, process
 
 ENOUGH: Final = 25
 """Networks from which on more is learnt than one factor and one overhead."""
@@ -75,12 +75,12 @@ class WholeTimes:
     whole: Whole
 
     @cached_property
-    def _function(self) -> Process | None:
+    def _function(self) -> Callable[[Array], Array] | None:
         left = self.whole.left
         if left is None:
             return None
         scales = Scales(np.asarray(left.weights), left.noise)
-        return process(scales, np.asarray(left.points), np.asarray(left.values))
+        return means(process(scales, np.asarray(left.points), np.asarray(left.values)))
 
     def time_s(self, sums: Sums) -> float:
         """Return what a network takes."""
@@ -88,7 +88,7 @@ class WholeTimes:
         if left is None or self._function is None:
             return plain_s
         point = (_features(sums, plain_s) - np.asarray(left.centre)) / np.asarray(left.spread)
-        return plain_s * float(np.exp(mean(self._function, point[None])[0]))
+        return plain_s * float(np.exp(self._function(point[None])[0]))
 
 
 def _plain_s(whole: Whole, sums: Sums) -> float:
