@@ -9,6 +9,7 @@ from random import Random
 from typing import Final
 
 _RESAMPLES: Final = 2000
+_FEWEST: Final = 6  # pairs: of fewer, most resamples repeat one of them
 _OUTSIDE: Final = 0.025  # of the resamples at each end
 
 
@@ -28,12 +29,12 @@ def tau(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def tau_interval(first: Sequence[float], second: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
-    """Return the ends between which tau of 95% of resamples lies; None of fewer than three pairs, or if none has one.
+    """Return the ends between which tau of 95% of resamples lies; None of fewer than six pairs, or if none has one.
 
     Pairs are drawn with replacement, as often as there are any.
     """
     pairs, chance = list(zip(first, second, strict=True)), Random(seed)
-    if len(pairs) < 3:
+    if len(pairs) < _FEWEST:
         return None
     drawn = (chance.choices(pairs, k=len(pairs)) for _ in range(_RESAMPLES))
     known = sorted(found for each in drawn if not isnan(found := tau(*zip(*each, strict=True))))

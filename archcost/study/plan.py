@@ -12,7 +12,6 @@ from archcost.config.document import Value
 from archcost.config.validation import located
 from archcost.data.splits import Dataset
 from archcost.errors import InputError, Mistake, Path
-from archcost.graph.dtypes import INT8
 from archcost.latency import runtimes, targets
 from archcost.latency.samples import Plan
 from archcost.machine import physical_cores
@@ -86,9 +85,9 @@ class StudyPlan:
 
     @property
     def predicts(self) -> tuple[int, ...]:
-        """The places of setups in which a latency may be predicted: in 8 bits it is measured."""
+        """The places of setups in which a latency may be predicted: in other types than float32 it is measured."""
         latencies = [each for each in self.spec.study.objectives if each.quantity == "latency"]
-        each = [one.predict and way.dtype != INT8 for one in latencies for way in one.run_ways]
+        each = [one.predict and way.dtype == "float32" for one in latencies for way in one.run_ways]
         return tuple(place for place, predicts in enumerate(each) if predicts)
 
     def model(self, drawn: object) -> Drawn:

@@ -132,6 +132,9 @@ class Objective(Strict):
             raise wrong("a 'metric' and its 'goal', min or max, go together")
         if "latency" not in chosen and (beside := [key for key in _WAY if key in self.model_fields_set]):
             raise all_wrong([(f"goes with 'latency' only: {one_of(chosen)} is not measured", (key,)) for key in beside])
+        if self.predict and all(each.dtype != "float32" for each in self.run_ways):
+            given = self.run_ways[0].dtype
+            raise all_wrong([(f"goes with dtype float32 alone, given {given}: all else is measured", ("predict",))])
         if mistakes := list(self._of_ways()):
             raise all_wrong(mistakes)
         return self

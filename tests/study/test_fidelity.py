@@ -64,6 +64,17 @@ def test_orders_of_search_and_longer_training_are_compared(study: optuna.Study) 
     assert front_of(found, replace(now, members=(), others=()))["fidelity"] is None
 
 
+def test_who_was_confirmed_with_fewer_epochs_is_not_confirmed_yet(study: optuna.Study) -> None:
+    """Neither left the front nor counts among the networks whose orders are compared, and is confirmed next."""
+    confirmed.keep(study, "3", replace(again(0.01, 0.01), epochs=9))
+    found = stored(study)
+    assert "3" not in [each.name for each in found.front().left]
+    assert "3" in [each.name for each in found.contenders().members if not each.standing]
+    agreed = fidelity(found, found.front())
+    assert agreed is not None
+    assert agreed.networks == 3
+
+
 def test_nothing_is_said_if_all_trainings_are_as_long() -> None:
     study = told(part("a", 0.4, 0.1), part("b", 0.3, 0.2))
     confirmed.keep(study, "0", again(0.35, 0.36))

@@ -117,6 +117,12 @@ def test_in_eight_bits_latency_is_measured() -> None:
     assert plan.paths == (("objectives", 1, "ways", 0), ("objectives", 1, "ways", 1), ("objectives", 2))
 
 
+def test_another_type_than_float32_is_not_predicted() -> None:
+    latency = {"latency": "min", "target": "cpu", "threads": 1, "predict": True, "dtype": "bfloat16"}
+    with pytest.raises(InputError, match=r"objectives\.1\.predict: goes with dtype float32 alone, given bfloat16"):
+        specified(objectives=[{"error": "min"}, latency])
+
+
 def test_what_goes_with_a_latency_goes_with_nothing_else() -> None:
     with pytest.raises(InputError, match="goes with 'latency' only"):
         specified(objectives=[{"error": "min", "predict": True}, {"latency": "min", "target": "fake"}])

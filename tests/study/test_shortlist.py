@@ -10,11 +10,12 @@ import optuna
 import pytest
 from fronts import OBJECTIVES, fronted, part, taken, told
 
+from archcost.cli.study.run import _notes
 from archcost.errors import InputError
 from archcost.profiling.budget import Budget
-from archcost.study.phases.shortlist import following
 from archcost.study.records import confirmed, trials
 from archcost.study.records.addresses import Address
+from archcost.study.records.best.entrants import entrants, following
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.front import Awaited, absent, awaited, candidates
 from archcost.study.records.names import Way
@@ -86,6 +87,22 @@ def test_a_network_that_turned_out_slow_makes_room_for_others() -> None:
     assert next_of(study) == ["0"]
     measure(study, "0", 3.0)
     assert next_of(study) == ["1"]
+
+
+def test_who_may_enter_is_named_as_long_as_it_is_not_measured() -> None:
+    study = searched(foreseen("a", 0.1, 1.0), foreseen("c", 0.3, 2.0), part("b", 0.2, 0.5))
+    trials.remember(study, "about", {"same": {}})
+    stored = Stored(study, Address("study.db"), "one", OBJECTIVES, ("error", "latency", "params"))
+    assert ["0"] == [each.name for each in entrants(stored)]
+    assert any("running the study again" in line and "may be 0," in line for line in _words(stored))
+    measure(study, "0", 1.0)
+    assert () == entrants(stored)
+    assert any("by it they are not on the front" in line for line in _words(stored))
+
+
+def _words(stored: Stored) -> list[str]:
+    """Return the notes under a front, each as one line."""
+    return [" ".join(line.split()) for line in " ".join(_notes(stored, stored.front())).split(" \n")]
 
 
 def test_a_device_that_is_slower_now_is_slower_for_all_networks() -> None:

@@ -27,6 +27,7 @@ from archcost.study.plan import StudyPlan
 from archcost.study.preview import forecast, outlook, preparation, probe
 from archcost.study.records import tables
 from archcost.study.records.addresses import Address, address
+from archcost.study.records.best.entrants import entrants
 from archcost.study.records.best.fidelity import fidelity
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.reasons import alike
@@ -254,7 +255,7 @@ def _notes(stored: Stored, now: Front) -> Iterator[str]:
             yield from wrapped(f"{each.name} has in float32: {words}", 2)
     if waiting := len(stored.awaited()):
         words = f"{counted_words(waiting, 'network')} more with a latency that is predicted, not measured"
-        yield from wrapped(f"{words}; by it they are not on the front", 2)
+        yield from wrapped(f"{words}; {_entering(stored)}", 2)
     if now.knee:
         yield "*  the knee: beyond it each objective costs most of the other"
     if any(each.shared for each in now.members):
@@ -269,6 +270,12 @@ def _notes(stored: Stored, now: Front) -> Iterator[str]:
         yield "p  the chance to belong to the front, by seeds and blocks; test: mean of seeds"
     else:
         yield "No member is confirmed: each rests on one seed, and fronts of one seed are optimistic."
+
+
+def _entering(stored: Stored) -> str:
+    if names := ", ".join(each.name for each in entrants(stored)):
+        return f"on the front may be {names}, which running the study again measures"
+    return "by it they are not on the front"
 
 
 def _left(stored: Stored, now: Front) -> Iterator[str]:

@@ -82,12 +82,16 @@ def at_hand(of: Key, folder: Path | None = None) -> Calibration:
     found = known(of, folder)
     if isinstance(found, Calibration):
         return found
-    how = f"archcost calibrate --target {of.target} --runtime {of.runtime} --threads {of.threads}"
-    command = how + (f" --batch {of.batch}" if of.batch != 1 else "")
     if found is None:
         others = f"; calibrated are: {', '.join(ways)}" if (ways := _others(of, folder)) else ""
-        raise InputError(f"nothing is calibrated for {of.way}; first: {command}{others}")
-    raise InputError(f"the calibration for {of.way} is refused: {found.why}; again: {command}")
+        raise InputError(f"nothing is calibrated for {of.way}; first: {command(of)}{others}")
+    raise InputError(f"the calibration for {of.way} is refused: {found.why}; again: {command(of)}")
+
+
+def command(of: Key) -> str:
+    """Return what calibrates a way to run."""
+    how = f"archcost calibrate --target {of.target} --runtime {of.runtime} --threads {of.threads}"
+    return how + (f" --batch {of.batch}" if of.batch != 1 else "")
 
 
 def _others(of: Key, folder: Path | None) -> list[str]:

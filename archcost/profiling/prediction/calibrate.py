@@ -25,6 +25,7 @@ from archcost.latency.targets.device import this_conditions
 from archcost.profiling.prediction.bench import Bench, Inside, Timing, absorbed, at, attributes, inside, usual_s
 from archcost.profiling.prediction.parts import module_call_s
 from archcost.profiling.prediction.sample import Single, networks, singles
+from archcost.units import counted_words
 
 TIME_S: Final = 300.0
 """How long a calibration takes if nothing else is asked for."""
@@ -65,6 +66,11 @@ def calibrated(
         raise TargetError(missing)
     (plan,) = place.plans(request, DTYPE)
     calibration = learn(Bench(place, plan, progress), runtime, key_of(place, runtime, plan), time_s)
+    before = kept.known(calibration.key)
+    if calibration.held_out is None and isinstance(before, Calibration) and before.held_out is not None:
+        few = counted_words(calibration.networks, "network")
+        stays = f"the calibration of {before.measured:%Y-%m-%d %H:%M} UTC stays; allowed: a longer --time"
+        raise TargetError(f"{few} measured, too few to say how far predictions are off; {stays}")
     kept.keep(calibration)
     return calibration
 

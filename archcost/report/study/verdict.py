@@ -14,6 +14,7 @@ from archcost.report.blocks import Block, Card, Cards, Lines, Section, Text, Ver
 from archcost.report.study.choice import slider
 from archcost.report.study.facts import Found, some
 from archcost.study.objectives import quantity_of
+from archcost.study.records.best.entrants import entrants
 from archcost.study.records.best.fidelity import fidelity
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import network
@@ -153,7 +154,9 @@ def trust(found: Found) -> Iterator[str]:
         yield f"{agreed.words[0].upper()}{agreed.words[1:]}."
     if found.predicted:
         words = f"The latency of {counted_words(len(found.predicted), 'network')} is predicted, not measured"
-        yield f"{words}: by it they are not on the front, which holds measured ones alone."
+        due = some([each.name for each in entrants(found.stored)])
+        may = f"running the study again measures those that may be on it: {due}" if due else "by it they are not on it"
+        yield f"{words}. The front holds measured ones alone; {may}."
     if running := sum(each.state in ("running", "waiting") for each in found.trials):
         yield f"{counted_words(running, 'trial')} not over yet: the front may change."
 

@@ -96,7 +96,7 @@ def foretold(plan: StudyPlan) -> Foretold:
         try:
             found[place] = Predictor(_needed(plan.setups[place]))
         except InputError as error:
-            path = (*plan.paths[place], "predict")
+            path = (*plan.paths[place][:2], "predict")  # of the objective, whatever way of it this is
             mistakes += [located(plan.spec.source, replace(each, path=path)) for each in error.mistakes]
     if mistakes:
         raise InputError(*mistakes)
@@ -109,7 +109,8 @@ def foretold(plan: StudyPlan) -> Foretold:
 def _needed(setup: Setup) -> Calibration:
     found = kept.at_hand(_key(setup))
     if found.held_out is None:
-        raise InputError(f"too few networks were measured for {found.key.way}; allowed: calibrate with a longer --time")
+        words = f"too few networks were measured for {found.key.way} to say how far predictions are off"
+        raise InputError(f"{words}; again, for longer: {kept.command(found.key)}")
     return found
 
 

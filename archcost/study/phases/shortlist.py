@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from archcost.search import pareto
 from archcost.study import jobs
 from archcost.study.options import Workplace
 from archcost.study.phases import turns
 from archcost.study.phases.turns import Say
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed
+from archcost.study.records.best.entrants import following
 from archcost.study.records.confirmed import Confirmed
-from archcost.study.records.front import Awaited, Candidate
+from archcost.study.records.front import Awaited
 from archcost.study.records.stored import Stored, network, running
 from archcost.study.workers import processes
 from archcost.units import counted_words
@@ -33,25 +33,6 @@ def measure(stored: Stored, plan: StudyPlan, place: Workplace, say: Say) -> None
         for number in plan.predicts:
             lacking = {each.part.digest: each for each in due if _lacks(each, number)}
             _measured(stored, plan, place, number, lacking, say)
-
-
-def following(known: Sequence[Candidate], waiting: Sequence[Awaited]) -> tuple[Awaited, ...]:
-    """Return who is to be measured next, nobody if no other one may enter the front.
-
-    First who is on it as predicted, then who is if each took no more than the lower end of its interval, beside those
-    that were measured.
-    """
-    measured = [each.values for each in known]
-    if due := _on(measured, waiting, [each.expected for each in waiting]):
-        return due
-    return _on(measured, waiting, [each.best for each in waiting])
-
-
-def _on(
-    measured: Sequence[tuple[float, ...]], waiting: Sequence[Awaited], values: Sequence[tuple[float, ...]]
-) -> tuple[Awaited, ...]:
-    inside = set(pareto.front([*measured, *values]))
-    return tuple(each for place, each in enumerate(waiting, len(measured)) if place in inside)
 
 
 def _lacks(each: Awaited, number: int) -> bool:

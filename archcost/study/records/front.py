@@ -178,7 +178,8 @@ class Front:
     @property
     def left(self) -> tuple[Candidate, ...]:
         """The networks that were confirmed and are not on the front, best first in the first objective."""
-        return tuple(sorted((each for each in self.others if each.standing), key=lambda each: each.values))
+        left = (each for each in self.comparable[len(self.members) :] if each.standing)
+        return tuple(sorted(left, key=lambda each: each.values))
 
 
 def restored(each: Candidate, objectives: Objectives) -> list[float]:
@@ -380,11 +381,13 @@ def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Fron
 def as_searched(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candidate, ...]:
     """Return candidates with the scores that they had in the search, where confirming trained any of them longer.
 
-    What was confirmed is left out, but for that it was.
+    What was confirmed is left out, but for that it was, with as many epochs as any.
     """
-    if not any(each.longer for each in found):
+    longest = max((each.epochs for each in found), default=0)
+    if not longest:
         return tuple(found)
-    return tuple(replace(each, values=achieved(each.part, objectives), confirmed=None) for each in found)
+    return tuple(replace(each, values=achieved(each.part, objectives), confirmed=None,
+                         standing=each.standing if each.epochs == longest else None) for each in found)  # fmt: skip
 
 
 def by_way(

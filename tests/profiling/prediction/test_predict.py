@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from torch import nn
 
 import archcost
 from archcost.cli import cli
-from archcost.errors import InputError
+from archcost.errors import InputError, TargetError
 from archcost.latency.measure import Request
+from archcost.latency.prediction import kept
 from archcost.latency.prediction.operators import DENSE, GROUPED
 from archcost.profiling import modules
 from archcost.profiling.prediction import calibrate
@@ -115,3 +117,14 @@ def test_a_model_file_is_refused(at: Path, tmp_path: Path) -> None:
 def test_no_more_networks_are_measured_than_fit_into_the_time(left_s: float, each_s: float, size: int) -> None:
     """Also if the last ones took so long that the time is over by more than what one takes."""
     assert size == calibrate.fitting(left_s, each_s)
+
+
+def test_a_calibration_that_says_how_far_it_is_off_is_not_replaced_by_one_that_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = calibrated_fake(tmp_path)
+    monkeypatch.setattr(calibrate, "learn", lambda *_: replace(before, held_out=None, networks=3))
+    with pytest.raises(TargetError, match=r"3 networks measured, too few .* UTC stays; allowed: a longer --time"):
+        calibrate.calibrated("fake", "eager", threads=1)
+    assert before == kept.at_hand(before.key)

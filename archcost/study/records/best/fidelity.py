@@ -39,7 +39,7 @@ class Fidelity:
 def fidelity(stored: Stored, now: Front) -> Fidelity | None:
     """Return how the search's order agrees with that of longer training, None if nothing was confirmed longer."""
     name = first_learnt(stored.objectives)
-    longer = [each for each in (*now.members, *now.left) if each.longer and not each.way.number]
+    longer = [each for each in now.comparable if each.longer and not each.way.number]
     if name is None or not longer:
         return None
     place = [objective for objective, _ in stored.objectives].index(name)
