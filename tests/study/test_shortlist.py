@@ -10,7 +10,7 @@ import optuna
 import pytest
 from fronts import OBJECTIVES, fronted, part, taken, told
 
-from archcost.cli.study.run import _notes
+from archcost.cli.study.run import front_lines
 from archcost.errors import InputError
 from archcost.profiling.budget import Budget
 from archcost.study.records import confirmed, trials
@@ -94,15 +94,15 @@ def test_who_may_enter_is_named_as_long_as_it_is_not_measured() -> None:
     trials.remember(study, "about", {"same": {}})
     stored = Stored(study, Address("study.db"), "one", OBJECTIVES, ("error", "latency", "params"))
     assert ["0"] == [each.name for each in entrants(stored)]
-    assert any("running the study again" in line and "may be 0," in line for line in _words(stored))
+    assert "on the front may be 0, which running the study again measures" in noted(stored)
     measure(study, "0", 1.0)
     assert () == entrants(stored)
-    assert any("by it they are not on the front" in line for line in _words(stored))
+    assert "by it they are not on the front" in noted(stored)
 
 
-def _words(stored: Stored) -> list[str]:
-    """Return the notes under a front, each as one line."""
-    return [" ".join(line.split()) for line in " ".join(_notes(stored, stored.front())).split(" \n")]
+def noted(stored: Stored) -> str:
+    """Return the notes under a front, in one line."""
+    return " ".join(" ".join(front_lines(stored, stored.front())).split())
 
 
 def test_a_device_that_is_slower_now_is_slower_for_all_networks() -> None:

@@ -212,7 +212,7 @@ def front_of(stored: Stored, now: Front) -> dict[str, Any]:
         "knee": now.knee,
         "hypervolume": now.hypervolume,
         "reference": now.reference,
-        "fidelity": asdict(found) if (found := fidelity(stored, now)) else None,
+        **({"fidelity": asdict(found)} if (found := fidelity(stored, now)) else {}),
         **({"ways": ways_of(stored)} if stored.ways else {}),
         "members": [member_of(stored, each) for each in now.members],
         "left": [member_of(stored, each) for each in now.left],
