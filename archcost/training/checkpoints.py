@@ -19,6 +19,7 @@ from archcost.nets.net import Net
 from archcost.nets.weights import read_tensors, readable
 from archcost.training.fit import Fitting
 from archcost.training.header import Checkpoint, Header, encoded, header, intact
+from archcost.training.steps import alike
 
 _HEADER, _STATE = "archcost", "state"
 _PLAIN: Final = (bool, int, float, str, type(None))
@@ -74,7 +75,7 @@ def restore(fitting: Fitting, path: Path) -> None:
 
 def state_of(fitting: Fitting) -> dict[str, Any]:
     """Return all that a training goes on from, but how many of its epochs are done."""
-    return {"weights": dict(fitting.net.state_dict()), "optimiser": fitting.optimiser.state_dict()["state"]}
+    return {"weights": dict(fitting.net.state_dict()), "optimiser": fitting.optimiser.state()}
 
 
 def give(fitting: Fitting, epochs: int, state: Mapping[str, Any]) -> None:
@@ -83,11 +84,10 @@ def give(fitting: Fitting, epochs: int, state: Mapping[str, Any]) -> None:
     Raises ValueError if that is not of such a training, which is then as it was.
     """
     steps: Any = state.get("optimiser")
-    if epochs > fitting.fit.epochs or not isinstance(steps, dict) or not _steps(fitting.optimiser, steps):
+    if epochs > fitting.fit.epochs or not isinstance(steps, dict) or not fitting.optimiser.fits(steps):
         raise ValueError("the state of another optimiser")
     give_weights(fitting.net, state.get("weights"))
-    # the groups are this training's own: rates and decays follow from the fit
-    fitting.optimiser.load_state_dict({**fitting.optimiser.state_dict(), "state": steps})
+    fitting.optimiser.give(steps)
     fitting.done = epochs
 
 
@@ -95,25 +95,9 @@ def give_weights(net: nn.Module, held: Any) -> None:  # noqa: ANN401  # what a f
     """Give a network the weights that a checkpoint holds; raises ValueError, and changes none, if they are others."""
     now = net.state_dict()
     fits = isinstance(held, dict) and held.keys() == now.keys()
-    if not fits or not all(_alike(held[name], now[name]) for name in now):
+    if not fits or not all(alike(held[name], now[name]) for name in now):
         raise ValueError("the weights of another network")
     net.load_state_dict(held)
-
-
-def _steps(optimiser: torch.optim.Optimizer, held: Mapping[Any, Any]) -> bool:
-    """Return whether what is held is what an optimiser keeps of its parameters: of each all of it, or nothing."""
-    of = [each for group in optimiser.param_groups for each in group["params"]]
-    names = {"momentum_buffer"} if isinstance(optimiser, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
-    for place, kept in held.items():
-        if type(place) is not int or not 0 <= place < len(of) or not isinstance(kept, dict) or kept.keys() != names:
-            return False
-        if not all(_alike(value, of[place] if name != "step" else torch.zeros(())) for name, value in kept.items()):
-            return False
-    return True
-
-
-def _alike(value: object, other: torch.Tensor) -> bool:
-    return isinstance(value, torch.Tensor) and (value.shape, value.dtype) == (other.shape, other.dtype)
 
 
 def plain(state: Mapping[str, object]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from archcost.training.optimiser import Part, clipped, optimiser, parts, share
 from archcost.training.scale import begin_in_scale
 from archcost.training.spec import Fit, Settings
 from archcost.training.speed import chosen
+from archcost.training.steps import Steps, matrices
 from archcost.training.vocabulary import Readout, Words
 
 Told: TypeAlias = Callable[[int, int, float], None]
@@ -54,7 +55,7 @@ class Fitting:
     settings: Settings
     losses: OfExamples | OfText | OfBatches
     parts: Sequence[Part]
-    optimiser: torch.optim.Optimizer
+    optimiser: Steps
     device: torch.device
     threads: int | None
     fingerprint: str
@@ -85,7 +86,7 @@ def begin(net: nn.Module, dataset: Dataset, fit: Fit, *, device: str = "cpu", th
     if dataset.kind == "image" and is_wide(net):
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # mypy's stubs lack it
     net_parts = parts(net, gentle=dataset.kind == "text")
-    stepping = optimiser(net_parts, settings, fit.momentum)
+    stepping = optimiser(net_parts, settings, fit.momentum, matrices(net) if settings.optimiser == "muon" else ())
     losses = _losses(net, dataset, fit, settings, place)
     return Fitting(net, fit, settings, losses, net_parts, stepping, place, threads, dataset.fingerprint,
                    dataset.classes)  # fmt: skip
@@ -125,7 +126,7 @@ def _epoch(fitting: Fitting, told: Told) -> tuple[float, float]:
 
 
 def _step(fitting: Fitting, loss: Loss) -> float:
-    fitting.optimiser.zero_grad(set_to_none=True)  # what a mini-batch drops has no gradient, and stays as it is
+    fitting.optimiser.drop_gradients()  # what a mini-batch drops stays as it is
     scalar = loss()
     value = float(scalar.detach())
     if math.isfinite(value):  # else the weights stay as they were, and the caller refuses it
@@ -140,7 +141,7 @@ def _rate(fitting: Fitting, step: int) -> float:
     """Set the learning rate of every group for mini-batch `step`; return the training's own."""
     settings, total = fitting.settings, fitting.total
     warmup = None if settings.warmup is None else min(settings.warmup, int(_LONGEST_WARMUP * total))
-    for group in fitting.optimiser.param_groups:
+    for group in fitting.optimiser.groups:
         longer = None if warmup is None else warmup * group["warmup"]
         group["lr"] = settings.lr * group["rate"] * share(settings.schedule, step, total, longer)
     return settings.lr * share(settings.schedule, step, total, warmup)

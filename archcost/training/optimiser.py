@@ -9,9 +9,9 @@ only learn late.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 import torch
 from torch import nn
@@ -19,9 +19,11 @@ from torch.nn import Parameter
 
 from archcost.graph.graph import recurrent
 from archcost.nets.net import Net
-from archcost.training.spec import Schedule, Settings
+from archcost.training.spec import Optimiser, Schedule, Settings
+from archcost.training.steps import Group, Matrix, Steps
 
 _GENTLE: Final = (0.1, 3)  # times the learning rate, and the warm-up
+_MUON_MOMENTUM: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +58,39 @@ def parts(net: nn.Module, *, gentle: bool = False) -> tuple[Part, ...]:
     )
 
 
-def optimiser(parts: Sequence[Part], settings: Settings, momentum: float) -> torch.optim.Optimizer:
-    """Return the optimiser; its groups name their part's factors as `rate` and `warmup`.
+def optimiser(parts: Sequence[Part], settings: Settings, momentum: float, kernels: Sequence[Matrix] = ()) -> Steps:
+    """Return what steps the parameters; its groups name their part's factors as `rate` and `warmup`.
 
-    Matrices and kernels decay; norms and biases do not.
+    Matrices and kernels decay; norms and biases do not. kernels: those that Muon steps (Jordan and others 2024; on
+    convolutions with airbench94's momentum), none without it.
     """
-    groups = [group for part in parts for group in _groups(part, settings.weight_decay)]
-    if settings.optimiser == "sgd":
-        made = torch.optim.SGD(groups, settings.lr, momentum, nesterov=momentum > 0, fused=True)
-        for each in (each for part in parts for each in part.parameters if momentum):
-            # torch 2.13 cannot step where some have a gradient for the first time and others had one before
-            made.state[each]["momentum_buffer"] = torch.zeros_like(each)
-        return made
-    return torch.optim.AdamW(groups, settings.lr, fused=True)
+    apart = {id(each.kernel) for each in kernels}
+    groups = [group for part in parts for group in _groups(part, settings, apart)]
+    made = [_usual(groups, settings.others or settings.optimiser, settings.lr, momentum)] if groups else []
+    if kernels:
+        matrices = {"params": [each.rows for each in kernels], "rate": 1.0, "warmup": 1}
+        decay = settings.weight_decay
+        made.append(torch.optim.Muon([matrices], settings.lr, weight_decay=decay, momentum=_MUON_MOMENTUM))
+    return Steps(made, kernels)
 
 
-def _groups(part: Part, decay: float) -> Iterator[dict[str, Any]]:
+def _usual(groups: list[Group], kind: Optimiser, rate: float, momentum: float) -> torch.optim.Optimizer:
+    if kind != "sgd":
+        return torch.optim.AdamW(groups, rate, fused=True)
+    made = torch.optim.SGD(groups, rate, momentum, nesterov=momentum > 0, fused=True)
+    for each in (each for group in groups for each in group["params"] if momentum):
+        # torch 2.13 cannot step where some have a gradient for the first time and others had one before
+        made.state[each]["momentum_buffer"] = torch.zeros_like(each)
+    return made
+
+
+def _groups(part: Part, settings: Settings, apart: Collection[int]) -> Iterator[Group]:
+    """Yield the groups of a part without the parameters, by their id, that are stepped apart."""
     for decays in (True, False):
-        chosen = [each for each in part.parameters if (each.ndim > 1) == decays]
+        chosen = [each for each in part.parameters if (each.ndim > 1) == decays and id(each) not in apart]
         if chosen:
-            factors = {"rate": part.rate, "warmup": part.warmup}
-            yield {"params": chosen, "weight_decay": decay if decays else 0.0, **factors}
+            factors = {"rate": part.rate * settings.others_rate, "warmup": part.warmup}
+            yield {"params": chosen, "weight_decay": settings.weight_decay if decays else 0.0, **factors}
 
 
 def clipped(parts: Sequence[Part], longest: float | None) -> float:

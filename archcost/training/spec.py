@@ -12,7 +12,7 @@ from archcost.config.types import Arguments, Code, Count, Each, Rate, Strict, wr
 from archcost.errors import one_of
 from archcost.graph.recipe import Init
 
-Optimiser: TypeAlias = Literal["sgd", "adamw"]
+Optimiser: TypeAlias = Literal["sgd", "adamw", "muon"]
 Schedule: TypeAlias = Literal["one-cycle", "step", "cosine", "constant", "flat-linear"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
 Change: TypeAlias = Literal["flip", "translate", "cutout"]
@@ -53,9 +53,9 @@ class Fit(Strict):
     batch: Count | None = None
     """Examples in a mini-batch. For a text: how many places of it are read side by side, 20 by default."""
     optimiser: Optimiser | None = None
-    """sgd (with Nesterov's momentum) or adamw."""
+    """sgd (with Nesterov's momentum), adamw, or muon: for kernels of convolutions, the usual one for the rest."""
     lr: Positive | None = None
-    """The highest learning rate."""
+    """The highest learning rate. With muon that of the kernels, .1 by default; the rest keeps its share of it."""
     momentum: Rate = 0.9
     """Momentum of sgd; adamw has .9 and .999."""
     weight_decay: Annotated[float, Field(ge=0)] | None = None
@@ -147,7 +147,9 @@ class Fit(Strict):
         init: None for a module that code made.
         """
         usual = (MODULE_TEXT if text else MODULE) if init is None else TEXT if text else USUALLY[init]
-        given = {name: getattr(self, name) for name in Settings.__slots__}
+        if self.optimiser == "muon":
+            usual = replace(usual, lr=MUON_RATE, others=usual.optimiser, others_rate=usual.lr / MUON_RATE)
+        given = {name: getattr(self, name) for name in Settings.__slots__ if name in Fit.model_fields}
         return replace(usual, **{name: value for name, value in given.items() if value is not None})
 
 
@@ -155,7 +157,8 @@ class Fit(Strict):
 class Settings:
     """The keys of a fit whose usual value depends on the network, all settled.
 
-    `warmup`: mini-batches, None for the schedule's own; `clip`: None for gradients of any length.
+    `warmup`: mini-batches, None for the schedule's own; `clip`: None for gradients of any length. `others`: what steps
+    all but the kernels beside Muon, at `others_rate` times the learning rate.
     """
 
     batch: int
@@ -165,8 +168,11 @@ class Settings:
     schedule: Schedule
     warmup: int | None = None
     clip: float | None = None
+    others: Optimiser | None = None
+    others_rate: float = 1.0
 
 
+MUON_RATE: Final = 0.1
 # Of a module nothing is known: AdamW at a rate that most networks learn with, and short gradients.
 MODULE: Final = Settings(128, "adamw", 3e-3, 1e-2, "one-cycle", clip=1.0)
 MODULE_TEXT: Final = Settings(20, "adamw", 2e-3, 1e-2, "flat-linear", 100, 1.0)

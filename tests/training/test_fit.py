@@ -125,7 +125,7 @@ def test_the_same_seed_trains_the_same_weights(data: Any, tree: specs.Tree) -> N
 
 
 @pytest.mark.parametrize(("data", "tree"), [(small.images, FRACTAL), (small.sequences, HORNN), (small.text, HORNN)])
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "muon"])
 def test_a_restored_training_goes_on_as_if_never_left(
     data: Any, tree: specs.Tree, optimiser: str, tmp_path: Path
 ) -> None:

@@ -182,7 +182,7 @@ def test_norms_and_biases_do_not_decay() -> None:
     """Of a residual network every parameter is in one group, and only kernels and matrices in one that decays."""
     model = specs.model({"family": "bottleneck", "input": [3, 8, 8], "classes": 4, "depths": [1], "widths": [8]})
     net = build(model.graph, model.recipe)
-    groups = optimiser(parts(net), SGD, 0.9).param_groups
+    groups = optimiser(parts(net), SGD, 0.9).groups
     decaying = {id(each) for group in groups if group["weight_decay"] for each in group["params"]}
     assert {id(each) for each in net.parameters() if each.ndim > 1} == decaying
     assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
@@ -240,7 +240,7 @@ def test_fused_steps_are_torchs_plain_ones(kind: Any) -> None:
     for step in range(4):
         x = torch.randn(2, 3, 8, 8)
         for net, stepping in ((plain, simple), (ours, fused)):
-            stepping.zero_grad(set_to_none=True)
+            net.zero_grad(set_to_none=True)
             made = net(x.to(memory_format=torch.channels_last)) if step else net[0](x)
             made.square().mean().backward()
             stepping.step()
