@@ -13,37 +13,16 @@ from torch.nn import functional
 
 from archcost.errors import ArchcostError, InputError
 from archcost.graph.graph import Graph
-from archcost.graph.ops import Conv
 from archcost.nets.layers import Dense
 from archcost.nets.net import Net
 from archcost.training import vocabulary
 from archcost.training.batches import Examples, Text, batches, shuffled
+from archcost.training.layout import is_wide
 from archcost.training.spec import Augment
 from archcost.training.speed import casting
 from archcost.training.vocabulary import Readout, Words
 
 Loss: TypeAlias = Callable[[], Tensor]
-_WIDE: Final = 8
-_BLOCK: Final = 16  # channels that the kernels of AVX-512 take together
-
-
-def is_wide(net: nn.Module) -> bool:
-    """Return whether an example's channels may lie together (channels_last), which is quicker.
-
-    Not where torch 2.13 on a processor would write past what it allocated: where a convolution makes fewer than 8
-    channels, or is 1x1 with a stride and takes fewer than 16 (https://github.com/uxlfoundation/oneDNN/issues/6035).
-    Nor in a module of the user's own, whose code may look at them in order.
-    """
-    return isinstance(net, Net) and all(
-        _fills(node.op, net.graph.nodes[node.inputs[0]].shape[0])
-        for node in net.graph.nodes
-        if isinstance(node.op, Conv)
-    )
-
-
-def _fills(conv: Conv, channels: int) -> bool:
-    skips = conv.kernel == 1 < conv.stride
-    return conv.out >= _WIDE and not (skips and channels // conv.groups < _BLOCK)
 
 
 @dataclass(frozen=True, slots=True)
