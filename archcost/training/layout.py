@@ -1,4 +1,4 @@
-"""Where the channels of a place lie together in memory (channels_last), which is quicker, and what that takes."""
+"""Channels that lie together in memory (channels_last), which is quicker to train."""
 
 from __future__ import annotations
 

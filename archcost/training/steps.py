@@ -1,4 +1,4 @@
-"""What steps a network's parameters: one of torch's optimisers, or two, with Muon for the kernels of convolutions."""
+"""What steps a network's parameters: one of torch's optimisers, or Muon beside one."""
 
 from __future__ import annotations
 
