@@ -1,0 +1,180 @@
+"""Whether a study ranks networks as longer training does, and what it ended early that would have been good.
+
+Of a finished study ten complete networks, spread from the front to the back, and the three best of those that a rung
+ended are trained again with three times the study's epochs, on its data, four of them with a second seed. Printed are
+Kendall's tau between the study's scores and those (with an interval by resampling; target .85), tau between the
+scores at the first rung and those, and which networks were ended wrongly: those that would be on the front of all that
+were trained so. Latencies are the study's. Each training is written to the record when it has ended, and a second call
+goes on where the first one ended.
+
+    python studies/benchmarks/fidelity.py studies/fractal-fashion/study.yaml --out FILE [--times 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Final
+
+import torch
+from sidebyside import machine, table
+
+from archcost.config.document import load as parsed
+from archcost.data.load import load
+from archcost.data.spec import DataSpec
+from archcost.data.splits import Dataset
+from archcost.models.load import interpret
+from archcost.nets.net import build
+from archcost.search import pareto, ranks
+from archcost.study.records.source import address_named
+from archcost.study.records.stored import Stored, find
+from archcost.study.records.trials import Trial
+from archcost.study.spec import load_study
+from archcost.training import fit, scoring, speed
+from archcost.training.spec import Fit
+
+FIELDS: Final = ("trial", "seed", "epochs", "error", "seconds")
+TARGET: Final = 0.85
+Key = tuple[int, int, int]
+"""Trial, seed, epochs."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A network that is trained again: its scores and latency in the study, by its values at each rung."""
+
+    trial: Trial
+    first: tuple[float, ...]
+    last: tuple[float, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no rung ended it."""
+        return self.trial.state == "complete"
+
+
+def networks(stored: Stored, complete: int, ended: int) -> list[Chosen]:
+    """Return the networks to train: complete ones spread over their ranks, and the best of those that were ended."""
+    seen: dict[str, Chosen] = {}
+    for trial in stored.trials():
+        if trial.rungs and trial.begun and trial.state in ("complete", "pruned"):
+            values = [tuple(stored.restored(trial.rungs[epoch])) for epoch in sorted(trial.rungs)]
+            seen.setdefault(trial.begun.identity, Chosen(trial, values[0], values[-1]))
+    whole, early = ([each for each in seen.values() if each.complete is holds] for holds in (True, False))
+    return [*spread(whole, complete), *sorted_by_rank(early)[:ended]]
+
+
+def sorted_by_rank(found: Sequence[Chosen]) -> list[Chosen]:
+    """Return networks from the front to the back, those of one rank from the most accurate on."""
+    places = pareto.ranks([each.last for each in found]) if found else ()
+    return [each for _, _, each in sorted(((rank, each.last, each) for rank, each in zip(places, found, strict=True)),
+                                          key=lambda row: row[:2])]  # fmt: skip
+
+
+def spread(found: Sequence[Chosen], count: int) -> list[Chosen]:
+    """Return so many networks, evenly from the front to the back."""
+    order = sorted_by_rank(found)
+    if len(order) <= count:
+        return order
+    return [order[round(place * (len(order) - 1) / (count - 1))] for place in range(count)]
+
+
+def trained(each: Chosen, how: Fit, data: Dataset) -> tuple[float, float]:
+    """Return the error on the validation split, and the seconds that training took."""
+    assert each.trial.begun is not None  # it was trained
+    model = interpret(parsed(each.trial.begun.yaml, f"trial {each.trial.number}"))
+    net = build(model.graph, model.recipe, seed=how.seed)
+    seconds = sum(epoch.seconds for epoch in fit.epochs(fit.begin(net, data, how, threads=1)))
+    error = scoring.evaluate(net, data.validation, data).error
+    assert error is not None  # of images it is known
+    return error, seconds
+
+
+def record(out: Path) -> dict[Key, float]:
+    """Return the errors that are known."""
+    if not out.is_file():
+        return {}
+    with out.open(newline="") as file:
+        return {tuple(int(row[name]) for name in FIELDS[:3]): float(row["error"]) for row in csv.DictReader(file)}  # type: ignore[misc]
+
+
+def keep(out: Path, key: Key, error: float, seconds: float) -> None:
+    """Add a training to the record."""
+    fresh = not out.is_file()
+    with out.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if fresh:
+            writer.writerow(FIELDS)
+        writer.writerow((*key, f"{error:.5f}", f"{seconds:.1f}"))
+
+
+def agreement(name: str, before: Sequence[float], after: Sequence[float]) -> str:
+    """Return in a line how far two orders agree."""
+    ends = ranks.tau_interval(before, after)
+    words = f" (95% of resamples: {ends[0]:.2f} to {ends[1]:.2f})" if ends else ""
+    return f"{name}: Kendall's tau {ranks.tau(before, after):.2f}{words}, {len(before)} networks"
+
+
+def shown(every: Sequence[Chosen], known: Mapping[Key, float], epochs: int) -> str:
+    """Return the table and what follows from it, for the networks that are trained."""
+    after = {
+        each.trial.number: errors
+        for each in every
+        if (errors := [error for key, error in known.items() if (key[0], key[2]) == (each.trial.number, epochs)])
+    }
+    there = [each for each in every if each.trial.number in after]
+    longer = [fmean(after[each.trial.number]) for each in there]
+    front = set(pareto.front([(error, *each.last[1:]) for error, each in zip(longer, there, strict=True)]))
+    rows = [
+        (str(each.trial.number), "complete" if each.complete else f"ended after {max(each.trial.rungs)}",
+         f"{100 * each.first[0]:.1f}%", f"{100 * each.last[0]:.1f}%",
+         ", ".join(f"{100 * error:.1f}%" for error in after[each.trial.number]), f"{1e6 * each.last[1]:.0f} us",
+         "yes" if place in front else "")
+        for place, each in enumerate(there)
+    ]  # fmt: skip
+    heads = ("trial", "in the study", "first rung", "last rung", f"{epochs} epochs", "latency", "on their front")
+    lines = [table(heads, rows), ""]
+    pairs = [(each, error) for each, error in zip(there, longer, strict=True) if each.complete]
+    if len(pairs) > 1:
+        lines.append(agreement("study", [each.last[0] for each, _ in pairs], [error for _, error in pairs]))
+        lines.append(agreement("first rung", [each.first[0] for each in there], longer))
+    wrong = [str(each.trial.number) for place, each in enumerate(there) if place in front and not each.complete]
+    lines.append(f"ended wrongly: {', '.join(wrong) or 'none'}, of {sum(not each.complete for each in there)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train what is missing, first with one seed, and print what is known."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("study")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--complete", type=int, default=10)
+    parser.add_argument("--ended", type=int, default=3)
+    parser.add_argument("--again", type=int, default=4, help="networks with a second seed")
+    given = parser.parse_args()
+    spec, stored = load_study(given.study).study, find(address_named(given.study))
+    if not isinstance(spec.data, DataSpec):
+        sys.exit("the data of this study come from code")
+    torch.set_num_threads(1)
+    speed.keep_freed()
+    data = load(spec.data, folder=Path(given.study).parent)
+    every = networks(stored, given.complete, given.ended)
+    epochs = given.times * spec.fit.epochs
+    again = spread([each for each in every if each.complete], given.again)
+    for seed, each in [*((101, one) for one in every), *((102, one) for one in again)]:
+        key = (each.trial.number, seed, epochs)
+        if key not in record(given.out):
+            how = spec.fit.model_copy(update={"epochs": epochs, "rungs": None, "seed": seed})
+            keep(given.out, key, *trained(each, how, data))
+    print(machine())
+    print(shown(every, record(given.out), epochs))
+
+
+if __name__ == "__main__":
+    main()
