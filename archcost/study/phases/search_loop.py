@@ -18,11 +18,11 @@ from archcost.search.ask import Asked, Method, ask, exhausted
 from archcost.study import jobs
 from archcost.study.code import digests
 from archcost.study.drawn import Drawn
-from archcost.study.limits import over
 from archcost.study.options import Options, Workplace
 from archcost.study.parts import counted, graphs, part_of, parts
 from archcost.study.phases import points
 from archcost.study.phases.foretold import Foretold, foretold
+from archcost.study.phases.limits import over
 from archcost.study.phases.shortlist import MEMBERS
 from archcost.study.phases.state import Running, Say, State, Watch
 from archcost.study.plan import StudyPlan
@@ -172,8 +172,7 @@ def reserve_s(found: Sequence[trials.Trial], plan: StudyPlan, options: Options) 
         return min(due_s, options.time_s / 2) if took else 0.0
     rounds = confirm.members * -(-confirm.seeds // options.workers)
     measured_s = sum(way.plan.time_s for way in plan.setups) * confirm.members
-    longer = plan.spec.study.longer / plan.spec.study.fit.epochs or 1.0
-    return min(due_s + rounds * longer * median(took) + measured_s, options.time_s / 2)
+    return min(due_s + rounds * plan.lengthened * median(took) + measured_s, options.time_s / 2)
 
 
 def _begin(run: _Run) -> None:
