@@ -16,12 +16,13 @@ from fronts import OBJECTIVES, again, part, told
 from plans import drawn, planned, specified
 
 from archcost import Study
-from archcost.data.load import load
+from archcost.data.load import fresh, load
 from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset
 from archcost.errors import InputError
 from archcost.models.load import Model
 from archcost.study import jobs
+from archcost.study import run as run_of_study
 from archcost.study.code.consent import NONE
 from archcost.study.phases.examples import with_examples
 from archcost.study.preview import forecast
@@ -134,6 +135,21 @@ def test_a_forecast_of_confirming_grows_with_the_examples(monkeypatch: pytest.Mo
     plan = planned(confirm={"seeds": 1, "members": 2})
     plan = replace(plan, extent=Extent(3 * plan.examples, 0, "d"))
     assert 2 * ((3 + 3) + 2) == forecast.foresee(plan, drawn(plan), images(), 1, 0.0).confirm_s
+
+
+def test_data_that_change_while_a_study_runs_end_it() -> None:
+    """Its members would not be confirmed on what the plan says."""
+    plan = planned(data={"name": "digits", "examples": 200}, confirm={"examples": 300})
+    assert 300 == len(run_of_study._more(replace(plan, extent=Extent(300, 0, digits(300).fingerprint))).train)
+    with pytest.raises(InputError, match="have changed since the run began: fingerprint"):
+        run_of_study._more(replace(plan, extent=Extent(300, 0, "d" * 64)))
+
+
+def test_what_is_read_for_members_is_not_kept() -> None:
+    few = DataSpec(name="digits", examples=300)
+    assert load(few, folder=Path()) is load(few, folder=Path())
+    assert fresh(few, folder=Path()) is not fresh(few, folder=Path())
+    assert fresh(few, folder=Path()).fingerprint == digits(300).fingerprint
 
 
 def small(study: optuna.Study) -> Stored:
@@ -266,6 +282,10 @@ def test_it_is_exported_and_shown(
     held = json.loads(out)
     assert (1295, 200) == (held["fidelity"]["examples"], held["fidelity"]["search_examples"])
     assert [1295] == [each["examples"] for each in held["members"]]
+    page = tmp_path / "page.html"
+    assert 0 == run(capsys, "report", str(file), "-o", str(page))[0]
+    words = "Members were confirmed with 2 epochs on 1,295 examples, searched with 1 on 200: networks that were not are"
+    assert words in page.read_text("utf-8")
     code, out, _ = run(capsys, "study", "run", str(file), "--dry-run")
     assert (0, True) == (code, "searched on 200 examples, confirmed on 1,295" in out)
 

@@ -1,4 +1,4 @@
-"""The time that a run leaves for what comes after its search: measuring, and confirming the front."""
+"""The time that a run leaves for what follows its search: measuring and confirming."""
 
 from __future__ import annotations
 
