@@ -40,6 +40,12 @@ def load(spec: DataSpec, *, folder: Path) -> Dataset:
     return _loaded(spec, paths, tuple(_stamp(path) for path in paths))
 
 
+def fresh(spec: DataSpec, *, folder: Path) -> Dataset:
+    """Return what `load` returns, and keep nothing of it: for a set that is large, and needed for a moment."""
+    reader = _READERS[spec.name]
+    return reader.read(spec, reader.files(spec, folder))
+
+
 @lru_cache(maxsize=2)
 def _loaded(spec: DataSpec, paths: tuple[Path, ...], _: tuple[_Stamp, ...]) -> Dataset:
     return _READERS[spec.name].read(spec, paths)

@@ -19,6 +19,8 @@ from archcost.study.workers.tasks import Measure, OfCode, OfGraph, Setup, Train
 
 DATA: Final = "data.pt"
 """The file of the data that trials read, in the folder of a run."""
+MORE: Final = "more.pt"
+"""The file of the data that members are confirmed with, written there if they are more than those of trials."""
 TEST: Final = "test.pt"
 """The file of the test split, written there for confirming alone."""
 
@@ -63,8 +65,10 @@ def confirm(plan: StudyPlan, model: Drawn, folder: Path, seed: int, threads: int
     """Return the job of training a network once more, alone and with another seed, and testing it."""
     job = train(plan, model, folder, threads)
     test = str(folder / TEST) if plan.tested else ""
-    if plan.spec.study.longer:
-        job = replace(job, fit={**job.fit, "epochs": plan.spec.study.longer, "rungs": None})
+    if plan.extent.epochs:
+        job = replace(job, fit={**job.fit, "epochs": plan.extent.epochs, "rungs": None})
+    if plan.extent.examples:
+        job = replace(job, data=str(folder / MORE))
     return replace(job, seed=job.seed + seed, ways=(), optional=(), columns=False, test=test, alone=True)
 
 

@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from archcost.study.spec import Search
+from archcost.study.keys.search import Search
 
 _WORKERS: Final = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 

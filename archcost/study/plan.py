@@ -17,10 +17,12 @@ from archcost.latency.samples import Plan
 from archcost.machine import physical_cores
 from archcost.models.load import Model
 from archcost.study.drawn import Drawn, Gives, materialise
+from archcost.study.keys.objective import Objective, RunWay
 from archcost.study.objectives import quantity_of
+from archcost.study.records.confirmed import SEARCHED, Extent
 from archcost.study.records.front import Objectives
 from archcost.study.records.names import Way, names_of
-from archcost.study.spec import Objective, RunWay, StudySpec
+from archcost.study.spec import StudySpec
 from archcost.study.workers.tasks import Code, Setup
 
 
@@ -31,7 +33,8 @@ class StudyPlan:
     gives: what the data give a network; fingerprint: of the data; setups: all that is measured of a network, in the
     order of the objectives and of their ways; objectives: each with the place of its latency among those of a point;
     ways: in which each network runs, one of a study that names none; tested: whether there is a test split; code: of
-    the user's own, which runs with consent, None if the study has none; code_changed: it may go on with other files.
+    the user's own, which runs with consent, None if the study has none; code_changed: it may go on with other files;
+    examples: those that trials train with; extent: how long members are trained when they are confirmed.
     """
 
     spec: StudySpec
@@ -43,6 +46,14 @@ class StudyPlan:
     tested: bool = True
     code: Code | None = None
     code_changed: bool = False
+    examples: int = 0
+    extent: Extent = SEARCHED
+
+    @property
+    def lengthened(self) -> float:
+        """How many times as long as in the search a member is trained when it is confirmed."""
+        epochs = self.extent.epochs / self.spec.study.fit.epochs or 1.0
+        return epochs * (self.extent.examples / self.examples if self.extent.examples else 1.0)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -127,6 +138,8 @@ def settle(spec: StudySpec, dataset: Dataset, code: Code | None = None) -> Study
         *(spec, gives, dataset.fingerprint, tuple(setups), objectives, _ways(measured)),
         tested=dataset.tested,
         code=code,
+        examples=len(dataset.train),
+        extent=Extent(epochs=spec.study.longer),
     )
 
 

@@ -18,10 +18,10 @@ from archcost import scratch
 from archcost.errors import ArchcostError, InputError, Mistake, TargetError, quoted, visible
 from archcost.study import jobs
 from archcost.study.code import digests
-from archcost.study.limits import budget
 from archcost.study.objectives import quantity_of, worst
 from archcost.study.options import Options, Workplace
 from archcost.study.phases import confirm, search_loop, shortlist
+from archcost.study.phases.limits import budget
 from archcost.study.phases.search_loop import ENDS, End
 from archcost.study.phases.state import State, Watch
 from archcost.study.plan import StudyPlan
@@ -228,12 +228,26 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
         return
     if dataset.tested and not dataset.loose:
         shared.write_test(dataset, place.folder / jobs.TEST)
+    if plan.extent.examples:
+        remember(running(stored), "examples", plan.examples)
+        shared.write(_more(plan), place.folder / jobs.MORE)
 
     def contenders() -> Front:
         shortlist.measure(stored, plan, place, say)
         return stored.contenders()
 
     confirm.confirm(running(stored), plan, place, stored.front, contenders, say)
+
+
+def _more(plan: StudyPlan) -> Dataset:
+    """Return the data that members are confirmed with; raises InputError if they changed since the run began."""
+    from archcost.study.phases.examples import extended  # noqa: PLC0415  # loads torch
+
+    found = extended(plan.spec, plan.extent.examples)
+    if found.fingerprint != plan.extent.data:
+        given = f"the data of {found.source} have changed since the run began: fingerprint {found.fingerprint[:12]}"
+        raise InputError(Mistake(f"{given}; allowed: {plan.extent.data[:12]}, or to run the study again"))
+    return found
 
 
 def _prune_weights(stored: Stored, folder: Path) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from archcost.config import document
 from archcost.config.document import Document, Value
-from archcost.config.types import Count, Each, Strict, all_wrong, wrong
+from archcost.config.types import Each, Strict, all_wrong, wrong
 from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
-from archcost.data.spec import AnyData
-from archcost.errors import InputError, Mistake, one_of, quoted, unknown
-from archcost.graph.dtypes import Floating, Precision
+from archcost.data.spec import AnyData, DataCode
+from archcost.errors import InputError, Mistake, one_of, unknown
 from archcost.models import sources
 from archcost.models.code import FAMILY, Foreign
 from archcost.models.families import families
@@ -28,180 +27,15 @@ from archcost.search import templates
 from archcost.search.choices import untakable
 from archcost.search.rules import kind_of
 from archcost.search.space import Space
-from archcost.study.objectives import QUANTITIES, RESERVED, Goal, of_metric, quantity_of
+from archcost.study.keys.confirm import Confirm
+from archcost.study.keys.objective import Objective
+from archcost.study.keys.search import Search
+from archcost.study.objectives import QUANTITIES, quantity_of
 from archcost.training.spec import Fit
-from archcost.units import parse_duration, parse_share
+from archcost.units import grouped
 
-_WAY: Final = ("target", "runtime", "batch", "threads", "dtype", "precision", "time", "predict", "ways")
-_MEASURED: Final = (*_WAY[:5], "ways")  # precision and time say how well, not what is measured
-_ONE: Final = ("runtime", "dtype")  # what each of several ways has of its own
 _FILLED: Final = ("name", "input", "classes")  # by the study and its data, where a template leaves them out
 _SAME: Final = frozenset({"perplexity", "bpc"})  # both rise with the loss alone
-
-
-def _reader(parse: Callable[[str], float]) -> BeforeValidator:
-    def read(value: object) -> object:
-        try:
-            return parse(value) if isinstance(value, str) else value
-        except ValueError as error:
-            raise wrong(str(error)) from None
-
-    return BeforeValidator(read)
-
-
-def _or_text(pattern: str, **bounds: float) -> WithJsonSchema:
-    text = {"type": "string", "pattern": rf"^[0-9]{{1,9}}(\.[0-9]{{1,9}})? *{pattern}$"}
-    return WithJsonSchema({"anyOf": [{"type": "number", **bounds}, text]})
-
-
-def _unlike(name: str) -> str:
-    if name in RESERVED:
-        hint = f"write '{name}: min'" if name in QUANTITIES else "another name"
-        raise wrong(f"given {quoted(name)}, which has a meaning of its own; allowed: {hint}")
-    return name
-
-
-Seconds: TypeAlias = Annotated[
-    float, _reader(parse_duration), Field(gt=0), _or_text("(us|ms|s|m|h)?", exclusiveMinimum=0)
-]
-Share: TypeAlias = Annotated[
-    float, _reader(parse_share), Field(gt=0, lt=1), _or_text("%?", exclusiveMinimum=0, exclusiveMaximum=1)
-]
-Natural: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
-Minimised: TypeAlias = Literal["min"]
-Metric: TypeAlias = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_@.-]{0,63}$"), AfterValidator(_unlike)]
-Source: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
-
-
-class RunWay(Strict):
-    """A way to run each network: what runs it, and in which type. Each trained network gets a point for each way."""
-
-    runtime: str = "eager"
-    """The runtime that runs the network on the objective's target."""
-    dtype: Precision = "float32"
-    """The data type; `int8`: quantised after training, and scored as the file of 8 bits that runs."""
-
-
-class Objective(Strict):
-    """One quantity to minimise, or a metric of your own. The keys from `target` on are for a latency only."""
-
-    error: Minimised | None = None
-    """The share of wrong answers on the validation split."""
-    perplexity: Minimised | None = None
-    """Perplexity of a text's validation split, all its tokens."""
-    bpc: Minimised | None = None
-    """Bits per character (or token) of a text's validation split."""
-    metric: Metric | None = None
-    """A number that `fit.evaluate`, an evaluation of your own, gives under this name."""
-    goal: Goal | None = None
-    """Of a `metric`: whether it is to be small (`min`) or large (`max`)."""
-    latency: Minimised | None = None
-    """The median time of a call, measured on `target`."""
-    params: Minimised | None = None
-    """Parameters."""
-    macs: Minimised | None = None
-    """Multiply-accumulates of one example."""
-    memory: Minimised | None = None
-    """Weights and the largest set of values alive at once, in bytes."""
-    target: str = "cpu"
-    """The device that measures a latency."""
-    runtime: str = "eager"
-    """The runtime that runs the network there."""
-    batch: Count = 1
-    """Examples in a call."""
-    threads: Count | None = None
-    """Threads of a call. Default: the physical cores."""
-    dtype: Floating = "float32"
-    """The data type of the network."""
-    precision: Share = 0.02
-    """A measurement stops when half its interval is this share of the latency: `2%` or `0.02`."""
-    time: Seconds = 2.0
-    """The longest time for one measurement: `2s`, or a number of seconds."""
-    predict: bool = False
-    """Whether `archcost calibrate` stands in for measuring: only networks that may enter the front are measured."""
-    ways: Each[RunWay] | None = None
-    """In place of `runtime` and `dtype`: several ways to run each network, the one that the search hears first."""
-
-    @model_validator(mode="after")
-    def _one(self) -> Objective:
-        chosen = self.model_fields_set & {*QUANTITIES, "metric"}
-        if len(chosen) != 1:
-            allowed = f"one of {one_of(QUANTITIES)} with 'min', or 'metric' with its 'goal'"
-            raise wrong(f"names {len(chosen)} quantities; allowed: {allowed}")
-        if ("metric" in chosen) != ("goal" in self.model_fields_set):
-            raise wrong("a 'metric' and its 'goal', min or max, go together")
-        if "latency" not in chosen and (beside := [key for key in _WAY if key in self.model_fields_set]):
-            raise all_wrong([(f"goes with 'latency' only: {one_of(chosen)} is not measured", (key,)) for key in beside])
-        if self.predict and all(each.dtype != "float32" for each in self.run_ways):
-            given = self.run_ways[0].dtype
-            raise all_wrong([(f"goes with dtype float32 alone, given {given}: all else is measured", ("predict",))])
-        if mistakes := list(self._of_ways()):
-            raise all_wrong(mistakes)
-        return self
-
-    def _of_ways(self) -> Iterator[tuple[str, tuple[str | int, ...]]]:
-        """Yield what is wrong with the ways, with where."""
-        if self.ways is None:
-            return
-        for key in (key for key in _ONE if key in self.model_fields_set):
-            yield "'ways' says it of each way; allowed: one of them", (key,)
-        for place, each in enumerate(self.ways):
-            if each in self.ways[:place]:
-                yield f"the way {each.runtime} {each.dtype} is given twice", ("ways", place)
-
-    @property
-    def run_ways(self) -> tuple[RunWay, ...]:
-        """Every way in which it runs a network: its one way, or its `ways`."""
-        return self.ways or (RunWay(runtime=self.runtime, dtype=self.dtype),)
-
-    @property
-    def quantity(self) -> str:
-        """The name of what is minimised, as a study keeps it."""
-        if self.metric and self.goal:
-            return of_metric(self.metric, self.goal)
-        return next(name for name in QUANTITIES if name in self.model_fields_set)
-
-    @property
-    def key(self) -> str:
-        """The key that names it in the file."""
-        return "metric" if self.metric else self.quantity
-
-    def same(self, other: Objective) -> bool:
-        """Return whether two objectives are one: the same quantity, measured in the same way."""
-        ways = [[getattr(each, key) for key in _MEASURED] for each in (self, other)]
-        return self.quantity == other.quantity and ways[0] == ways[1]
-
-
-class Search(Strict):
-    """How points are proposed, and how many."""
-
-    sampler: Literal["tpe", "nsga2", "random", "grid"] = "tpe"
-    """What proposes points."""
-    trials: Annotated[int, Field(ge=1, le=10**6)] = 40
-    """Trials in all, those of earlier runs included."""
-    time: Seconds | None = None
-    """The longest time of one run, confirming included: `10m`."""
-    seed: Natural = 0
-    """Seed of everything that is random in the search."""
-    start: Annotated[tuple[Source, ...], Field(strict=False)] = ()
-    """Networks that are tried first: model.yaml files, from the study's folder, or shipped networks by name."""
-    share: Share | None = None
-    """Of the trials that come to a rung of `fit`, those that go on: `25%` or `0.25`. Default: a third."""
-    patience: Seconds = 600.0
-    """A trial that is silent for so long is taken to hang: `10m`. Training reports every 5 s, measuring at its end."""
-
-
-class Confirm(Strict):
-    """How the front is trained and measured again at the end."""
-
-    seeds: Annotated[int, Field(ge=1, le=100)] = 3
-    """How often each member is trained again, each time with another seed."""
-    epochs: Count | None = None
-    """Epochs of each of these trainings, at least those of `fit`. Default: as many as there."""
-    members: Annotated[int, Field(ge=0, le=1000)] = 8
-    """At most this many members are confirmed; 0: none."""
-    keep: Literal["median", "all"] = "median"
-    """Whose weights are kept: those of the seed with the median validation result, of two the worse; or of all."""
 
 
 class Study(Strict):
@@ -234,11 +68,24 @@ class Study(Strict):
         return value
 
     @model_validator(mode="after")
-    def _no_shorter(self) -> Study:
-        if self.confirm.epochs is not None and self.confirm.epochs < self.fit.epochs:
-            allowed = f"{self.fit.epochs} or more, the epochs of 'fit'"
-            raise all_wrong([(f"given {self.confirm.epochs}; allowed: {allowed}", ("confirm", "epochs"))])
+    def _no_less(self) -> Study:
+        if mistakes := list(self._of_confirm()):
+            raise all_wrong(mistakes)
         return self
+
+    def _of_confirm(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield what is wrong with how long, and on how much, members are trained again, with where."""
+        epochs, examples, data = self.confirm.epochs, self.confirm.examples, self.data
+        if epochs is not None and epochs < self.fit.epochs:
+            allowed = f"{self.fit.epochs} or more, the epochs of 'fit'"
+            yield f"given {epochs}; allowed: {allowed}", ("confirm", "epochs")
+        if isinstance(data, DataCode):
+            if examples is not None:
+                words = f"goes with data that have a name, and {data.code} is code, which gives all that there are"
+                yield f"{words}; allowed: to leave it out", ("confirm", "examples")
+        elif isinstance(examples, int) and data.examples is not None and examples < data.examples:
+            allowed = f"{grouped(data.examples)} or more, those of 'data', or all"
+            yield f"given {grouped(examples)}; allowed: {allowed}", ("confirm", "examples")
 
     @property
     def longer(self) -> int:

@@ -184,8 +184,8 @@ def test_members_are_trained_longer_if_asked_and_anew_if_that_changes(plan: Stud
     study = searched(plan)
     confirm(study, plan, place)
     before = confirmed.confirmed(study, "0")
-    longer = replace(plan, spec=planned(images(120), fit={"epochs": 1, "rungs": [1]},
-                                        confirm={"seeds": 2, "members": 1, "epochs": 3}).spec)  # fmt: skip
+    asked = planned(images(120), fit={"epochs": 1, "rungs": [1]}, confirm={"seeds": 2, "members": 1, "epochs": 3})
+    longer = replace(plan, spec=asked.spec, extent=asked.extent)
     job = jobs.confirm(longer, drawn(longer), place.folder, 1, 1)
     assert (3, None, 1) == (
         job.fit["epochs"],

@@ -15,6 +15,7 @@ from archcost.study.records import confirmed, open_trainings, trials
 from archcost.study.records.addresses import Address
 from archcost.study.records.best.choice import Field
 from archcost.study.records.best.fidelity import fidelity
+from archcost.study.records.confirmed import Extent
 from archcost.study.records.stored import Stored
 from archcost.study.records.tables import front_of, searched
 
@@ -103,5 +104,7 @@ def test_confirming_is_no_shorter_than_the_search() -> None:
 
 
 def test_a_longer_training_is_kept_in_a_place_of_its_own(tmp_path: Path) -> None:
-    places = {open_trainings.place(tmp_path, "s", "i", 0, 1, epochs).path for epochs in (0, 30, 40)}
-    assert 3 == len(places)
+    places = {open_trainings.place(tmp_path, "s", "i", 0, 1, extent).path for extent in
+              (Extent(), Extent(epochs=30), Extent(epochs=40), Extent(50, 30, "a"), Extent(50, 0, "a"),
+               Extent(50, 0, "b"))}  # fmt: skip
+    assert 6 == len(places)

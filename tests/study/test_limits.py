@@ -8,8 +8,8 @@ import pytest
 from plans import FRACTAL, drawn, planned
 
 from archcost.graph.cost import count, peak_bytes
-from archcost.study.limits import Excess, budget, exceeded, over
 from archcost.study.parts import counted
+from archcost.study.phases.limits import Excess, budget, exceeded, over
 from archcost.study.plan import StudyPlan
 from archcost.study.records.reasons import Reason
 from archcost.units import data_size, grouped

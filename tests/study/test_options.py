@@ -6,8 +6,8 @@ from math import inf
 
 import pytest
 
+from archcost.study.keys.search import Search
 from archcost.study.options import Options, Wanted, options
-from archcost.study.spec import Search
 
 FILE = Search(trials=7, time=60.0, patience=5.0)
 

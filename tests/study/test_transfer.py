@@ -169,6 +169,20 @@ def test_what_was_confirmed_comes_too(tmp_path: Path) -> None:
     assert (1, 2, 3) == confirmed.everything(new(tmp_path).study)["0"].seeds
 
 
+def test_on_how_many_examples_it_was_confirmed_comes_too(tmp_path: Path) -> None:
+    """And on how many both studies search, whose data are the same."""
+    models = [FRACTAL, PLAIN]
+    old = plan_of(models=models)
+    ran(old, beside(tmp_path), [{"model": 0}])
+    confirm(old, beside(tmp_path), ["0"], dataset())
+    with run.begun(old, beside(tmp_path)) as stored:
+        held = confirmed.everything(stored.study)["0"]
+        confirmed.keep(running(stored), "0", replace(held, examples=900, data="d"))
+        trials.remember(running(stored), "examples", 60)
+    assert ("0",) == import_(tmp_path, plan_of(models=WIDER)).confirmed
+    assert (60, 900) == ((now := new(tmp_path)).examples, confirmed.everything(now.study)["0"].examples)
+
+
 def test_another_test_split_confirms_nothing(tmp_path: Path) -> None:
     """Trials are compared on the validation split, and come all the same."""
     other = replace(images(), read_test=lambda: Split(images().train.inputs[:9], images().train.targets[:9]))

@@ -18,10 +18,10 @@ from archcost.latency.samples import Samples
 from archcost.nets.export.quantisation.spec import Findings, FloatLayer
 from archcost.profiling.budget import Budget
 from archcost.study import jobs
-from archcost.study.limits import exceeded
 from archcost.study.parts import counted, parts
 from archcost.study.phases import points
 from archcost.study.phases.confirm import following
+from archcost.study.phases.limits import exceeded
 from archcost.study.phases.points import quantised
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, tables, trials

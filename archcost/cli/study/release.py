@@ -49,7 +49,7 @@ def written(where: Where, to: str, output: str, *, batch: int | None, opset: int
     found = source(where.stored, where.trial, study.offered if study else None)
     eight_bits.refuse_format(found, to)
     if study is not None and (scored or eight):
-        held = study.material(where.stored, found.model, tested=found.seed is not None)
+        held = study.material(where.stored, found)
     with progress(f"exporting {where.trial} to {to}"):
         if eight and held is not None:
             said = eight_bits.save(where.stored, found, held, Path(output), batch, opset)
@@ -84,7 +84,7 @@ def bundled(where: Where, folder: str) -> bool:
         raise InputError(Mistake("--bundle needs the study's file: a storage does not say where its data are"))
     study = where.again()
     found = source(where.stored, where.trial, study.offered)
-    held = study.material(where.stored, found.model, tested=found.seed is not None)
+    held = study.material(where.stored, found)
     data, beside = study.spec.study.data, Path(where.file).parent
     release = bundle.Release(where.stored, found, found.trained.net(), held, data, beside)
     with progress(f"exporting {where.trial} as a bundle"):

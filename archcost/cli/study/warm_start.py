@@ -14,8 +14,8 @@ from archcost.errors import visible
 from archcost.models.load import Model
 from archcost.study import run
 from archcost.study.code.consent import Consent
-from archcost.study.limits import over
 from archcost.study.parts import counted
+from archcost.study.phases.limits import over
 from archcost.study.records import storage
 from archcost.study.records.stored import Stored, find, running
 from archcost.study.warm_start import queue

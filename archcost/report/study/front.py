@@ -194,13 +194,20 @@ def _heads(found: Found) -> Iterator[Head]:
         yield Head(label, True, f"{way}In brackets, the interval of 95% of draws; of two seeds, what each gave.")
     if any(each.longer for each in found.now.members):
         for name in _learnt(found):
-            yield Head(f"{name} in search", True, f"Of one seed, after the search's {found.epochs} epochs.")
+            yield Head(f"{name} in search", True, f"Of one seed, after the search's {found.epochs} epochs{_on(found)}.")
     yield Head("test", True, "On the test split, the mean over the seeds; selection never saw it.")
     yield Head("probability", True, "The chance to belong to the front, by seeds and blocks.")
     yield Head("seeds", True, "Trainings of it alone.")
     yield Head("stable", note="Whether every latency was.")
     yield from (Head(_NAMES[name], True) for name in _beside(found))
     yield Head("marks")
+
+
+def _on(found: Found) -> str:
+    """Return on how many examples the search trained, '' if members were confirmed on as many."""
+    if not any(each.extent.examples for each in found.now.members):
+        return ""
+    return f" on {grouped(found.stored.examples)} {found.stored.unit}"
 
 
 def _learnt(found: Found) -> list[str]:

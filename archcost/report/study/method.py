@@ -9,6 +9,7 @@ from archcost.report.blocks import Lines, Section
 from archcost.report.study.facts import Found
 from archcost.study.objectives import quantity_of
 from archcost.study.records.best.standings import DRAWS
+from archcost.study.records.confirmed import SEARCHED
 from archcost.units import grouped
 
 _MEANT: Final = {
@@ -40,11 +41,17 @@ def _of_ways(found: Found) -> str:
 
 
 def _longer(found: Found) -> Iterator[str]:
-    if epochs := {each.epochs for each in found.now.members if each.longer}:
-        yield (
-            f"Members were confirmed with {max(epochs)} epochs: networks that were not are no part of the front, as "
-            "their scores are of shorter trainings."
-        )
+    longest = max((each.extent for each in found.now.members), default=SEARCHED)
+    if longest == SEARCHED:
+        return
+    unit, on, normalised = found.stored.unit, "", ""
+    if longest.examples:
+        on = f" on {grouped(longest.examples)} {unit}, searched with {found.epochs} on {grouped(found.stored.examples)}"
+        normalised = " What they take is normalised by mean and deviation of these." if unit == "examples" else ""
+    yield (
+        f"Members were confirmed with {longest.epochs or found.epochs} epochs{on}: networks that were not are no part "
+        f"of the front, as their scores are of shorter trainings.{normalised}"
+    )
 
 
 def _lines(found: Found) -> Iterator[str]:

@@ -19,7 +19,7 @@ from archcost.study.phases.search_loop import refuse
 from archcost.study.phases.turns import Say
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, open_trainings
-from archcost.study.records.confirmed import Again, Confirmed
+from archcost.study.records.confirmed import Again, Confirmed, Extent
 from archcost.study.records.front import Candidate, File
 from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
@@ -107,13 +107,12 @@ def _seeds(
 ) -> None:
     """Train a network with every seed that it was not yet trained with, as long as the time allows."""
     model = network(candidate)
-    epochs = plan.spec.study.longer
-    found = (confirmed.confirmed(study, candidate.network) or Confirmed()).with_epochs(epochs)
+    found = (confirmed.confirmed(study, candidate.network) or Confirmed()).with_extent(plan.extent)
     missing = found.missing(plan.spec.study.confirm.seeds)
     if not missing or time.monotonic() >= place.deadline:
         return
     say(f"confirming {candidate.network} with {counted_words(len(missing), 'seed')}")
-    kept = [_kept(study, place, candidate, seed, epochs) for seed in missing]
+    kept = [_kept(study, place, candidate, seed, plan.extent) for seed in missing]
     threads = place.options.threads
     again = [_able(candidate, jobs.confirm(plan, model, place.folder, seed, threads)) for seed in missing]
     again = [seeds.kept(study, place.weights, candidate, *each) for each in zip(missing, again, strict=True)]
@@ -140,10 +139,10 @@ def _able(candidate: Candidate, job: Train) -> Train:
     return replace(job, quantise=replace(job.quantise, ways=able, layers=layers) if able else None)
 
 
-def _kept(study: optuna.Study, place: Workplace, candidate: Candidate, seed: int, epochs: int) -> Checkpoint:
+def _kept(study: optuna.Study, place: Workplace, candidate: Candidate, seed: int, extent: Extent) -> Checkpoint:
     assert candidate.trial.begun is not None
     owner, identity = str(remembered(study, "identity") or ""), candidate.trial.begun.identity
-    return open_trainings.place(place.weights, owner, identity, candidate.part.column, seed, epochs)
+    return open_trainings.place(place.weights, owner, identity, candidate.part.column, seed, extent)
 
 
 def _turns(

@@ -15,7 +15,7 @@ from archcost.latency.prediction import kept
 from archcost.latency.prediction.operators import of_graph
 from archcost.latency.prediction.predictor import Calibration, Key, Prediction, Predictor
 from archcost.latency.targets.device import this_conditions
-from archcost.study.limits import budget
+from archcost.study.phases.limits import budget
 from archcost.study.plan import StudyPlan
 from archcost.study.records.part import Part, Predicted
 from archcost.study.records.reasons import Reason

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from archcost.latency.samples import Samples
 from archcost.search import halving
-from archcost.study.limits import budget
+from archcost.study.phases.limits import budget
 from archcost.study.plan import StudyPlan
 from archcost.study.records.front import absent
 from archcost.study.records.names import Way

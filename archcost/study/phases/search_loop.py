@@ -12,18 +12,17 @@ from typing import Final, Literal, TypeAlias
 import optuna
 
 from archcost.errors import InputError, Mistake, dotted, quoted, visible
-from archcost.latency.statistics import median
 from archcost.models.load import Model
 from archcost.search.ask import Asked, Method, ask, exhausted
 from archcost.study import jobs
 from archcost.study.code import digests
 from archcost.study.drawn import Drawn
-from archcost.study.limits import over
-from archcost.study.options import Options, Workplace
+from archcost.study.options import Workplace
 from archcost.study.parts import counted, graphs, part_of, parts
 from archcost.study.phases import points
 from archcost.study.phases.foretold import Foretold, foretold
-from archcost.study.phases.shortlist import MEMBERS
+from archcost.study.phases.limits import over
+from archcost.study.phases.reserve import reserve_s
 from archcost.study.phases.state import Running, Say, State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, trials
@@ -158,22 +157,6 @@ def _end(run: _Run) -> End | None:
     if run.in_vain >= _IN_VAIN:
         return "exhausted"
     return None
-
-
-def reserve_s(found: Sequence[trials.Trial], plan: StudyPlan, options: Options) -> float:
-    """Return the time that measuring what was predicted, and confirming the front, will take, from what trials took.
-
-    At most half of all.
-    """
-    took = [each.ended.training_s for each in found if each.state == "complete" and each.ended and each.ended.seconds]
-    confirm = plan.spec.study.confirm
-    due_s = sum(plan.setups[place].plan.time_s for place in plan.predicts) * (confirm.members or MEMBERS)
-    if not took or not confirm.members:
-        return min(due_s, options.time_s / 2) if took else 0.0
-    rounds = confirm.members * -(-confirm.seeds // options.workers)
-    measured_s = sum(way.plan.time_s for way in plan.setups) * confirm.members
-    longer = plan.spec.study.longer / plan.spec.study.fit.epochs or 1.0
-    return min(due_s + rounds * longer * median(took) + measured_s, options.time_s / 2)
 
 
 def _begin(run: _Run) -> None:

@@ -59,7 +59,7 @@ def foresee(plan: StudyPlan, model: Drawn, dataset: Dataset, workers: int, since
     later_s = sum(plan.setups[place].plan.time_s for place in plan.predicts)  # of those that may be on the front
     measuring_s = (each_s - later_s) * (1 + len(columns(model)))
     confirm, one_s = plan.spec.study.confirm, starting_s + training_s
-    again_s = starting_s + training_s * (plan.spec.study.longer / plan.spec.study.fit.epochs or 1.0)
+    again_s = starting_s + training_s * plan.lengthened
     # a device is measured by one at a time, while the others wait between mini-batches
     search_s = plan.spec.study.search.trials * (one_s / workers + measuring_s)
     confirm_s = confirm.members * (-(-confirm.seeds // workers) * again_s + each_s) + later_s * (

@@ -18,8 +18,8 @@ from archcost.models.load import Reference
 from archcost.search.domains import Point
 from archcost.study.code.survey import survey
 from archcost.study.drawn import Drawn
-from archcost.study.limits import Excess, exceeded
 from archcost.study.parts import counted, part_of, parts
+from archcost.study.phases.limits import Excess, exceeded
 from archcost.study.plan import StudyPlan
 from archcost.study.records.part import Part
 from archcost.study.records.reasons import Reason, of_trial
@@ -158,6 +158,9 @@ def lines(plan: StudyPlan, found: Outlook) -> Iterator[str]:
     count = _count(found.size)
     yield f"{visible(plan.spec.name)}: {count}, {counted_words(study.search.trials, 'trial')} by {by}"
     yield f"data         {study.data.name}, fingerprint {plan.fingerprint[:12]}, {plan.gives.classes} classes"
+    if plan.extent.examples:
+        unit = "tokens" if plan.gives.kind == "text" else "examples"
+        yield f"  searched on {grouped(plan.examples)} {unit}, confirmed on {grouped(plan.extent.examples)}"
     yield f"objectives   {', '.join(plan.labels)}"
     if len(plan.ways) > 1:
         yield f"ways         {len(plan.ways)}, a point of each network for each of them"

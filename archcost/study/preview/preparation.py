@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from archcost.study import run
 from archcost.study.code import answers
 from archcost.study.code.consent import Consent, consented
+from archcost.study.phases.examples import with_examples
 from archcost.study.phases.foretold import foretold
 from archcost.study.plan import StudyPlan, settle
 from archcost.study.preview import outlook, probe
@@ -28,7 +29,8 @@ def planned(spec: StudySpec, address: Address, consent: Consent) -> tuple[StudyP
     code = consented(spec, allow_code=consent.allow_code)
     run.check(address)
     dataset, code = answers.with_data(spec, code)
-    plan = replace(settle(spec, dataset, code), code_changed=consent.code_changed)
+    plan = settle(spec, dataset, code)
+    plan = replace(plan, code_changed=consent.code_changed, extent=with_examples(spec, plan.extent, plan.examples))
     foretold(plan)  # it refuses what is to be predicted and cannot be
     return plan, dataset
 

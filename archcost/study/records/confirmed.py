@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import inf
+from typing import Any, Final
 
 import optuna
 from pydantic import TypeAdapter
@@ -39,6 +40,25 @@ class Again:
         return replace(self, scores=(*scores[:at], score, *scores[at:]), tests=(*tests[:at], test, *tests[at:]))
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Extent:
+    """How long a network was trained, in order of which is longer; 0 and '' stand for what the search has.
+
+    examples: training examples, of a text tokens; epochs: how often they were gone through; data: the fingerprint of
+    the data with so many examples.
+    """
+
+    examples: int = 0
+    epochs: int = 0
+    data: str = ""
+
+
+SEARCHED: Final = Extent()
+"""As long as in the search."""
+_ADDED: Final = ("examples", "data")
+"""What is kept if it is there alone: as long as it is not, what is kept has the form of earlier versions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Confirmed:
     """One network, trained alone with several seeds and measured beside the others.
@@ -46,7 +66,7 @@ class Confirmed:
     seeds: those that gave a score; scores: on the validation split, one for each of them; tests: on the test split, by
     the same networks; samples: one for each setup, but for those of `skipped`, in which it does not run; reason: why
     there is less than was asked for, None if all is there; ways: of a study that names some, what it gave in those that
-    quantise it, by their numbers; epochs: of these trainings, 0 if they are as many as in the search.
+    quantise it, by their numbers; epochs, examples, data: of these trainings, as of `Extent`.
     """
 
     seeds: tuple[int, ...] = ()
@@ -57,12 +77,19 @@ class Confirmed:
     ways: tuple[Again, ...] = ()
     skipped: tuple[int, ...] = ()
     epochs: int = 0
+    examples: int = 0
+    data: str = ""
 
-    def with_epochs(self, epochs: int) -> Confirmed:
-        """Return what counts if trainings have so many epochs: seeds of others do not, samples do."""
-        if epochs == self.epochs:
+    @property
+    def extent(self) -> Extent:
+        """How long it was trained."""
+        return Extent(self.examples, self.epochs, self.data)
+
+    def with_extent(self, extent: Extent) -> Confirmed:
+        """Return what counts if trainings are so long: seeds of others do not, samples do."""
+        if extent == self.extent:
             return self
-        return Confirmed(samples=self.samples, skipped=self.skipped, epochs=epochs)
+        return Confirmed(samples=self.samples, skipped=self.skipped, **asdict(extent))
 
     def in_way(self, way: Way) -> Confirmed:
         """Return what it gave in one way: the seeds that have a score there, and the samples of its latencies."""
@@ -114,7 +141,11 @@ def _adapter() -> TypeAdapter[Confirmed]:
 
 def keep(study: optuna.Study, name: str, found: Confirmed) -> None:
     """Keep what was confirmed of a trial, '12', or of a column of one, '12/2'."""
-    remember(study, f"confirmed:{name}", asdict(found))
+    remember(study, f"confirmed:{name}", _held(found))
+
+
+def _held(found: Confirmed) -> dict[str, Any]:
+    return {key: value for key, value in asdict(found).items() if value or key not in _ADDED}
 
 
 def confirmed(study: Recorded, name: str) -> Confirmed | None:

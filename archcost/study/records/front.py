@@ -18,7 +18,7 @@ from archcost.search import pareto
 from archcost.study.objectives import quantity_of
 from archcost.study.records import confirmed
 from archcost.study.records.best.standings import Standing, standings
-from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.confirmed import SEARCHED, Confirmed, Extent
 from archcost.study.records.names import Name, Way
 from archcost.study.records.part import Part, achieved, counted, over, placed
 from archcost.study.records.reasons import Reason
@@ -114,14 +114,14 @@ class Candidate:
         return self.part.digest, tuple(each.float_layers for each in self.kept.ways)
 
     @property
-    def epochs(self) -> int:
-        """The epochs with which it was confirmed, 0 if they are as many as in the search, or it was not."""
-        return self.confirmed.epochs if self.confirmed and self.standing else 0
+    def extent(self) -> Extent:
+        """How long it was trained when it was confirmed, as in the search if it was not."""
+        return self.confirmed.extent if self.confirmed and self.standing else SEARCHED
 
     @property
     def longer(self) -> bool:
-        """Whether it was confirmed with more epochs than the search had: its score is not comparable with others'."""
-        return self.epochs > 0
+        """Whether it was confirmed with more epochs or examples than the search had: others do not compare with it."""
+        return self.extent != SEARCHED
 
     @property
     def shared(self) -> bool:
@@ -172,8 +172,8 @@ class Front:
     @property
     def comparable(self) -> tuple[Candidate, ...]:
         """Members and others whose scores can be compared: of trainings as long as those of the members."""
-        epochs = self.members[0].epochs if self.members else 0
-        return (*self.members, *(each for each in self.others if each.epochs == epochs))
+        extent = self.members[0].extent if self.members else SEARCHED
+        return (*self.members, *(each for each in self.others if each.extent == extent))
 
     @property
     def left(self) -> tuple[Candidate, ...]:
@@ -361,10 +361,10 @@ def _sure(each: Candidate, standing: Standing, objectives: Objectives) -> tuple[
 def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Front:
     """Return the front of candidates; reference: the point that the hypervolume is measured from, in stored values.
 
-    Once some are confirmed with more epochs than the search had, these alone can be compared, and are on it.
+    Once some are confirmed longer than the search trained, these alone can be compared, and are on it.
     """
-    longest = max((each.epochs for each in found), default=0)
-    able = [place for place, each in enumerate(found) if each.epochs == longest]
+    longest = max((each.extent for each in found), default=SEARCHED)
+    able = [place for place, each in enumerate(found) if each.extent == longest]
     points = [found[place].values for place in able]
     inside = {able[place] for place in pareto.front(points)}
     members = sorted((found[place] for place in inside), key=lambda each: each.values)
@@ -381,13 +381,13 @@ def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Fron
 def as_searched(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candidate, ...]:
     """Return candidates with the scores that they had in the search, where confirming trained any of them longer.
 
-    What was confirmed is left out, but for that it was, with as many epochs as any.
+    What was confirmed is left out, but for that it was, as long as any.
     """
-    longest = max((each.epochs for each in found), default=0)
-    if not longest:
+    longest = max((each.extent for each in found), default=SEARCHED)
+    if longest == SEARCHED:
         return tuple(found)
     return tuple(replace(each, values=achieved(each.part, objectives), confirmed=None,
-                         standing=each.standing if each.epochs == longest else None) for each in found)  # fmt: skip
+                         standing=each.standing if each.extent == longest else None) for each in found)  # fmt: skip
 
 
 def by_way(

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from archcost.study.records.confirmed import SEARCHED, Extent
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Trial
 from archcost.study.records.weights_folder import folder_of
@@ -18,14 +19,15 @@ _LEFT: Final = re.compile(rf"\.([0-9a-f]{{64}}{re.escape(ENDING)}|[0-9]+\.pt)\.[
 """What a process leaves that is killed while it writes a checkpoint or weights: names that `files.placed` gives."""
 
 
-def place(folder: Path, study: str, identity: str, column: int = 0, seed: int = 0, epochs: int = 0) -> Checkpoint:
+def place(folder: Path, study: str, identity: str, column: int = 0, seed: int = 0, extent: Extent = SEARCHED
+          ) -> Checkpoint:  # fmt: skip
     """Return where a training is kept that has not ended: one place for whoever trains the same.
 
     study: its identity; identity: of the trial's network, training and data; column: of that network, which trains
-    alone (0: all of it); seed: of confirming (0: of the search); epochs: of a training that is longer than the
-    search's (0: it is not).
+    alone (0: all of it); seed: of confirming (0: of the search); extent: of the training.
     """
-    longer = f" {epochs}" if epochs else ""
+    longer = f" {extent.epochs}" if extent.epochs or extent.examples else ""
+    longer += f" {extent.examples} {extent.data}" if extent.examples else ""
     training = sha256(f"{identity} {column} {seed}{longer}".encode()).hexdigest()
     return Checkpoint(str(folder / f"{training}{ENDING}"), study, training)
 

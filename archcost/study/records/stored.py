@@ -148,6 +148,16 @@ class Stored:
         """The epochs of the search's trainings, 0 if the study does not say."""
         return int((self.same.get("fit") or {}).get("epochs", 0))
 
+    @property
+    def examples(self) -> int:
+        """The training examples of the search's trainings, 0 if nothing was confirmed with more."""
+        return int(remembered(self.study, "examples") or 0)
+
+    @property
+    def unit(self) -> str:
+        """What its data have many of, in words: tokens of a text, examples of others."""
+        return "tokens" if any(quantity_of(name).kinds == ("text",) for name, _ in self.objectives) else "examples"
+
     def front(self) -> Front:
         """Return the front as it is known now; raises InputError as `trials` does."""
         found = self.candidates()

@@ -212,7 +212,7 @@ def front_of(stored: Stored, now: Front) -> dict[str, Any]:
         "knee": now.knee,
         "hypervolume": now.hypervolume,
         "reference": now.reference,
-        **({"fidelity": asdict(found)} if (found := fidelity(stored, now)) else {}),
+        **({"fidelity": found.json} if (found := fidelity(stored, now)) else {}),
         **({"ways": ways_of(stored)} if stored.ways else {}),
         "members": [member_of(stored, each) for each in now.members],
         "left": [member_of(stored, each) for each in now.left],
@@ -229,6 +229,7 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
         **known(each, stored.objectives),
         **sure(each, stored.objectives),
         **({"searched": searched(each, stored.objectives)} if each.longer else {}),
+        **({"examples": each.extent.examples} if each.extent.examples else {}),
         "doubts": [{"way": way, **asdict(doubt)} for way, doubt in each.doubts],
         "shared_weights": each.shared,
         "params": each.part.params,
@@ -242,7 +243,7 @@ def member_of(stored: Stored, each: Candidate) -> dict[str, Any]:
 
 
 def searched(each: Candidate, objectives: Objectives) -> dict[str, float]:
-    """Return what the search gave a network that was confirmed with more epochs, of what is learnt."""
+    """Return what the search gave a network that was confirmed with more epochs or examples, of what is learnt."""
     before = known(replace(each, values=achieved(each.part, objectives)), objectives)
     names = zip(column_names(objectives), objectives, strict=True)
     return {column: before[column] for column, (name, _) in names if quantity_of(name).learnt}

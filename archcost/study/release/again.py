@@ -10,12 +10,21 @@ import torch
 
 from archcost.data import own as own_data
 from archcost.data.splits import Dataset, Split
-from archcost.models.load import Model, Reference
+from archcost.models.load import Model
 from archcost.study.code import answers, digests
 from archcost.study.code.consent import Consent, consented
+from archcost.study.phases.examples import extended
 from archcost.study.records.stored import Stored
-from archcost.study.release.material import Judge, Material, Predictor, check_test, material
-from archcost.study.release.weights import Offered
+from archcost.study.release.material import (
+    Judge,
+    Material,
+    Predictor,
+    check_more,
+    check_search,
+    check_test,
+    material,
+)
+from archcost.study.release.weights import Offered, Source
 from archcost.study.spec import StudySpec, load_study
 from archcost.study.workers import inquiries, own
 from archcost.study.workers.tasks import Code
@@ -38,16 +47,25 @@ class Again:
             return None
         return Offered(Path(self.code.folder), self.dataset.classes, self.dataset.input)
 
-    def material(self, stored: Stored, model: Model | Reference, *, tested: bool) -> Material:
-        """Return the data of a network, checked to be the study's; tested: the test split as well.
+    def material(self, stored: Stored, source: Source) -> Material:
+        """Return the data of a network's weights, checked to be the study's; if they are confirmed, its test split too.
 
         Raises InputError if they are others.
         """
-        recurrent = isinstance(model, Model) and model.steps is not None
-        found = material(stored, self.dataset, self._pixels, recurrent=recurrent)
-        if tested:
+        check_search(stored, self.dataset)
+        recurrent = isinstance(source.model, Model) and source.model.steps is not None
+        found = material(self._trained_with(source), self._pixels, recurrent=recurrent)
+        if source.seed is not None:
             check_test(stored, self.dataset)
         return replace(found, judge=self._judge())
+
+    def _trained_with(self, source: Source) -> Dataset:
+        """Return the data with which weights were trained: the study's, or those of confirming with more examples."""
+        if not source.extent.examples:
+            return self.dataset
+        found = replace(extended(self.spec, source.extent.examples), read_test=self.dataset.read_test)
+        check_more(source, found)
+        return found
 
     def _pixels(self) -> Dataset:
         """Return the same data, each image as an image."""

@@ -128,7 +128,12 @@ def _facts(release: Release) -> dict[str, object]:
         "weights": source.trained.words,
         "seed": source.seed,
         "sizes": sizes,
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "licence": licence(dataset)},
+        "data": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "licence": licence(dataset),
+            **({"examples": source.extent.examples} if source.extent.examples else {}),
+        },
         "latency": latencies[0] if latencies else None,
         "latencies": latencies,
         # what code gets that makes the network again, and the digests of its files

@@ -63,7 +63,7 @@ def card(stored: Stored, source: Source, held: Material, found: tuple[Check, ...
         speed=tuple(_speed(source)),
         speed_notes=("Measured in the study, without the preprocessing of the file.", *_kept(source), *_doubts(source)),
         usage=tuple(_usage(held, source)),
-        data=tuple(_data(held)),
+        data=tuple(_data(held, stored, source)),
     )
 
 
@@ -168,7 +168,7 @@ def _usage(held: Material, source: Source) -> Iterator[str]:
     )
 
 
-def _data(held: Material) -> Iterator[str]:
+def _data(held: Material, stored: Stored, source: Source) -> Iterator[str]:
     dataset = held.dataset
     yield f"{_about(dataset)}."
     licences = {"yours": "that of your own data", "none stated": "none is stated"}
@@ -176,4 +176,6 @@ def _data(held: Material) -> Iterator[str]:
     if not dataset.loose:
         counts = (grouped(len(split)) for split in (dataset.train, dataset.validation))
         yield "Trained on {}, chosen by {} of validation.".format(*counts)
+        if source.extent.examples:
+            yield f"The search trained on {grouped(stored.examples)} of these {stored.unit}, and these weights on all."
         yield f"SHA-256 of training and validation split: {dataset.fingerprint}."

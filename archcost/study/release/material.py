@@ -15,6 +15,7 @@ from archcost.nets.dtypes import name_of
 from archcost.nets.export.preprocess import Inputs, Layout, Prepared, Preprocess
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import remembered
+from archcost.study.release.weights import Source
 from archcost.training.batches import examples
 from archcost.training.modules import few, window
 from archcost.training.score import Score
@@ -52,17 +53,29 @@ class Material:
         return x if self.preprocess is None else self.preprocess.undone(x, self.inputs)
 
 
-def material(stored: Stored, dataset: Dataset, pixels: Callable[[], Dataset], *, recurrent: bool) -> Material:
-    """Return the data of a network; raises InputError if they are not those that its study was made with.
-
-    pixels: gives the same data as images where a study reads them as rows; recurrent: whether the network reads an
-    image row by row.
-    """
+def check_search(stored: Stored, dataset: Dataset) -> None:
+    """Raise InputError if data are not those that a study was made with."""
     if stored.changed({"data": dataset.fingerprint}):
         made = str(remembered(stored.study, "about").get("same", {}).get("data", "unknown"))
         words = f"the data of {dataset.source} are not those that the study was made with"
         now = f"fingerprint {dataset.fingerprint[:12]}; allowed: {made[:12]}, or another study"
         raise InputError(Mistake(f"{words}: {now}", ("data",)))
+
+
+def check_more(source: Source, dataset: Dataset) -> None:
+    """Raise InputError if data are not those with which the weights of a network were trained, and its input scaled."""
+    if dataset.fingerprint != source.extent.data:
+        words = f"the data of {dataset.source} are not those that {source.network.name} was confirmed with"
+        now = f"fingerprint {dataset.fingerprint[:12]}; allowed: {source.extent.data[:12]}"
+        raise InputError(Mistake(f"{words}: {now}", ("data",)))
+
+
+def material(dataset: Dataset, pixels: Callable[[], Dataset], *, recurrent: bool) -> Material:
+    """Return the data of a network, of which its weights are: they give mean and standard deviation.
+
+    pixels: gives the same data as images where a study reads them as rows; recurrent: whether the network reads an
+    image row by row.
+    """
     if dataset.kind == "text":
         return Material(dataset, Inputs("tokens", (window(dataset),), "int64", dataset.classes), None)
     if dataset.own is not None and dataset.train.inputs.dtype != torch.uint8:

@@ -15,7 +15,7 @@ from archcost.nets.restore import settings
 from archcost.nets.weights import Mark, Trained, TrainedCode
 from archcost.study.objectives import first_learnt, quantity_of
 from archcost.study.records import confirmed, weights_folder
-from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.confirmed import SEARCHED, Confirmed, Extent
 from archcost.study.records.front import Candidate
 from archcost.study.records.stored import Stored, member, network
 from archcost.study.release import seeds
@@ -53,6 +53,12 @@ class Source:
     metric: str
     validation: Score | None
     test: Score | None = None
+
+    @property
+    def extent(self) -> Extent:
+        """How long these weights were trained."""
+        confirmed = self.network.confirmed
+        return SEARCHED if self.seed is None or confirmed is None else confirmed.extent
 
 
 @dataclass(frozen=True, slots=True)

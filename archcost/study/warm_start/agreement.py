@@ -15,12 +15,12 @@ from archcost.latency import targets
 from archcost.latency.samples import Device
 from archcost.study.code import digests
 from archcost.study.code.digests import file_digest
+from archcost.study.keys.objective import Objective
 from archcost.study.plan import StudyPlan
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.part import Part, placed
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import remembered
-from archcost.study.spec import Objective
 from archcost.study.workers.tasks import Setup
 from archcost.training.spec import Fit
 

@@ -12,8 +12,8 @@ from archcost.latency.samples import Device
 from archcost.models.load import Model
 from archcost.search.domains import Point
 from archcost.study.drawn import Drawn
-from archcost.study.limits import over
 from archcost.study.parts import counted, parts
+from archcost.study.phases.limits import over
 from archcost.study.phases.points import lost
 from archcost.study.plan import StudyPlan
 from archcost.study.records.part import Part

@@ -160,6 +160,8 @@ def _confirmed(
         return (), ("nothing that was confirmed: it was tested on another test split",)
     if now is not None:
         remember(running(new), "test", now)
+    if old.examples:  # of the search, whose data are the same
+        remember(running(new), "examples", old.examples)
     for name, found in missing.items():
         alike = not agreement.measured_alike(found, plan.setups, on)
         confirmed.keep(running(new), name, found if alike else replace(found, samples=(), skipped=()))
