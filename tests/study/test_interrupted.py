@@ -113,6 +113,16 @@ def test_an_interrupted_trial_goes_on(whole: Path, tmp_path: Path, number: int) 
     assert {"1.pt", "study.json"} == {each.name for each in (tmp_path / "study.db.weights").iterdir()}
 
 
+def test_the_only_point_of_a_space_is_asked_for_again(tmp_path: Path) -> None:
+    """A network without anything to choose has no parameters, and is a point all the same."""
+    fixed = "models: [{family: bottleneck, block: basic, depths: [1], widths: [8]}]"
+    begun(tmp_path, "\n".join(fixed if line.startswith("models:") else line for line in LONGER.splitlines()))
+    assert 130 == interrupted(tmp_path, signal.SIGINT, 3, 1, *ALONE).returncode
+    rest = again(tmp_path, (*RUN, *ALONE))
+    assert 0 == rest.returncode, rest.stderr
+    assert ["interrupted", "complete"] == [each.fate for each in stored(tmp_path).trials()]
+
+
 def test_an_interrupted_seed_goes_on(whole: Path, tmp_path: Path) -> None:
     """The seed that was done is kept, the second goes on from its epoch; together they give what they would have."""
     begun(tmp_path, LONGER)

@@ -51,6 +51,7 @@ def again(study: optuna.Study, trial: optuna.trial.Trial, seconds: float) -> Non
     # of one that was asked for and had not begun, the point is where it was asked for
     point = {**now.system_attrs.get("fixed_params", {}), **now.params}
     waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
-    if point and all(each.system_attrs.get("fixed_params") != point for each in waiting):
+    known = bool(point) or trials.typed(now).begun is not None  # the only point of a space has no parameters
+    if known and all(each.system_attrs.get("fixed_params") != point for each in waiting):
         study.enqueue_trial(point)  # before the end: who is killed in between asks for it again
     trials.fail(study, trial, Ended(reason=INTERRUPTED, counts=False, seconds=seconds))
