@@ -70,6 +70,14 @@ def test_a_column_is_a_network_of_its_own(tree: Tree, data: st.DataObject) -> No
     assert digest(only(whole.graph, [column])) == alone.digest
 
 
+def test_a_single_column_drops_nothing() -> None:
+    """Whatever drop-path says: two such networks are one, which a study trains once."""
+    tree = {"family": "fractal", "input": [3, 8, 8], "classes": 4, "columns": 1, "widths": [4, 8]}
+    plain, dropping = model(tree), model({**tree, "drop_path": {"local": 0.15, "global": 0.5}})
+    assert (plain.digest, plain.recipe) == (dropping.digest, dropping.recipe)
+    assert 0.15 == model({**tree, "columns": 2, "drop_path": {"local": 0.15}}).recipe.drop_local
+
+
 # ---- mistakes
 
 WHOLE: list[tuple[str, list[str]]] = [

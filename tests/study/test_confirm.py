@@ -104,6 +104,15 @@ def test_who_holds_most_of_the_hypervolume_is_next() -> None:
     assert None is following(now, ["0", "1", "2"])
 
 
+def test_of_members_with_the_same_values_one_stands_for_all() -> None:
+    """Alone neither would lose the front anything; once one is done, the other can wait."""
+    now = members((0, 3), (1, 1), (1, 1), (3, 0))
+    first = following(now)
+    assert first in ("1", "2")
+    assert {"0", "3"} == {following(now, [first, "0"]), following(now, [first, "3"])}
+    assert {"1", "2"} == {first, following(now, [first, "0", "3"])}
+
+
 def test_no_more_than_most_are_next_and_without_a_reference_the_first() -> None:
     """Who is done and left the front is none of the members."""
     now = members((0, 3), (1, 1), (3, 0), reference=None)

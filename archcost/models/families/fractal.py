@@ -109,7 +109,8 @@ class Fractal(OnImages):
         graph = b.graph()
         if self.use_columns is not None:
             graph = only(graph, self.use_columns)
-        return graph, Recipe("xavier", drop.local, drop.whole)
+        joined = any(isinstance(node.op, Join) for node in graph.nodes)  # without one, nothing is dropped
+        return graph, Recipe("xavier", drop.local, drop.whole) if joined else Recipe("xavier")
 
 
 def _block(b: Builder, x: int, spec: Fractal, width: int, dropout: float) -> int:

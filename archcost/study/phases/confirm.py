@@ -37,16 +37,18 @@ from archcost.units import counted_words
 def following(front: Members, done: Collection[str], most: int) -> Candidate | None:
     """Return the member to confirm next: the one without which the front would lose most of its hypervolume.
 
-    done: networks, each of which is confirmed in all its ways at once. None if all members, or `most` of them, are
-    done.
+    done: networks, each of which is confirmed in all its ways at once. Of members with the same values one stands for
+    the others. None if all members, or `most` of them, are done.
     """
     left = [place for place, each in enumerate(front.members) if each.network not in done]
     if not left or len({each.network for each in front.members} & set(done)) >= most:
         return None
     if front.reference is None:
         return front.members[left[0]]
-    lost = pareto.contributions([each.values for each in front.members], front.reference)
-    return front.members[max(left, key=lambda place: lost[place])]
+    points = list(dict.fromkeys(each.values for each in front.members))
+    lost = dict(zip(points, pareto.contributions(points, front.reference), strict=True))
+    lost |= dict.fromkeys([each.values for each in front.members if each.network in done], 0.0)
+    return front.members[max(left, key=lambda place: lost[front.members[place].values])]
 
 
 def outstanding(front: Members, most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
