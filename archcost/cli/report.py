@@ -118,13 +118,10 @@ def _refuse_measuring(source: str, kind: str, budget: str | None) -> None:
 
 
 def _study(source: str, storage: str | None) -> Document:
-    from archcost.cli.study.stored import differing, opened_with_run
+    from archcost.cli.study.stored import opened_with_run
     from archcost.report.study.document import study
 
     stored, runs = opened_with_run(source, storage)
-    if changed := differing(source, stored):
-        words = f"the page shows the study as it is stored; {quoted(source)} says otherwise of"
-        say(f"note: {words} {', '.join(map(quoted, changed))}")
     with stored.undamaged():
         return study(stored, command_line(), runs)
 

@@ -41,6 +41,23 @@ def test_the_status_is_plain_english(
 
 
 @pytest.mark.usefixtures("here")
+def test_a_file_that_says_otherwise_than_what_is_stored_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Another study's file beside a storage, or one that has changed: what is shown is what is stored."""
+    made(tmp_path / "study.db", Wanted(trials=4))
+    (tmp_path / "other.yaml").write_text(
+        "models: [{family: bottleneck, depths: [1], widths: {choice: [[8], [16]]}}]\n"
+        "data: {name: digits}\nobjectives: [{error: min}, {latency: min}]\n",
+        "utf-8",
+    )
+    for command in ("status", "front", "table"):
+        code, out, err = run(capsys, "study", command, "other.yaml")
+        assert (0, True, 1) == (code, bool(out), err.count("'other.yaml' says otherwise of 'models'")), err
+        assert "otherwise" not in run(capsys, "study", command, "study.db")[2]
+
+
+@pytest.mark.usefixtures("here")
 def test_what_was_drawn_of_a_network_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """By the names of the arguments if code makes it; in the front, in the status and in the choice."""
     stored = made(tmp_path / "study.db", Wanted(trials=5))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from archcost.cli.terminal import say
+from archcost.errors import quoted
 from archcost.study.records import holder
 from archcost.study.records.source import address_named, is_storage
 from archcost.study.records.stored import Stored, find
@@ -22,6 +23,9 @@ def opened(file: str, where: str | None) -> Stored:
     stored = replace(find(address_named(file, where)), typed=shlex.join(typed))
     if stored.note:
         say(f"note: {stored.note}")
+    if changed := _differing(file, stored):
+        words = f"shown is the study as it is stored; {quoted(file)} says otherwise of"
+        say(f"note: {words} {', '.join(map(quoted, changed))}")
     return stored
 
 
@@ -41,7 +45,7 @@ def confirmable(file: str) -> int:
     return 0 if is_storage(file) or not Path(file).is_file() else load_study(file).study.confirm.members
 
 
-def differing(file: str, stored: Stored) -> list[str]:
+def _differing(file: str, stored: Stored) -> list[str]:
     """Return the keys of a study's file that say something else than the study that is stored; of a storage none."""
     if is_storage(file):
         return []
