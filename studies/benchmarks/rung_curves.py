@@ -30,6 +30,7 @@ from archcost.graph.columns import only
 from archcost.graph.cost import count
 from archcost.models.load import Model
 from archcost.nets.net import build
+from archcost.search.domains import Point
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan, settle
 from archcost.study.spec import StudySpec, read_study
@@ -67,16 +68,20 @@ def spec(family: str, data: str) -> StudySpec:
 def networks(family: str, data: str, images: Dataset) -> list[tuple[StudyPlan, Model]]:
     """Return a family's networks, no two alike and none too large; the same ones at every call."""
     plan = settle(spec(family, data), images)
-    chance, found = Random(f"rungs {family}"), dict[str, Model]()
+    return [(plan, model) for _, model in points(family, plan)]
+
+
+def points(family: str, plan: StudyPlan) -> list[tuple[Point, Model]]:
+    """Return the points of a family's networks in its space, each with its network; of data only their shape counts."""
+    chance, found = Random(f"rungs {family}"), dict[str, tuple[Point, Model]]()
     for _ in range(100 * NETWORKS):
-        model = plan.model(plan.spec.space.tree(plan.spec.space.sample(chance)))
+        model = plan.model(plan.spec.space.tree(point := plan.spec.space.sample(chance)))
+        assert isinstance(model, Model)
         if model.cost.macs <= MACS:
-            found.setdefault(model.digest, model)
+            found.setdefault(model.digest, (point, model))
         if len(found) == NETWORKS:
-            break
-    else:
-        sys.exit(f"the space of {family} has only {len(found)} networks that are small enough")
-    return [(plan, model) for model in found.values()]
+            return list(found.values())
+    sys.exit(f"the space of {family} has only {len(found)} networks that are small enough")
 
 
 def blank(chosen: dict[str, list[tuple[StudyPlan, Model]]]) -> dict[str, np.ndarray]:

@@ -43,10 +43,11 @@ POWERS: Final = np.array([0.25, 0.5, 1.0, 2.0])
 class Curves:
     """A trained network: the errors of its parts after every epoch (part, epoch), the logarithm of their MACs (part,).
 
-    family: its place among the families.
+    family, network: its place among the families, and among the networks of its own.
     """
 
     family: int
+    network: int
     errors: Array
     costs: Array
 
@@ -189,15 +190,20 @@ class Judged:
     trained: list[float]
 
 
-def judge(curves: Sequence[Curves], rungs: Sequence[int], rule: Rule, orders: int) -> Judged:
-    """Play many orders of one study."""
-    every = [(each, values) for each in curves for values in each.at(EPOCHS)]
-    values = [one for _, one in every]
-    members = [every[place][0] for place in front(values)]
+def measures(curves: Sequence[Curves]) -> list[tuple[tuple[float, float], float]]:
+    """Return where hypervolumes are measured from, and that of all networks: from guessing, and `tight`."""
+    values = [one for each in curves for one in each.at(EPOCHS)]
     costs = [cost for _, cost in values]
     most = max(costs) + 0.1 * (max(costs) - min(costs))
     references = [(GUESSING, most), (max(error for error, _ in values), most)]
-    volumes = [hypervolume(values, reference) for reference in references]
+    return [(reference, hypervolume(values, reference)) for reference in references]
+
+
+def judge(curves: Sequence[Curves], rungs: Sequence[int], rule: Rule, orders: int) -> Judged:
+    """Play many orders of one study."""
+    every = [(each, values) for each in curves for values in each.at(EPOCHS)]
+    members = [every[place][0] for place in front([values for _, values in every])]
+    wholes = measures(curves)
     found = Judged([], [], [], [])
     for number in range(orders):
         order = list(curves)
@@ -206,7 +212,7 @@ def judge(curves: Sequence[Curves], rungs: Sequence[int], rule: Rule, orders: in
         kept = {id(each) for each in cut.complete if each is not None}
         found.ended.append(sum(id(each) not in kept for each in members) / len(members))
         found.trained.append(cut.epochs[-1] / whole.epochs[-1])
-        for ratios, reference, volume in zip((found.ratios, found.tight), references, volumes, strict=True):
+        for ratios, (reference, volume) in zip((found.ratios, found.tight), wholes, strict=True):
             ratios.append(enough(cut, reference, volume) / enough(whole, reference, volume))
     return found
 
@@ -219,7 +225,7 @@ def read(path: Path) -> tuple[list[str], list[list[Curves]]]:
     for row, nth, seed in np.ndindex(error.shape[:3]):
         parts = ~np.isnan(error[row, nth, seed, :, -1])
         if parts.any():
-            studies[seed].append(Curves(row, error[row, nth, seed, parts], np.log(macs[row, nth, parts])))
+            studies[seed].append(Curves(row, nth, error[row, nth, seed, parts], np.log(macs[row, nth, parts])))
     most = max(map(len, studies))
     return families, [each for each in studies if len(each) > most / 2]  # a seed that has only begun is none
 
