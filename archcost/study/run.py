@@ -27,6 +27,7 @@ from archcost.study.phases.state import State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, storage, weights_folder
 from archcost.study.records.addresses import Address
+from archcost.study.records.confirmed import SEARCHED
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.interruption import recover
 from archcost.study.records.reasons import alike
@@ -228,8 +229,11 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
         return
     if dataset.tested and not dataset.loose:
         shared.write_test(dataset, place.folder / jobs.TEST)
+    if plan.extent != (stored.asked or SEARCHED):
+        remember(running(stored), "extent", asdict(plan.extent))
     if plan.extent.examples:
         remember(running(stored), "examples", plan.examples)
+        remember(running(stored), "kind", plan.gives.kind)
         shared.write(_more(plan), place.folder / jobs.MORE)
 
     def contenders() -> Front:

@@ -20,7 +20,7 @@ from archcost.latency.lock import device_key, turn
 from archcost.latency.targets.cpu import threads as on_threads
 from archcost.nets.net import Net
 from archcost.training.batches import Images, examples, text
-from archcost.training.layout import filled, is_wide
+from archcost.training.layout import is_wide, safe
 from archcost.training.losses import Loss, OfBatches, OfExamples, OfText, begin_readout, check, divided, limit
 from archcost.training.modules import check_module, in_batches
 from archcost.training.optimiser import Part, clipped, optimiser, parts, share
@@ -104,7 +104,7 @@ def epochs(
     while fitting.done < fitting.fit.epochs:
         begun = clock()
         count = on_threads(fitting.threads) if fitting.threads is not None else nullcontext()
-        with count, _seeded(fitting), filled(fitting.net):
+        with count, _seeded(fitting), safe(fitting.net):
             loss, rate = _epoch(fitting, told)
         fitting.done += 1
         yield Epoch(fitting.done, loss, clock() - begun, rate)

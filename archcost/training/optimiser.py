@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
+from archcost.errors import InputError
 from archcost.graph.graph import recurrent
 from archcost.nets.net import Net
 from archcost.training.spec import Optimiser, Schedule, Settings
@@ -68,6 +69,8 @@ def optimiser(parts: Sequence[Part], settings: Settings, momentum: float, kernel
     groups = [group for part in parts for group in _groups(part, settings, apart)]
     made = [_usual(groups, settings.others or settings.optimiser, settings.lr, momentum)] if groups else []
     if kernels:
+        if not hasattr(torch.optim, "Muon"):
+            raise InputError(f"torch {torch.__version__} has no Muon; allowed: another optimiser, or torch 2.9")
         matrices = {"params": [each.rows for each in kernels], "rate": 1.0, "warmup": 1}
         decay = settings.weight_decay
         made.append(torch.optim.Muon([matrices], settings.lr, weight_decay=decay, momentum=_MUON_MOMENTUM))

@@ -57,7 +57,7 @@ class Fit(Strict):
     lr: Positive | None = None
     """The highest learning rate. With muon that of the kernels, .1 by default; the rest keeps its share of it."""
     momentum: Rate = 0.9
-    """Momentum of sgd; adamw has .9 and .999."""
+    """Momentum of sgd; adamw has .9 and .999, muon .6."""
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     """Weight decay of matrices and kernels. Norms and biases never decay."""
     schedule: Schedule | None = None

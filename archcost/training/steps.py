@@ -35,6 +35,8 @@ class Matrix:
 
     def hand_over(self) -> None:
         """Give the matrix the kernel's gradient, or none."""
+        if self.kernel.data_ptr() != self.rows.data_ptr():
+            raise RuntimeError("a kernel was moved in memory while it was trained, where Muon does not follow it")
         gradient = self.kernel.grad
         self.rows.grad = None if gradient is None else _rows(gradient, wide=self.wide)
 
@@ -50,12 +52,10 @@ def matrices(net: nn.Module) -> tuple[Matrix, ...]:
     """
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
     trained = {id(each) for each in net.parameters() if each.requires_grad}
-    kernels: dict[int, Tensor] = {
-        id(part.weight): part.weight
-        for part in net.modules()
-        if isinstance(part, kinds) and part.groups == 1 and id(part.weight) in trained
-    }
-    return tuple(matrix for matrix in map(Matrix.of, kernels.values()) if matrix is not None)
+    convolutions = (part for part in net.modules() if isinstance(part, kinds) and part.groups == 1)
+    weights = (dict(part.named_parameters(recurse=False)).get("weight") for part in convolutions)  # not what makes one
+    kernels = {id(each): each for each in weights if id(each) in trained}
+    return tuple(matrix for each in kernels.values() if each is not None and (matrix := Matrix.of(each)) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Steps:
 
     def fits(self, held: Mapping[Any, Any]) -> bool:
         """Return whether what is held is what `state` returns: of each parameter all that is kept of it, or nothing."""
-        of = [(_KEPT[type(each)], value) for each in self.optimisers for value in _parameters(each)]
+        of = [(_KEPT[type(each).__name__], value) for each in self.optimisers for value in _parameters(each)]
         for place, kept in held.items():
             if type(place) is not int or not 0 <= place < len(of) or not isinstance(kept, dict):
                 return False
@@ -118,11 +118,8 @@ class Steps:
             first += sum(1 for _ in _parameters(each))
 
 
-_KEPT: dict[type, set[str]] = {
-    torch.optim.SGD: {"momentum_buffer"},
-    torch.optim.Muon: {"momentum_buffer"},
-    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
-}
+_KEPT = {"SGD": {"momentum_buffer"}, "Muon": {"momentum_buffer"}, "AdamW": {"step", "exp_avg", "exp_avg_sq"}}
+"""What each of torch's optimisers keeps of a parameter."""
 
 
 def _parameters(optimiser: torch.optim.Optimizer) -> Iterator[Tensor]:

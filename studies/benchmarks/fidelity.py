@@ -79,8 +79,8 @@ def sorted_by_rank(found: Sequence[Chosen]) -> list[Chosen]:
 def spread(found: Sequence[Chosen], count: int) -> list[Chosen]:
     """Return so many networks, evenly from the front to the back."""
     order = sorted_by_rank(found)
-    if len(order) <= count:
-        return order
+    if len(order) <= count or count < 2:
+        return order[:count]
     return [order[round(place * (len(order) - 1) / (count - 1))] for place in range(count)]
 
 

@@ -1,7 +1,7 @@
 """The networks of one study that was run once for each seed: means over seeds, with intervals.
 
-The studies are of one file, run with `--set fit.seed=0 --storage seed-0.db` and so on. Networks are told apart by what
-was drawn of them. The interval is Student's of 95%, of as many seeds, of a perplexity of its logarithm; latencies are
+The studies are of one file, run with `--set fit.seed=0 --storage seed-0.db` and so on. Networks are told apart by
+their YAML. The interval is Student's of 95%, of as many seeds, of a perplexity of its logarithm; latencies are
 the median over the studies.
 
     python studies/benchmarks/over_seeds.py seed-0.db seed-1.db seed-2.db
@@ -63,7 +63,7 @@ def cell(study: Stored, values: list[list[float]], place: int) -> str:
     shown[place] = fmean(each)
     words = worded(study, shown)[place]
     if len(each) not in STUDENT:
-        return words
+        return f"{words} (no interval of {len(each)})"
     half = STUDENT[len(each)] * stdev(each) / math.sqrt(len(each))
     ends = []
     for end in (-half, half):

@@ -53,8 +53,9 @@ def test_a_file_that_says_otherwise_than_what_is_stored_is_told(
     )
     for command in ("status", "front", "table"):
         code, out, err = run(capsys, "study", command, "other.yaml")
-        assert (0, True, 1) == (code, bool(out), err.count("'other.yaml' says otherwise of 'models'")), err
+        assert (0, True, 1) == (code, bool(out), err.count("'other.yaml', which says otherwise of 'models'")), err
         assert "otherwise" not in run(capsys, "study", command, "study.db")[2]
+        assert 0 == run(capsys, "study", command, "gone.yaml", "--storage", "study.db")[0]
 
 
 @pytest.mark.usefixtures("here")

@@ -334,7 +334,7 @@ def test_a_file_that_says_another_study_is_told(
     remember(stored.study, "about", {**about, "same": {**about.get("same", {}), "fit": {"epochs": 77}}})
     Path("study.yaml").write_text(STUDY, "utf-8")
     code, _, err = run(capsys, "report", "study.yaml", "-o", "page.html")
-    assert (0, True) == (code, "shown is the study as it is stored" in err)
+    assert (0, True) == (code, "the study that is stored is not the one in" in err)
     assert "'fit'" in err
     assert "note" not in run(capsys, "report", "study.db", "-o", "page.html")[2]
 

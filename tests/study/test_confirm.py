@@ -111,6 +111,8 @@ def test_of_members_with_the_same_values_one_stands_for_all() -> None:
     assert first in ("1", "2")
     assert {"0", "3"} == {following(now, [first, "0"]), following(now, [first, "3"])}
     assert {"1", "2"} == {first, following(now, [first, "0", "3"])}
+    beyond = members((1, 1), (1, 1), (0, 5))  # the last lies beyond the reference: it holds nothing
+    assert "2" == following(beyond, ["0"])
 
 
 def test_no_more_than_most_are_next_and_without_a_reference_the_first() -> None:

@@ -45,6 +45,26 @@ def test_scores_of_longer_trainings_are_compared_with_each_other_alone(study: op
     assert {"0", "1", "2"} == {each.name for each in Field(found, now).candidates}
 
 
+def test_what_the_last_run_asked_for_makes_the_front_also_if_others_were_trained_longer(study: optuna.Study) -> None:
+    """Fewer epochs than before: the first that is confirmed anew is on the front, and its seeds are kept."""
+    trials.remember(study, "extent", {"examples": 0, "epochs": 12, "data": ""})
+    assert {"0", "1"} == {each.name for each in stored(study).front().members}  # as long as there are none
+    confirmed.keep(study, "2", replace(again(0.15, 0.15), epochs=12))
+    found = stored(study)
+    assert ["2"] == [each.name for each in found.front().members]
+    standing = {each.name: each.standing is not None for each in found.contenders().members}
+    assert {"0": False, "1": False, "2": True, "3": False} == standing
+
+
+def test_a_study_that_asks_for_no_longer_trainings_any_more_is_as_it_was_searched(study: optuna.Study) -> None:
+    """Scores of the search and of trainings as long as those are compared again, and no others."""
+    trials.remember(study, "extent", {"examples": 0, "epochs": 0, "data": ""})
+    confirmed.keep(study, "3", again(0.12, 0.14))
+    contenders = {each.name: each.values[0] for each in stored(study).contenders().members}
+    assert {"0": 0.4, "1": 0.3, "2": 0.2, "3": pytest.approx(0.13)} == contenders
+    assert ["3"] == [each.name for each in stored(study).front().members]
+
+
 def test_who_is_confirmed_next_is_chosen_by_the_scores_of_the_search(study: optuna.Study) -> None:
     contenders = stored(study).contenders()
     assert {"0", "1", "2", "3"} == {each.name for each in contenders.members}

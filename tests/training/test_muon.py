@@ -8,6 +8,7 @@ import specs
 import torch
 from torch import nn
 
+from archcost.errors import InputError
 from archcost.nets.net import build
 from archcost.training import fit
 from archcost.training.optimiser import Part, optimiser, parts
@@ -81,6 +82,43 @@ def test_a_network_of_kernels_alone_is_trained() -> None:
 def test_a_kernel_that_is_no_matrix_in_memory_is_left_out() -> None:
     """A view of every other channel cannot be stepped through a matrix."""
     assert Matrix.of(torch.randn(4, 6, 3, 3)[:, ::2]) is None
+
+
+def test_a_kernel_that_is_moved_in_memory_is_not_trained_on_in_silence() -> None:
+    """The matrix would be stepped, and the kernel stay as it is."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False))
+    stepping = optimiser([Part(tuple(net.parameters()))], MUON, 0.9, matrices(net))
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net(torch.randn(2, 3, 8, 8)).square().mean().backward()
+    with pytest.raises(RuntimeError, match="moved in memory"):
+        stepping.step()
+
+
+def test_a_kernel_that_is_made_of_others_is_left_out() -> None:
+    """What is trained are its parts, of which Muon knows nothing."""
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 3))
+    assert () == matrices(nn.Sequential(conv))
+
+
+def test_a_torch_without_muon_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came with 2.9; all other training works without it."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 3))
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(InputError, match="has no Muon"):
+        optimiser([Part(tuple(net.parameters()))], MUON, 0.9, matrices(net))
+
+
+@pytest.mark.parametrize("tree", [
+    {"family": "nin", "layers": [{"kernel": 3, "widths": [8, 8]}, {"kernel": 3, "widths": [8, 3]}]},
+    {"family": "bottleneck", "depths": [1], "widths": [8]},
+])  # fmt: skip
+def test_a_training_learns_by_muon(tree: specs.Tree) -> None:
+    """Also of a network without norms, whose kernels are scaled when a training begins."""
+    dataset = small.images()
+    model = specs.model({**tree, "input": dataset.input, "classes": dataset.classes})
+    net = build(model.graph, model.recipe, seed=0)
+    epochs = list(fit.epochs(fit.begin(net, dataset, Fit(epochs=6, batch=16, optimiser="muon"))))
+    assert epochs[-1].loss < epochs[0].loss
 
 
 def test_a_kernel_without_a_gradient_stays() -> None:

@@ -201,7 +201,8 @@ def _tried(counted: int, repeats: int) -> Iterator[str]:
 def front_rows(stored: Stored) -> list[dict[str, Any]]:
     """Return the front as flat rows."""
     return [
-        {key: value for key, value in member.items() if key not in ("yaml", "intervals", "point", "doubts")}
+        {key: value for key, value in member.items() if key not in ("yaml", "intervals", "point", "doubts", "searched")}
+        | {f"searched.{label}": value for label, value in member.get("searched", {}).items()}
         | {f"{label}.{end}": bounds[place] for label, bounds in member["intervals"].items()
            for place, end in enumerate(("low", "high"))}
         for member in front_of(stored, stored.front())["members"]

@@ -24,7 +24,7 @@ def opened(file: str, where: str | None) -> Stored:
     if stored.note:
         say(f"note: {stored.note}")
     if changed := _differing(file, stored):
-        words = f"shown is the study as it is stored; {quoted(file)} says otherwise of"
+        words = f"the study that is stored is not the one in {quoted(file)}, which says otherwise of"
         say(f"note: {words} {', '.join(map(quoted, changed))}")
     return stored
 
@@ -47,6 +47,6 @@ def confirmable(file: str) -> int:
 
 def _differing(file: str, stored: Stored) -> list[str]:
     """Return the keys of a study's file that say something else than the study that is stored; of a storage none."""
-    if is_storage(file):
+    if is_storage(file) or not Path(file).is_file():
         return []
     return stored.changed(load_study(file).fixed)

@@ -47,10 +47,11 @@ def _longer(found: Found) -> Iterator[str]:
     unit, on, normalised = found.stored.unit, "", ""
     if longest.examples:
         on = f" on {grouped(longest.examples)} {unit}, searched with {found.epochs} on {grouped(found.stored.examples)}"
-        normalised = " What they take is normalised by mean and deviation of these." if unit == "examples" else ""
+        normalised = " What they take is normalised by mean and deviation of the examples that they were confirmed on."
+        normalised = normalised if unit == "examples" else ""
     yield (
         f"Members were confirmed with {longest.epochs or found.epochs} epochs{on}: networks that were not are no part "
-        f"of the front, as their scores are of shorter trainings.{normalised}"
+        f"of the front, as their scores are of shorter trainings, or on fewer examples.{normalised}"
     )
 
 

@@ -47,7 +47,7 @@ def following(front: Members, done: Collection[str], most: int) -> Candidate | N
         return front.members[left[0]]
     points = list(dict.fromkeys(each.values for each in front.members))
     lost = dict(zip(points, pareto.contributions(points, front.reference), strict=True))
-    lost |= dict.fromkeys([each.values for each in front.members if each.network in done], 0.0)
+    lost |= dict.fromkeys([each.values for each in front.members if each.network in done], -1.0)
     return front.members[max(left, key=lambda place: lost[front.members[place].values])]
 
 

@@ -38,7 +38,8 @@ def with_examples(spec: StudySpec, extent: Extent, searched: int) -> Extent:
     Raises InputError, at `confirm.examples`, if there are fewer, or it asks for fewer than trials have.
     """
     data, wanted = spec.study.data, spec.study.confirm.examples
-    if wanted is None or not isinstance(data, DataSpec) or wanted == (data.examples or "all"):
+    idle = not spec.study.confirm.members
+    if idle or wanted is None or not isinstance(data, DataSpec) or wanted == (data.examples or "all"):
         return extent
     found = extended(spec, None if wanted == "all" else wanted)
     count = len(found.train)

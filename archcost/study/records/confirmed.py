@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import inf
@@ -55,6 +55,14 @@ class Extent:
 
 SEARCHED: Final = Extent()
 """As long as in the search."""
+
+
+def ruling(extents: Iterable[Extent], asked: Extent | None) -> Extent:
+    """Return with which trainings a front is made: those that the study asks for if there are any, else the longest."""
+    there = set(extents)
+    return asked if asked is not None and asked in there else max(there, default=SEARCHED)
+
+
 _ADDED: Final = ("examples", "data")
 """What is kept if it is there alone: as long as it is not, what is kept has the form of earlier versions."""
 

@@ -18,7 +18,7 @@ from archcost.search import pareto
 from archcost.study.objectives import quantity_of
 from archcost.study.records import confirmed
 from archcost.study.records.best.standings import Standing, standings
-from archcost.study.records.confirmed import SEARCHED, Confirmed, Extent
+from archcost.study.records.confirmed import SEARCHED, Confirmed, Extent, ruling
 from archcost.study.records.names import Name, Way
 from archcost.study.records.part import Part, achieved, counted, over, placed
 from archcost.study.records.reasons import Reason
@@ -358,13 +358,14 @@ def _sure(each: Candidate, standing: Standing, objectives: Objectives) -> tuple[
     return tuple(middle if quantity_of(name).learnt else value for (name, _), value, middle in known)
 
 
-def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Front:
+def front(found: Sequence[Candidate], reference: Sequence[float] | None, asked: Extent | None = None) -> Front:
     """Return the front of candidates; reference: the point that the hypervolume is measured from, in stored values.
 
-    Once some are confirmed longer than the search trained, these alone can be compared, and are on it.
+    Once some are confirmed longer than the search trained, these alone can be compared, and are on it; asked: as long
+    as the study asks for, None if that is not known.
     """
-    longest = max((each.extent for each in found), default=SEARCHED)
-    able = [place for place, each in enumerate(found) if each.extent == longest]
+    extent = ruling((each.extent for each in found), asked)
+    able = [place for place, each in enumerate(found) if each.extent == extent]
     points = [found[place].values for place in able]
     inside = {able[place] for place in pareto.front(points)}
     members = sorted((found[place] for place in inside), key=lambda each: each.values)
@@ -378,20 +379,20 @@ def front(found: Sequence[Candidate], reference: Sequence[float] | None) -> Fron
     )
 
 
-def as_searched(found: Sequence[Candidate], objectives: Objectives) -> tuple[Candidate, ...]:
+def as_searched(found: Sequence[Candidate], objectives: Objectives, asked: Extent | None = None
+                ) -> tuple[Candidate, ...]:  # fmt: skip
     """Return candidates with the scores that they had in the search, where confirming trained any of them longer.
 
-    What was confirmed is left out, but for that it was, as long as any.
+    What was confirmed is left out, but for that it was, as long as the front's. asked: as of `front`.
     """
-    longest = max((each.extent for each in found), default=SEARCHED)
-    if longest == SEARCHED:
-        return tuple(found)
-    return tuple(replace(each, values=achieved(each.part, objectives), confirmed=None,
-                         standing=each.standing if each.extent == longest else None) for each in found)  # fmt: skip
+    extent = ruling((each.extent for each in found), asked)
+    return tuple(each if each.extent == extent == SEARCHED else
+                 replace(each, values=achieved(each.part, objectives), confirmed=None,
+                         standing=each.standing if each.extent == extent else None) for each in found)  # fmt: skip
 
 
 def by_way(
-    found: Sequence[Candidate], ways: Sequence[Way], reference: Sequence[float] | None
+    found: Sequence[Candidate], ways: Sequence[Way], reference: Sequence[float] | None, asked: Extent | None = None
 ) -> tuple[tuple[Way, Front], ...]:
     """Return the front of each way alone, as if the study had no other one."""
-    return tuple((way, front([each for each in found if each.way == way], reference)) for way in ways)
+    return tuple((way, front([each for each in found if each.way == way], reference, asked)) for way in ways)

@@ -49,9 +49,11 @@ def again(study: optuna.Study, trial: optuna.trial.Trial, seconds: float) -> Non
     if now.state.is_finished():
         return
     # of one that was asked for and had not begun, the point is where it was asked for
-    point = {**now.system_attrs.get("fixed_params", {}), **now.params}
+    waited = now.system_attrs.get("fixed_params")
+    point = {**(waited or {}), **now.params}
     waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
-    known = bool(point) or trials.typed(now).begun is not None  # the only point of a space has no parameters
+    # the only point of a space has no parameters
+    known = bool(point) or waited is not None or trials.typed(now).begun is not None
     if known and all(each.system_attrs.get("fixed_params") != point for each in waiting):
         study.enqueue_trial(point)  # before the end: who is killed in between asks for it again
     trials.fail(study, trial, Ended(reason=INTERRUPTED, counts=False, seconds=seconds))

@@ -16,6 +16,7 @@ from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import storage, trials
 from archcost.study.records.addresses import Address
+from archcost.study.records.confirmed import Extent
 from archcost.study.records.front import (
     Awaited,
     Candidate,
@@ -137,11 +138,11 @@ class Stored:
         """Return the candidates with scores that are comparable with each other; raises InputError as `trials` does."""
         found = self.candidates()
         with self.undamaged():
-            return as_searched(found, self.objectives)
+            return as_searched(found, self.objectives, self.asked)
 
     def contenders(self) -> Front:
         """Return the front from which members are confirmed: of scores that all networks have."""
-        return front(self.searched(), self.reference)
+        return front(self.searched(), self.reference, self.asked)
 
     @property
     def epochs(self) -> int:
@@ -156,13 +157,22 @@ class Stored:
     @property
     def unit(self) -> str:
         """What its data have many of, in words: tokens of a text, examples of others."""
-        return "tokens" if any(quantity_of(name).kinds == ("text",) for name, _ in self.objectives) else "examples"
+        kind = remembered(self.study, "kind")
+        if kind is None:  # the objectives tell, if one is of texts alone
+            kind = "text" if any(quantity_of(name).kinds == ("text",) for name, _ in self.objectives) else "image"
+        return "tokens" if kind == "text" else "examples"
+
+    @property
+    def asked(self) -> Extent | None:
+        """How long its last run trained members, None if it never was longer than the search did."""
+        held = remembered(self.study, "extent")
+        return Extent(**held) if isinstance(held, dict) else None
 
     def front(self) -> Front:
         """Return the front as it is known now; raises InputError as `trials` does."""
         found = self.candidates()
         with self.undamaged():
-            now = front(found, self.reference)
+            now = front(found, self.reference, self.asked)
             for each in (*now.members, *now.left):
                 each.latencies()  # what is damaged in their samples is found here, not when they are shown
             return now
@@ -171,7 +181,7 @@ class Stored:
         """Return the front of each way that it names alone; raises InputError as `trials` does."""
         found = self.candidates() if self.ways else ()
         with self.undamaged():
-            return by_way(found, self.ways, self.reference)
+            return by_way(found, self.ways, self.reference, self.asked)
 
     def absent(self) -> tuple[tuple[Name, Reason], ...]:
         """Return the points that networks of complete trials do not have in some way, each with the reason."""

@@ -162,6 +162,7 @@ def _confirmed(
         remember(running(new), "test", now)
     if old.examples:  # of the search, whose data are the same
         remember(running(new), "examples", old.examples)
+        remember(running(new), "kind", plan.gives.kind)
     for name, found in missing.items():
         alike = not agreement.measured_alike(found, plan.setups, on)
         confirmed.keep(running(new), name, found if alike else replace(found, samples=(), skipped=()))
