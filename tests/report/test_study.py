@@ -22,7 +22,7 @@ from archcost.study.objectives import quantity_of
 from archcost.study.records import confirmed
 from archcost.study.records.best.advice import advise
 from archcost.study.records.best.choice import Field
-from archcost.study.records.stored import Stored, find
+from archcost.study.records.stored import Stored, find, running
 from archcost.study.records.tables import front_of, rows, status_of
 from archcost.study.records.trials import Held
 
@@ -129,6 +129,19 @@ def test_a_front_without_a_knee_says_so() -> None:
     (found_in,) = [block for block in report.sections[0].blocks if isinstance(block, Verdicts)]
     assert ["front"] == [each.text.partition(":")[0] for each in found_in.verdicts]
     assert "cheapest" not in chart(report, "front").summary
+
+
+def test_what_was_trained_less_than_the_front_is_not_called_dominated() -> None:
+    """Once members are confirmed with more epochs, scores of the search have a mark of their own."""
+    stored = made(None, Wanted(confirmed=3))
+    for name, each in confirmed.everything(stored.study).items():
+        confirmed.keep(running(stored), name, replace(each, epochs=99))
+    now, drawn = stored.front(), series(study(stored), "front")
+    less = {each.name for each in now.others} - {each.name for each in now.comparable}
+    assert less
+    assert less == set(drawn["trained less than the front"].keys)
+    assert "cross" == drawn["trained less than the front"].mark
+    assert {each.name for each in now.others} - less == set(drawn["dominated"].keys if "dominated" in drawn else ())
 
 
 def test_the_front_is_drawn_as_it_is(report: Document, stored: Stored) -> None:

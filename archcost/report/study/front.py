@@ -80,8 +80,10 @@ def _series(found: Found, field: Sequence[Candidate]) -> Iterator[Series]:
     members = sorted(found.now.members, key=lambda each: (_x(found, each), each.values[0]))
     if found.predicted:
         yield _predicted(found)
-    if field:
-        yield _points(found, "dominated", field, {"faint": True, "colour": 1})
+    alike = set(map(id, found.now.comparable))
+    for name, mark, holds in (("trained less than the front", "cross", False), ("dominated", "circle", True)):
+        if some := [each for each in field if (id(each) in alike) is holds]:
+            yield _points(found, name, some, {"faint": True, "colour": 1, "mark": mark})
     if len(found.places) == 2 and len(members) > 1:  # of more, or of one, the front is no staircase here
         x, y = tuple(_x(found, each) for each in members), tuple(found.restored(0, each.values[0]) for each in members)
         yield Series("edge of the front", x, y, mark=None, line=True, stepped=True)
