@@ -13,7 +13,6 @@ goes on where the first one ended.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from statistics import fmean
 from typing import Final
 
 import torch
+from kept import Kept
 from sidebyside import machine, table
 
 from archcost.config.document import load as parsed
@@ -38,10 +38,8 @@ from archcost.study.spec import load_study
 from archcost.training import fit, scoring, speed
 from archcost.training.spec import Fit
 
-FIELDS: Final = ("trial", "seed", "epochs", "error", "seconds")
+FIELDS: Final = ("trial", "seed", "epochs")
 TARGET: Final = 0.85
-Key = tuple[int, int, int]
-"""Trial, seed, epochs."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +93,6 @@ def trained(each: Chosen, how: Fit, data: Dataset) -> tuple[float, float]:
     return error, seconds
 
 
-def record(out: Path) -> dict[Key, float]:
-    """Return the errors that are known."""
-    if not out.is_file():
-        return {}
-    with out.open(newline="") as file:
-        return {tuple(int(row[name]) for name in FIELDS[:3]): float(row["error"]) for row in csv.DictReader(file)}  # type: ignore[misc]
-
-
-def keep(out: Path, key: Key, error: float, seconds: float) -> None:
-    """Add a training to the record."""
-    fresh = not out.is_file()
-    with out.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if fresh:
-            writer.writerow(FIELDS)
-        writer.writerow((*key, f"{error:.5f}", f"{seconds:.1f}"))
-
-
 def agreement(name: str, before: Sequence[float], after: Sequence[float]) -> str:
     """Return in a line how far two orders agree."""
     ends = ranks.tau_interval(before, after)
@@ -120,12 +100,16 @@ def agreement(name: str, before: Sequence[float], after: Sequence[float]) -> str
     return f"{name}: Kendall's tau {ranks.tau(before, after):.2f}{words}, {len(before)} networks"
 
 
-def shown(every: Sequence[Chosen], known: Mapping[Key, float], epochs: int) -> str:
+def shown(every: Sequence[Chosen], known: Mapping[tuple[str, ...], float], epochs: int) -> str:
     """Return the table and what follows from it, for the networks that are trained."""
     after = {
         each.trial.number: errors
         for each in every
-        if (errors := [error for key, error in known.items() if (key[0], key[2]) == (each.trial.number, epochs)])
+        if (
+            errors := [
+                error for key, error in known.items() if (key[0], key[2]) == (str(each.trial.number), str(epochs))
+            ]
+        )
     }
     there = [each for each in every if each.trial.number in after]
     longer = [fmean(after[each.trial.number]) for each in there]
@@ -164,16 +148,17 @@ def main() -> None:
     torch.set_num_threads(1)
     speed.keep_freed()
     data = load(spec.data, folder=Path(given.study).parent)
+    kept = Kept(given.out, FIELDS)
     every = networks(stored, given.complete, given.ended)
     epochs = given.times * spec.fit.epochs
     again = spread([each for each in every if each.complete], given.again)
     for seed, each in [*((101, one) for one in every), *((102, one) for one in again)]:
-        key = (each.trial.number, seed, epochs)
-        if key not in record(given.out):
+        key = (str(each.trial.number), str(seed), str(epochs))
+        if key not in kept.errors():
             how = spec.fit.model_copy(update={"epochs": epochs, "rungs": None, "seed": seed})
-            keep(given.out, key, *trained(each, how, data))
+            kept.add(key, *trained(each, how, data))
     print(machine())
-    print(shown(every, record(given.out), epochs))
+    print(shown(every, kept.errors(), epochs))
 
 
 if __name__ == "__main__":

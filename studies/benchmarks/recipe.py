@@ -11,7 +11,6 @@ written to the record when it has ended, and a second call goes on where the fir
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -20,6 +19,7 @@ from statistics import fmean, stdev
 from typing import Final, TypeAlias
 
 import torch
+from kept import Kept
 from sidebyside import machine, table
 
 from archcost.config import document
@@ -46,7 +46,7 @@ NETWORKS: Final[Mapping[str, tuple[str, int, str]]] = {
 }
 """Of each network its data, how far images are moved, and what it is."""
 RECIPES: Final[Mapping[str, dict[str, object]]] = {"usual": {}, "muon": {"optimiser": "muon"}}
-FIELDS: Final = ("network", "examples", "recipe", "epochs", "seed", "error", "seconds")
+FIELDS: Final = ("network", "examples", "recipe", "epochs", "seed")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Run:
     @property
     def key(self) -> tuple[str, ...]:
         """What tells it apart in the record."""
-        return tuple(str(getattr(self, name)) for name in FIELDS[:5])
+        return tuple(str(getattr(self, name)) for name in FIELDS)
 
     def trained(self) -> tuple[float, float]:
         """Return the error on the validation split, and the seconds that training took."""
@@ -76,24 +76,6 @@ class Run:
         error = scoring.evaluate(net, dataset.validation, dataset).error
         assert error is not None  # of images it is known
         return error, seconds
-
-
-def record(out: Path) -> dict[tuple[str, ...], float]:
-    """Return the errors that are known."""
-    if not out.is_file():
-        return {}
-    with out.open(newline="") as file:
-        return {tuple(row[name] for name in FIELDS[:5]): float(row["error"]) for row in csv.DictReader(file)}
-
-
-def keep(out: Path, run: Run, error: float, seconds: float) -> None:
-    """Add a training to the record."""
-    fresh = not out.is_file()
-    with out.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if fresh:
-            writer.writerow(FIELDS)
-        writer.writerow((*run.key, f"{error:.4f}", f"{seconds:.1f}"))
 
 
 Recipes: TypeAlias = list[tuple[str, int]]
@@ -125,13 +107,14 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     speed.keep_freed()
+    kept = Kept(given.out, FIELDS)
     recipes = [("muon", 1), *(("usual", times) for times in given.times)]
     for seed, network, (recipe, times) in product(range(given.seeds), given.networks, recipes):
         run = Run(network, given.examples, recipe, times * given.epochs, seed)
-        if run.key not in record(given.out):
-            keep(given.out, run, *run.trained())
+        if run.key not in kept.errors():
+            kept.add(run.key, *run.trained())
     print(machine())
-    print(shown(record(given.out), given.examples, given.epochs, recipes))
+    print(shown(kept.errors(), given.examples, given.epochs, recipes))
 
 
 if __name__ == "__main__":
