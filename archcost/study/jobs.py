@@ -14,7 +14,7 @@ from archcost.study.objectives import quantity_of
 from archcost.study.parts import columns
 from archcost.study.plan import StudyPlan
 from archcost.study.records.names import Way
-from archcost.study.workers.quantise import Quantise
+from archcost.study.workers.in_8_bits.quantise import Quantise
 from archcost.study.workers.tasks import Measure, OfCode, OfGraph, Setup, Train
 
 DATA: Final = "data.pt"

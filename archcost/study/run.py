@@ -25,9 +25,10 @@ from archcost.study.phases.limits import budget
 from archcost.study.phases.search_loop import ENDS, End
 from archcost.study.phases.state import State, Watch
 from archcost.study.plan import StudyPlan
-from archcost.study.records import open_trainings, storage, weights_folder
-from archcost.study.records.addresses import Address
+from archcost.study.records import open_trainings, weights_folder
 from archcost.study.records.confirmed import SEARCHED
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.interruption import recover
 from archcost.study.records.reasons import alike

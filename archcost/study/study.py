@@ -15,9 +15,10 @@ from archcost.config.document import Document
 from archcost.errors import InputError, Mistake, one_line, visible
 from archcost.study.code.consent import Consent
 from archcost.study.options import Wanted, options
-from archcost.study.records import holder, tables
+from archcost.study.records import tables
 from archcost.study.records.best.advice import advise
 from archcost.study.records.best.choice import Choice, Field, within
+from archcost.study.records.database import holder
 from archcost.study.records.front import Candidate
 from archcost.study.records.interruption import as_left
 from archcost.study.records.source import address_of

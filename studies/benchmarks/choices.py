@@ -38,9 +38,9 @@ from archcost.search.domains import Choice as Domain
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX
 from archcost.study.phases.confirm import following
-from archcost.study.records.addresses import Address
 from archcost.study.records.best.choice import ENOUGH, Choice, Field, decide
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.part import Part, achieved
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Ended, Held, Trial

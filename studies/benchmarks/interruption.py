@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sidebyside import table
 
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import Stored, find
 from archcost.study.records.trials import Trial
 

@@ -18,7 +18,7 @@ from statistics import fmean, median, stdev
 from sidebyside import table
 
 from archcost.study.objectives import quantity_of
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import Stored, find, worded
 from archcost.study.records.trials import Trial
 

@@ -22,7 +22,7 @@ from sidebyside import table
 import archcost
 from archcost.search import pareto
 from archcost.study.records import confirmed
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import Stored, find
 
 TARGET = 5

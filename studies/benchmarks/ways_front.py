@@ -23,7 +23,7 @@ from typing import Any
 
 from sidebyside import machine, table
 
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.stored import Stored, find
 from archcost.units import duration, percent

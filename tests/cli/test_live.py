@@ -11,7 +11,7 @@ from stored_studies import Wanted, made
 from archcost.cli.study.live import Live
 from archcost.study.options import Options
 from archcost.study.phases.search_loop import State
-from archcost.study.records.addresses import Address
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.stored import worded
 
 ADDRESS = Address(Path("study.db"))

@@ -13,8 +13,9 @@ from commands import refused, run
 from planted import again, begun, planted
 
 from archcost.cli.study.warm_start import lines
-from archcost.study.records import confirmed, storage
-from archcost.study.records.addresses import address
+from archcost.study.records import confirmed
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import Stored, find
 from archcost.study.warm_start.transfer import Carried
 

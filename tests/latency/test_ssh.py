@@ -44,7 +44,7 @@ from archcost.latency.targets.wire import (
     encode_job,
 )
 from archcost.nets.net import build, example
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import find
 from archcost.version import __version__
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from archcost import urls
 from archcost.errors import InputError
-from archcost.study.records.addresses import Address, address, shown
+from archcost.study.records.database.addresses import Address, address, shown
 
 SECRET = "hunter2secret"
 

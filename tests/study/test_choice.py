@@ -15,9 +15,9 @@ from stored_studies import Wanted, made
 from archcost.errors import InputError
 from archcost.profiling.budget import Budget
 from archcost.study.records import confirmed, trials
-from archcost.study.records.addresses import Address
 from archcost.study.records.best.advice import advise
 from archcost.study.records.best.choice import Choice, Field, within
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.names import Name
 from archcost.study.records.part import achieved
 from archcost.study.records.stored import Stored

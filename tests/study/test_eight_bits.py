@@ -25,9 +25,9 @@ from archcost.models.load import Model
 from archcost.nets.net import build
 from archcost.study import jobs
 from archcost.study.plan import StudyPlan
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import Stored, find
-from archcost.study.workers import eight_bits
+from archcost.study.workers.in_8_bits import eight_bits
 from archcost.study.workers.job import run as run_job
 from archcost.study.workers.messages import Done, Event, Failed, Measured, Quantised
 from archcost.study.workers.tasks import Train

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from planted import RUN, STUDY, again, begun, planted
 
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import find
 
 AFTER_A_TRIAL = ("archcost.study.phases.search_loop", "_over", "after")

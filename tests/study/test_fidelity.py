@@ -12,10 +12,10 @@ from plans import specified
 
 from archcost.errors import InputError
 from archcost.study.records import confirmed, open_trainings, trials
-from archcost.study.records.addresses import Address
 from archcost.study.records.best.choice import Field
 from archcost.study.records.best.fidelity import fidelity
 from archcost.study.records.confirmed import Extent
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.stored import Stored
 from archcost.study.records.tables import front_of, searched
 

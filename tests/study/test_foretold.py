@@ -22,7 +22,7 @@ from archcost.report.blocks import Chart, Lines, Scatter
 from archcost.report.study import document as report
 from archcost.study.phases.foretold import Foretold
 from archcost.study.records import confirmed
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.part import Part, Predicted
 from archcost.study.records.stored import find
 

@@ -11,7 +11,7 @@ from measurements import samples
 
 from archcost.cli.study.run import status_lines
 from archcost.study.records import confirmed, tables, trials
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.front import bounds, restored
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import described

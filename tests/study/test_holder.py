@@ -15,14 +15,14 @@ from commands import run as typed
 from servers import postgresql
 from stored_studies import Wanted, made
 
-from archcost.study.records import holder, storage
-from archcost.study.records.addresses import Address, address
+from archcost.study.records.database import holder, storage
+from archcost.study.records.database.addresses import Address, address
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from archcost.study.records import storage
-from archcost.study.records.addresses import address
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import address
 with storage.running(address(sys.argv[1], Path.cwd())):
     print("held", flush=True)
     time.sleep(600)

@@ -12,8 +12,8 @@ import torch
 from planted import STUDY, again, begun, planted
 
 from archcost.study.records import confirmed, open_trainings
-from archcost.study.records.addresses import address
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import Stored, find
 
 _QUICK = """

@@ -18,6 +18,7 @@ from archcost.latency.samples import Plan
 from archcost.nets.export.quantisation.spec import FloatLayer
 from archcost.study.records.reasons import Reason
 from archcost.study.workers import messages
+from archcost.study.workers.in_8_bits.quantise import Quantise
 from archcost.study.workers.messages import (
     Alive,
     Counted,
@@ -36,7 +37,6 @@ from archcost.study.workers.messages import (
     Trained,
     Waits,
 )
-from archcost.study.workers.quantise import Quantise
 from archcost.study.workers.tasks import (
     Code,
     Describe,

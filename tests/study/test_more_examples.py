@@ -27,9 +27,9 @@ from archcost.study.code.consent import NONE
 from archcost.study.phases.examples import with_examples
 from archcost.study.preview import forecast
 from archcost.study.records import confirmed, trials
-from archcost.study.records.addresses import Address
 from archcost.study.records.best.fidelity import fidelity
 from archcost.study.records.confirmed import Confirmed, Extent
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.front import Front
 from archcost.study.records.source import address_named
 from archcost.study.records.stored import Stored, find, network

@@ -15,7 +15,7 @@ from commands import run
 from own_code import STUDY, written
 from planted import again
 
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import Stored, find
 

@@ -22,7 +22,7 @@ from archcost.latency.samples import Samples
 from archcost.study import jobs
 from archcost.study.plan import settle
 from archcost.study.records import open_trainings
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import find
 from archcost.study.workers.messages import Done, Event, Measured, Quantised, Reached
 from archcost.study.workers.tasks import Code, Train

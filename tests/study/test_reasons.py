@@ -13,9 +13,10 @@ from written_before import FIRST
 from archcost.cli.study.run import _in_vain
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.study.phases.search_loop import End, _infeasible
-from archcost.study.records import confirmed, storage, tables, trials
-from archcost.study.records.addresses import address
+from archcost.study.records import confirmed, tables, trials
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import address
 from archcost.study.records.reasons import INTERRUPTED, JobKind, Kind, Reason, alike, of_trial
 from archcost.study.records.stored import described, find
 from archcost.study.records.trials import Ended

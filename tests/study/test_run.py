@@ -18,7 +18,7 @@ from planted import again
 
 import archcost
 from archcost.nets.weights import Trained
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import find
 
 STUDY = """

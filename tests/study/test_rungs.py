@@ -11,7 +11,7 @@ from plans import planned
 
 from archcost.errors import InputError
 from archcost.study.phases.points import fallen_behind
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import find
 from archcost.study.records.trials import Trial

@@ -14,9 +14,9 @@ from archcost.cli.study.run import front_lines
 from archcost.errors import InputError
 from archcost.profiling.budget import Budget
 from archcost.study.records import confirmed, trials
-from archcost.study.records.addresses import Address
 from archcost.study.records.best.entrants import entrants, following
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.front import Awaited, absent, awaited, candidates
 from archcost.study.records.names import Way
 from archcost.study.records.part import Part, Predicted, achieved

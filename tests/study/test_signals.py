@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from planted import again, begun, planted
 
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import find
 
 STEPS = {

@@ -19,8 +19,9 @@ from commands import run
 from written_before import FIRST, copied, killed
 
 from archcost.errors import InputError
-from archcost.study.records import snapshot, storage, trials
-from archcost.study.records.addresses import address
+from archcost.study.records import trials
+from archcost.study.records.database import snapshot, storage
+from archcost.study.records.database.addresses import address
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import find
 
@@ -150,8 +151,9 @@ def read_only(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
 WRITES = """
 import sys, time, optuna
 from pathlib import Path
-from archcost.study.records import storage, trials
-from archcost.study.records.addresses import address
+from archcost.study.records import trials
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import address
 def begin(store):
     study = optuna.create_study(study_name="one", storage=store, directions=["minimize"])
     about = {"schema": 1, "name": "one", "objectives": [["error", None]], "labels": ["error"]}

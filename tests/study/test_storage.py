@@ -14,16 +14,18 @@ import pytest
 from optuna.storages import RDBStorage
 
 from archcost.errors import InputError
-from archcost.study.records import snapshot, storage, trials
-from archcost.study.records.addresses import Address, address
+from archcost.study.records import trials
+from archcost.study.records.database import snapshot, storage
+from archcost.study.records.database.addresses import Address, address
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import find
 from archcost.study.records.trials import Ended
 
 MAKE = """
 import sys, optuna, sqlalchemy
-from archcost.study.records import storage, trials
-from archcost.study.records.addresses import address
+from archcost.study.records import trials
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import address
 from pathlib import Path
 def begin(store):
     study = optuna.create_study(study_name="one", storage=store, directions=["minimize"])

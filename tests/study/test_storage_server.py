@@ -20,8 +20,9 @@ from optuna.storages import RDBStorage
 from servers import SECRET, Server, mariadb, postgresql
 
 from archcost.errors import InputError
-from archcost.study.records import storage, trials
-from archcost.study.records.addresses import Address, address
+from archcost.study.records import trials
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import Address, address
 from archcost.study.records.stored import find
 
 STUDY = """

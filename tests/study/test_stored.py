@@ -8,7 +8,7 @@ import optuna
 import pytest
 from plans import planned
 
-from archcost.study.records.addresses import Address
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.stored import SCHEMA, Stored, described
 from archcost.study.records.trials import remember
 

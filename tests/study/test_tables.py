@@ -17,7 +17,7 @@ from stored_studies import Wanted, made
 from archcost.latency.samples import Samples
 from archcost.study.objectives import first_learnt
 from archcost.study.records import confirmed, tables, trials
-from archcost.study.records.addresses import Address
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.interruption import as_left
 from archcost.study.records.part import achieved
 from archcost.study.records.reasons import INTERRUPTED

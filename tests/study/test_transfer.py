@@ -20,7 +20,8 @@ from archcost.nets.weights import marked, read_tensors
 from archcost.search.ask import Method, exhausted
 from archcost.study import run
 from archcost.study.plan import StudyPlan
-from archcost.study.records import confirmed, storage, trials
+from archcost.study.records import confirmed, trials
+from archcost.study.records.database import storage
 from archcost.study.records.stored import Stored, find, running
 from archcost.study.warm_start import transfer
 from archcost.study.warm_start.transfer import Carried, carry_over

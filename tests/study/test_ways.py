@@ -31,9 +31,9 @@ from archcost.study.records.names import Way, names_of
 from archcost.study.records.part import InWay, Part, achieved
 from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import Ended
+from archcost.study.workers.in_8_bits.quantisation import able, decided
+from archcost.study.workers.in_8_bits.quantise import Quantise
 from archcost.study.workers.messages import Measured, Quantised, decode_event, encode
-from archcost.study.workers.quantisation import able, decided
-from archcost.study.workers.quantise import Quantise
 from archcost.training.score import Score
 
 ORT, INT8 = {"runtime": "onnxruntime"}, {"runtime": "onnxruntime", "dtype": "int8"}

@@ -17,7 +17,7 @@ from planted import STUDY, again, begun
 
 from archcost.files import safe_name
 from archcost.study.records import weights_folder
-from archcost.study.records.addresses import Address, address
+from archcost.study.records.database.addresses import Address, address
 from archcost.study.records.stored import find
 
 SMALL = ("--trials", "1", "--set", "confirm.members=0", "--workers", "1")

@@ -12,7 +12,7 @@ from commands import run
 from written_before import FIRST, copied, killed
 
 from archcost.study.records import weights_folder
-from archcost.study.records.addresses import address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import find
 
 

@@ -22,8 +22,8 @@ from archcost.study import run
 from archcost.study.parts import parts
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, trials, weights_folder
-from archcost.study.records.addresses import Address, address
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.database.addresses import Address, address
 from archcost.study.records.part import Part, achieved
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import Stored, running

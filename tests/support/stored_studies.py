@@ -25,9 +25,10 @@ from archcost.graph.cost import count, peak_bytes
 from archcost.graph.graph import Graph
 from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
 from archcost.models.load import Model, expand
-from archcost.study.records import confirmed, storage, trials
-from archcost.study.records.addresses import Address, address
+from archcost.study.records import confirmed, trials
 from archcost.study.records.confirmed import Confirmed
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import Address, address
 from archcost.study.records.front import named
 from archcost.study.records.part import Part, achieved
 from archcost.study.records.reasons import Reason

@@ -17,7 +17,7 @@ from archcost.cli.terminal import say
 from archcost.errors import shorten, visible
 from archcost.study.options import Options
 from archcost.study.phases.state import Running, State
-from archcost.study.records.addresses import Address
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.stored import Stored, worded
 from archcost.units import counted_words
 

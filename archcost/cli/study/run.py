@@ -26,9 +26,9 @@ from archcost.study.phases.confirm import outstanding
 from archcost.study.plan import StudyPlan
 from archcost.study.preview import forecast, outlook, preparation, probe
 from archcost.study.records import tables
-from archcost.study.records.addresses import Address, address
 from archcost.study.records.best.entrants import entrants
 from archcost.study.records.best.fidelity import fidelity
+from archcost.study.records.database.addresses import Address, address
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.reasons import alike
 from archcost.study.records.source import address_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from archcost.cli.terminal import say
 from archcost.errors import quoted
-from archcost.study.records import holder
+from archcost.study.records.database import holder
 from archcost.study.records.source import address_named, is_storage
 from archcost.study.records.stored import Stored, find
 from archcost.study.spec import load_study

@@ -16,7 +16,7 @@ from archcost.study import run
 from archcost.study.code.consent import Consent
 from archcost.study.parts import counted
 from archcost.study.phases.limits import over
-from archcost.study.records import storage
+from archcost.study.records.database import storage
 from archcost.study.records.stored import Stored, find, running
 from archcost.study.warm_start import queue
 from archcost.study.warm_start.selection import Left

@@ -26,10 +26,10 @@ from archcost.study.phases.reserve import reserve_s
 from archcost.study.phases.state import Running, Say, State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, trials
+from archcost.study.records.database.storage import RESUMES
 from archcost.study.records.interruption import again
 from archcost.study.records.part import Part, Predicted
 from archcost.study.records.reasons import Reason, of_trial
-from archcost.study.records.storage import RESUMES
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended
 from archcost.study.workers import processes

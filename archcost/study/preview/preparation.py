@@ -13,7 +13,7 @@ from archcost.study.phases.examples import with_examples
 from archcost.study.phases.foretold import foretold
 from archcost.study.plan import StudyPlan, settle
 from archcost.study.preview import outlook, probe
-from archcost.study.records.addresses import Address
+from archcost.study.records.database.addresses import Address
 from archcost.study.spec import StudySpec
 from archcost.study.warm_start import queue
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from archcost.config.validation import located
 from archcost.errors import InputError
-from archcost.study.records.addresses import Address, address, is_url
+from archcost.study.records.database.addresses import Address, address, is_url
 from archcost.study.spec import StudySpec, load_study
 
 

@@ -14,9 +14,10 @@ from archcost.errors import InputError, Mistake, TargetError, named, one_line, q
 from archcost.models.load import Model, Reference, alone, interpret
 from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
-from archcost.study.records import storage, trials
-from archcost.study.records.addresses import Address
+from archcost.study.records import trials
 from archcost.study.records.confirmed import Extent
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.front import (
     Awaited,
     Candidate,

@@ -11,8 +11,8 @@ from typing import Final
 
 from archcost.errors import InputError, Mistake, quoted
 from archcost.files import safe_name, write_whole
-from archcost.study.records.addresses import Address
-from archcost.study.records.snapshot import is_sqlite
+from archcost.study.records.database.addresses import Address
+from archcost.study.records.database.snapshot import is_sqlite
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Trial
 

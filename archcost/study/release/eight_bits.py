@@ -21,7 +21,7 @@ from archcost.nets.export.torch_export import quiet
 from archcost.study.records.stored import Stored
 from archcost.study.release.material import Material
 from archcost.study.release.weights import Source
-from archcost.study.workers import eight_bits
+from archcost.study.workers.in_8_bits import eight_bits
 from archcost.units import data_size
 
 

@@ -22,8 +22,9 @@ from archcost.search.points import PREFIX, distribution, stored
 from archcost.study import run
 from archcost.study.code import digests
 from archcost.study.plan import StudyPlan
-from archcost.study.records import confirmed, storage, weights_folder
-from archcost.study.records.addresses import Address
+from archcost.study.records import confirmed, weights_folder
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import Address
 from archcost.study.records.stored import Stored, running
 from archcost.study.records.trials import Trial, remember, remembered
 from archcost.study.warm_start import agreement, seeds

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from archcost.latency.samples import Plan
-from archcost.study.workers.quantise import Quantise
+from archcost.study.workers.in_8_bits.quantise import Quantise
 from archcost.training.header import Checkpoint
 
 

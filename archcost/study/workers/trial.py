@@ -23,13 +23,14 @@ from archcost.latency.statistics import median
 from archcost.nets import weights
 from archcost.nets.export import sessions
 from archcost.nets.net import Net
-from archcost.study.workers import device_wait, eight_bits, inquiries, own, quantisation
+from archcost.study.workers import device_wait, inquiries, own
 from archcost.study.workers.failures import of_part
+from archcost.study.workers.in_8_bits import eight_bits, quantisation
+from archcost.study.workers.in_8_bits.quantisation import Networks, able, decided
+from archcost.study.workers.in_8_bits.quantise import Quantise
 from archcost.study.workers.messages import Alive, Event, Foreseen, Measured, Reached, Scored, Trained
 from archcost.study.workers.network import Blueprint, Measurable, blueprint, count, with_layers
 from archcost.study.workers.progress import Progress, progress_of
-from archcost.study.workers.quantisation import Networks, able, decided
-from archcost.study.workers.quantise import Quantise
 from archcost.study.workers.tasks import Code, OfCode, Setup, Train
 from archcost.training import calibration, checkpoints, fit, scoring, speed
 from archcost.training.context import Context

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from archcost import scratch
 from archcost.errors import InputError, Mistake, quoted
-from archcost.study.records.addresses import Address
+from archcost.study.records.database.addresses import Address
 
 Ask: TypeAlias = Callable[[str], Sequence[Any]]
 """Returns the rows of a query."""

@@ -25,9 +25,9 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from archcost.errors import ArchcostError, InputError, Mistake, quoted
-from archcost.study.records import snapshot
-from archcost.study.records.addresses import Address
-from archcost.study.records.snapshot import PATIENCE_S, TABLES, recognised
+from archcost.study.records.database import snapshot
+from archcost.study.records.database.addresses import Address
+from archcost.study.records.database.snapshot import PATIENCE_S, TABLES, recognised
 from archcost.study.workers.signals import held_back
 
 _FULL: Final = "disk is full"  # as SQLite says it

@@ -11,8 +11,8 @@ from typing import Final
 import sqlalchemy
 from filelock import lock_descriptor, unlock_descriptor
 
-from archcost.study.records import storage
-from archcost.study.records.addresses import Address
+from archcost.study.records.database import storage
+from archcost.study.records.database.addresses import Address
 
 # an advisory lock of one number: its halves are two columns
 _POSTGRESQL: Final = sqlalchemy.text(

@@ -18,11 +18,11 @@ from archcost.latency.samples import Samples
 from archcost.nets.export.quantisation.spec import FloatLayer
 from archcost.nets.net import Net
 from archcost.study.records.reasons import Reason
-from archcost.study.workers import eight_bits
-from archcost.study.workers.eight_bits import Files
 from archcost.study.workers.failures import of_part
+from archcost.study.workers.in_8_bits import eight_bits
+from archcost.study.workers.in_8_bits.eight_bits import Files
+from archcost.study.workers.in_8_bits.quantise import Quantise
 from archcost.study.workers.messages import Event, Measured, Quantised
-from archcost.study.workers.quantise import Quantise
 from archcost.study.workers.tasks import Setup, Train
 from archcost.training.context import Context
 from archcost.training.losses import Diverged

@@ -1,0 +1,1 @@
+"""Trained networks in 8 bits, as a child process makes, scores and measures them."""
