@@ -61,7 +61,7 @@ def sweep() -> None:
     own = this()
     for path in _folders():
         owner = _owner(path.name)
-        if owner is not None and _is_dead(owner, own):
+        if owner is not None and is_dead(owner, own):
             shutil.rmtree(path, ignore_errors=True)  # never follows a link; another process may remove it as well
 
 
@@ -124,8 +124,9 @@ def _owner(name: str) -> Owner | None:
     return Owner(int(found[1]), int(found[2]), found[3], found[4], found[5]) if found else None
 
 
-def _is_dead(owner: Owner, own: Owner) -> bool:
-    """Return whether a process is known to have ended: False wherever it may be out of sight."""
+def is_dead(owner: Owner, own: Owner | None = None) -> bool:
+    """Return whether a process is known to have ended: False wherever it may be out of sight; own: this process."""
+    own = own or this()
     if owner.machine != own.machine:  # one that has the same folder by a network, or a container
         return False
     if UNKNOWN in (owner.boot, own.boot):

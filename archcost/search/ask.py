@@ -26,6 +26,8 @@ from archcost.search.samplers import Name, fixed, propose, sampler, suggest
 
 GiveUp: TypeAlias = Callable[[optuna.Study, Trial, Unwanted, str], None]
 """Ends a trial that shall not run, and says why, in words too."""
+Begin: TypeAlias = Callable[[optuna.Study], Trial]
+"""Begins a trial that has no point yet."""
 Origin: TypeAlias = Literal["tpe", "nsga2", "random", "grid", "local", "enqueued", "repeated"]
 
 _FIRST: Final = 7
@@ -90,18 +92,20 @@ def _failed(study: optuna.Study, trial: Trial, _: Unwanted, __: str) -> None:
     study.tell(trial, state=TrialState.FAIL)
 
 
-def ask(study: optuna.Study, draw: Draw, method: Method, give_up: GiveUp = _failed) -> Asked:
+def ask(
+    study: optuna.Study, draw: Draw, method: Method, give_up: GiveUp = _failed, begin: Begin = optuna.Study.ask
+) -> Asked:
     """Begin a study's next trial: one that waits, or else at a point that no other trial has.
 
     What is random in it follows from the method's seed and the trial's number, so that neither a restart nor another
     worker repeats it. The study's own sampler has no say. If every point is known (`exhausted`), one is repeated.
 
-    give_up: ends a trial whose point is another one's, or none of this study.
+    give_up: ends a trial whose point is another one's, or none of this study; begin: begins the next trial.
     """
     mine = copy.copy(study)  # several threads may ask, each with a sampler of its own
     mine.sampler = RandomSampler(seed=0)  # proposes nothing before a parameter is suggested
     while True:
-        trial = mine.ask()
+        trial = begin(mine)
         trials = study.get_trials(deepcopy=False)
         frozen = next(each for each in reversed(trials) if each.number == trial.number)
         others = tuple(each for each in trials if each.number != trial.number)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from archcost.study.keys.search import Search
+from archcost.study.records.database.team import Team
 
+Role: TypeAlias = Literal["run", "worker"]
+"""Of several processes that work on a study, one may run it, which is to show how it goes; the others are workers."""
 _WORKERS: Final = 4  # by default at most: each holds a network, and the sampler knows nothing of what is under way
 
 
@@ -26,7 +29,7 @@ class Options:
     """How a study is run: how many trials in all, how long at most, how many at once.
 
     time_s: infinite if there is no limit; threads: of each trial that trains; patience_s: silence after which a trial
-    is taken to hang.
+    is taken to hang; role: of this process among those that work on the study.
     """
 
     trials: int
@@ -34,6 +37,7 @@ class Options:
     workers: int
     threads: int
     patience_s: float
+    role: Role = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +45,22 @@ class Workplace:
     """Where a run works, and until when.
 
     deadline: on a monotonic clock; folder: for files that end with the run; weights: the folder in which trained
-    weights are kept.
+    weights are kept; team: who else works on the study; turned: how often members were measured by turns before it.
     """
 
     options: Options
     deadline: float
     folder: Path
     weights: Path
+    team: Team
+    turned: int = 0
 
 
-def options(wanted: Wanted, search: Search, cores: int) -> Options:
+def options(wanted: Wanted, search: Search, cores: int, role: Role = "run") -> Options:
     """Return how a study is run on a machine with so many physical cores."""
     workers = wanted.workers or min(cores, _WORKERS)
     time_s = search.time if wanted.time_s is None else wanted.time_s
     threads = max(1, cores // workers)
-    return Options(wanted.trials or search.trials, inf if time_s is None else time_s, workers, threads, search.patience)
+    return Options(
+        wanted.trials or search.trials, inf if time_s is None else time_s, workers, threads, search.patience, role
+    )

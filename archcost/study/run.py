@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,8 +27,11 @@ from archcost.study.phases.state import State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, weights_folder
 from archcost.study.records.confirmed import SEARCHED
-from archcost.study.records.database import storage
+from archcost.study.records.database import locks, storage
 from archcost.study.records.database.addresses import Address
+from archcost.study.records.database.leases import held
+from archcost.study.records.database.locks import Hold
+from archcost.study.records.database.team import TRIAL, Team, joined
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.interruption import recover
 from archcost.study.records.reasons import alike
@@ -126,19 +129,21 @@ def explore(
 
     Raises InputError if another process runs it, its storage is another study's, or its files are gone.
     """
-    with storage.running(address) as hold, begun(plan, address) as stored:
-        if hold.note:
-            say(hold.note)
-        with _workplace(stored, dataset, options) as place:
-            open_trainings.tidy(place.weights)
+    with _held(address, options) as hold, begun(plan, address) as stored, _team(stored, options) as team:
+        for note in filter(None, (hold.note, team.note)):
+            say(note)
+        with _workplace(stored, dataset, options, team) as place:
+            if not team.others():
+                open_trainings.tidy(place.weights)
             for line in _missing(stored):
                 say(line)
-            if lost := recover(stored, place.weights):
+            if lost := recover(stored, place.weights, team):
                 say(f"interrupted before: {counted_words(lost, 'trial')}, to be tried again")
-            _tested(stored, plan, dataset)
-            if known := queue.begin(running(stored), plan):
-                say(f"first: {counted_words(known, 'known network')}")
-            settle, remains = _reference(stored, plan), storage.remaining(address)
+            with team.alone():
+                _tested(stored, plan, dataset)
+                if known := queue.begin(running(stored), plan):
+                    say(f"first: {counted_words(known, 'known network')}")
+            settle, remains = _reference(stored, plan, team), storage.remaining(address)
 
             def watched(state: State) -> None:
                 hold.check()
@@ -148,26 +153,45 @@ def explore(
 
             end = search_loop.search(stored, plan, place, watched, say)
             hold.check()
-            shortlist.measure(stored, plan, place, say)
             settle(1)
             _confirm(stored, plan, place, dataset, say)
             remains()
-            _prune_weights(stored, place.weights)
-            if end != "time" and time.monotonic() < place.deadline and options.trials >= plan.spec.study.search.trials:
-                open_trainings.clear(place.weights, stored.identity)  # nobody asks for those points again
-            keep = (plan.spec.study.confirm.keep, plan.spec.study.confirm.seeds)
-            seeds.settle(running(stored), place.weights, stored.front(), stored.objectives, keep)
+            with held(team.leases, "weights") as lease:
+                if lease is not None and not team.leases.living(TRIAL):
+                    _tidied(stored, plan, place, end)
         return Outcome(stored.frozen(), end)
 
 
+def _held(address: Address, options: Options) -> AbstractContextManager[Hold]:
+    """Be the one process that runs a study inside the context; a worker is one of several."""
+    return locks.running(address) if options.role == "run" else nullcontext(Hold())
+
+
+def _team(stored: Stored, options: Options) -> AbstractContextManager[Team]:
+    about = {"role": options.role, "workers": options.workers}
+    return joined(stored.address, storage.engine_of(running(stored)), about)
+
+
+def _tidied(stored: Stored, plan: StudyPlan, place: Workplace, end: End) -> None:
+    """Remove the weights and checkpoints that nobody asks for again."""
+    _prune_weights(stored, place.weights)
+    wanted = place.options.trials >= plan.spec.study.search.trials
+    if end != "time" and time.monotonic() < place.deadline and wanted:
+        open_trainings.clear(place.weights, stored.identity)  # nobody asks for those points again
+    keep = (plan.spec.study.confirm.keep, plan.spec.study.confirm.seeds)
+    seeds.settle(running(stored), place.weights, stored.front(), stored.objectives, keep)
+
+
 @contextmanager
-def _workplace(stored: Stored, dataset: Dataset, options: Options) -> Iterator[Workplace]:
+def _workplace(stored: Stored, dataset: Dataset, options: Options, team: Team) -> Iterator[Workplace]:
     from archcost.data import shared  # noqa: PLC0415  # loads torch
 
     beside = weights_folder.prepared(stored)
     with scratch.folder() as folder:
         shared.write(dataset, folder / jobs.DATA)
-        yield Workplace(options, time.monotonic() + options.time_s, folder, beside)
+        # what was measured by turns before a run is measured again; a worker takes it as it is
+        turned = confirm.turned(running(stored)).number if options.role == "run" else 0
+        yield Workplace(options, time.monotonic() + options.time_s, folder, beside, team, turned)
 
 
 def _missing(stored: Stored) -> Iterator[str]:
@@ -196,7 +220,7 @@ def _tested(stored: Stored, plan: StudyPlan, dataset: Dataset) -> None:
         raise InputError(Mistake(f"{given}; allowed: {kept[:12]}, or another 'storage'"))
 
 
-def _reference(stored: Stored, plan: StudyPlan) -> Callable[..., None]:
+def _reference(stored: Stored, plan: StudyPlan, team: Team) -> Callable[..., None]:
     """Return what keeps the reference point as soon as it can be told, once for the whole study."""
 
     def settle(least: int = _FIRST) -> None:
@@ -204,9 +228,10 @@ def _reference(stored: Stored, plan: StudyPlan) -> Callable[..., None]:
             return
         found = stored.candidates()
         if len(found) >= least:
-            remember(
-                running(stored), "reference", [_end(stored, plan, i, found) for i in range(len(stored.objectives))]
-            )
+            ends = [_end(stored, plan, i, found) for i in range(len(stored.objectives))]
+            with team.alone():
+                if stored.reference is None:  # another process may have been faster
+                    remember(running(stored), "reference", ends)
 
     return settle
 
@@ -226,6 +251,7 @@ def _end(stored: Stored, plan: StudyPlan, place: int, found: tuple[Candidate, ..
 def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset, say: Callable[[str], None]) -> None:
     from archcost.data import shared  # noqa: PLC0415  # loads torch
 
+    _shortlisted(stored, plan, place, say)
     if not plan.spec.study.confirm.members or time.monotonic() >= place.deadline or not stored.front().members:
         return
     if dataset.tested and not dataset.loose:
@@ -238,10 +264,19 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
         shared.write(_more(plan), place.folder / jobs.MORE)
 
     def contenders() -> Front:
-        shortlist.measure(stored, plan, place, say)
+        _shortlisted(stored, plan, place, say)
         return stored.contenders()
 
     confirm.confirm(running(stored), plan, place, stored.front, contenders, say)
+
+
+def _shortlisted(stored: Stored, plan: StudyPlan, place: Workplace, say: Callable[[str], None]) -> None:
+    """Measure who may enter the front, if no other process does it now; what it has measured is then known."""
+    if not plan.predicts:
+        return
+    with confirm.measuring(place) as lease:
+        if lease is not None:
+            shortlist.measure(stored, plan, place, say)
 
 
 def _more(plan: StudyPlan) -> Dataset:

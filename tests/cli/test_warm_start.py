@@ -14,7 +14,7 @@ from planted import again, begun, planted
 
 from archcost.cli.study.warm_start import lines
 from archcost.study.records import confirmed
-from archcost.study.records.database import storage
+from archcost.study.records.database import locks
 from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import Stored, find
 from archcost.study.warm_start.transfer import Carried
@@ -160,7 +160,7 @@ def test_a_study_that_runs_may_be_asked(capsys: pytest.CaptureFixture[str], tmp_
     begun(tmp_path, FIRST)
     (tmp_path / "5.yaml").write_text(KNOWN % 5, "utf-8")
     file, five = str(tmp_path / "study.yaml"), str(tmp_path / "5.yaml")
-    with storage.running(address("study.db", tmp_path)):
+    with locks.running(address("study.db", tmp_path)):
         code, out, _ = run(capsys, "study", "enqueue", file, five)
     assert (0, f"{five}: trial 0 waits to be tried\n") == (code, out)
 

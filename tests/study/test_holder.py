@@ -15,15 +15,15 @@ from commands import run as typed
 from servers import postgresql
 from stored_studies import Wanted, made
 
-from archcost.study.records.database import holder, storage
+from archcost.study.records.database import holder, locks
 from archcost.study.records.database.addresses import Address, address
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from archcost.study.records.database import storage
+from archcost.study.records.database import locks
 from archcost.study.records.database.addresses import address
-with storage.running(address(sys.argv[1], Path.cwd())):
+with locks.running(address(sys.argv[1], Path.cwd())):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -57,7 +57,7 @@ def test_a_study_runs_until_its_process_is_gone(kept: Address) -> None:
     process = held(kept.file)
     assert holder.runs(kept) is True
     killed(process)
-    assert storage.run_lock(kept.file).exists()
+    assert locks.run_lock(kept.file).exists()
     assert holder.runs(kept) is False
 
 
@@ -83,13 +83,13 @@ def test_a_run_begins_while_others_look(kept: Address) -> None:
             holder.runs(kept)
 
     lookers = [threading.Thread(target=look) for _ in range(2)]
-    with storage.running(kept):
+    with locks.running(kept):
         pass
     for each in lookers:
         each.start()
     try:
         for _ in range(20):
-            with storage.running(kept):
+            with locks.running(kept):
                 assert holder.runs(kept) is True
     finally:
         over.set()
@@ -101,7 +101,7 @@ def test_a_run_begins_while_others_look(kept: Address) -> None:
 def test_a_lock_that_may_not_be_read_says_nothing(kept: Address) -> None:
     """Of a study of another user."""
     assert kept.file is not None
-    lock = storage.run_lock(kept.file)
+    lock = locks.run_lock(kept.file)
     lock.touch(0o000)
     assert holder.runs(kept) is None
 
@@ -133,7 +133,7 @@ def test_status_as_json_says_who_was_lost(kept: Address, capsys: pytest.CaptureF
         now["states"]["interrupted"],
         "running" in now["states"],
     )
-    with storage.running(kept):
+    with locks.running(kept):
         now = json.loads(typed(capsys, "study", "status", str(kept.file), "--json")[1])
     assert (True, [], 1) == (now["runs"], now["lost"], now["states"]["running"])
 
@@ -145,7 +145,7 @@ def test_a_postgresql_is_asked_for_its_lock() -> None:
             server.sql(f'CREATE DATABASE "{name}"')
         one, two = (address(server.url(name), Path()) for name in ("one", "two"))
         assert (False, False) == (holder.runs(one), holder.runs(two))
-        with storage.running(one) as hold:
+        with locks.running(one) as hold:
             assert (True, False) == (holder.runs(one), holder.runs(two))
             hold.check()
         assert holder.runs(one) is False

@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 
 from archcost.errors import InputError
 from archcost.study.records import trials
-from archcost.study.records.database import snapshot, storage
+from archcost.study.records.database import locks, snapshot, storage
 from archcost.study.records.database.addresses import Address, address
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import find
@@ -24,7 +24,7 @@ from archcost.study.records.trials import Ended
 MAKE = """
 import sys, optuna, sqlalchemy
 from archcost.study.records import trials
-from archcost.study.records.database import storage
+from archcost.study.records.database import locks, storage
 from archcost.study.records.database.addresses import address
 from pathlib import Path
 def begin(store):
@@ -76,11 +76,11 @@ def test_sqlite_writes_ahead(tmp_path: Path) -> None:
 
 def test_one_process_runs_a_study(tmp_path: Path) -> None:
     """The second is refused while the first has it, not after; every URL of the file is the file."""
-    again = f"{MAKE}\nwith storage.running(address(sys.argv[1], Path.cwd())): pass"
+    again = f"{MAKE}\nwith locks.running(address(sys.argv[1], Path.cwd())): pass"
     names = [tmp_path / "study.db", f"sqlite:///{tmp_path}/study.db", f"sqlite+pysqlite:///{tmp_path}/x/../study.db"]
     (tmp_path / "x").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "study.db")
-    with storage.running(where(tmp_path)):
+    with locks.running(where(tmp_path)):
         refused = [python(again, name) for name in (*names, tmp_path / "link.db")]
     assert all("another process runs the study" in each.stderr for each in refused)
     assert 0 == python(again, names[0]).returncode
@@ -109,7 +109,7 @@ def test_a_foreign_attribute_is_refused() -> None:
 
 FULL = f"""{MAKE}
 where = address(sys.argv[1], Path.cwd())
-with storage.running(where):
+with locks.running(where):
     store = storage.opened(where, begin)
     study = storage.find(store)
     with store.engine.connect() as connection:
@@ -135,7 +135,7 @@ def test_a_full_disk_is_told_with_the_storage(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder of Linux that takes no files")
 def test_a_folder_that_takes_no_files_is_no_lock() -> None:
     """Nobody runs a study there: it cannot be written."""
-    with pytest.raises(InputError, match=r"x\.db' cannot be written"), storage.running(Address(Path("/proc/x.db"))):
+    with pytest.raises(InputError, match=r"x\.db' cannot be written"), locks.running(Address(Path("/proc/x.db"))):
         pass
 
 
@@ -167,5 +167,5 @@ def test_a_storage_of_several_names_is_not_run(tmp_path: Path) -> None:
     """Each hard link would have a log of its own: together they would damage it."""
     storage.close(storage.opened(where(tmp_path), begin))
     (tmp_path / "other.db").hardlink_to(tmp_path / "study.db")
-    with pytest.raises(InputError, match="has several names"), storage.running(where(tmp_path)):
+    with pytest.raises(InputError, match="has several names"), locks.running(where(tmp_path)):
         pass

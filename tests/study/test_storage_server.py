@@ -21,7 +21,7 @@ from servers import SECRET, Server, mariadb, postgresql
 
 from archcost.errors import InputError
 from archcost.study.records import trials
-from archcost.study.records.database import storage
+from archcost.study.records.database import locks, storage
 from archcost.study.records.database.addresses import Address, address
 from archcost.study.records.stored import find
 
@@ -134,7 +134,7 @@ def test_an_interrupted_study_goes_on(server: Server, shell: Shell, number: int,
     command = [sys.executable, "-m", "archcost", *(part.format(url) for part in RUN), *longer]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         _wait_for_a_trial(url)
-        with pytest.raises(InputError, match="another process runs the study"), storage.running(address(url, Path())):
+        with pytest.raises(InputError, match="another process runs the study"), locks.running(address(url, Path())):
             pass
         os.kill(process.pid, number)
         _, told = process.communicate(timeout=60)
@@ -238,12 +238,12 @@ def test_a_lock_is_kept_by_who_does_nothing(server: Server) -> None:
     where = address(database(server, "idle"), Path())
     if server.sql("SELECT 1 FROM pg_settings WHERE name = 'idle_session_timeout'"):
         server.sql("ALTER DATABASE idle SET idle_session_timeout = '100ms'")
-    with storage.running(where):
+    with locks.running(where):
         time.sleep(0.5)
         assert [("idle",)] == server.sql("SELECT state FROM pg_stat_activity WHERE datname = 'idle'")
-        with pytest.raises(InputError, match="another process runs the study"), storage.running(where):
+        with pytest.raises(InputError, match="another process runs the study"), locks.running(where):
             pass
-    with storage.running(where):
+    with locks.running(where):
         pass
 
 
@@ -252,12 +252,12 @@ def test_who_loses_the_lock_hears_of_it(server: Server) -> None:
     where = address(database(server, "lost"), Path())
     with pytest.raises(InputError, match="cannot be used: terminating connection"):
         _lose(server, where)
-    with storage.running(where):
+    with locks.running(where):
         pass
 
 
 def _lose(server: Server, where: Address) -> None:
-    with storage.running(where) as hold:
+    with locks.running(where) as hold:
         hold.check()
         server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
         hold.check()
@@ -270,11 +270,11 @@ def test_mariadb_keeps_studies_too() -> None:
         server.sql(f"CREATE DATABASE {name}")
         server.sql("SET GLOBAL wait_timeout = 1")
         where = address(server.url(name), Path())
-        with storage.running(where):
+        with locks.running(where):
             store = storage.opened(where, begin)
             storage.find(store).ask().set_user_attr("long", "x" * 100_000)
             storage.close(store)
             time.sleep(1.5)
-            with pytest.raises(InputError, match="another process runs the study"), storage.running(where):
+            with pytest.raises(InputError, match="another process runs the study"), locks.running(where):
                 pass
         assert ("one", 1) == (find(where).name, len(find(where).trials()))

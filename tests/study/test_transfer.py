@@ -21,7 +21,7 @@ from archcost.search.ask import Method, exhausted
 from archcost.study import run
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, trials
-from archcost.study.records.database import storage
+from archcost.study.records.database import locks
 from archcost.study.records.stored import Stored, find, running
 from archcost.study.warm_start import transfer
 from archcost.study.warm_start.transfer import Carried, carry_over
@@ -345,7 +345,7 @@ def test_a_study_that_runs_is_left_alone(tmp_path: Path) -> None:
     ran(plan, beside(tmp_path), [width(4)])
     with run.begun(plan, beside(tmp_path, "new.db")):
         pass
-    with storage.running(beside(tmp_path, "new.db")), pytest.raises(InputError, match="another process runs the study"):
+    with locks.running(beside(tmp_path, "new.db")), pytest.raises(InputError, match="another process runs the study"):
         import_(tmp_path, plan)
     assert () == new(tmp_path).trials()
 

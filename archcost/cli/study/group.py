@@ -70,6 +70,26 @@ def run(
 
 @study.command()
 @click.argument("file", metavar="STUDY")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
+@click.option("--trials", type=click.IntRange(1, 10**6), help="Trials in all, those of all processes among them.")
+@click.option("--time", "time_s", type=Read("duration", parse_duration), help="Longest time, confirming included.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Trials at once here; the physical cores, at most 4.")
+@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
+@click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
+@click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
+@gathered("wanted", _wanted)
+@gathered("consent", _consent)
+@debugged
+def worker(file: str, overrides: tuple[str, ...], storage: str | None, wanted: Wanted, consent: Consent) -> int:
+    """Work on a study beside other processes, here or on other machines, until no work is left."""
+    from archcost.cli.study.run import prepared
+    from archcost.cli.study.worker import worked
+
+    return worked(*prepared(file, overrides, storage, consent), wanted)
+
+
+@study.command()
+@click.argument("file", metavar="STUDY")
 @click.argument("networks", metavar="FILE ...", nargs=-1, required=True)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of STUDY (repeatable).")
 @click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
@@ -189,7 +209,7 @@ def _text(stored: Stored, runs: bool | None, form: str) -> str:
     return json.dumps(rows, indent=1) + "\n" if form == "json" else of_mappings(rows)
 
 
-study.section("Commands", new, run, enqueue, import_, status, front, table)
+study.section("Commands", new, run, worker, enqueue, import_, status, front, table)
 # its first name; hidden, as `archcost export` does something else
 study.add_command(
     click.Command(

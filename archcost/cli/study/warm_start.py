@@ -16,7 +16,7 @@ from archcost.study import run
 from archcost.study.code.consent import Consent
 from archcost.study.parts import counted
 from archcost.study.phases.limits import over
-from archcost.study.records.database import storage
+from archcost.study.records.database import connections, locks
 from archcost.study.records.stored import Stored, find, running
 from archcost.study.warm_start import queue
 from archcost.study.warm_start.selection import Left
@@ -38,8 +38,8 @@ def enqueued(
     plan, _, kept = planned(file, overrides, where, consent)
     found = queue.read(plan, networks)
     if kept.file:
-        storage.refuse_links(kept.file)
-    with storage.told(kept), run.begun(plan, kept) as stored:
+        locks.refuse_links(kept.file)
+    with connections.told(kept), run.begun(plan, kept) as stored:
         for name, each in zip(networks, found, strict=True):
             asked = queue.enqueue(running(stored), plan, each.point)
             words = "waits to be tried" if asked.new else "is there already"

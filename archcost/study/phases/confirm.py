@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.context import ForkServerContext
+from typing import Final
 
 import optuna
 
@@ -15,16 +17,17 @@ from archcost.search import pareto
 from archcost.study import jobs
 from archcost.study.options import Workplace
 from archcost.study.phases import turns
-from archcost.study.phases.search_loop import refuse
+from archcost.study.phases.events import refuse
 from archcost.study.phases.turns import Say
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, open_trainings
 from archcost.study.records.confirmed import Again, Confirmed, Extent
+from archcost.study.records.database.leases import Lease, held
 from archcost.study.records.front import Candidate, File
 from archcost.study.records.front import Front as Members
 from archcost.study.records.reasons import Reason
 from archcost.study.records.stored import network
-from archcost.study.records.trials import remembered
+from archcost.study.records.trials import remember, remembered
 from archcost.study.release import seeds
 from archcost.study.workers import processes
 from archcost.study.workers.messages import Done, Failed, Quantised, Resumed, Scored
@@ -32,6 +35,9 @@ from archcost.study.workers.tasks import Train
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
 from archcost.units import counted_words
+
+_SEED: Final = "seed:"
+_TICK_S: Final = 0.5
 
 
 def following(front: Members, done: Collection[str], most: int) -> Candidate | None:
@@ -79,54 +85,125 @@ def confirm(
     measured by turns, with those of earlier runs: only then are they comparable. If that changes the front, it begins
     again. A network is confirmed when its seeds are trained; each of them looks at the test split once.
     """
-    context = processes.server()
     done: list[str] = []
+    busy: list[str] = []  # what other processes train
     beside: dict[File, Candidate] = {}  # of each file one, all measured together
     while True:
         soon = contenders() if time.monotonic() < place.deadline else None
-        candidate = following(soon, done, plan.spec.study.confirm.members) if soon else None
+        candidate = following(soon, [*done, *busy], plan.spec.study.confirm.members) if soon else None
         now = front()
+        beside |= _measured_since(study, place, now)
         alone = {each.file: each for each in now.members if each.standing and each.file not in beside}
         if candidate is not None:
-            done.append(candidate.network)
-            _seeds(study, context, plan, place, candidate, say)
+            (done if _seeds(study, plan, place, candidate, say) else busy).append(candidate.network)
+        elif soon and (busy or place.team.leases.living(_SEED)):
+            time.sleep(_TICK_S)
+            busy = [each for each in busy if place.team.leases.living(f"{_SEED}{each}:")]
         elif alone:
-            beside |= alone
-            if not _turns(study, plan, place, beside, now, say):
-                break
+            with measuring(place) as lease:
+                if lease is None:
+                    continue  # another process measures them
+                beside |= alone
+                if not _turns(study, plan, place, beside, now, say):
+                    break
         else:
             break
     return tuple(done)
 
 
+@contextmanager
+def measuring(place: Workplace) -> Iterator[Lease | None]:
+    """Be the one process inside the context that measures networks by turns, or wait a moment for the one that does."""
+    with held(place.team.leases, "turns") as lease:
+        if lease is None:
+            time.sleep(_TICK_S)
+        yield lease
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """How often members were measured by turns, and which files the last time, as text."""
+
+    number: int = 0
+    files: tuple[str, ...] = ()
+
+
+def turned(study: optuna.Study) -> Turned:
+    """Return what is kept of measuring by turns."""
+    said = remembered(study, "turned") or {}
+    return Turned(int(said.get("number", 0)), tuple(map(str, said.get("files", ()))))
+
+
+def _measured_since(study: optuna.Study, place: Workplace, now: Members) -> dict[File, Candidate]:
+    """Return the members that another process has measured by turns since this one began."""
+    last = turned(study)
+    if last.number <= place.turned:
+        return {}
+    return {each.file: each for each in now.members if each.standing and str(each.file) in last.files}
+
+
 def _seeds(
     study: optuna.Study,
-    context: ForkServerContext,
     plan: StudyPlan,
     place: Workplace,
     candidate: Candidate,
     say: Say,
-) -> None:
-    """Train a network with every seed that it was not yet trained with, as long as the time allows."""
-    model = network(candidate)
-    found = (confirmed.confirmed(study, candidate.network) or Confirmed()).with_extent(plan.extent)
-    missing = found.missing(plan.spec.study.confirm.seeds)
+) -> bool:
+    """Train a network with every seed that it was not yet trained with, as long as the time allows.
+
+    Return whether no other process trains it too.
+    """
+    missing = _found(study, plan, candidate).missing(plan.spec.study.confirm.seeds)
     if not missing or time.monotonic() >= place.deadline:
-        return
-    say(f"confirming {candidate.network} with {counted_words(len(missing), 'seed')}")
+        return True
+    name, team = candidate.network, place.team
+    with ExitStack() as leases:
+        mine: dict[int, Lease] = {}
+        for seed in missing:
+            if (lease := leases.enter_context(held(team.leases, f"{_SEED}{name}:{seed}"))) is not None:
+                mine[seed] = lease
+        # those that others have ended meanwhile are not trained again
+        missing = tuple(each for each in _found(study, plan, candidate).missing(max(missing)) if each in mine)
+        if missing:
+            say(f"confirming {name} with {counted_words(len(missing), 'seed')}")
+            _train(study, plan, place, candidate, {seed: mine[seed] for seed in missing}, say)
+    return not team.leases.living(f"{_SEED}{name}:")
+
+
+def _found(study: optuna.Study, plan: StudyPlan, candidate: Candidate) -> Confirmed:
+    return (confirmed.confirmed(study, candidate.network) or Confirmed()).with_extent(plan.extent)
+
+
+def _train(
+    study: optuna.Study,
+    plan: StudyPlan,
+    place: Workplace,
+    candidate: Candidate,
+    mine: Mapping[int, Lease],
+    say: Say,
+) -> None:
+    """Train a network with seeds whose leases this process has, and keep what each gives."""
+    model, name, missing = network(candidate), candidate.network, tuple(mine)
     kept = [_kept(study, place, candidate, seed, plan.extent) for seed in missing]
     threads = place.options.threads
     again = [_able(candidate, jobs.confirm(plan, model, place.folder, seed, threads)) for seed in missing]
-    again = [seeds.kept(study, place.weights, candidate, *each) for each in zip(missing, again, strict=True)]
+    with place.team.alone():
+        again = [seeds.kept(study, place.weights, candidate, *each) for each in zip(missing, again, strict=True)]
     every = [replace(job, keep=each) for job, each in zip(again, kept, strict=True)]
-    found = replace(found, reason=None)
-    for number, gave in _trained(context, every, place, lambda words: say(f"{candidate.network}: {words}")):
-        if isinstance(gave, Reason):
-            found = replace(found, reason=gave)
-            say(f"{candidate.network}: {gave.text}")
-        else:
-            found = found.repeated(missing[number], gave.scores["validation"], gave.scores.get("test"), gave.ways)
-        confirmed.keep(study, candidate.network, found)
+    ended: list[Reason] = []
+    for number, gave in _trained(processes.server(), every, place, lambda words: say(f"{name}: {words}")):
+        seed = missing[number]
+        with place.team.alone():
+            if place.team.dropped(mine[seed], "the scores"):
+                continue
+            found = replace(_found(study, plan, candidate), reason=ended[-1] if ended else None)
+            if isinstance(gave, Reason):
+                ended.append(gave)
+                found = replace(found, reason=gave)
+                say(f"{name}: {gave.text}")
+            else:
+                found = found.repeated(seed, gave.scores["validation"], gave.scores.get("test"), gave.ways)
+            confirmed.keep(study, name, found)
         if not isinstance(gave, Reason) or gave.kind != "time":
             open_trainings.remove(kept[number])
 
@@ -167,12 +244,15 @@ def _turns(
         taken: dict[File, Samples | None] = dict.fromkeys(beside.keys() - able.keys())
         taken.update(zip(able, samples, strict=False))
         networks = {each.network: each.file for each in (*front.members, *front.others)}
-        for name, file in networks.items():
-            if file in taken and (found := confirmed.confirmed(study, name)):
-                confirmed.keep(study, name, found.measured(number, taken[file]))
+        with place.team.alone():
+            for name, file in networks.items():
+                if file in taken and (found := confirmed.confirmed(study, name)):
+                    confirmed.keep(study, name, found.measured(number, taken[file]))
         if why:
             say(f"not measured again: {why}")
             return False
+    kept = Turned(turned(study).number + 1, tuple(sorted(map(str, beside))))
+    remember(study, "turned", asdict(kept))
     return True
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
 from typing import TypeAlias
+
+import optuna
 
 from archcost.search.ask import Asked
 from archcost.study.drawn import Drawn
+from archcost.study.options import Workplace
+from archcost.study.phases.foretold import Foretold
+from archcost.study.plan import StudyPlan
+from archcost.study.records import trials
+from archcost.study.records.database.leases import Lease
+from archcost.study.records.database.team import Team
 from archcost.study.records.part import Part
 from archcost.study.records.stored import Stored
 from archcost.study.workers.pace import Pace
@@ -20,8 +30,8 @@ from archcost.training.header import Checkpoint
 class Running:
     """A trial under way, with what it has told so far.
 
-    kept: where its training is kept as it goes on; passed: the values of its networks at rungs, if it was
-    interrupted after them; before_s: how long it had trained before.
+    kept: where its training is kept as it goes on; lease: by which it is this process's; passed: the values of its
+    networks at rungs, if it was interrupted after them; before_s: how long it had trained before.
     """
 
     child: Child
@@ -29,6 +39,7 @@ class Running:
     model: Drawn
     parts: list[Part]
     kept: Checkpoint
+    lease: Lease
     pace: Pace
     passed: dict[int, tuple[tuple[float, ...], ...]]
     before_s: float = 0.0
@@ -52,3 +63,32 @@ class State:
 
 Watch: TypeAlias = Callable[[State], None]
 Say: TypeAlias = Callable[[str], None]
+
+
+@dataclass
+class Run:
+    """A search that goes on in this process."""
+
+    stored: Stored
+    study: optuna.Study
+    plan: StudyPlan
+    place: Workplace
+    context: ForkServerContext
+    watch: Watch
+    say: Say
+    foretold: Foretold
+    under_way: list[Running] = field(default_factory=list)
+    in_vain: int = 0
+    lease: Lease | None = None
+    """That of the trial which is being begun."""
+    looked: float = -math.inf
+    """When trials of other processes were last looked at, on a monotonic clock."""
+
+    @property
+    def team(self) -> Team:
+        """Those who work on the study."""
+        return self.place.team
+
+    def trials(self) -> tuple[trials.Trial, ...]:
+        """Return every trial of the study; those that have ended are read once."""
+        return trials.read(self.study, self.stored.known)

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Final
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from archcost.study.records import open_trainings, trials
+from archcost.study.records.database.leases import held
+from archcost.study.records.database.team import TRIAL, Team
 from archcost.study.records.reasons import INTERRUPTED, Reason
-from archcost.study.records.stored import Stored
+from archcost.study.records.stored import Stored, running
 from archcost.study.records.trials import Ended, Trial
 
-_LOST: Final = Reason("interrupted", "under way when the run ended: run again to go on")
+_UNDER_WAY: Final = Reason("interrupted", "under way when the run ended: run again to go on")
 
 
 def as_left(every: Iterable[Trial], runs: bool | None) -> tuple[Trial, ...]:
@@ -23,24 +26,36 @@ def as_left(every: Iterable[Trial], runs: bool | None) -> tuple[Trial, ...]:
     runs: whether a process runs the study, None if that is not known, when they are shown as running.
     """
     return tuple(
-        replace(each, state="failed", ended=Ended(reason=_LOST, counts=False))
+        replace(each, state="failed", ended=Ended(reason=_UNDER_WAY, counts=False))
         if runs is False and each.state == "running"
         else each
         for each in every
     )
 
 
-def recover(stored: Stored, folder: Path) -> int:
+def recover(stored: Stored, folder: Path, team: Team) -> int:
     """End trials whose process is gone and ask for their points again; return how many there were.
 
-    folder: where the study's weights are. Only who holds the study's lock may call it: then nobody runs them.
+    folder: where the study's weights are. What those processes write of them later is late.
     """
-    assert isinstance(stored.study, optuna.Study)
-    lost = [each for each in stored.study.get_trials(deepcopy=False) if each.state is optuna.trial.TrialState.RUNNING]
-    for each in lost:
-        took_s = open_trainings.spent_s(folder, stored.identity, trials.typed(each), stored.trials())
-        again(stored.study, optuna.trial.Trial(stored.study, each._trial_id), took_s)
-    return len(lost)
+    study, count = running(stored), 0
+    if not _lost(study, team):
+        return 0
+    with team.alone():  # where a trial begins, it has its lease before others look
+        for each in _lost(study, team):
+            with held(team.leases, f"{TRIAL}{each.number}") as lease:
+                if lease is not None:
+                    took_s = open_trainings.spent_s(folder, stored.identity, trials.typed(each), stored.trials())
+                    again(study, optuna.trial.Trial(study, each._trial_id), took_s)
+                    count += 1
+    return count
+
+
+def _lost(study: optuna.Study, team: Team) -> list[FrozenTrial]:
+    """Return the trials under way that nobody who lives works on."""
+    every = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    living = team.leases.living(TRIAL) if every else {}
+    return [each for each in every if f"{TRIAL}{each.number}" not in living]
 
 
 def again(study: optuna.Study, trial: optuna.trial.Trial, seconds: float) -> None:

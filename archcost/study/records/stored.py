@@ -16,7 +16,7 @@ from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import trials
 from archcost.study.records.confirmed import Extent
-from archcost.study.records.database import storage
+from archcost.study.records.database import connections, storage
 from archcost.study.records.database.addresses import Address
 from archcost.study.records.front import (
     Awaited,
@@ -237,7 +237,7 @@ def find(address: Address) -> Stored:
     """
     store, note = storage.reading(address)
     try:
-        with storage.told(address), _undamaged(address):
+        with connections.told(address), _undamaged(address):
             study = storage.find(store)
             return replace(described(study, address).frozen(), note=note)
     finally:

@@ -23,7 +23,7 @@ from archcost.study import run
 from archcost.study.code import digests
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, weights_folder
-from archcost.study.records.database import storage
+from archcost.study.records.database import locks
 from archcost.study.records.database.addresses import Address
 from archcost.study.records.stored import Stored, running
 from archcost.study.records.trials import Trial, remember, remembered
@@ -63,7 +63,7 @@ def carry_over(old: Stored, plan: StudyPlan, dataset: Dataset, address: Address)
     if differ := agreement.disagreements(old, plan):
         raise InputError(*differ)
     on, before = agreement.devices(plan.setups), old.trials()
-    with storage.running(address), run.begun(plan, address) as new:
+    with locks.running(address), run.begun(plan, address) as new:
         if new.identity == old.identity:
             raise InputError(Mistake(f"{quoted(str(address))} is a copy of the study itself; allowed: another study"))
         chosen, left = select(plan, before, new.trials(), on)

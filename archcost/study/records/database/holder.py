@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy
 from filelock import lock_descriptor, unlock_descriptor
 
-from archcost.study.records.database import storage
+from archcost.study.records.database import connections, locks
 from archcost.study.records.database.addresses import Address
 
 # an advisory lock of one number: its halves are two columns
@@ -27,7 +27,7 @@ def runs(address: Address) -> bool | None:
 
     Raises InputError if a database cannot be asked.
     """
-    return _held(storage.run_lock(address.file)) if address.file else _held_there(address)
+    return _held(locks.run_lock(address.file)) if address.file else _held_there(address)
 
 
 def _held(lock: Path) -> bool | None:
@@ -62,12 +62,12 @@ def _free(descriptor: int) -> bool:
 
 
 def _held_there(address: Address) -> bool | None:
-    with storage.connected(address) as connection:
+    with connections.connected(address) as connection:
         match connection.dialect.name:
             case "postgresql":
-                halves = {"high": storage.NUMBER >> 32, "low": storage.NUMBER & 0xFFFFFFFF}
+                halves = {"high": locks.NUMBER >> 32, "low": locks.NUMBER & 0xFFFFFFFF}
                 return bool(connection.execute(_POSTGRESQL, halves).scalar())
             case "mysql" | "mariadb":
-                return bool(connection.execute(_MYSQL, {"name": storage.LOCK}).scalar())
+                return bool(connection.execute(_MYSQL, {"name": locks.LOCK}).scalar())
             case _:
                 return None
