@@ -17,11 +17,16 @@ _WORKERS: Final = 4  # by default at most: each holds a network, and the sampler
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a run is asked for; None: what the study says, or the machine suggests."""
+    """What a run is asked for; None: what the study says, or the machine suggests.
+
+    trains, measures: only that, and only on those targets; neither: everything.
+    """
 
     trials: int | None = None
     time_s: float | None = None
     workers: int | None = None
+    trains: bool = False
+    measures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Options:
     """How a study is run: how many trials in all, how long at most, how many at once.
 
     time_s: infinite if there is no limit; threads: of each trial that trains; patience_s: silence after which a trial
-    is taken to hang; role: of this process among those that work on the study.
+    is taken to hang; role: of this process among those that work on the study;
+    trains: whether it trains; measures: the targets on which it measures, None for all.
     """
 
     trials: int
@@ -38,6 +44,8 @@ class Options:
     threads: int
     patience_s: float
     role: Role = "run"
+    trains: bool = True
+    measures: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,14 @@ def options(wanted: Wanted, search: Search, cores: int, role: Role = "run") -> O
     workers = wanted.workers or min(cores, _WORKERS)
     time_s = search.time if wanted.time_s is None else wanted.time_s
     threads = max(1, cores // workers)
+    split = wanted.trains or bool(wanted.measures)
     return Options(
-        wanted.trials or search.trials, inf if time_s is None else time_s, workers, threads, search.patience, role
+        wanted.trials or search.trials,
+        inf if time_s is None else time_s,
+        workers,
+        threads,
+        search.patience,
+        role,
+        wanted.trains or not split,
+        wanted.measures if split else None,
     )

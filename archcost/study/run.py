@@ -22,6 +22,8 @@ from archcost.study.code import digests
 from archcost.study.objectives import quantity_of, worst
 from archcost.study.options import Options, Role, Workplace
 from archcost.study.phases import confirm, search_loop, shortlist
+from archcost.study.phases.elsewhere import check as check_targets
+from archcost.study.phases.elsewhere import measures_all
 from archcost.study.phases.limits import budget
 from archcost.study.phases.search_loop import ENDS, End
 from archcost.study.phases.state import State, Watch
@@ -130,7 +132,8 @@ def explore(
 
     Raises InputError if another process runs it, its storage is another study's, or its files are gone.
     """
-    with _held(address, options) as hold, begun(plan, address) as stored, _team(stored, options) as team:
+    check_targets(plan, options)
+    with _held(address, options) as hold, begun(plan, address) as stored, _team(stored, plan, options) as team:
         for note in filter(None, (hold.note, team.note)):
             say(note)
         _agree(stored, team, options.role)
@@ -169,8 +172,9 @@ def _held(address: Address, options: Options) -> AbstractContextManager[Hold]:
     return locks.running(address) if options.role == "run" else nullcontext(Hold())
 
 
-def _team(stored: Stored, options: Options) -> AbstractContextManager[Team]:
-    about = {"role": options.role, "workers": options.workers}
+def _team(stored: Stored, plan: StudyPlan, options: Options) -> AbstractContextManager[Team]:
+    about = {"role": options.role, "trains": options.trains, "measures": options.measures,
+             "all": measures_all(plan, options)}  # fmt: skip
     return joined(stored.address, storage.engine_of(running(stored)), about)
 
 
@@ -206,7 +210,8 @@ def _tidied(stored: Stored, plan: StudyPlan, place: Workplace, end: End) -> None
 def _workplace(stored: Stored, dataset: Dataset, options: Options, team: Team) -> Iterator[Workplace]:
     from archcost.data import shared  # noqa: PLC0415  # loads torch
 
-    beside = weights_folder.prepared(stored)
+    with team.alone():  # of several that begin at once, one marks the folder
+        beside = weights_folder.prepared(stored)
     with scratch.folder() as folder:
         shared.write(dataset, folder / jobs.DATA)
         # what was measured by turns before a run is measured again; a worker takes it as it is
@@ -292,7 +297,7 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
 
 def _shortlisted(stored: Stored, plan: StudyPlan, place: Workplace, say: Callable[[str], None]) -> None:
     """Measure who may enter the front, if no other process does it now; what it has measured is then known."""
-    if not plan.predicts:
+    if not plan.predicts or not measures_all(plan, place.options):
         return
     with confirm.measuring(place) as lease:
         if lease is not None:

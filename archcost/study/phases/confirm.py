@@ -17,6 +17,7 @@ from archcost.search import pareto
 from archcost.study import jobs
 from archcost.study.options import Workplace
 from archcost.study.phases import turns
+from archcost.study.phases.elsewhere import measures_all
 from archcost.study.phases.events import refuse
 from archcost.study.phases.turns import Say
 from archcost.study.plan import StudyPlan
@@ -94,11 +95,20 @@ def confirm(
         now = front()
         beside |= _measured_since(study, place, now)
         alone = {each.file: each for each in now.members if each.standing and each.file not in beside}
-        if candidate is not None:
+        if candidate is not None and not place.options.trains:
+            if not _others(place, "trains"):
+                break
+            time.sleep(_TICK_S)
+        elif candidate is not None:
             (done if _seeds(study, plan, place, candidate, say) else busy).append(candidate.network)
         elif soon and (busy or place.team.leases.living(_SEED)):
             time.sleep(_TICK_S)
             busy = [each for each in busy if place.team.leases.living(f"{_SEED}{each}:")]
+        elif alone and not measures_all(plan, place.options):
+            if not _others(place, "all"):
+                say(f"{counted_words(len(alone), 'network')} not measured again: no process has every target")
+                break
+            time.sleep(_TICK_S)
         elif alone:
             with measuring(place) as lease:
                 if lease is None:
@@ -118,6 +128,11 @@ def measuring(place: Workplace) -> Iterator[Lease | None]:
         if lease is None:
             time.sleep(_TICK_S)
         yield lease
+
+
+def _others(place: Workplace, what: str) -> bool:
+    """Return whether another process trains, or measures on all targets."""
+    return any(each.about.get(what) for each in place.team.others())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from archcost.search.ask import Asked
 from archcost.study.code import digests
 from archcost.study.parts import part_of
 from archcost.study.phases import points
+from archcost.study.phases.elsewhere import measure_again
 from archcost.study.phases.limits import over
 from archcost.study.phases.state import Run, Running
 from archcost.study.records import open_trainings, trials
@@ -36,6 +37,7 @@ from archcost.study.workers.messages import (
     Scored,
     Trained,
     Waits,
+    Wanted,
 )
 from archcost.version import __version__
 
@@ -58,6 +60,8 @@ def take(run: Run, trial: Running, event: Event) -> None:
             _reached(run, trial, event)
         case Done():
             _over(run, trial, None, points.first(run.plan, trial.parts))
+        case Wanted():
+            measure_again(run, trial, event)
         case Quantised():
             trial.parts[:] = points.quantised(trial.parts, event)
         case Waits():
@@ -139,6 +143,7 @@ def _ended(run: Run, trial: Running, reason: Reason | None) -> Ended:
 def _forget(run: Run, trial: Running) -> None:
     run.under_way.remove(trial)
     trial.child.end()
+    run.requests.forget(trial.asked.trial.number)
     open_trainings.remove(trial.kept)
     run.team.leases.give_back(trial.lease)
 
