@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from archcost.study.keys.search import Search
 from archcost.study.records.database.team import Team
+from archcost.study.records.mirror import Mirror
 
 Role: TypeAlias = Literal["run", "worker"]
 """Of several processes that work on a study, one may run it, which is to show how it goes; the others are workers."""
@@ -53,7 +54,8 @@ class Workplace:
     """Where a run works, and until when.
 
     deadline: on a monotonic clock; folder: for files that end with the run; weights: the folder in which trained
-    weights are kept; team: who else works on the study; turned: how often members were measured by turns before it.
+    weights are kept; team: who else works on the study; turned: how often members were measured by turns before it;
+    mirror: where weights are kept a second time, None if nowhere.
     """
 
     options: Options
@@ -62,6 +64,7 @@ class Workplace:
     weights: Path
     team: Team
     turned: int = 0
+    mirror: Mirror | None = None
 
 
 def options(wanted: Wanted, search: Search, cores: int, role: Role = "run") -> Options:

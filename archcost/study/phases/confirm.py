@@ -31,7 +31,7 @@ from archcost.study.records.stored import network
 from archcost.study.records.trials import remember, remembered
 from archcost.study.release import seeds
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Done, Failed, Quantised, Resumed, Scored
+from archcost.study.workers.messages import Done, Failed, Quantised, Resumed, Scored, Trained
 from archcost.study.workers.tasks import Train
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
@@ -206,6 +206,9 @@ def _train(
         again = [seeds.kept(study, place.weights, candidate, *each) for each in zip(missing, again, strict=True)]
     every = [replace(job, keep=each) for job, each in zip(again, kept, strict=True)]
     ended: list[Reason] = []
+    for each in kept:
+        if place.mirror is not None:
+            place.mirror.fetch(each.path)
     for number, gave in _trained(processes.server(), every, place, lambda words: say(f"{name}: {words}")):
         seed = missing[number]
         with place.team.alone():
@@ -221,6 +224,9 @@ def _train(
             confirmed.keep(study, name, found)
         if not isinstance(gave, Reason) or gave.kind != "time":
             open_trainings.remove(kept[number])
+            if place.mirror is not None:
+                place.mirror.push(every[number].weights)
+                place.mirror.discard(kept[number].path)
 
 
 def _able(candidate: Candidate, job: Train) -> Train:
@@ -299,6 +305,9 @@ def _trained(
             case Resumed():
                 if event.note:
                     say(event.note)
+            case Trained() if event.kept and place.mirror is not None:
+                keep = every[number].keep
+                place.mirror.push(keep.path if keep else "")
             case Scored():
                 gave[number].scores[event.split] = event.score
             case Quantised():

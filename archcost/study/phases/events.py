@@ -54,6 +54,8 @@ def take(run: Run, trial: Running, event: Event) -> None:
             _measured(run, trial, event)
         case Trained():
             trial.epoch, trial.loss = event.epoch, event.loss
+            if event.kept and run.place.mirror is not None:
+                run.place.mirror.push(trial.kept.path)
         case Resumed():
             _resumed(run, trial, event)
         case Reached():
@@ -123,6 +125,8 @@ def _over(run: Run, trial: Running, reason: Reason | None, values: Sequence[floa
     if run.team.dropped(trial.lease, "the end"):
         drop(run, trial)
     else:
+        if reason is None and run.place.mirror is not None:
+            run.place.mirror.push(run.place.weights / f"{trial.asked.trial.number}.pt")
         trials.end(run.study, trial.asked.trial, _ended(run, trial, reason), values)
         _forget(run, trial)
 
@@ -145,6 +149,8 @@ def _forget(run: Run, trial: Running) -> None:
     trial.child.end()
     run.requests.forget(trial.asked.trial.number)
     open_trainings.remove(trial.kept)
+    if run.place.mirror is not None and trial.pace.kept_at is not None:
+        run.place.mirror.discard(trial.kept.path)
     run.team.leases.give_back(trial.lease)
 
 

@@ -292,6 +292,8 @@ def _job(run: Run, asked: Asked, model: Drawn, predicted: Sequence[Predicted]) -
 
 def _start(run: Run, each: Pending, job: Train) -> None:
     """Start a trial in a process of its own; raises InputError if that cannot be done."""
+    if run.place.mirror is not None and job.keep is not None:
+        run.place.mirror.fetch(job.keep.path)  # another machine may have begun it
     try:
         child = processes.start(run.context, job)
     except OSError as error:
