@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import inf
+from pathlib import Path
 from typing import cast
 
 from archcost.cli.study.live import Live
@@ -77,9 +78,10 @@ def _refuse_network(kept: Address) -> None:
 
 @contextmanager
 def _jobs(plan: StudyPlan, kept: Address, started: Command, manner: Manner) -> Iterator[tuple[Job, ...]]:
-    here = folder.made(kept, plan.spec.name)
+    here = folder.made(kept, plan.spec.name) if manner.engine == "slurm" or started.line else Path()
     engine = choice.engine(cast("Name", manner.engine), manner.engine_options, here)
-    say(f"logs in {quoted(str(here))}" if manner.engine == "slurm" else "logs are kept by Ray until its end")
+    if manner.engine == "slurm":
+        say(f"logs in {quoted(str(here))}")
     with (
         folder.environment(here, started) as environment,
         jobs.submitted(engine, started.arguments, environment, manner.jobs or 1) as given,

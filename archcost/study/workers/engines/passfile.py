@@ -42,7 +42,8 @@ def handed(address: Address) -> Handed:
         return Handed(address.url)
     if url.drivername not in _DRIVERS:
         raise _refused(f"{address} has a password, which is not put into a command line")
-    return Handed(url.set(password=None).render_as_string(hide_password=False), _line(url))
+    plain = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    return Handed(plain.render_as_string(hide_password=False), _line(url))
 
 
 def _refused(words: str) -> InputError:
