@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import servers
 from commands import refused, run
 
 from archcost.errors import InputError
@@ -346,7 +347,11 @@ def test_options_are_pairs(tmp_path: Path) -> None:
 def launched(folder: Path, program: str, *pairs: str) -> tuple[list[str], Path, Path]:
     """Return how a Python program is started as a worker, and where its log and exit code will be."""
     log, code = folder / "log", folder / "exit"
-    return [sys.executable, "-m", launch.MODULE, str(log), str(code), *pairs, "--", "-c", program], log, code
+    return (
+        [sys.executable, "-m", launch.MODULE, str(log), str(code), str(folder), *pairs, "--", "-c", program],
+        log,
+        code,
+    )
 
 
 def test_a_worker_leaves_its_log_and_exit_code(tmp_path: Path) -> None:
@@ -380,6 +385,17 @@ def begun(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
         assert process.poll() is None
         time.sleep(0.05)
     return process
+
+
+def test_a_machine_without_the_folder_says_so(tmp_path: Path) -> None:
+    """A worker would keep weights elsewhere: it does not begin."""
+    argv, log, code = launched(tmp_path, "", "A=b")
+    argv[argv.index(str(tmp_path))] = str(tmp_path / "elsewhere")
+    assert 2 == subprocess.run(argv, check=False).returncode
+    assert (f"there is no folder {tmp_path / 'elsewhere'} on this machine\n", "2\n") == (
+        log.read_text(),
+        code.read_text(),
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
@@ -463,6 +479,23 @@ def test_an_interrupted_engine_leaves_no_worker(file: Path, words: tuple[str, ..
         said += started.stderr.readlines()
         assert 130 == started.wait(120), said
     assert [] == [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(file).encode() in _bytes(path)]
+
+
+@pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed")
+def test_a_job_gets_a_password_by_a_file(file: Path) -> None:
+    """A real PostgreSQL lets a worker in, and the password is in no file of the jobs, nor in what is printed."""
+    with servers.postgresql() as server:
+        server.sql("CREATE DATABASE tiny")
+        words = ["--engine", "slurm", "--engine-option", "cluster=local", "--trials", "2", "--workers", "1"]
+        argv = [sys.executable, "-m", "archcost", "study", "run", str(file), *words, "--storage", server.url("tiny")]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240, cwd=file.parent)
+    assert 0 == done.returncode, done.stderr
+    kept = [path for path in (file.parent / "tiny.jobs").rglob("*") if path.is_file()]
+    assert {"worker-1.log", "worker-1.exit"} < {path.name for path in kept}
+    assert "pgpass" not in {path.name for path in kept}
+    secret = servers.SECRET.encode()
+    assert [path for path in kept if secret in path.read_bytes()] == []
+    assert secret.decode() not in done.stdout + done.stderr
 
 
 def _bytes(path: Path) -> bytes:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from archcost.errors import InputError, Mistake, one_line, quoted, unknown
@@ -21,13 +22,14 @@ _OPTIONS: Final = ("address", *_AMOUNTS)
 _HERE: Final = "127.0.0.1"
 
 
-def task() -> Callable[[str, list[str], list[str], int], list[Any]]:
+def task() -> Callable[[str, list[str], int], list[Any]]:
     """Return what runs a worker on whatever machine Ray has chosen; all that it needs is inside it.
 
-    It takes the module that starts a worker, NAME=VALUE of the environment, arguments, and lines of the log to return.
+    It takes the module that starts a worker, what that is called with after the files, and how many lines of the log
+    to return.
     """
 
-    def worker(module: str, environment: list[str], arguments: list[str], lines: int) -> list[Any]:
+    def worker(module: str, called: list[str], lines: int) -> list[Any]:
         import os  # noqa: PLC0415  # on the other machine
         import subprocess  # noqa: PLC0415
         import sys  # noqa: PLC0415
@@ -36,7 +38,7 @@ def task() -> Callable[[str, list[str], list[str], int], list[Any]]:
 
         with tempfile.TemporaryDirectory(prefix="archcost-ray-") as name:
             log, code = Path(name, "log"), Path(name, "exit")
-            words = [sys.executable, "-m", module, str(log), str(code), *environment, "--", *arguments]
+            words = [sys.executable, "-m", module, str(log), str(code), *called]
             own = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}  # Ray's: CPUs of a task
             process = subprocess.Popen(words, env=own)  # noqa: S603
             try:
@@ -69,7 +71,7 @@ class Ray:
             raise InputError(Mistake(f"Ray does not start: {one_line(error)}", ("--engine",))) from error
         if self.address is None:  # a cluster may grow
             self._refuse_more(has)
-        words = (launch.MODULE, list(environment), list(arguments), TAIL)
+        words = (launch.MODULE, [str(Path.cwd()), *environment, "--", *arguments], TAIL)
         return tuple(_Job(f"ray-{number}", remote.remote(*words)) for number in range(1, count + 1))
 
     def _refuse_more(self, has: Mapping[str, float]) -> None:

@@ -66,7 +66,8 @@ class Slurm:
             executor.update_parameters(**self.parameters)
             for number in range(1, count + 1):
                 log, code = self.folder / f"worker-{number}.log", self.folder / f"worker-{number}.exit"
-                words = [sys.executable, "-m", launch.MODULE, str(log), str(code), *environment, "--", *arguments]
+                places = map(str, (log, code, Path.cwd()))
+                words = [sys.executable, "-m", launch.MODULE, *places, *environment, "--", *arguments]
                 jobs.append(_Job(executor.submit(helpers.CommandFunction(words)), log, code))
         except Exception as error:  # whatever submitit or sbatch have against it
             for each in jobs:
