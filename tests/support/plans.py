@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from datasets_small import images
+from teams import lonely
 
 from archcost.config import document
 from archcost.data.splits import Dataset
@@ -24,7 +25,7 @@ _STUDY: Final = {
 }
 FRACTAL: Final = {"family": "fractal", "columns": 2, "widths": [4, 8], "drop_path": {"global": 0.5}}
 """A template without domains, whose two columns are trained together and can be alone."""
-WORKPLACE: Final = Workplace(Options(4, inf, 2, 1, 60.0), inf, Path("folder"), Path("weights"))
+WORKPLACE: Final = Workplace(Options(4, inf, 2, 1, 60.0), inf, Path("folder"), Path("weights"), lonely())
 """Where a run works that has all the time."""
 
 
