@@ -1,4 +1,4 @@
-"""What archcost study run --engine does: an engine starts workers, and this process shows how the study goes."""
+"""What archcost study run --engine does: workers are started, and their study is shown."""
 
 from __future__ import annotations
 
@@ -58,11 +58,14 @@ def submitted(asked: Asked, wanted: Wanted, consent: Consent, manner: Manner) ->
     plan, _, kept = planned(asked.file, asked.overrides, asked.storage, consent)
     _refuse_network(kept)
     started = command(asked, kept, wanted, consent)
+    # how long jobs wait for their turn is not known: no time is shown that is left
+    chosen = replace(options(wanted, plan.spec.study.search, physical_cores()), time_s=inf)
     with resumable(kept), locks.running(kept) as hold, run.begun(plan, kept) as stored:
+        run.agreed(stored, chosen)
         with _jobs(plan, kept, started, manner) as given:
             for each in given:
                 say(f"job {visible(each.name)}")
-            failed = _shown(plan, stored, wanted, given, hold)
+            failed = _shown(Live(plan.spec.name, kept, chosen), stored, given, hold)
         outcome = Outcome(stored.frozen(), "trials")
     for each in failed:
         _tell(each)
@@ -89,12 +92,10 @@ def _jobs(plan: StudyPlan, kept: Address, started: Command, manner: Manner) -> I
         yield given
 
 
-def _shown(plan: StudyPlan, stored: Stored, wanted: Wanted, given: Sequence[Job], hold: locks.Hold) -> Sequence[Job]:
+def _shown(view: Live, stored: Stored, given: Sequence[Job], hold: locks.Hold) -> Sequence[Job]:
     """Show a study until its jobs have ended, and return those that failed."""
-    # how long jobs wait for their turn is not known: no time is shown that is left
-    chosen = replace(options(wanted, plan.spec.study.search, physical_cores()), time_s=inf)
     remains = storage.remaining(stored.address)
-    with Live(plan.spec.name, stored.address, chosen) as live:
+    with view as live:
 
         def look() -> None:
             hold.check()

@@ -1,4 +1,4 @@
-"""The command line of a worker, as it is handed to an engine: strings, none of them a secret."""
+"""The command line of a worker, as an engine gets it: strings, none of them a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine is: it starts workers by their command line alone, and says how each of them is."""
+"""What an engine is: it starts workers by their command line, and says how each is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of the jobs of a study: their logs, what an engine writes, and a password file as long as they run."""
+"""The folder of jobs: logs, what an engine writes, a password file as long as they run."""
 
 from __future__ import annotations
 

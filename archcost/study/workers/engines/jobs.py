@@ -1,4 +1,4 @@
-"""Jobs from their start to their end: they are looked at until all are over, and cancelled if that is interrupted."""
+"""Jobs from start to end: looked at until all are over, cancelled if interrupted."""
 
 from __future__ import annotations
 

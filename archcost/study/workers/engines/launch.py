@@ -1,4 +1,4 @@
-"""A worker under an engine: its log and exit code are files, and it ends with the process that started it.
+"""A worker under an engine: log and exit code are files, and it ends with its parent.
 
 Called as `python -m archcost.study.workers.engines.launch LOG EXIT FOLDER [NAME=VALUE ...] -- ARGUMENT ...`. The
 worker is Python with these arguments, in that folder. Only the standard library is loaded here.

@@ -1,4 +1,4 @@
-"""How the password of a PostgreSQL is handed to workers: in a private file that is named, and nowhere else."""
+"""How a PostgreSQL's password is handed to workers: in a private file that is named."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sqlalchemy.engine import URL, make_url
 from archcost import urls
 from archcost.errors import InputError, Mistake
 from archcost.study.records.database.addresses import Address
+from archcost.study.records.database.outage import LIBPQ
 
 VARIABLE: Final = "PGPASSFILE"
 """Where PostgreSQL's own library reads the name of the file from (libpq, "The Password File")."""
-_DRIVERS: Final = frozenset({"postgresql", "postgresql+psycopg", "postgresql+psycopg2"})  # those that use that library
 _NAMES: Final = frozenset({"passfile", "sslkey"})  # of files: no secrets themselves
 _INSTEAD: Final = "write the URL as the 'storage' of STUDY, where each worker reads it, or into a password file"
 
@@ -40,7 +40,7 @@ def handed(address: Address) -> Handed:
         raise _refused(f"{address} has a secret in {names}, which is not put into a command line")
     if not url.password:
         return Handed(address.url)
-    if url.drivername not in _DRIVERS:
+    if url.drivername not in LIBPQ:
         raise _refused(f"{address} has a password, which is not put into a command line")
     plain = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
     return Handed(plain.render_as_string(hide_password=False), _line(url))

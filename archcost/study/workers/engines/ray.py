@@ -1,4 +1,4 @@
-"""Ray: each worker is a task that starts a process, waits for it, and returns its exit code and the end of its log.
+"""Ray: each worker is a task that starts a process, and returns its exit code and log.
 
 Ray pickles the function of the task, which is why it is made here of the standard library alone: it is given strings,
 and returns a number and a string.
