@@ -59,7 +59,7 @@ def test_a_worker_gets_the_same_options() -> None:
     words = ["-m", "archcost", "study", "worker", str(Path.cwd() / "s.yaml"), "--storage", "/x/s.db"]
     more = ["--set", "search.trials=9", "--trials", "7", "--time", "90.000000000s", "--workers", "2"]
     assert (*words, *more, "--allow-code", "--code-changed") == found.arguments
-    assert ((), "") == (found.environment, found.line)
+    assert (("ARCHCOST_STORAGE=",), "") == (found.environment, found.line)
 
 
 @pytest.mark.parametrize("typed", [(SERVER, ()), (None, (f"storage={SERVER}",))], ids=["--storage", "--set"])
@@ -71,7 +71,7 @@ def test_a_password_is_in_no_command_line(
     found = commanded(SERVER, typed[0], *typed[1])
     assert "hunter2" not in repr(found)
     assert [word for word in found.arguments if "hunter2" in word] == []
-    assert ("postgresql+psycopg://archer@db.example:5433/studies", ()) == (found.arguments[-1], found.environment)
+    assert ("postgresql+psycopg://archer@db.example:5433/studies", 1) == (found.arguments[-1], len(found.environment))
     assert r"db.example:5433:studies:archer:hunter2\:secret" + "\\\\" == found.line
 
 
@@ -86,7 +86,7 @@ def test_a_password_file_of_the_users_own_is_named(monkeypatch: pytest.MonkeyPat
     """A URL without a password is handed on as it is, with PGPASSFILE for machines that have another environment."""
     monkeypatch.setenv("PGPASSFILE", "/home/archer/pass")
     found = commanded("postgresql://archer@db/studies", "postgresql://archer@db/studies")
-    assert (("PGPASSFILE=/home/archer/pass",), "") == (found.environment, found.line)
+    assert ("PGPASSFILE=/home/archer/pass", "") == (found.environment[-1], found.line)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,9 @@ def test_who_submits_trains_nothing(
 ) -> None:
     """The study is made before its workers start; a job that failed is shown with its log."""
     fake = with_fake(monkeypatch, _FakeJob("17", ["done"]), _FakeJob("18", ["failed"]))
+    monkeypatch.setenv("ARCHCOST_STORAGE", "postgresql://u:hunter2@db/d")  # a worker's: not this process's
     code, out, err = run(capsys, "study", "run", str(file), "--engine", "slurm", "--jobs", "2", "--trials", "3")
+    assert "ARCHCOST_STORAGE" not in os.environ  # which an engine may hand on
     assert 0 == code
     assert "The study has no" in out
     assert "job 17\njob 18\n" in err
@@ -225,7 +227,11 @@ def test_who_submits_trains_nothing(
     assert "hunter2" not in err
     assert "2 jobs ended, 1 failed" in err
     ((arguments, environment, count),) = fake.handed
-    assert (["-m", "archcost", "study", "worker", str(file)], [], 2) == (arguments[:5], environment, count)
+    assert (["-m", "archcost", "study", "worker", str(file)], ["ARCHCOST_STORAGE="], 2) == (
+        arguments[:5],
+        environment,
+        count,
+    )
     assert ["--trials", "3"] == arguments[-2:]
     assert "trials       none yet" in run(capsys, "study", "status", str(file))[1]
 
@@ -425,6 +431,15 @@ def test_a_worker_does_not_outlive_who_started_it(tmp_path: Path, whom: str) -> 
             break
         time.sleep(0.1)
     assert (False, whom == "parent") == (Path(f"/proc/{worker}").exists(), code.is_file())
+
+
+def test_an_empty_variable_names_no_storage(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is how a worker is told that its storage is what STUDY says."""
+    monkeypatch.setenv("ARCHCOST_STORAGE", "")
+    file.write_text(STUDY + "storage: nowhere/s.db\n", "utf-8")
+    assert "there is no such folder" in refused(capsys, "study", "worker", str(file))
 
 
 def test_a_worker_reads_its_storage_from_the_environment(

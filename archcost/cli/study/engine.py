@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from archcost.study.records.database.network_folder import kind_of
 from archcost.study.records.stored import Stored
 from archcost.study.run import Outcome
 from archcost.study.workers.engines import choice, folder, jobs
-from archcost.study.workers.engines.command import Asked, Command, command
+from archcost.study.workers.engines.command import VARIABLE, Asked, Command, command
 from archcost.study.workers.engines.engine import Job, Name
 from archcost.units import counted_words
 from archcost.urls import shown
@@ -85,6 +86,7 @@ def _jobs(plan: StudyPlan, kept: Address, started: Command, manner: Manner) -> I
     engine = choice.engine(cast("Name", manner.engine), manner.engine_options, here)
     if manner.engine == "slurm":
         say(f"logs in {quoted(str(here))}")
+    os.environ.pop(VARIABLE, None)  # it may hold a password, and engines hand the environment on
     with (
         folder.environment(here, started) as environment,
         jobs.submitted(engine, started.arguments, environment, manner.jobs or 1) as given,

@@ -15,6 +15,8 @@ from archcost.study.records.database.addresses import Address
 from archcost.study.workers.engines import passfile
 
 _STORAGE: Final = "storage"
+VARIABLE: Final = "ARCHCOST_STORAGE"
+"""Where a worker looks for its storage if no option says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def command(asked: Asked, kept: Address, wanted: Wanted, consent: Consent) -> Co
     words += [] if wanted.time_s is None else ["--time", f"{wanted.time_s:.9f}s"]
     words += [] if wanted.workers is None else ["--workers", str(wanted.workers)]
     words += ["--allow-code"] * consent.allow_code + ["--code-changed"] * consent.code_changed
-    return Command(tuple(words), given.environment, given.line)
+        unset = f"{VARIABLE}="  # what an engine's machines have there is another study's
+    return Command(tuple(words), (unset, *given.environment), given.line)
 
 
 def _stored(kept: Address, explicit: bool) -> Command:
