@@ -53,7 +53,7 @@ def command(asked: Asked, kept: Address, wanted: Wanted, consent: Consent) -> Co
     words += [] if wanted.time_s is None else ["--time", f"{wanted.time_s:.9f}s"]
     words += [] if wanted.workers is None else ["--workers", str(wanted.workers)]
     words += ["--allow-code"] * consent.allow_code + ["--code-changed"] * consent.code_changed
-        unset = f"{VARIABLE}="  # what an engine's machines have there is another study's
+    unset = f"{VARIABLE}="  # what an engine's machines have there is another study's
     return Command(tuple(words), (unset, *given.environment), given.line)
 
 
