@@ -7,6 +7,7 @@ and returns a number and a string.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ class Ray:
 
     def submit(self, arguments: Sequence[str], environment: Sequence[str], count: int) -> tuple[Job, ...]:
         """Start so many workers, as `Engine` has it."""
+        if self.address is None:
+            _close_off()
         import ray  # noqa: PLC0415  # an extra: loaded if it is asked for
 
         try:
@@ -88,6 +91,17 @@ class Ray:
         ray.shutdown()
 
 
+def _close_off() -> None:
+    """Let nobody else use the Ray of this machine, whose ports the network reaches, and nothing be sent to anybody.
+
+    Ray reads this from the environment when it is loaded; whoever has no token is refused.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
 def _begin(address: str | None) -> None:
     import ray  # noqa: PLC0415
 
@@ -95,8 +109,6 @@ def _begin(address: str | None) -> None:
     if address is not None:
         ray.init(address=address, **quiet)
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
-    # nobody else reaches it: else every user of the network could run code in it
     ray.init(address="local", include_dashboard=False, _node_ip_address=_HERE, **quiet)
 
 
