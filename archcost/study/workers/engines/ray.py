@@ -20,7 +20,6 @@ from archcost.study.workers.engines.engine import TAIL, Job, State
 
 _AMOUNTS: Final[Mapping[str, str]] = {"num_cpus": "CPU", "num_gpus": "GPU"}  # and what Ray says there is
 _OPTIONS: Final = ("address", *_AMOUNTS)
-_HERE: Final = "127.0.0.1"
 
 
 def task() -> Callable[[str, list[str], int], list[Any]]:
@@ -109,7 +108,7 @@ def _begin(address: str | None) -> None:
     if address is not None:
         ray.init(address=address, **quiet)
         return
-    ray.init(address="local", include_dashboard=False, _node_ip_address=_HERE, **quiet)
+    ray.init(address="local", include_dashboard=False, **quiet)
 
 
 @dataclass(slots=True)
