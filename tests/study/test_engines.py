@@ -469,7 +469,7 @@ ENGINES = [
 def test_two_jobs_work_on_one_study(file: Path, words: tuple[str, ...]) -> None:
     """A real engine on this machine: each trial is tried once, by one of two workers, and the front is printed."""
     argv = [sys.executable, "-m", "archcost", "study", "run", str(file), "--jobs", "2", "--workers", "1", "--engine"]
-    done = subprocess.run([*argv, *words], capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run([*argv, *words], capture_output=True, text=True, check=False, timeout=600)
     assert 0 == done.returncode, done.stderr
     assert "2 jobs ended, 0 failed" in done.stderr
     assert "No member is confirmed" in done.stdout
@@ -503,7 +503,7 @@ def test_a_job_gets_a_password_by_a_file(file: Path) -> None:
         server.sql("CREATE DATABASE tiny")
         words = ["--engine", "slurm", "--engine-option", "cluster=local", "--trials", "2", "--workers", "1"]
         argv = [sys.executable, "-m", "archcost", "study", "run", str(file), *words, "--storage", server.url("tiny")]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240, cwd=file.parent)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600, cwd=file.parent)
     assert 0 == done.returncode, done.stderr
     kept = [path for path in (file.parent / "tiny.jobs").rglob("*") if path.is_file()]
     assert {"worker-1.log", "worker-1.exit"} < {path.name for path in kept}
