@@ -179,6 +179,12 @@ def _team(stored: Stored, plan: StudyPlan, options: Options) -> AbstractContextM
     return joined(stored.address, storage.engine_of(running(stored)), about)
 
 
+def agreed(stored: Stored, options: Options) -> None:
+    """Keep with which versions a study is worked on from now on; raises InputError as `explore` does if it cannot."""
+    with _team(stored, options) as team:
+        _agree(stored, team, options.role)
+
+
 def _agree(stored: Stored, team: Team, role: Role) -> None:
     """Keep with which versions a study is worked on; raises InputError if this process has others than those beside it.
 
