@@ -62,7 +62,7 @@ def submitted(asked: Asked, wanted: Wanted, consent: Consent, manner: Manner) ->
     # how long jobs wait for their turn is not known: no time is shown that is left
     chosen = replace(options(wanted, plan.spec.study.search, physical_cores()), time_s=inf)
     with resumable(kept), locks.running(kept) as hold, run.begun(plan, kept) as stored:
-        run.agreed(stored, chosen)
+        run.agreed(stored, plan, chosen)
         with _jobs(plan, kept, started, manner) as given:
             for each in given:
                 say(f"job {visible(each.name)}")
