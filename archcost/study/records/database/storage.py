@@ -203,7 +203,7 @@ def _template(url: str) -> str:
 
 
 def _settled(address: Address, engine: sqlalchemy.Engine) -> bool:
-    """Return what `_recognised` does once nobody makes a study there: what there is of one then looks like another's."""
+    """Return what `_recognised` does once nobody makes a study there: a part of one looks like another program's."""
     with suppress(InputError):
         return _recognised(address, engine)
     with locks.alone(address, engine):
