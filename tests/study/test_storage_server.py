@@ -271,20 +271,30 @@ def test_a_lock_is_kept_by_who_does_nothing(server: Server) -> None:
         pass
 
 
-def test_who_loses_the_lock_hears_of_it(server: Server) -> None:
-    """A server that was started again lets others run the study: who did ends."""
+def test_who_loses_the_lock_takes_it_again(server: Server) -> None:
+    """A connection that was cut is made anew, and others are kept out as before; at the end the lock is free."""
     where = address(database(server, "lost"), Path())
-    with pytest.raises(InputError, match="cannot be used: terminating connection"):
-        _lose(server, where)
+    with locks.running(where) as hold:
+        _cut(server)
+        hold.check()
+        with pytest.raises(InputError, match="another process runs the study"), locks.running(where):
+            pass
     with locks.running(where):
         pass
 
 
-def _lose(server: Server, where: Address) -> None:
-    with locks.running(where) as hold:
-        hold.check()
-        server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
-        hold.check()
+def test_who_lost_the_lock_to_another_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that run a study after an outage, one goes on."""
+    where = address(database(server, "taken"), Path())
+    monkeypatch.setattr(locks, "PATIENCE_S", 0)
+    with pytest.raises(InputError, match="another process runs the study"), locks.running(where) as hold:
+        _cut(server)
+        with locks.running(where):
+            hold.check()
+
+
+def _cut(server: Server) -> None:
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
 
 
 def test_mariadb_keeps_studies_too() -> None:

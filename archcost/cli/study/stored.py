@@ -9,6 +9,7 @@ from pathlib import Path
 from archcost.cli.terminal import say
 from archcost.errors import quoted
 from archcost.study.records.database import holder
+from archcost.study.records.database.addresses import is_url, shown
 from archcost.study.records.source import address_named, is_storage
 from archcost.study.records.stored import Stored, find
 from archcost.study.spec import load_study
@@ -19,7 +20,7 @@ def opened(file: str, where: str | None) -> Stored:
 
     How it was read is said on standard error if that is not as usual.
     """
-    typed = [file, *(["--storage", where] if where is not None else [])]
+    typed = [shown(each) if is_url(each) else each for each in (file, *(["--storage", where] if where else []))]
     stored = replace(find(address_named(file, where)), typed=shlex.join(typed))
     if stored.note:
         say(f"note: {stored.note}")

@@ -10,6 +10,13 @@ from types import FrameType
 from typing import Final
 
 _THEY: Final = (signal.SIGINT, signal.SIGTERM)
+_HELD: list[list[tuple[int, FrameType | None]]] = []
+"""The signals that wait, of each context that holds some back."""
+
+
+def waits() -> bool:
+    """Return whether a signal that is held back waits: what takes long shall end."""
+    return any(_HELD)
 
 
 @contextmanager
@@ -22,10 +29,12 @@ def held_back() -> Iterator[None]:
         yield
         return
     came: list[tuple[int, FrameType | None]] = []
+    _HELD.append(came)
     before = {number: signal.signal(number, lambda number, frame: came.append((number, frame))) for number in _THEY}
     try:
         yield
     finally:
+        _HELD.remove(came)
         for each, handler in before.items():
             signal.signal(each, handler)
         for number, frame in came[:1]:

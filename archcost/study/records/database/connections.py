@@ -12,6 +12,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from archcost.errors import InputError, Mistake, quoted
+from archcost.study.records.database import outage
 from archcost.study.records.database.addresses import Address
 
 _FULL: Final = "disk is full"  # as SQLite says it
@@ -22,7 +23,7 @@ RESUMES: Final = "what has ended is kept: run again when there is some, to go on
 def engine(address: Address) -> Iterator[sqlalchemy.Engine]:
     """Yield what connects to a database on a server, for the context."""
     with told(address):
-        made = sqlalchemy.create_engine(address.url)
+        made = sqlalchemy.create_engine(address.url, **outage.arguments(address.url))
         try:
             yield made
         finally:

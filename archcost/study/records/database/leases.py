@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from archcost import scratch
 from archcost.scratch import Owner
 from archcost.study.records.database.clock import now_s
+from archcost.study.records.database.outage import patiently
 
 BEAT_S: Final = 5.0
 """How often a lease is renewed."""
@@ -141,16 +142,22 @@ class Leases:
 
     def take(self, name: str, about: Mapping[str, Any] | None = None) -> Lease | None:
         """Return the lease of a name, None if another process that lives has it; about: what others are told of it."""
+        return patiently(self._take, name, json.dumps(about or {}))
+
+    def _take(self, name: str, about: str) -> Lease | None:
         with self._engine.connect() as connection:
             now, row = self._now(connection), _one(connection, name)
+        if row is not None and row.owner == self.me and name not in self._mine:
+            return self._noted(row.lease)  # taken, before the server stopped answering
         if row is not None and row.owner and self._lives(row, now):
             return None
         lease = Lease(name, row.lease.number + 1 if row else 1)
-        new = {"owner": self.me, "beat": 0, "until_s": now + LASTS_S, "about": json.dumps(about or {})}
-        if not self._taken(row, lease, new):
-            return None
+        new = {"owner": self.me, "beat": 0, "until_s": now + LASTS_S, "about": about}
+        return self._noted(lease) if self._taken(row, lease, new) else None
+
+    def _noted(self, lease: Lease) -> Lease:
         with self._lock:
-            self._mine[name] = lease
+            self._mine[lease.name] = lease
         return lease
 
     def _taken(self, row: _Row | None, lease: Lease, new: Mapping[str, Any]) -> bool:
@@ -186,9 +193,8 @@ class Leases:
 
     def holds(self, lease: Lease) -> bool:
         """Return whether a lease is this process's still, as the storage says: what is written of it counts."""
-        with self._engine.connect() as connection:
-            row = _one(connection, lease.name)
-        return row is not None and row.lease == lease and row.owner == self.me
+        row = patiently(self._read, TABLE.c.name == lease.name)[1]
+        return any(each.lease == lease and each.owner == self.me for each in row)
 
     def give_back(self, lease: Lease) -> None:
         """End a lease that this process may hold; its number stays, so that none is given twice."""
@@ -197,19 +203,24 @@ class Leases:
             if self._mine.get(lease.name) == lease:
                 del self._mine[lease.name]
         same = (TABLE.c.name == lease.name) & (TABLE.c.number == lease.number) & (TABLE.c.owner == self.me)
-        with self._engine.begin() as connection:
-            connection.execute(TABLE.update().where(same).values(owner=""))
+        patiently(self._write, TABLE.update().where(same).values(owner=""))
 
     def every(self, prefix: str = "") -> tuple[Held, ...]:
         """Return the leases that somebody holds, those whose holder is not heard of any more among them."""
-        with self._engine.connect() as connection:
-            now = self._now(connection)
-            rows = _rows(connection, (TABLE.c.owner != "") & TABLE.c.name.startswith(prefix, autoescape=True))
+        now, rows = patiently(self._read, (TABLE.c.owner != "") & TABLE.c.name.startswith(prefix, autoescape=True))
         return tuple(Held(row.lease, row.owner, json.loads(row.about), self._lives(row, now)) for row in rows)
 
     def living(self, prefix: str = "") -> dict[str, Held]:
         """Return the leases whose holders live, by name; this process's own among them."""
         return {each.lease.name: each for each in self.every(prefix) if each.lives}
+
+    def _read(self, where: sqlalchemy.ColumnElement[bool]) -> tuple[float, Sequence[_Row]]:
+        with self._engine.connect() as connection:
+            return self._now(connection), _rows(connection, where)
+
+    def _write(self, statement: sqlalchemy.Update) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(statement)
 
     def _lives(self, row: _Row, now: float) -> bool:
         return row.owner == self.me or self._watch.lives(row, now)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import DBAPIError
 
 from archcost.errors import ArchcostError, InputError, Mistake, quoted
 from archcost.study.records.database import connections
 from archcost.study.records.database.addresses import Address
 from archcost.study.records.database.connections import told
+from archcost.study.records.database.outage import is_cut, patiently
 from archcost.study.records.database.snapshot import PATIENCE_S
 
 LOCK: Final = "archcost study run"
 """What the lock of a run is called in a MySQL."""
 _MONTH_S: Final = 30 * 86400
-_NO_END: Final = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"  # since 14
+_ENDS: Final = "SELECT set_config(name, '{}', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+_KNOWS: Final = "SELECT set_config(name, '10', false) FROM pg_settings WHERE name LIKE 'tcp_keepalives_%%'"
+"""Lets the server know within two minutes that the other end is gone."""
 NUMBER: Final = 0x61726368636F7374
 """The lock of a run in a PostgreSQL, whose advisory locks have numbers: "archcost"."""
 _SHORT: Final = {
@@ -91,25 +95,73 @@ def refuse_links(file: Path) -> None:
 @contextmanager
 def _locked_there(address: Address) -> Iterator[Hold]:
     """Hold a lock of the database's own, on a connection that does nothing else, and is not ended for that."""
-    with connections.engine(address) as engine, engine.connect() as bare:
-        connection = bare.execution_options(isolation_level="AUTOCOMMIT")
-        match engine.dialect.name:
-            case "postgresql":
-                connection.exec_driver_sql(_NO_END)
-                held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({NUMBER})").scalar()
-            case "mysql" | "mariadb":
-                connection.exec_driver_sql(f"SET SESSION wait_timeout = {_MONTH_S}")  # 8 hours by default
-                # a name of 64 characters at most
-                name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")
-                held = connection.execute(name, {"name": LOCK}).scalar()
-            case other:
-                yield Hold(
-                    f"a {other} database is not locked: archcost cannot tell whether another process runs this study"
-                )
-                return
+    with connections.engine(address) as engine:
+        if engine.dialect.name not in _SHORT:
+            words = f"a {engine.dialect.name} database is not locked"
+            yield Hold(f"{words}: archcost cannot tell whether another process runs this study")
+            return
+        there = _There(address, engine)
+        there.take()
+        try:
+            yield Hold(check=there.check)
+        finally:
+            there.close()
+
+
+@dataclass
+class _There:
+    """The lock of a run in a database; connection: the one that has it, None if none does."""
+
+    address: Address
+    engine: sqlalchemy.Engine
+    connection: sqlalchemy.Connection | None = None
+
+    def take(self) -> None:
+        """Take the lock; raises InputError if another process has it."""
+        self.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if self.engine.dialect.name == "postgresql":
+            self.connection.exec_driver_sql(_ENDS.format("0"))
+            self.connection.exec_driver_sql(_KNOWS)
+            held = self.connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({NUMBER})").scalar()
+        else:
+            self.connection.exec_driver_sql(f"SET SESSION wait_timeout = {_MONTH_S}")  # 8 hours by default
+            # a name of 64 characters at most
+            name = sqlalchemy.text("SELECT GET_LOCK(CONCAT(:name, ' ', MD5(DATABASE())), 0)")
+            held = self.connection.execute(name, {"name": LOCK}).scalar()
         if not held:
-            raise InputError(Mistake(f"another process runs the study in {quoted(str(address))} now"))
-        yield Hold(check=lambda: connection.exec_driver_sql("SELECT 1"))  # a server that has ended lets others in
+            self.close()
+            raise InputError(Mistake(f"another process runs the study in {quoted(str(self.address))} now"))
+
+    def check(self) -> None:
+        """Take the lock again if its connection was cut; raises InputError if another process was faster."""
+        assert self.connection is not None
+        try:
+            self.connection.exec_driver_sql("SELECT 1")
+        except DBAPIError as error:
+            if not is_cut(error):
+                raise
+            self._again()
+
+    def _again(self) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            self.close()
+            try:
+                patiently(self.take)
+            except InputError:  # the server may not know yet that the connection was cut
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(1.0)
+            else:
+                return
+
+    def close(self) -> None:
+        """End the connection, and so the lock."""
+        if self.connection is not None:
+            with suppress(DBAPIError):  # it was cut
+                self.connection.invalidate()
+            self.connection.close()
+            self.connection = None
 
 
 @contextmanager
@@ -127,31 +179,48 @@ def alone(address: Address, engine: sqlalchemy.Engine) -> Iterator[None]:
     if not lock:
         yield
         return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        _taken(connection, lock, address)
+    connection = patiently(_taken, engine, lock, address)
+    try:
+        yield
+    finally:
         try:
-            yield
-        finally:
             connection.exec_driver_sql(unlock)
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(_ENDS.format("0"))
+        except DBAPIError as error:
+            if not is_cut(error):  # else the server has ended the lock
+                raise
+        finally:
+            connection.close()
 
 
-def _taken(connection: sqlalchemy.Connection, lock: str, address: Address) -> None:
-    """Take a short lock; who holds it for long is stopped, or far away, and is waited for."""
-    end = time.monotonic() + PATIENCE_S
-    while not connection.exec_driver_sql(lock).scalar():
-        if time.monotonic() >= end:
-            where = quoted(str(address))
-            raise ArchcostError(f"the storage {where} is busy: another process has written to it for a minute")
-        time.sleep(_SOON_S)
+def _taken(engine: sqlalchemy.Engine, lock: str, address: Address) -> sqlalchemy.Connection:
+    """Return a connection that has a short lock; who holds it for long is stopped, or far away, and is waited for."""
+    with ExitStack() as closing_it:
+        connection = closing_it.enter_context(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+        end = time.monotonic() + PATIENCE_S
+        while not connection.exec_driver_sql(lock).scalar():
+            if time.monotonic() >= end:
+                where = quoted(str(address))
+                raise ArchcostError(f"the storage {where} is busy: another process has written to it for a minute")
+            time.sleep(_SOON_S)
+        if engine.dialect.name == "postgresql":  # a process that is stopped inside keeps nobody out for long
+            connection.exec_driver_sql(_ENDS.format(f"{PATIENCE_S // 2}s"))
+        closing_it.pop_all()
+        return connection
 
 
 @contextmanager
 def creating(lock: Path, what: str) -> Iterator[None]:
     """Hold the lock of a file inside the context; raises ArchcostError if another process does for a minute."""
+    taken = FileLock(lock, timeout=PATIENCE_S, poll_interval=_SOON_S)
     try:
-        with FileLock(lock, timeout=PATIENCE_S):
-            yield
+        taken.acquire()
     except Timeout:
         raise ArchcostError(f"the storage {what}: another process has held {quoted(str(lock))} for a minute") from None
     except OSError as error:
         raise InputError(Mistake(f"the storage {what} in {quoted(str(lock.parent))}: {error.strerror}")) from None
+    try:
+        yield
+    finally:
+        taken.release()

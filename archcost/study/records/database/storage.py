@@ -21,8 +21,9 @@ from optuna.storages._rdb.models import BaseModel
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from archcost.errors import InputError, Mistake, quoted
-from archcost.study.records.database import connections, leases, locks, snapshot
+from archcost.study.records.database import connections, leases, locks, outage, snapshot
 from archcost.study.records.database.addresses import Address
+from archcost.study.records.database.outage import PatientStorage
 from archcost.study.records.database.snapshot import PATIENCE_S, TABLES, recognised
 from archcost.study.workers.signals import held_back
 
@@ -151,11 +152,11 @@ def _connected(address: Address, file: Path) -> RDBStorage:
     return storage
 
 
-def _stored(url: str, arguments: dict[str, Any], address: Address) -> RDBStorage:
+def _stored(url: str, arguments: dict[str, Any], address: Address, kind: type[RDBStorage] = RDBStorage) -> RDBStorage:
     """Return the Optuna storage of tables that are there; raises InputError if it is another Optuna's."""
     with connections.told(address):
         try:
-            storage = RDBStorage(url, engine_kwargs=arguments, skip_compatibility_check=True, skip_table_creation=True)
+            storage = kind(url, engine_kwargs=arguments, skip_compatibility_check=True, skip_table_creation=True)
             weakref.finalize(storage, storage.engine.dispose)  # also if nobody comes to close it
             storage._version_manager.check_table_schema_compatibility()
         except (RuntimeError, AssertionError) as error:  # of another Optuna; of none
@@ -176,7 +177,8 @@ def _on_server(address: Address, begin: Begin | None) -> RDBStorage:
                 if not _recognised(address, engine):
                     _make_there(address, begin)
                 leases.make(engine)
-    return _stored(_template(address.url), {"pool_pre_ping": True}, address)
+    how = {"pool_pre_ping": True, **outage.arguments(address.url)}
+    return _stored(_template(address.url), how, address, PatientStorage)
 
 
 def _make_there(address: Address, begin: Begin) -> None:
