@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clocks import clocks
+from damages import damages
 from deaths import deaths
 from disk import disk
 from interruptions import signals
@@ -49,6 +50,7 @@ CASES = {
     "deaths": Case(deaths, 1, SQLITE),
     "signals": Case(signals, 20, SQLITE),
     "clocks": Case(clocks, 2, BOTH),
+    "corruptions": Case(damages, 2, SQLITE),
     "server": Case(restarts, 4, SERVER),
     "partition": Case(partitions, 2, SERVER),
     "results": Case(strange, 1, BOTH),

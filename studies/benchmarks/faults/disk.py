@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ground import TRAINED, Ground, ground, soon
+from ground import Ground, ground, soon, trained
 from kills import whole
 from places import Place
 from tally import Tally
@@ -43,7 +43,7 @@ def disk(place: Place, times: int, tally: Tally) -> None:
             tally.skip("no small disk can be mounted (needs root)")
             return
         for turn in range(times):
-            with ground(place.new(), TRAINED.replace("trials: 20", f"trials: {_TRIALS}"), small) as here:
+            with ground(place.new(), trained(_TRIALS), small) as here:
                 _one(here, 1 + turn % 3, tally)
             tally.times += 1
 

@@ -36,9 +36,6 @@ fit: {epochs: 2, rungs: [2]}
 search: {trials: 20}
 confirm: {members: 0}
 """
-"""Trained by archcost itself: as fast as the machine is."""
-PACED: Final = TRAINED.replace("fit: {epochs: 2, rungs: [2]}", "fit: {code: 'paced:fit', epochs: 10, rungs: [10]}")
-"""Trained by code that rests after each epoch: a trial takes seconds of time, and little of a processor's."""
 CODE: Final = '''
 import time
 
@@ -60,8 +57,19 @@ def fit(network, data, context, rest_s=1.0):
             optimiser.step()
         time.sleep(rest_s)
         context.save({"network": network.state_dict()})
-        yield {"loss": float(loss)}
+        yield {"loss": loss.item()}
 '''
+
+
+def trained(trials: int) -> str:
+    """Return a study that archcost itself trains: as fast as the machine is."""
+    return TRAINED.replace("trials: 20", f"trials: {trials}")
+
+
+def paced(trials: int, epochs: int = 10) -> str:
+    """Return a study trained by code that rests a second after each epoch: it takes time, and little of a processor."""
+    fit = f"fit: {{code: 'paced:fit', epochs: {epochs}, rungs: [{epochs}]}}"
+    return trained(trials).replace("fit: {epochs: 2, rungs: [2]}", fit)
 
 
 @dataclass

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Final
 
-from ground import TRAINED, Ground, ground, soon
+from ground import Ground, ground, soon, trained
 from places import Place
 from tally import Tally
 
@@ -22,7 +22,7 @@ def signals(place: Place, times: int, tally: Tally) -> None:
     left = dict.fromkeys(_CODES, times)
     turn = 0
     while any(left.values()):
-        with ground(place.new(), TRAINED.replace("trials: 20", f"trials: {_WANTED}")) as here:
+        with ground(place.new(), trained(_WANTED)) as here:
             while any(left.values()) and here.counted() < _WANTED:
                 number = max(left, key=lambda each: left[each])
                 if _one(here, number, turn % 4, tally):

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from forks import Fork, trials_of_forks
-from ground import TRAINED, Ground, Worker, ground, soon
+from ground import Ground, Worker, ground, soon, trained
 from places import Place
 from tally import Tally
 
@@ -36,7 +36,7 @@ def many(place: Place, times: int, tally: Tally) -> None:
 
 
 def _study(place: Place, wanted: int) -> AbstractContextManager[Ground]:
-    return ground(place.new(), TRAINED.replace("trials: 20", f"trials: {wanted + _MORE}"))
+    return ground(place.new(), trained(wanted + _MORE))
 
 
 def _round(here: Ground, team: list[Worker], wanted: int, tally: Tally) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from ground import PACED, Ground, ground, soon
+from ground import Ground, ground, paced, soon
 from places import Place, listening
 from stops import LATE, ends, under_way
 from tally import Tally
@@ -53,7 +53,7 @@ def partitions(place: Place, times: int, tally: Tally) -> None:
             tally.skip("no network namespaces (needs root and ip netns)")
             return
         for span_s in [each for each in (_SHORT_S, _LONG_S) for _ in range(times)]:
-            study = PACED.replace("trials: 20", f"trials: {_TRIALS}").replace("epochs: 10", "epochs: 30")
+            study = paced(_TRIALS, 30)
             with ground(server.new(), study) as here:
                 _one(here, span_s, tally)
             tally.times += 1

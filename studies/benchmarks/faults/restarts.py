@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 import sqlalchemy
-from ground import PACED, ground, soon
+from ground import ground, paced, soon
 from kills import whole
 from places import Place
 from stops import ends
@@ -38,7 +38,7 @@ def restarts(place: Place, times: int, tally: Tally) -> None:
     """Do each fault as often as asked, three times in each study of three workers."""
     assert place.server is not None
     for turn in range(times):
-        with ground(place.new(), PACED.replace("trials: 20", f"trials: {_TRIALS}")) as here:
+        with ground(place.new(), paced(_TRIALS)) as here:
             team = [here.worker() for _ in range(3)]
             tally.check("workers began", soon(lambda: len(here.trials()) >= 3, 150), team[0].said[-400:])
             seen = []

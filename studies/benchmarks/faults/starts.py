@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ground import TRAINED, ground
+from ground import ground, trained
 from kills import TEAM
 from places import Place
 from tally import Tally
@@ -11,7 +11,7 @@ from tally import Tally
 def starts(place: Place, times: int, tally: Tally) -> None:
     """Start four workers at once on a storage that is not there."""
     for _ in range(times):
-        with ground(place.new(), TRAINED.replace("trials: 20", "trials: 4")) as here:
+        with ground(place.new(), trained(4)) as here:
             team = [here.fork() for _ in range(TEAM)]
             codes = [each.ended() for each in team]
             tally.check("no worker dies", codes == [0] * TEAM, f"{codes} {[each.said[-400:] for each in team]}")

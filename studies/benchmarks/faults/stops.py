@@ -6,7 +6,7 @@ import signal
 import time
 from typing import Final
 
-from ground import PACED, Ground, Worker, ground, soon
+from ground import Ground, Worker, ground, paced, soon
 from places import Place
 from tally import Tally
 
@@ -21,7 +21,7 @@ LATE: Final = ("was taken up by another process", "came too late and is dropped"
 def stops(place: Place, times: int, tally: Tally) -> None:
     """Stop one of two workers for 45 s, by turns alone and with its children."""
     for _ in range(times):
-        with ground(place.new(), PACED.replace("trials: 20", "trials: 6").replace("epochs: 10", "epochs: 20")) as here:
+        with ground(place.new(), paced(6, 20)) as here:
             _one(here, tally, all_of_it=tally.times % 2 == 1)
         tally.times += 1
 

@@ -10,6 +10,8 @@ ROOT: Final = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "tests" / "support"))
 
 import fork_server  # noqa: E402  # now it is found
+from calibrated import calibrated  # noqa: E402
+from planted import again  # noqa: E402
 from servers import Server, postgresql  # noqa: E402
 
-__all__ = ["ROOT", "Server", "fork_server", "postgresql"]
+__all__ = ["ROOT", "Server", "again", "calibrated", "fork_server", "postgresql"]
