@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -19,7 +20,7 @@ from archcost.errors import ArchcostError, InputError, Mistake, TargetError, quo
 from archcost.study import jobs
 from archcost.study.code import digests
 from archcost.study.objectives import quantity_of, worst
-from archcost.study.options import Options, Workplace
+from archcost.study.options import Options, Role, Workplace
 from archcost.study.phases import confirm, search_loop, shortlist
 from archcost.study.phases.limits import budget
 from archcost.study.phases.search_loop import ENDS, End
@@ -132,6 +133,7 @@ def explore(
     with _held(address, options) as hold, begun(plan, address) as stored, _team(stored, options) as team:
         for note in filter(None, (hold.note, team.note)):
             say(note)
+        _agree(stored, team, options.role)
         with _workplace(stored, dataset, options, team) as place:
             if not team.others():
                 open_trainings.tidy(place.weights)
@@ -170,6 +172,24 @@ def _held(address: Address, options: Options) -> AbstractContextManager[Hold]:
 def _team(stored: Stored, options: Options) -> AbstractContextManager[Team]:
     about = {"role": options.role, "workers": options.workers}
     return joined(stored.address, storage.engine_of(running(stored)), about)
+
+
+def _agree(stored: Stored, team: Team, role: Role) -> None:
+    """Keep with which versions a study is worked on; raises InputError if this process has others than those beside it.
+
+    A run that is alone may go on with others: only then are all trials that follow of one kind.
+    """
+    here = {"archcost": __version__, "torch": version("torch")}
+    with team.alone():
+        kept = remembered(stored.study, "versions")
+        if kept == here:
+            return
+        if kept is None or (role == "run" and not team.others()):
+            remember(running(stored), "versions", here)
+            return
+    each = ", ".join(f"{name} {here[name]} is not {kept.get(name)}" for name in here if here[name] != kept.get(name))
+    allowed = f"the same versions in all processes, or 'archcost study run' alone to go on with {__version__}"
+    raise InputError(Mistake(f"{each}, with which {quoted(str(stored.address))} is worked on; allowed: {allowed}"))
 
 
 def _tidied(stored: Stored, plan: StudyPlan, place: Workplace, end: End) -> None:

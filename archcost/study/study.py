@@ -145,7 +145,7 @@ class Study:
 
         stored = find(self._address)
         with stored.undamaged():
-            every = as_left(stored.trials(), holder.runs(self._address))
+            every = as_left(stored.trials(), bool(stored.workers) or holder.runs(self._address))
             return pd.DataFrame(tables.rows(every, stored.front(), stored.objectives, stored.ways, stored.limits))
 
 

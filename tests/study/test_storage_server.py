@@ -23,7 +23,7 @@ from servers import SECRET, Server, mariadb, postgresql
 from archcost.errors import InputError
 from archcost.study.records import trials
 from archcost.study.records.database import locks, storage
-from archcost.study.records.database.addresses import Address, address
+from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import find
 
 STUDY = """
@@ -287,9 +287,9 @@ def test_who_lost_the_lock_to_another_ends(server: Server, monkeypatch: pytest.M
     """Of two that run a study after an outage, one goes on."""
     where = address(database(server, "taken"), Path())
     monkeypatch.setattr(locks, "PATIENCE_S", 0)
-    with pytest.raises(InputError, match="another process runs the study"), locks.running(where) as hold:
+    with locks.running(where) as hold:
         _cut(server)
-        with locks.running(where):
+        with locks.running(where), pytest.raises(InputError, match="another process runs the study"):
             hold.check()
 
 

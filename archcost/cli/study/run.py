@@ -169,6 +169,10 @@ def status_lines(stored: Stored, runs: bool | None, most: int = 0) -> Iterator[s
     for words, count in alike(each.reason for each in stored.trials() if each.reason)[:_REASONS]:
         yield from wrap(f"  {count:>4} x  {visible(words)}", 80, subsequent_indent=" " * 10)
     yield from _absent(stored)
+    for each in stored.workers:
+        doing = ", ".join(each.doing) or "waits"
+        yield from wrap(f"{each.role:<12} {visible(each.host)}, process {each.pid}: {doing}", 80,
+                        subsequent_indent=" " * 13)  # fmt: skip
     if now["predicted"]:
         yield f"predicted    the latency of {counted_words(len(now['predicted']), 'network')}, which is not measured"
     if now["hypervolume"] is not None:

@@ -38,7 +38,7 @@ def opened_with_run(file: str, where: str | None) -> tuple[Stored, bool | None]:
     kept = address_named(file, where)
     before = holder.runs(kept)
     stored = opened(file, where)
-    return stored, before or holder.runs(kept)
+    return stored, bool(stored.workers) or before or holder.runs(kept)
 
 
 def confirmable(file: str) -> int:

@@ -16,8 +16,10 @@ from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import trials
 from archcost.study.records.confirmed import Extent
-from archcost.study.records.database import connections, storage
+from archcost.study.records.database import connections, leases, storage
 from archcost.study.records.database.addresses import Address
+from archcost.study.records.database.leases import Held as Lent
+from archcost.study.records.database.team import WORKER
 from archcost.study.records.front import (
     Awaited,
     Candidate,
@@ -41,6 +43,16 @@ WAYS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that works on a study; doing: the leases that it holds, trial:3 or seed:12:1."""
+
+    host: str
+    pid: int
+    role: str
+    doing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A study: what its storage holds and the names of its objectives with the place of each one's way.
 
@@ -56,8 +68,21 @@ class Stored:
     """Trials that have ended, read once."""
     note: str = ""
     ways: tuple[Way, ...] = ()
+    work: tuple[Lent, ...] = ()
+    """Who works on it, and on what, as it was read."""
     typed: str = ""
     """What commands are given to open it again, as it was typed; '' if that is not known."""
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The processes that work on it, as it was read."""
+        living = [each for each in self.work if each.lives]
+        there = [each for each in living if each.lease.name.startswith(WORKER)]
+        return tuple(
+            Worker(**{key: each.about[key] for key in ("host", "pid", "role")},
+                   doing=tuple(one.lease.name for one in living if one.owner == each.owner and one is not each))
+            for each in there
+        )  # fmt: skip
 
     @property
     def has_code(self) -> bool:
@@ -239,7 +264,8 @@ def find(address: Address) -> Stored:
     try:
         with connections.told(address), _undamaged(address):
             study = storage.find(store)
-            return replace(described(study, address).frozen(), note=note)
+            work = leases.shown(store.engine)
+            return replace(described(study, address).frozen(), note=note, work=work)
     finally:
         storage.close(store)
 

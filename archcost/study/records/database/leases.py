@@ -236,6 +236,26 @@ def _rows(connection: Connection, where: sqlalchemy.ColumnElement[bool]) -> Sequ
     return [_Row(Lease(name, number), *rest) for name, number, *rest in found]
 
 
+def shown(engine: Engine) -> tuple[Held, ...]:
+    """Return the leases that somebody holds, by one look: whether a holder lives is as its lease says.
+
+    () if the storage is one of an earlier version.
+    """
+    if not there(engine):
+        return ()
+    with engine.connect() as connection:
+        now, rows = _server_s(engine)(connection), _rows(connection, TABLE.c.owner != "")
+    local = engine.dialect.name == "sqlite"
+    return tuple(Held(row.lease, row.owner, json.loads(row.about), _goes_on(row, now, local=local)) for row in rows)
+
+
+def _goes_on(row: _Row, now: float, *, local: bool) -> bool:
+    owner, own = owner_of(row.owner), scratch.this()
+    if owner is None or scratch.is_dead(owner, own) or (local and owner.boot != own.boot):
+        return False
+    return row.until_s >= now
+
+
 @contextmanager
 def held(leases: Leases, name: str, about: Mapping[str, Any] | None = None) -> Iterator[Lease | None]:
     """Hold a lease inside the context, None if another process has it."""
