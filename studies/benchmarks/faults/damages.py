@@ -54,11 +54,14 @@ DAMAGES: Final[dict[str, Callable[[bytes, random.Random], bytes]]] = {
 
 @dataclass(frozen=True)
 class Whole:
-    """A study whose worker was killed: a folder to copy; results: of each point, at the end of a study that goes on."""
+    """A study whose worker was killed: a folder to copy; ends: the results of each
+    point when it has gone on; member: a trial of its front then.
+    """
 
     folder: Path
     trials: dict[int, Trial]
     ends: dict[str, tuple[float, ...]]
+    member: int
     exported: str
 
 
@@ -94,13 +97,16 @@ def _whole(here: Ground) -> Whole:
         _copy(here.folder, copy.folder)
         ended = again(copy.folder, RUN)
         assert ended.returncode == 0, ended.stderr
-        exported = again(copy.folder, EXPORT)
+        held = copy.stored()
+        assert held is not None
+        number = min({each.trial.number for each in held.front().members} & here.acknowledged().keys())
+        exported = again(copy.folder, (*EXPORT, str(number)))
         assert exported.returncode == 0, exported.stderr
-        return Whole(here.folder, here.acknowledged(), _ends(copy), exported.stdout)
+        return Whole(here.folder, here.acknowledged(), _ends(copy), number, exported.stdout)
 
 
 RUN: Final = ("study", "worker", "study.yaml", "--workers", "1", "--allow-code", "--trials", str(_TRIALS))
-EXPORT: Final = ("export", "study.db", "--trial", "0", "--to", "pt2", "-o", "net.pt2", "--allow-code")
+EXPORT: Final = ("export", "study.yaml", "--to", "pt2", "-o", "net.pt2", "--allow-code", "--trial")
 READ: Final = (
     ("study", "status", "study.db"),
     ("study", "front", "study.db", "--json"),
@@ -120,7 +126,7 @@ def _first(pattern: str) -> Callable[[Path], Path]:
 FILES: Final[dict[str, Callable[[Path], Path]]] = {
     "database": _first("study.db"),
     "its log": _first("study.db-wal"),
-    "weights": _first("*.weights/0.pt"),
+    "weights": _first("*.weights/[0-9]*.pt"),
     "checkpoint": _first("*.weights/*.checkpoint"),
     "study.json": _first("*.weights/study.json"),
     "calibration": lambda folder: folder / "none",
@@ -134,17 +140,20 @@ def _one(here: Ground, whole: Whole, what: tuple[str, str], chance: random.Rando
         _calibration(here, kind, chance, tally)
         return
     file = FILES[name](here.folder)
+    if name == "weights":
+        file = file.with_name(f"{whole.member}.pt")
     file.write_bytes(damaged := DAMAGES[kind](file.read_bytes(), chance))
     before = here.acknowledged() if here.stored() else None
     if before is not None:
         other = [number for number, each in before.items() if whole.trials.get(number) != each]
         tally.check(f"{name}: no other results are read", not other, f"{kind}: trials {other}")
     refused = False
-    for words in (*READ, *([EXPORT] if name == "weights" else []), RUN):
+    export = (*EXPORT, str(whole.member))
+    for words in (*READ, *([export] if name == "weights" else []), RUN):
         ended = again(here.folder, words)
         fine = ended.returncode in _CODES and "Traceback" not in ended.stderr
         tally.check(f"{name}: told in words", fine, f"{kind}: {words}: {ended.returncode} {ended.stderr[-300:]}")
-        if words == EXPORT and ended.returncode == 0:
+        if words == export and ended.returncode == 0:
             tally.check(
                 f"{name}: what is exported is the same", ended.stdout == whole.exported, f"{kind}: {ended.stdout}"
             )

@@ -39,7 +39,7 @@ def restarts(place: Place, times: int, tally: Tally) -> None:
     assert place.server is not None
     for turn in range(times):
         with ground(place.new(), paced(_TRIALS)) as here:
-            team = [here.worker() for _ in range(3)]
+            team = [here.worker("--debug") for _ in range(3)]
             tally.check("workers began", soon(lambda: len(here.trials()) >= 3, 150), team[0].said[-400:])
             seen = []
             for name in random.sample([*FAULTS], 3):
@@ -47,7 +47,7 @@ def restarts(place: Place, times: int, tally: Tally) -> None:
                 seen.append(here.acknowledged())
                 FAULTS[name](place.server)
                 time.sleep(3)
-                dead = [each.said[-500:] for each in team if each.process.poll() not in (None, 0)]
+                dead = [each.said[-3000:] for each in team if each.process.poll() not in (None, 0)]
                 tally.check(f"{name}: workers go on", not dead, f"turn {turn}: {dead}")
             ends(here, team, tally, _TRIALS)
             whole(here, seen, tally, _TRIALS)
