@@ -47,7 +47,7 @@ def restarts(place: Place, times: int, tally: Tally) -> None:
                 seen.append(here.acknowledged())
                 FAULTS[name](place.server)
                 time.sleep(3)
-                dead = [each.said[-3000:] for each in team if each.process.poll() not in (None, 0)]
+                dead = [each.said[-400:] for each in team if each.process.poll() not in (None, 0)]
                 tally.check(f"{name}: workers go on", not dead, f"turn {turn}: {dead}")
             ends(here, team, tally, _TRIALS)
             whole(here, seen, tally, _TRIALS)

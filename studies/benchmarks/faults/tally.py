@@ -24,7 +24,7 @@ class Tally:
         """Count one thing that was looked at; note: what was seen, kept if it does not hold."""
         (self.held if holds else self.missed)[what] += 1
         if not holds and note:
-            self.notes.append(f"{what}: {note}")
+            self.notes.append(f"{what}: {' '.join(note.split())}")
         return bool(holds)
 
     def skip(self, why: str) -> None:
@@ -71,9 +71,9 @@ def keep(file: Path, tally: Tally) -> None:
 
 
 def table(every: list[Tally]) -> str:
-    """Return tallies as Markdown, and under it why something did not hold."""
+    """Return tallies as Markdown, and under it the beginning of why something did not hold."""
     head = ("case", "storage", "times", "what was checked, and how often it held", "held", "not")
     lines = [head, ("---", "---", "---:", "---", "---:", "---:"), *(each.row() for each in every)]
-    notes = [f"- {each.case}, {each.storage}: {note}" for each in every if each.missed or each.notes
+    notes = [f"- {each.case}, {each.storage}: {note[:200]}" for each in every if each.missed or each.notes
              for note in each.notes[:6]]  # fmt: skip
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), *([""] if notes else []), *notes])
