@@ -63,6 +63,8 @@ def done(name: str, storage: str, times: int) -> Tally:
     try:
         with place(storage) as where:
             CASES[name].do(where, times, tally)
+    except SystemExit:  # a termination
+        tally.notes.append("cut short: what it had counted by then")
     except Exception as error:  # the others are done all the same
         traceback.print_exc()
         tally.check("the case itself", holds=False, note=repr(error))

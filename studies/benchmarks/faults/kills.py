@@ -48,25 +48,31 @@ def _round(here: Ground, team: list[Worker], wanted: int, tally: Tally) -> None:
         if not working:
             break
         place = random.choice(working)
+        tally.times += 1
         seen.append(here.acknowledged())
         family = team[place].kill()
         gone = soon(lambda: trials_of_forks() < TEAM, 60) if forks else team[place].gone(family, 60)
         tally.check("no process of it left", gone, f"after 60 s: {family}")
+        kept(here, seen[-1], tally)
         team[place] = here.fork() if forks else here.worker()
     codes = [each.ended() for each in team]
     tally.check("workers end with 0", codes == [0] * TEAM, f"{codes} {[each.said[-400:] for each in team]}")
-    tally.times += len(seen)
     whole(here, seen, tally, wanted + _MORE)
     (here.fork() if forks else here.worker()).ended()  # removes what the killed ones have left
     tally.check("no folder left", not here.left_over, str(here.left_over))
 
 
+def kept(here: Ground, before: Mapping[int, Trial], tally: Tally) -> None:
+    """Check that what was acknowledged once is as it was."""
+    after = here.acknowledged()
+    lost = [number for number, each in before.items() if after.get(number) != each]
+    tally.check("acknowledged trials as they were", not lost, f"trials {lost}")
+
+
 def whole(here: Ground, seen: Sequence[Mapping[int, Trial]], tally: Tally, total: int) -> None:
     """Check a study that has ended: what was acknowledged is as it was, and as many count as were asked for."""
-    after = here.acknowledged()
     for before in seen:
-        lost = [number for number, each in before.items() if after.get(number) != each]
-        tally.check("acknowledged trials as they were", not lost, f"trials {lost}")
+        kept(here, before, tally)
     running = [each.number for each in here.trials() if each.state in ("running", "waiting")]
     tally.check("nothing left under way", not running, f"trials {running}")
     tally.check("total exact", here.counted() == total, f"{here.counted()} of {total}")
