@@ -22,6 +22,8 @@ from archcost.study.code import digests
 from archcost.study.objectives import quantity_of, worst
 from archcost.study.options import Options, Role, Workplace
 from archcost.study.phases import confirm, search_loop, shortlist
+from archcost.study.phases.elsewhere import check as check_targets
+from archcost.study.phases.elsewhere import measures_all
 from archcost.study.phases.limits import budget
 from archcost.study.phases.search_loop import ENDS, End
 from archcost.study.phases.state import State, Watch
@@ -35,6 +37,7 @@ from archcost.study.records.database.locks import Hold
 from archcost.study.records.database.team import TRIAL, Team, joined
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.interruption import recover
+from archcost.study.records.mirror import Mirror, mirror
 from archcost.study.records.reasons import alike
 from archcost.study.records.stored import SCHEMA, WAYS, Stored, described, find, running
 from archcost.study.records.trials import remember, remembered
@@ -130,11 +133,12 @@ def explore(
 
     Raises InputError if another process runs it, its storage is another study's, or its files are gone.
     """
-    with _held(address, options) as hold, begun(plan, address) as stored, _team(stored, options) as team:
+    check_targets(plan, options)
+    with _held(address, options) as hold, begun(plan, address) as stored, _team(stored, plan, options) as team:
         for note in filter(None, (hold.note, team.note)):
             say(note)
         _agree(stored, team, options.role)
-        with _workplace(stored, dataset, options, team) as place:
+        with _workplace(stored, dataset, options, team, _second(plan)) as place:
             if not team.others():
                 open_trainings.tidy(place.weights)
             for line in _missing(stored):
@@ -169,8 +173,9 @@ def _held(address: Address, options: Options) -> AbstractContextManager[Hold]:
     return locks.running(address) if options.role == "run" else nullcontext(Hold())
 
 
-def _team(stored: Stored, options: Options) -> AbstractContextManager[Team]:
-    about = {"role": options.role, "workers": options.workers}
+def _team(stored: Stored, plan: StudyPlan, options: Options) -> AbstractContextManager[Team]:
+    about = {"role": options.role, "trains": options.trains, "measures": options.measures,
+             "all": measures_all(plan, options)}  # fmt: skip
     return joined(stored.address, storage.engine_of(running(stored)), about)
 
 
@@ -194,24 +199,42 @@ def _agree(stored: Stored, team: Team, role: Role) -> None:
 
 def _tidied(stored: Stored, plan: StudyPlan, place: Workplace, end: End) -> None:
     """Remove the weights and checkpoints that nobody asks for again."""
-    _prune_weights(stored, place.weights)
+    _prune_weights(stored, place.weights, place.mirror)
     wanted = place.options.trials >= plan.spec.study.search.trials
     if end != "time" and time.monotonic() < place.deadline and wanted:
         open_trainings.clear(place.weights, stored.identity)  # nobody asks for those points again
     keep = (plan.spec.study.confirm.keep, plan.spec.study.confirm.seeds)
+    before = list(place.weights.glob("*.seed*.pt"))
     seeds.settle(running(stored), place.weights, stored.front(), stored.objectives, keep)
+    for file in before:
+        if place.mirror is not None and not file.exists():
+            place.mirror.discard(file)
 
 
 @contextmanager
-def _workplace(stored: Stored, dataset: Dataset, options: Options, team: Team) -> Iterator[Workplace]:
+def _workplace(
+    stored: Stored, dataset: Dataset, options: Options, team: Team, place: str | None
+) -> Iterator[Workplace]:
     from archcost.data import shared  # noqa: PLC0415  # loads torch
 
-    beside = weights_folder.prepared(stored)
+    with team.alone():  # of several that begin at once, one marks the folder
+        beside = weights_folder.prepared(stored)
     with scratch.folder() as folder:
         shared.write(dataset, folder / jobs.DATA)
+        if place is not None:
+            remember(running(stored), "weights", place)
         # what was measured by turns before a run is measured again; a worker takes it as it is
         turned = confirm.turned(running(stored)).number if options.role == "run" else 0
-        yield Workplace(options, time.monotonic() + options.time_s, folder, beside, team, turned)
+        second = mirror(place, beside, stored.name, stored.identity)
+        yield Workplace(options, time.monotonic() + options.time_s, folder, beside, team, turned, second)
+
+
+def _second(plan: StudyPlan) -> str | None:
+    """Return the second place of a study's weights: a folder is relative to that of its file."""
+    given = plan.spec.study.weights
+    if given is None or "://" in given:
+        return given
+    return str((Path(plan.spec.source.file).parent / given).resolve())
 
 
 def _missing(stored: Stored) -> Iterator[str]:
@@ -292,7 +315,7 @@ def _confirm(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset
 
 def _shortlisted(stored: Stored, plan: StudyPlan, place: Workplace, say: Callable[[str], None]) -> None:
     """Measure who may enter the front, if no other process does it now; what it has measured is then known."""
-    if not plan.predicts:
+    if not plan.predicts or not measures_all(plan, place.options):
         return
     with confirm.measuring(place) as lease:
         if lease is not None:
@@ -310,7 +333,7 @@ def _more(plan: StudyPlan) -> Dataset:
     return found
 
 
-def _prune_weights(stored: Stored, folder: Path) -> None:
+def _prune_weights(stored: Stored, folder: Path, second: Mirror | None) -> None:
     """Remove the weights of trials that have no network on the front: they would only fill the disk.
 
     Only files are removed that the study says it has written, and that say so themselves.
@@ -318,11 +341,15 @@ def _prune_weights(stored: Stored, folder: Path) -> None:
     from archcost.nets.weights import marked  # noqa: PLC0415  # loads torch
 
     wanted = {each.trial.number for each in stored.front().members}
+    there = second.names() if second is not None else ()
     for each in stored.trials():
         file = folder / f"{each.number}.pt"
         mark: dict[str, str | int] = {"study": stored.identity, "trial": each.number}
-        if each.number not in wanted and each.writes and file.is_file() and marked(file, mark):
-            file.unlink(missing_ok=True)
+        if each.number not in wanted and each.writes:
+            if second is not None and file.name in there:
+                second.discard(file)
+            if file.is_file() and marked(file, mark):
+                file.unlink(missing_ok=True)
 
 
 def vain(outcome: Outcome, most: int) -> Iterator[str]:

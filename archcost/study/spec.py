@@ -59,6 +59,8 @@ class Study(Strict):
     """How the front is confirmed."""
     storage: Annotated[str, Field(min_length=1, max_length=4096)] = "study.db"
     """A file beside the study's, or the URL of a database."""
+    weights: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """A folder or URL that all machines reach, where weights and checkpoints are kept too. Default: nowhere else."""
 
     @field_validator("name")
     @classmethod

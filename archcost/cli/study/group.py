@@ -77,6 +77,8 @@ def run(
 @click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
 @click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
 @click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
+@click.option("--trains", is_flag=True, help="Train here; measure only where --measures says.")
+@click.option("--measures", multiple=True, metavar="TARGET", help="Measure on this target; train only with --trains.")
 @gathered("wanted", _wanted)
 @gathered("consent", _consent)
 @debugged

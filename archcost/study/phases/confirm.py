@@ -17,6 +17,7 @@ from archcost.search import pareto
 from archcost.study import jobs
 from archcost.study.options import Workplace
 from archcost.study.phases import turns
+from archcost.study.phases.elsewhere import measures_all
 from archcost.study.phases.events import refuse
 from archcost.study.phases.turns import Say
 from archcost.study.plan import StudyPlan
@@ -30,7 +31,7 @@ from archcost.study.records.stored import network
 from archcost.study.records.trials import remember, remembered
 from archcost.study.release import seeds
 from archcost.study.workers import processes
-from archcost.study.workers.messages import Done, Failed, Quantised, Resumed, Scored
+from archcost.study.workers.messages import Done, Failed, Quantised, Resumed, Scored, Trained
 from archcost.study.workers.tasks import Train
 from archcost.training.header import Checkpoint
 from archcost.training.score import Score
@@ -94,11 +95,20 @@ def confirm(
         now = front()
         beside |= _measured_since(study, place, now)
         alone = {each.file: each for each in now.members if each.standing and each.file not in beside}
-        if candidate is not None:
+        if candidate is not None and not place.options.trains:
+            if not _others(place, "trains"):
+                break
+            time.sleep(_TICK_S)
+        elif candidate is not None:
             (done if _seeds(study, plan, place, candidate, say) else busy).append(candidate.network)
         elif soon and (busy or place.team.leases.living(_SEED)):
             time.sleep(_TICK_S)
             busy = [each for each in busy if place.team.leases.living(f"{_SEED}{each}:")]
+        elif alone and not measures_all(plan, place.options):
+            if not _others(place, "all"):
+                say(f"{counted_words(len(alone), 'network')} not measured again: no process has every target")
+                break
+            time.sleep(_TICK_S)
         elif alone:
             with measuring(place) as lease:
                 if lease is None:
@@ -118,6 +128,11 @@ def measuring(place: Workplace) -> Iterator[Lease | None]:
         if lease is None:
             time.sleep(_TICK_S)
         yield lease
+
+
+def _others(place: Workplace, what: str) -> bool:
+    """Return whether another process trains, or measures on all targets."""
+    return any(each.about.get(what) for each in place.team.others())
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +206,9 @@ def _train(
         again = [seeds.kept(study, place.weights, candidate, *each) for each in zip(missing, again, strict=True)]
     every = [replace(job, keep=each) for job, each in zip(again, kept, strict=True)]
     ended: list[Reason] = []
+    for each in kept:
+        if place.mirror is not None:
+            place.mirror.fetch(each.path)
     for number, gave in _trained(processes.server(), every, place, lambda words: say(f"{name}: {words}")):
         seed = missing[number]
         with place.team.alone():
@@ -206,6 +224,9 @@ def _train(
             confirmed.keep(study, name, found)
         if not isinstance(gave, Reason) or gave.kind != "time":
             open_trainings.remove(kept[number])
+            if place.mirror is not None:
+                place.mirror.push(every[number].weights)
+                place.mirror.discard(kept[number].path)
 
 
 def _able(candidate: Candidate, job: Train) -> Train:
@@ -284,6 +305,9 @@ def _trained(
             case Resumed():
                 if event.note:
                     say(event.note)
+            case Trained() if event.kept and place.mirror is not None:
+                keep = every[number].keep
+                place.mirror.push(keep.path if keep else "")
             case Scored():
                 gave[number].scores[event.split] = event.score
             case Quantised():

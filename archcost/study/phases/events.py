@@ -11,6 +11,7 @@ from archcost.search.ask import Asked
 from archcost.study.code import digests
 from archcost.study.parts import part_of
 from archcost.study.phases import points
+from archcost.study.phases.elsewhere import measure_again
 from archcost.study.phases.limits import over
 from archcost.study.phases.state import Run, Running
 from archcost.study.records import open_trainings, trials
@@ -36,6 +37,7 @@ from archcost.study.workers.messages import (
     Scored,
     Trained,
     Waits,
+    Wanted,
 )
 from archcost.version import __version__
 
@@ -52,12 +54,16 @@ def take(run: Run, trial: Running, event: Event) -> None:
             _measured(run, trial, event)
         case Trained():
             trial.epoch, trial.loss = event.epoch, event.loss
+            if event.kept and run.place.mirror is not None:
+                run.place.mirror.push(trial.kept.path)
         case Resumed():
             _resumed(run, trial, event)
         case Reached():
             _reached(run, trial, event)
         case Done():
             _over(run, trial, None, points.first(run.plan, trial.parts))
+        case Wanted():
+            measure_again(run, trial, event)
         case Quantised():
             trial.parts[:] = points.quantised(trial.parts, event)
         case Waits():
@@ -119,6 +125,8 @@ def _over(run: Run, trial: Running, reason: Reason | None, values: Sequence[floa
     if run.team.dropped(trial.lease, "the end"):
         drop(run, trial)
     else:
+        if reason is None and run.place.mirror is not None:
+            run.place.mirror.push(run.place.weights / f"{trial.asked.trial.number}.pt")
         trials.end(run.study, trial.asked.trial, _ended(run, trial, reason), values)
         _forget(run, trial)
 
@@ -139,7 +147,10 @@ def _ended(run: Run, trial: Running, reason: Reason | None) -> Ended:
 def _forget(run: Run, trial: Running) -> None:
     run.under_way.remove(trial)
     trial.child.end()
+    run.requests.forget(trial.asked.trial.number)
     open_trainings.remove(trial.kept)
+    if run.place.mirror is not None and trial.pace.kept_at is not None:
+        run.place.mirror.discard(trial.kept.path)
     run.team.leases.give_back(trial.lease)
 
 

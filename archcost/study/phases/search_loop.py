@@ -19,23 +19,25 @@ from archcost.study import jobs
 from archcost.study.drawn import Drawn
 from archcost.study.options import Workplace
 from archcost.study.parts import counted, graphs, parts
+from archcost.study.phases import elsewhere
 from archcost.study.phases.events import drop, interrupted, readable, repeat, same_as, take
 from archcost.study.phases.foretold import foretold
 from archcost.study.phases.limits import over
 from archcost.study.phases.reserve import reserve_s
-from archcost.study.phases.state import Run, Running, Say, State, Watch
+from archcost.study.phases.state import Pending, Run, Running, Say, State, Watch
 from archcost.study.plan import StudyPlan
 from archcost.study.records import open_trainings, trials
 from archcost.study.records.database.team import TRIAL
 from archcost.study.records.interruption import again, recover
 from archcost.study.records.part import Part, Predicted
-from archcost.study.records.reasons import Reason
+from archcost.study.records.reasons import Reason, of_trial
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Begun, Ended
 from archcost.study.workers import processes
+from archcost.study.workers.messages import Failed
 from archcost.study.workers.pace import Pace
-from archcost.study.workers.processes import Child
 from archcost.study.workers.signals import held_back
+from archcost.study.workers.tasks import Train
 from archcost.training.header import Checkpoint
 from archcost.units import counted_words
 
@@ -71,8 +73,11 @@ def search(stored: Stored, plan: StudyPlan, place: Workplace, watch: Watch, say:
         return end
     finally:
         with held_back(), ExitStack() as each_of_them:  # what one of them raises keeps none of the others from its end
+            for pending in run.pending:
+                each_of_them.callback(_put_back, run, pending)
             for each in run.under_way:
                 each_of_them.callback(interrupted, run, each)
+            each_of_them.callback(elsewhere.stop, run)
             for each in run.under_way:
                 each_of_them.callback(each.child.end)  # first: all processes, before a storage that cannot be written
 
@@ -83,7 +88,11 @@ def _step(run: Run) -> End | None:
     It goes on as long as another process has a trial under way, which is taken up if that process ends.
     """
     _take_up(run)
-    while len(run.under_way) < run.place.options.workers and _end(run) is None:
+    with held_back():
+        elsewhere.serve(run)
+        _start_measured(run)
+    trains = run.place.options.trains
+    while trains and elsewhere.room(run) and _end(run) is None:
         with held_back():
             _begin(run)
     end = _end(run)
@@ -92,20 +101,47 @@ def _step(run: Run) -> End | None:
     if run.under_way:
         _hear(run)
         return None
-    if not any(each.state == "running" for each in run.trials()):
+    works = bool(run.pending or run.serving or any(each.state == "running" for each in run.trials()))
+    if end is not None and not works:
         return end
-    time.sleep(_TICK_S)
+    if works or not trains:
+        time.sleep(_TICK_S)
     run.watch(State((), run.stored))
     return None
+
+
+def _start_measured(run: Run) -> None:
+    """Start to train what other processes have measured."""
+    for each in list(run.pending):
+        if len(run.under_way) < run.place.options.workers and elsewhere.ready(run, each):
+            job = elsewhere.job_of(each)
+            if isinstance(job, Failed):
+                _put_back(run, each, of_trial(job.reason))
+            else:
+                _start(run, each, job)
+            run.pending.remove(each)
+
+
+def _put_back(run: Run, each: Pending, reason: Reason | None = None) -> None:
+    """End a trial that waited to be trained: for a reason, or to be asked for again, unless another has taken it up."""
+    if not run.team.dropped(each.lease, "an interruption"):
+        if reason is None:
+            again(run.study, each.asked.trial, 0.0)
+        else:
+            trials.fail(run.study, each.asked.trial, Ended(reason=readable(reason)))
+        run.requests.forget(each.asked.trial.number)
+        run.team.leases.give_back(each.lease)
 
 
 def _take_up(run: Run) -> None:
     """Take up the trials of processes that are gone, and give up those that others have taken up."""
     for each in [each for each in run.under_way if run.team.leases.lost(each.lease)]:
         drop(run, each)
+    for pending in [each for each in run.pending if run.team.leases.lost(each.lease)]:
+        run.pending.remove(pending)
     now = time.monotonic()
     under_way = sum(each.state == "running" for each in run.trials())
-    if under_way > len(run.under_way) and now - run.looked >= _LOOK_S:
+    if under_way > len(run.under_way) + len(run.pending) and now - run.looked >= _LOOK_S:
         run.looked = now
         with held_back():
             if lost := recover(run.stored, run.place.weights, run.team):
@@ -122,6 +158,11 @@ def _hear(run: Run) -> None:
                 take(run, trial, event)
             except UpdateFinishedTrialError:  # another process has ended it
                 drop(run, trial)
+    for trial in [each for each in run.under_way if each.wanted]:
+        trial.child.last_s = time.monotonic()  # who waits for a measurement does not hang
+        if (answer := elsewhere.answered(run, trial)) is not None:
+            with held_back():
+                take(run, trial, answer)
     run.watch(State(tuple(run.under_way), run.stored))
 
 
@@ -213,10 +254,15 @@ def _begun(run: Run, asked: Asked) -> None:
     if isinstance(model, Model):  # of code, only its process will tell
         run.in_vain = 0
     alone = _parts(run, model) if isinstance(model, Model) else []
-    pace, passed = Pace(run.plan.spec.study.fit.epochs), open_trainings.passed(run.trials(), identity)
-    child = _started(run, asked, model, alone[0].predicted if alone else ())
     assert run.lease is not None
-    run.under_way.append(Running(child, asked, model, alone, _kept(run, model), run.lease, pace, passed))
+    job = _job(run, asked, model, alone[0].predicted if alone else ())
+    begun = Pending(asked, model, alone, job, run.lease, identity, [])
+    if elsewhere.splits(run.plan, run.place.options):
+        begun.job = replace(job, elsewhere=True)
+        begun.lacking = elsewhere.ask(run, asked.trial.number, begun.job)
+        run.pending.append(begun)
+    else:
+        _start(run, begun, job)
     run.lease = None
 
 
@@ -224,11 +270,8 @@ def _parts(run: Run, model: Model) -> list[Part]:
     return run.foretold.filled(parts(run.plan, model), [graph for _, graph in graphs(model)])
 
 
-def _started(run: Run, asked: Asked, model: Drawn, predicted: Sequence[Predicted]) -> Child:
-    """Start a trial in a process of its own, where what is predicted is not measured.
-
-    Raises InputError if that cannot be done.
-    """
+def _job(run: Run, asked: Asked, model: Drawn, predicted: Sequence[Predicted]) -> Train:
+    """Return the job of a trial, in which what is predicted is not measured; raises InputError if it cannot be done."""
     number = asked.trial.number
     weights = run.place.weights / f"{number}.pt"
     if not weights.parent.is_dir():
@@ -244,11 +287,21 @@ def _started(run: Run, asked: Asked, model: Drawn, predicted: Sequence[Predicted
     mark: dict[str, str | int] = {"study": run.stored.identity, "trial": number}
     if isinstance(model, Model):  # of code, its process adds what it has made
         mark["digest"] = model.digest
+    return replace(job, weights=str(weights), mark=mark, keep=keep)
+
+
+def _start(run: Run, each: Pending, job: Train) -> None:
+    """Start a trial in a process of its own; raises InputError if that cannot be done."""
+    if run.place.mirror is not None and job.keep is not None:
+        run.place.mirror.fetch(job.keep.path)  # another machine may have begun it
     try:
-        return processes.start(run.context, replace(job, weights=str(weights), mark=mark, keep=keep))
+        child = processes.start(run.context, job)
     except OSError as error:
         why = error.strerror or error
         raise InputError(Mistake(f"no process can be started for a trial: {why}; run again to go on")) from error
+    pace, passed = Pace(run.plan.spec.study.fit.epochs), open_trainings.passed(run.trials(), each.identity)
+    kept = _kept(run, each.model)
+    run.under_way.append(Running(child, each.asked, each.model, each.parts, kept, each.lease, pace, passed, job))
 
 
 def _kept(run: Run, model: Drawn) -> Checkpoint:

@@ -18,11 +18,14 @@ from archcost.study.phases.foretold import Foretold
 from archcost.study.plan import StudyPlan
 from archcost.study.records import trials
 from archcost.study.records.database.leases import Lease
+from archcost.study.records.database.requests import Request, Requests
 from archcost.study.records.database.team import Team
 from archcost.study.records.part import Part
 from archcost.study.records.stored import Stored
+from archcost.study.workers.messages import Event
 from archcost.study.workers.pace import Pace
 from archcost.study.workers.processes import Child
+from archcost.study.workers.tasks import Train
 from archcost.training.header import Checkpoint
 
 
@@ -31,7 +34,8 @@ class Running:
     """A trial under way, with what it has told so far.
 
     kept: where its training is kept as it goes on; lease: by which it is this process's; passed: the values of its
-    networks at rungs, if it was interrupted after them; before_s: how long it had trained before.
+    networks at rungs, if it was interrupted after them; job: its training; wanted: a request that it waits for;
+    before_s: how long it had trained before.
     """
 
     child: Child
@@ -42,6 +46,8 @@ class Running:
     lease: Lease
     pace: Pace
     passed: dict[int, tuple[tuple[float, ...], ...]]
+    job: Train | None = None
+    wanted: str = ""
     before_s: float = 0.0
     since: float = field(default_factory=time.monotonic)
     epoch: int = 0
@@ -51,6 +57,33 @@ class Running:
     def seconds(self) -> float:
         """How long it has been running."""
         return time.monotonic() - self.since
+
+
+@dataclass
+class Pending:
+    """A trial whose network other processes measure, before it is trained here; job: its training.
+
+    lacking: the requests that nobody has answered yet; given: the answers.
+    """
+
+    asked: Asked
+    model: Drawn
+    parts: list[Part]
+    job: Train
+    lease: Lease
+    identity: str
+    lacking: list[str]
+    given: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Serving:
+    """A request of another process that this one measures now; told: what is known so far, as events."""
+
+    request: Request
+    lease: Lease
+    child: Child
+    told: list[Event] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +114,8 @@ class Run:
     in_vain: int = 0
     lease: Lease | None = None
     """That of the trial which is being begun."""
+    pending: list[Pending] = field(default_factory=list)
+    serving: Serving | None = None
     looked: float = -math.inf
     """When trials of other processes were last looked at, on a monotonic clock."""
 
@@ -92,3 +127,8 @@ class Run:
     def trials(self) -> tuple[trials.Trial, ...]:
         """Return every trial of the study; those that have ended are read once."""
         return trials.read(self.study, self.stored.known)
+
+    @property
+    def requests(self) -> Requests:
+        """What is to be measured by other processes."""
+        return Requests(self.team.engine)

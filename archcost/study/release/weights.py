@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from archcost.study.objectives import first_learnt, quantity_of
 from archcost.study.records import confirmed, weights_folder
 from archcost.study.records.confirmed import SEARCHED, Confirmed, Extent
 from archcost.study.records.front import Candidate
+from archcost.study.records.mirror import mirror
 from archcost.study.records.stored import Stored, member, network
+from archcost.study.records.trials import remembered
 from archcost.study.release import seeds
 from archcost.training.score import Score
 from archcost.units import counted_words
@@ -77,6 +80,7 @@ def source(stored: Stored, name: str, offered: Offered | None = None) -> Source:
     offered: to code that makes the network, None without consent. Raises InputError for a name that is none, and if the
     weights folder is another study's. That the file is there is for `net` to see.
     """
+    _fetched(stored, name)
     file_of = weights_folder.files(stored)
     found = member(stored, name, [each.number for each in stored.trials() if file_of(each)[0].is_file()])
     folder = weights_folder.folder_of(stored.address, stored.name, stored.identity)
@@ -99,6 +103,19 @@ def source(stored: Stored, name: str, offered: Offered | None = None) -> Source:
     tests = found.confirmed.tests
     test = tests[place] if place < len(tests) else None
     return Source(found, model, trained, seed, metric, found.confirmed.scores[place], test)
+
+
+def _fetched(stored: Stored, name: str) -> None:
+    """Copy the weights of a network from the study's second place, if it has one and they are not here."""
+    given = remembered(stored.study, "weights")
+    if given is None:
+        return
+    folder = weights_folder.prepared(stored)
+    second = mirror(str(given), folder, stored.name, stored.identity)
+    number = name.partition("@")[0].partition("/")[0]
+    for file in second.names() if second is not None else ():
+        if re.fullmatch(rf"{re.escape(number)}(-[0-9]+)?(\.seed[0-9]+)?\.pt", file) and second is not None:
+            second.fetch(folder / file)
 
 
 def _of_family(model: Model, kept: _Kept) -> Trained:

@@ -11,7 +11,18 @@ from archcost.study.workers import inquiries, trial
 from archcost.study.workers.failures import reason_of
 from archcost.study.workers.messages import Done, Event, Failed
 from archcost.study.workers.network import blueprint, with_layers
-from archcost.study.workers.tasks import Describe, Foresee, Import, Job, Make, Measure, ReadData, Survey, Train
+from archcost.study.workers.tasks import (
+    Describe,
+    Foresee,
+    Import,
+    Job,
+    Make,
+    Measure,
+    MeasureTrial,
+    ReadData,
+    Survey,
+    Train,
+)
 
 Tell: TypeAlias = Callable[[Event], None]
 GoesOn: TypeAlias = Callable[[], bool]
@@ -29,6 +40,8 @@ def run(job: Job, tell: Tell, goes_on: GoesOn) -> None:
             case Measure():
                 networks = [each for one in job.networks for each in blueprint(one, job.code).measurable()]
                 trial.measure(with_layers(networks, job.layers), 0, job.way, tell)
+            case MeasureTrial():
+                trial.measure_trial(job, tell, goes_on)
             case Survey():
                 inquiries.survey(job, tell, reason_of)
             case Import():

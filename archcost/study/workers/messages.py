@@ -169,6 +169,18 @@ class Alive:
     event: Literal["alive"] = "alive"
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A trained network is to be measured again in one way, by another process; a reply is awaited.
+
+    layers: of each network, those that stay in float32.
+    """
+
+    way: int
+    layers: tuple[tuple[str, ...], ...]
+    event: Literal["wanted"] = "wanted"
+
+
 Doing: TypeAlias = Literal["measures", "trains"]
 
 
@@ -208,7 +220,7 @@ class Failed:
 
 Event: TypeAlias = (
     Counted | Refused | Imported | Described | Measured | Alive | Waits | Trained | Resumed | Reached | Scored
-    | Quantised | Foreseen | Done | Failed
+    | Quantised | Wanted | Foreseen | Done | Failed
 )  # fmt: skip
 
 

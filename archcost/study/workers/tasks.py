@@ -66,7 +66,8 @@ class Train:
     in which the study runs it; alone: it is trained once more, and scored at the end, also on the test split; metrics:
     those that a score must have; mark: what the file of the weights says of itself; keep: where the training is kept
     until it has ended, None for nowhere; optional: the places of `ways` that it need not run in; predicted: those
-    in which it is not measured; quantise: what for at the end, None for nothing.
+    in which it is not measured; quantise: what for at the end, None for nothing; given: what another process has
+    measured of it, as the events that tell so; elsewhere: it is measured by other processes alone.
     """
 
     network: Network
@@ -87,6 +88,8 @@ class Train:
     optional: tuple[int, ...] = ()
     predicted: tuple[int, ...] = ()
     quantise: Quantise | None = None
+    given: tuple[str, ...] = ()
+    elsewhere: bool = False
     job: Literal["train"] = "train"
 
     @property
@@ -107,6 +110,24 @@ class Measure:
     code: Code | None = None
     layers: tuple[tuple[str, ...] | None, ...] = ()
     job: Literal["measure"] = "measure"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureTrial:
+    """The job of measuring the network of a trial, with its columns, for the process that trains it.
+
+    places: of the trial's ways; layers: of each network, those that stay in float32; () if measuring is to find them.
+    """
+
+    train: Train
+    places: tuple[int, ...]
+    layers: tuple[tuple[str, ...], ...] = ()
+    job: Literal["measure trial"] = "measure trial"
+
+    @property
+    def code(self) -> Code | None:
+        """That of the trial."""
+        return self.train.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,4 +197,4 @@ class Make:
     job: Literal["make"] = "make"
 
 
-Job: TypeAlias = Train | Measure | Foresee | Survey | Import | ReadData | Describe | Make
+Job: TypeAlias = Train | Measure | MeasureTrial | Foresee | Survey | Import | ReadData | Describe | Make

@@ -28,10 +28,20 @@ from archcost.study.workers.failures import of_part
 from archcost.study.workers.in_8_bits import eight_bits, quantisation
 from archcost.study.workers.in_8_bits.quantisation import Networks, able, decided
 from archcost.study.workers.in_8_bits.quantise import Quantise
-from archcost.study.workers.messages import Alive, Event, Foreseen, Measured, Reached, Scored, Trained
+from archcost.study.workers.messages import (
+    Alive,
+    Event,
+    Foreseen,
+    Measured,
+    Reached,
+    Scored,
+    Trained,
+    Wanted,
+    decode_event,
+)
 from archcost.study.workers.network import Blueprint, Measurable, blueprint, count, with_layers
 from archcost.study.workers.progress import Progress, progress_of
-from archcost.study.workers.tasks import Code, OfCode, Setup, Train
+from archcost.study.workers.tasks import Code, MeasureTrial, OfCode, Setup, Train
 from archcost.training import calibration, checkpoints, fit, scoring, speed
 from archcost.training.context import Context
 from archcost.training.score import Score
@@ -83,6 +93,9 @@ def run(job: Train, tell: Tell, goes_on: GoesOn) -> None:
     made = str(mark.get("digest", "")) if isinstance(job.network, OfCode) else ""
     progress = progress_of(job, 1 + len(columns_of(job, plans)), made)
     networks = plans.measurable(columns_of(job, plans))
+    if job.given:
+        progress.measured = [event for text in job.given if isinstance(event := decode_event(text.encode()), Measured)]
+        progress.known = len(progress.measured)
     for number, position in enumerate(job.measured):
         if number < progress.known:
             tell(progress.measured[number])
@@ -122,6 +135,22 @@ def measure(networks: Sequence[Measurable], position: int, way: Setup, tell: Tel
     sources = [each.source(way.plan) for each in networks]
     with device_wait.held_alone(target.lock, tell) if target.lock else nullcontext():
         tell(Measured(position, target.measure(sources, runtime, way.plan)))
+
+
+def measure_trial(job: MeasureTrial, tell: Tell, goes_on: GoesOn) -> None:
+    """Measure the network of a trial that another process trains, in some of its ways, and tell of it."""
+    plans, done = blueprint(job.train.network, job.code), list[Measured]()
+
+    def noted(event: Event) -> None:
+        if isinstance(event, Measured):
+            done.append(event)
+        tell(event)
+
+    networks = plans.measurable(columns_of(job.train, plans))
+    for place in job.places:
+        layers = job.layers or decided(job.train, done, job.train.ways[place])
+        _measured(job.train, with_layers(networks, layers), place, noted)
+        goes_on()
 
 
 def begun(job: Train, plans: Blueprint, progress: Progress, tell: Tell, goes_on: GoesOn) -> _Trial:
@@ -269,6 +298,9 @@ def _quantised(trial: _Trial, networks: Sequence[Measurable], reached: tuple[Sco
 
     def again(position: int, layers: Sequence[tuple[str, ...]]) -> bool:
         # not kept with what was measured first, on which an interrupted trial that goes on decides anew
+        if job.elsewhere:
+            trial.tell(Wanted(position, tuple(layers)))
+            return trial.goes_on()
         _measured(job, with_layers(networks, layers), position, trial.tell)
         return trial.goes_on()
 

@@ -15,29 +15,20 @@ from typing import Any, Final
 from uuid import uuid4
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Column, Connection, Double, Engine, MetaData, String, Table, Text, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import IntegrityError
 
 from archcost import scratch
 from archcost.scratch import Owner
 from archcost.study.records.database.clock import now_s
 from archcost.study.records.database.outage import patiently
+from archcost.study.records.database.own_tables import LEASES as TABLE
+from archcost.study.records.database.own_tables import there
 
 BEAT_S: Final = 5.0
 """How often a lease is renewed."""
 LASTS_S: Final = 30.0
 """How long a lease lasts after its last beat."""
-
-TABLE: Final = Table(
-    "archcost_leases",
-    MetaData(),
-    Column("name", String(250), primary_key=True),
-    Column("number", BigInteger, nullable=False),
-    Column("owner", String(200), nullable=False),
-    Column("beat", BigInteger, nullable=False),
-    Column("until_s", Double, nullable=False),
-    Column("about", Text, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +56,6 @@ class _Row:
     beat: int
     until_s: float
     about: str
-
-
-def make(engine: Engine) -> None:
-    """Make the table of a storage that has none."""
-    TABLE.create(engine, checkfirst=True)
-
-
-def there(engine: Engine) -> bool:
-    """Return whether a storage has the table: one of an earlier version has none."""
-    return sqlalchemy.inspect(engine).has_table(TABLE.name)
 
 
 def _server_s(engine: Engine) -> Callable[[Connection], float]:

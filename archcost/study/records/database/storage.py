@@ -21,7 +21,7 @@ from optuna.storages._rdb.models import BaseModel
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from archcost.errors import InputError, Mistake, quoted
-from archcost.study.records.database import connections, leases, locks, outage, snapshot
+from archcost.study.records.database import connections, locks, outage, own_tables, snapshot
 from archcost.study.records.database.addresses import Address
 from archcost.study.records.database.outage import PatientStorage
 from archcost.study.records.database.snapshot import PATIENCE_S, TABLES, recognised
@@ -119,7 +119,7 @@ def _make(file: Path, begin: Begin) -> None:
         made = RDBStorage("sqlite://", engine_kwargs=_to(part))
         try:
             begin(made)
-            leases.make(made.engine)
+            own_tables.make(made.engine)
         finally:
             close(made)
         with closing(sqlite3.connect(part)) as connection:
@@ -146,9 +146,9 @@ def _connected(address: Address, file: Path) -> RDBStorage:
     with connections.told(address):
         with storage.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # kept in the file
-        if not leases.there(storage.engine):  # an earlier version made it
+        if not own_tables.there(storage.engine):  # an earlier version made it
             with locks.alone(address, storage.engine):
-                leases.make(storage.engine)
+                own_tables.make(storage.engine)
     return storage
 
 
@@ -176,7 +176,7 @@ def _on_server(address: Address, begin: Begin | None) -> RDBStorage:
             ):  # of those that begin at once, one makes the study
                 if not _recognised(address, engine):
                     _make_there(address, begin)
-                leases.make(engine)
+                own_tables.make(engine)
     how = {"pool_pre_ping": True, **outage.arguments(address.url)}
     return _stored(_template(address.url), how, address, PatientStorage)
 
