@@ -15,7 +15,7 @@ from kills import whole
 from places import Place
 from tally import Tally
 
-_SIZE: Final = "24m"
+_SIZE: Final = "200m"
 _TRIALS: Final = 8
 _MADE: Final = (("report", "study.db", "-o", "page.html"), ("study", "export", "study.db", "-o", "all.csv"),
                 ("export", "study.db", "--trial", "0", "--to", "yaml", "-o", "net.yaml"))  # fmt: skip
