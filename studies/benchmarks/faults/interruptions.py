@@ -14,7 +14,7 @@ from tally import Tally
 _WITHIN_S: Final = 5.0
 _CODES: Final = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}
 """As a program or as a shell says it: before Python listens, the system ends the process by the signal itself."""
-_WANTED: Final = 12
+_WANTED: Final = 8
 
 
 def signals(place: Place, times: int, tally: Tally) -> None:
@@ -28,7 +28,7 @@ def signals(place: Place, times: int, tally: Tally) -> None:
                 if _one(here, number, turn % 4, tally):
                     left[number] -= 1
                     turn += 1
-            here.worker().ended()
+            here.worker().ended(1200)
             tally.check("total exact", here.counted() == _WANTED, str(here.counted()))
             tally.check("nothing left under way", all(each.ended for each in here.trials()))
 
@@ -60,7 +60,7 @@ def _one(here: Ground, number: signal.Signals, moment: int, tally: Tally) -> boo
     quiet = "Traceback" not in worker.said
     tally.check("no traceback", quiet, f"{name}, {when}: {worker.said[-300:]}")
     worker.ended()
-    tally.check("no process left, no zombie", worker.gone(family, 5.0), f"{name}, {when}: {family}")
+    tally.check("no process left, no zombie", worker.gone(family, 60.0), f"{name}, {when}: {family}")
     after = here.acknowledged()
     tally.check("acknowledged trials as they were", all(after.get(key) == each for key, each in seen.items()))
     return True

@@ -58,7 +58,7 @@ def _round(here: Ground, team: list[Worker], wanted: int, tally: Tally) -> None:
     codes = [each.ended() for each in team]
     tally.check("workers end with 0", codes == [0] * TEAM, f"{codes} {[each.said[-400:] for each in team]}")
     whole(here, seen, tally, wanted + _MORE)
-    (here.fork() if forks else here.worker()).ended()  # removes what the killed ones have left
+    (here.fork() if forks else here.worker()).ended(1200)  # removes what the killed ones have left
     tally.check("no folder left", not here.left_over, str(here.left_over))
 
 
