@@ -139,16 +139,7 @@ def explore(
             say(note)
         _agree(stored, team, options.role)
         with _workplace(stored, dataset, options, team, _second(plan)) as place:
-            if not team.others():
-                open_trainings.tidy(place.weights)
-            for line in _missing(stored):
-                say(line)
-            if lost := recover(stored, place.weights, team):
-                say(f"interrupted before: {counted_words(lost, 'trial')}, to be tried again")
-            with team.alone():
-                _tested(stored, plan, dataset)
-                if known := queue.begin(running(stored), plan):
-                    say(f"first: {counted_words(known, 'known network')}")
+            _begin(stored, plan, place, dataset, say)
             settle, remains = _reference(stored, plan, team), storage.remaining(address)
 
             def watched(state: State) -> None:
@@ -168,6 +159,21 @@ def explore(
         return Outcome(stored.frozen(), end)
 
 
+def _begin(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset, say: Callable[[str], None]) -> None:
+    """Take up what was left by others, and enqueue known networks."""
+    team = place.team
+    if not team.others():
+        open_trainings.tidy(place.weights)
+    for line in _missing(stored):
+        say(line)
+    if lost := recover(stored, place.weights, team):
+        say(f"interrupted before: {counted_words(lost, 'trial')}, to be tried again")
+    with team.alone():
+        _tested(stored, plan, dataset)
+        if known := queue.begin(running(stored), plan):
+            say(f"first: {counted_words(known, 'known network')}")
+
+
 def _held(address: Address, options: Options) -> AbstractContextManager[Hold]:
     """Be the one process that runs a study inside the context; a worker is one of several."""
     return locks.running(address) if options.role == "run" else locks.beside(address)
@@ -177,6 +183,12 @@ def _team(stored: Stored, plan: StudyPlan, options: Options) -> AbstractContextM
     about = {"role": options.role, "trains": options.trains, "measures": options.measures,
              "all": measures_all(plan, options)}  # fmt: skip
     return joined(stored.address, storage.engine_of(running(stored)), about)
+
+
+def agreed(stored: Stored, plan: StudyPlan, options: Options) -> None:
+    """Keep with which versions a study is worked on from now on; raises InputError as `explore` does if it cannot."""
+    with _team(stored, plan, options) as team:
+        _agree(stored, team, options.role)
 
 
 def _agree(stored: Stored, team: Team, role: Role) -> None:

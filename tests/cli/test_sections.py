@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], Sectioned, dict[str, list[str]]]] = {
         "Files and this machine": ["example", "schema", "targets", "calibrate", "datasets", "completion"],
     }),
     "archcost study": (("study",), study,
-                       {"Commands": ["new", "run", "enqueue", "import", "status", "front", "table"]}),
+                       {"Commands": ["new", "run", "worker", "enqueue", "import", "status", "front", "table"]}),
 }  # fmt: skip
 HIDDEN = {"archcost": {"measure"}, "archcost study": {"export"}}
 

@@ -17,10 +17,13 @@ from archcost.rows import of_mappings
 from archcost.units import parse_duration
 
 if TYPE_CHECKING:
+    from archcost.cli.study.engine import Manner
     from archcost.study.code.consent import Consent
     from archcost.study.options import Wanted
     from archcost.study.records.stored import Stored
 
+_PASSED_ON = "What an engine is asked for, such as partition=gpu, num_cpus=2 (repeatable)."
+_STORED = "A file or the URL of a database; beside STUDY if left out."
 _FORMS = ("table", "json", "csv")
 
 
@@ -28,6 +31,12 @@ def _wanted() -> type[Wanted]:
     from archcost.study.options import Wanted  # loads pydantic
 
     return Wanted
+
+
+def _manner() -> type[Manner]:
+    from archcost.cli.study.engine import Manner  # loads pydantic
+
+    return Manner
 
 
 def _consent() -> type[Consent]:
@@ -49,22 +58,30 @@ def study() -> None:
 @click.option("--workers", type=click.IntRange(1, 256), help="Trials at once; the physical cores, at most 4.")
 @click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
 @click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
+@click.option("--engine", type=click.Choice(("ray", "slurm")), help="Let Ray or Slurm start workers, and show them.")
+@click.option("--jobs", type=click.IntRange(1, 10**4), help="How many workers an engine starts; 1.")
+@click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help=_PASSED_ON)
 @click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
 @click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
 @gathered("wanted", _wanted)
 @gathered("consent", _consent)
+@gathered("manner", _manner)
 @debugged
 def run(
-    file: str, overrides: tuple[str, ...], dry_run: bool, storage: str | None, wanted: Wanted, consent: Consent
+    file: str, overrides: tuple[str, ...], storage: str | None, wanted: Wanted, consent: Consent, manner: Manner
 ) -> int:
     """Run the study in a file, or go on with it where it was interrupted."""
     # imported when the command runs: they load pydantic, and optuna and torch where a trial runs
+    from archcost.cli.study.engine import Asked, submitted
     from archcost.cli.study.run import dry, prepared, ran
 
-    if dry_run:
+    manner.check()
+    if manner.dry_run:
         for line in dry(file, overrides, storage, wanted, consent):
             click.echo(line)
         return 0
+    if manner.engine:
+        return submitted(Asked(file, overrides, storage), wanted, consent, manner)
     return ran(*prepared(file, overrides, storage, consent), wanted)
 
 
@@ -74,7 +91,7 @@ def run(
 @click.option("--trials", type=click.IntRange(1, 10**6), help="Trials in all, those of all processes among them.")
 @click.option("--time", "time_s", type=Read("duration", parse_duration), help="Longest time, confirming included.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Trials at once here; the physical cores, at most 4.")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
+@click.option("--storage", envvar="ARCHCOST_STORAGE", show_envvar=True, help=_STORED)
 @click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
 @click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
 @click.option("--trains", is_flag=True, help="Train here; measure only where --measures says.")

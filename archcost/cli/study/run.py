@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -76,17 +76,28 @@ def ran(plan: StudyPlan, dataset: Dataset, kept: Address, wanted: Wanted) -> int
     chosen = options(wanted, plan.spec.study.search, physical_cores())
     for line in _left_over():
         say(line)
+    with resumable(kept), Live(plan.spec.name, kept, chosen) as live:
+        outcome = run.explore(plan, dataset, kept, chosen, live.watch, live.say)
+    return finished(plan, outcome, outcome.why)
+
+
+@contextmanager
+def resumable(kept: Address) -> Iterator[None]:
+    """Say what is kept of a study if Ctrl-C or a termination ends the context."""
     try:
-        with Live(plan.spec.name, kept, chosen) as live:
-            outcome = run.explore(plan, dataset, kept, chosen, live.watch, live.say)
-    except (KeyboardInterrupt, SystemExit):  # Ctrl-C and a termination
+        yield
+    except (KeyboardInterrupt, SystemExit):
         with suppress(InputError):
             count = sum(each.counts for each in find(kept).trials())
             say(f"{counted_words(count, 'trial')} kept; run again to go on")
         raise
+
+
+def finished(plan: StudyPlan, outcome: Outcome, why: str) -> int:
+    """Say how a study ended, print its front, and return the exit code."""
     now = outcome.stored.front()
     words = f"{now.confirmed} of {counted_words(len(now.members), 'network')} of the front confirmed"
-    say(f"{outcome.why}; {words}")
+    say(f"{why}; {words}")
     for line in unconfirmed_lines(outcome.stored.contenders(), plan.spec.study.confirm.members):
         say(line)
     for line in front_lines(outcome.stored, now):

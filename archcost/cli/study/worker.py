@@ -1,4 +1,4 @@
-"""What archcost study worker does: it works on a study beside others, and says what it does in lines."""
+"""What archcost study worker does: it works on a study beside others, and says so in lines."""
 
 from __future__ import annotations
 

@@ -95,30 +95,41 @@ def confirm(
         now = front()
         beside |= _measured_since(study, place, now)
         alone = {each.file: each for each in now.members if each.standing and each.file not in beside}
-        if candidate is not None and not place.options.trains:
-            if not _others(place, "trains"):
-                break
-            time.sleep(_TICK_S)
-        elif candidate is not None:
+        waits = candidate is not None and not place.options.trains and _others(place, "trains")
+        if candidate is not None and place.options.trains:
             (done if _seeds(study, plan, place, candidate, say) else busy).append(candidate.network)
-        elif soon and (busy or place.team.leases.living(_SEED)):
+        elif waits or (soon and (busy or place.team.leases.living(_SEED))):
             time.sleep(_TICK_S)
             busy = [each for each in busy if place.team.leases.living(f"{_SEED}{each}:")]
-        elif alone and not measures_all(plan, place.options):
-            if not _others(place, "all"):
-                say(f"{counted_words(len(alone), 'network')} not measured again: no process has every target")
-                break
-            time.sleep(_TICK_S)
-        elif alone:
-            with measuring(place) as lease:
-                if lease is None:
-                    continue  # another process measures them
-                beside |= alone
-                if not _turns(study, plan, place, beside, now, say):
-                    break
-        else:
+        elif not alone or not _by_turns(study, plan, place, (beside, alone), now, say):
             break
     return tuple(done)
+
+
+def _by_turns(
+    study: optuna.Study,
+    plan: StudyPlan,
+    place: Workplace,
+    members: tuple[dict[File, Candidate], Mapping[File, Candidate]],
+    now: Members,
+    say: Say,
+) -> bool:
+    """Measure members by turns, or wait a moment for who does; return whether that can be done.
+
+    members: those that were measured together, to which come those that were not.
+    """
+    beside, alone = members
+    if not measures_all(plan, place.options):
+        if not _others(place, "all"):
+            say(f"{counted_words(len(alone), 'network')} not measured again: no process has every target")
+            return False
+        time.sleep(_TICK_S)
+        return True
+    with measuring(place) as lease:
+        if lease is None:  # another process measures them
+            return True
+        beside |= alone
+        return _turns(study, plan, place, beside, now, say)
 
 
 @contextmanager

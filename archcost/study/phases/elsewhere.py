@@ -1,4 +1,4 @@
-"""Training here and measuring elsewhere: requests are left in the storage, and answered by who has the device."""
+"""Training here and measuring elsewhere: requests are answered by who has the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second place of weights and checkpoints, which several machines reach: a folder, or a URL that fsspec opens."""
+"""A second place of weights and checkpoints, which several machines reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leases: who does which work on a study, so that of many processes one does each, and none waits for a dead one.
+"""Leases: who does which work on a study, so that of many processes one does each.
 
 A lease is a row of one table beside Optuna's. It is taken by one conditional UPDATE that raises its number, and kept
 by a beat. Who stalled for longer than a lease lasts finds another number there: what it did meanwhile is dropped.

@@ -1,4 +1,4 @@
-"""A server that does not answer: it was started anew, or the network is cut. It is waited for, and asked again."""
+"""A server that does not answer, started anew or cut off, is waited for and asked again."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ CONNECTING: Final[dict[str, Any]] = {
 def arguments(engine_url: str) -> dict[str, Any]:
     """Return how SQLAlchemy connects to a server: what only some drivers know is told to those."""
     driver = engine_url.partition(":")[0]
-    return {"connect_args": dict(CONNECTING)} if driver in _LIBPQ else {}
+    return {"connect_args": dict(CONNECTING)} if driver in LIBPQ else {}
 
 
-_LIBPQ: Final = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+LIBPQ: Final = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+"""The drivers that stand on PostgreSQL's own library."""
 
 
 def is_cut(error: BaseException) -> bool:

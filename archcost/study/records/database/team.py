@@ -1,4 +1,4 @@
-"""Those who work on a study at the same time: each has its leases, and knows those of the others."""
+"""Those who work on a study at once: each has its leases, and knows those of the others."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Engines: what starts the workers of a study, on this machine or on others."""
