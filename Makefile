@@ -23,7 +23,8 @@ help:
 	@echo "make test-gpu      the tests that need a GPU: targets, latencies, a training"
 	@echo "                   step; without a GPU it says so"
 	@echo "make faults        signals at every step of a study, by both kinds, each with"
-	@echo "                   the run that goes on (10 minutes)"
+	@echo "                   the run that goes on, then kills, stops, cuts and"
+	@echo "                   damages: studies/benchmarks/faults (2 hours)"
 	@echo "make bench         run every script in studies/benchmarks"
 	@echo "make bench-peers   the one that compares with other counters, in an"
 	@echo "                   environment that has them"
@@ -78,7 +79,8 @@ test-gpu: $(READY)
 
 faults: $(READY)
 	@ARCHCOST_FAULTS=1 $(BIN)/python -m pytest -q tests/study/test_signals.py tests/study/test_failing_runs.py \
-		tests/study/test_snapshot.py tests/study/test_damaged.py
+		tests/study/test_snapshot.py tests/study/test_damaged.py tests/study/test_leases.py
+	@$(BIN)/python studies/benchmarks/faults
 
 bench: $(READY)
 	@set -e; for script in $(sort $(wildcard studies/benchmarks/*.py)); do \

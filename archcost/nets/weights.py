@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ _BROKEN: Final = (
     TypeError,
     pickle.UnpicklingError,
     SafetensorError,
+    zipfile.BadZipFile,
 )
 
 
@@ -59,6 +61,7 @@ def remark(source: Path, target: Path, mark: Mark | None, new: Mark) -> None:
 
     mark: what the file shall say it holds, None if it says nothing; new: what the copy says.
     """
+    _check_whole(source)
     held = read_tensors(source, torch.device("cpu"))
     if mark is not None and held.get(_MARK) != dict(mark):
         raise _others(source)
@@ -75,6 +78,7 @@ def load_weights(net: nn.Module, path: Path, mark: Mark | None = None) -> None:
     mark: what they shall be the weights of; None: whatever they are. Statistics of columns that run alone are left out
     where this network has none, as one has that is not to train.
     """
+    _check_whole(path)
     held = read_tensors(path, next(net.parameters()).device)
     if mark is not None and not _says(held.get(_MARK), mark):
         raise _others(path)
@@ -85,6 +89,17 @@ def load_weights(net: nn.Module, path: Path, mark: Mark | None = None) -> None:
         net.load_state_dict({name: value for name, value in held.items() if name not in extra})
     except _BROKEN as error:
         raise _unfit(path, error) from error
+
+
+def _check_whole(path: Path) -> None:
+    """Raise InputError if a byte of what `save_weights` wrote is another one: torch does not look at checksums."""
+    with readable(path):
+        if not zipfile.is_zipfile(path):  # torch says what it is
+            return
+        with zipfile.ZipFile(path) as archive:
+            packed = any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist())
+            if packed or archive.testzip() is not None:
+                raise ValueError(path)
 
 
 def _says(kept: object, mark: Mark) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -176,7 +176,7 @@ def _begin(stored: Stored, plan: StudyPlan, place: Workplace, dataset: Dataset, 
 
 def _held(address: Address, options: Options) -> AbstractContextManager[Hold]:
     """Be the one process that runs a study inside the context; a worker is one of several."""
-    return locks.running(address) if options.role == "run" else nullcontext(Hold())
+    return locks.running(address) if options.role == "run" else locks.beside(address)
 
 
 def _team(stored: Stored, plan: StudyPlan, options: Options) -> AbstractContextManager[Team]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from urllib.parse import quote
 
 import optuna
@@ -204,6 +205,29 @@ def test_what_a_killed_maker_left_is_made_use_of(server: Server) -> None:
         find(where)
     storage.close(storage.opened(where, begin))
     assert "one" == find(where).name
+
+
+def test_who_looks_while_a_study_is_made_waits_for_it(server: Server) -> None:
+    """A study that says not yet what it is, is not taken for another program's; its maker is waited for."""
+    where = address(database(server, "in the making"), Path())
+    saw: list[object] = []
+
+    def look() -> None:
+        saw.append(storage.check(where))
+        saw.append(find(where).name)
+
+    others = Thread(target=look)
+
+    def slowly(store: RDBStorage) -> None:
+        study = optuna.create_study(study_name="one", storage=store, directions=["minimize"])
+        others.start()
+        others.join(0.5)
+        about = {"schema": 1, "name": "one", "objectives": [["error", None]], "labels": ["error"]}
+        trials.remember(study, "about", about)
+
+    storage.close(storage.opened(where, slowly))
+    others.join()
+    assert [True, "one"] == saw
 
 
 @pytest.mark.parametrize("debug", [(), ("--debug",)])

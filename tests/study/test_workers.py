@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,9 +14,11 @@ from typing import Any
 
 import pytest
 from commands import run
+from optuna.exceptions import StorageInternalError
 
 from archcost.errors import InputError
 from archcost.study import run as running
+from archcost.study.keys.search import Search
 from archcost.study.options import Wanted, options
 from archcost.study.records.database import locks
 from archcost.study.records.database.addresses import Address
@@ -129,8 +132,6 @@ def test_what_is_measured_is_a_target_of_the_study(capsys: pytest.CaptureFixture
 )
 def test_what_a_worker_does(given: Wanted, expected: tuple[bool, tuple[str, ...] | None]) -> None:
     """Neither word means everything, one of them that alone."""
-    from archcost.study.keys.search import Search
-
     found = options(given, Search(), 1, "worker")
     assert expected == (found.trains, found.measures)
 
@@ -156,3 +157,13 @@ def _joined() -> None:
 
     with joined(Address(Path("study.db").resolve()), memory(), {}):
         pass
+
+
+@pytest.mark.parametrize("role", ["run", "worker"])
+def test_a_full_disk_is_told_by_whoever_works(role: Any) -> None:
+    """In words, as by the one process of a run."""
+    where, chosen = Address(Path("study.db").resolve()), options(Wanted(), Search(), 1, role)
+    full = StorageInternalError("in a commit")
+    full.__cause__ = sqlite3.OperationalError("database or disk is full")
+    with pytest.raises(InputError, match="no space left for the storage"), running._held(where, chosen):
+        raise full

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -24,15 +25,19 @@ _OWNER = "archer"
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs; dialect: with the driver, as in a URL; home: its own database."""
+    """A server that runs; dialect: with the driver, as in a URL; home: its own database.
+
+    restart: starts it anew; told how it is stopped: 'fast', or 'immediate' as by a power cut.
+    """
 
     dialect: str
     port: int
     home: str
+    restart: Callable[[str], object] = lambda _: None
 
-    def url(self, database: str, user: str = _OWNER, password: str = SECRET) -> str:
+    def url(self, database: str, user: str = _OWNER, password: str = SECRET, host: str = "127.0.0.1") -> str:
         """Return the URL of a database."""
-        return f"{self.dialect}://{user}:{password}@127.0.0.1:{self.port}/{database}"
+        return f"{self.dialect}://{user}:{password}@{host}:{self.port}/{database}"
 
     def sql(self, statement: str, database: str = "") -> list[Any]:
         """Return the rows of a statement."""
@@ -54,8 +59,8 @@ class Server:
 
 
 @contextmanager
-def postgresql() -> Iterator[Server]:
-    """Start a PostgreSQL."""
+def postgresql(listen: str = "127.0.0.1", **environment: str) -> Iterator[Server]:
+    """Start a PostgreSQL; listen: on which addresses; environment: what the server has in its own besides."""
     pytest.importorskip("psycopg", reason="psycopg, the driver for PostgreSQL, is not installed")
     folders = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     make, control = (_program(name, folders) for name in ("initdb", "pg_ctl"))
@@ -65,12 +70,15 @@ def postgresql() -> Iterator[Server]:
         data, log = folder / "data", folder / "log"
         how = ("-U", _OWNER, f"--pwfile={folder / 'word'}", "-A", "scram-sha-256", "-N", "-E", "UTF8", "--locale=C")
         _run([make, "-D", str(data), *how], log)
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -F"
-        _run([control, "-D", str(data), "-w", "-l", str(folder / "server.log"), "-o", options, "start"], log)
+        with (data / "pg_hba.conf").open("a") as known:
+            known.write("host all all all scram-sha-256\n")
+        options = f"-p {port} -k {folder} -c listen_addresses={listen} -F"
+        do = [control, "-D", str(data), "-w", "-l", str(folder / "server.log")]
+        _run([*do, "-o", options, "start"], log, environment)
         try:
-            yield Server("postgresql+psycopg", port, "postgres")
+            yield Server("postgresql+psycopg", port, "postgres", lambda mode: _run([*do, "-m", mode, "restart"], log))
         finally:
-            _run([control, "-D", str(data), "-m", "immediate", "stop"], log)
+            _run([*do, "-m", "immediate", "stop"], log)
 
 
 @contextmanager
@@ -112,11 +120,12 @@ def _program(name: str, folders: list[str]) -> str:
     return found
 
 
-def _run(command: list[str], log: Path) -> None:
+def _run(command: list[str], log: Path, environment: Mapping[str, str] = MappingProxyType({})) -> None:
     """Run a program to its end; what stays behind of it holds no pipe of ours open."""
+    found = {**os.environ, **environment}
     with log.open("ab") as told:
         ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, check=False, **_unprivileged()
+            command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, check=False, env=found, **_unprivileged()
         )
     assert 0 == ended.returncode, log.read_text("utf-8")[-2000:]
 

@@ -175,6 +175,24 @@ def test_weights_come_back(tmp_path: Path) -> None:
         weights.load_weights(wrong, tmp_path / "weights.pt")
 
 
+@pytest.mark.parametrize("marked", [None, {"study": "a", "trial": 1}])
+def test_weights_with_other_bytes_are_refused(tmp_path: Path, marked: dict[str, str | int] | None) -> None:
+    """One bit anywhere in a weight is noticed, though it would be read as another number."""
+    net = net_for(small.images(), BOTTLENECK)
+    path = tmp_path / "weights.pt"
+    weights.save_weights(net, path, marked)
+    held, value = path.read_bytes(), next(net.parameters()).detach().numpy().tobytes()
+    path.write_bytes(held.replace(value, value[:40] + bytes([value[40] ^ 1]) + value[41:]))
+    for reads in (
+        lambda: weights.load_weights(net, path, marked),
+        lambda: weights.remark(path, tmp_path / "copy.pt", marked, {"study": "b", "trial": 2}),
+    ):
+        with pytest.raises(InputError, match="damaged, or no file of weights"):
+            reads()
+    path.write_bytes(held)
+    weights.load_weights(net, path, marked)
+
+
 @pytest.mark.parametrize(
     ("data", "tree", "keys"),
     [

@@ -62,6 +62,13 @@ def running(address: Address) -> Iterator[Hold]:
         yield hold
 
 
+@contextmanager
+def beside(address: Address) -> Iterator[Hold]:
+    """Be one of several processes inside the context; what the storage cannot do inside is InputError here too."""
+    with told(address):
+        yield Hold()
+
+
 def run_lock(file: Path) -> Path:
     """Return the file that who runs the study in an SQLite storage has locked."""
     return file.with_name(f"{file.name}.run")

@@ -9,7 +9,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
 from archcost.study.workers import signals
 
@@ -46,6 +46,8 @@ LIBPQ: Final = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 def is_cut(error: BaseException) -> bool:
     """Return whether an error says that a server did not answer, or has ended the connection."""
     found = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(found, PendingRollbackError):  # Optuna has asked once more on the connection that was cut
+        found = found.__context__
     if not isinstance(found, DBAPIError):
         return False
     if found.connection_invalidated:

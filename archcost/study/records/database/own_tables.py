@@ -8,8 +8,8 @@ import sqlalchemy
 from sqlalchemy import BigInteger, Column, Double, Engine, MetaData, String, Table, Text
 
 _TABLES: Final = MetaData()
-_LONG: Final = 2**24
-"""Characters that a graph and its samples may take, which a MySQL is told."""
+_LONG: Final = Text().with_variant(Text(2**24), "mysql", "mariadb")
+"""Text of a graph and its samples: a MySQL is told how long it may be, a PostgreSQL must not be."""
 
 LEASES: Final = Table(
     "archcost_leases",
@@ -26,8 +26,8 @@ REQUESTS: Final = Table(
     _TABLES,
     Column("name", String(250), primary_key=True),
     Column("target", String(250), nullable=False),
-    Column("asked", Text(_LONG), nullable=False),
-    Column("given", Text(_LONG), nullable=False),
+    Column("asked", _LONG, nullable=False),
+    Column("given", _LONG, nullable=False),
 )
 
 

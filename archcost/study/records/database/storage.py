@@ -10,7 +10,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ def check(address: Address) -> bool:
     """
     if address.file is None:
         with connections.engine(address) as engine:
-            return _recognised(address, engine)
+            return _settled(address, engine)
     if snapshot.there(address.file):
         snapshot.check(address)
         return True
@@ -166,7 +166,7 @@ def _stored(url: str, arguments: dict[str, Any], address: Address, kind: type[RD
 
 def _on_server(address: Address, begin: Begin | None) -> RDBStorage:
     with connections.engine(address) as engine:
-        there = _recognised(address, engine)
+        there = _settled(address, engine)
         if not there and begin is None:
             raise InputError(Mistake(f"no study is stored in {quoted(str(address))}; 'archcost study run' makes one"))
         if begin is not None:
@@ -202,6 +202,14 @@ def _widen(made: RDBStorage) -> None:
 def _template(url: str) -> str:
     """Return a URL for Optuna, which would fill in what is in braces."""
     return url.replace("{", "{{").replace("}", "}}")
+
+
+def _settled(address: Address, engine: sqlalchemy.Engine) -> bool:
+    """Return what `_recognised` does once nobody makes a study there: a part of one looks like another program's."""
+    with suppress(InputError):
+        return _recognised(address, engine)
+    with locks.alone(address, engine):
+        return _recognised(address, engine)
 
 
 def _recognised(address: Address, engine: sqlalchemy.Engine) -> bool:
