@@ -184,6 +184,8 @@ def status_lines(stored: Stored, runs: bool | None, most: int = 0) -> Iterator[s
         doing = ", ".join(each.doing) or "waits"
         yield from wrap(f"{each.role:<12} {visible(each.host)}, process {each.pid}: {doing}", 80,
                         subsequent_indent=" " * 13)  # fmt: skip
+    if stored.waiting:
+        yield f"waiting      {counted_words(stored.waiting, 'network')} to be measured, for who trains them"
     if now["predicted"]:
         yield f"predicted    the latency of {counted_words(len(now['predicted']), 'network')}, which is not measured"
     if now["hypervolume"] is not None:

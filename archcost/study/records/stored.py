@@ -16,7 +16,7 @@ from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import is_quantity, quantity_of
 from archcost.study.records import trials
 from archcost.study.records.confirmed import Extent
-from archcost.study.records.database import connections, leases, storage
+from archcost.study.records.database import connections, leases, requests, storage
 from archcost.study.records.database.addresses import Address
 from archcost.study.records.database.leases import Held as Lent
 from archcost.study.records.database.team import WORKER
@@ -70,6 +70,8 @@ class Stored:
     ways: tuple[Way, ...] = ()
     work: tuple[Lent, ...] = ()
     """Who works on it, and on what, as it was read."""
+    waiting: int = 0
+    """How many measurements were asked for, and wait, as it was read."""
     typed: str = ""
     """What commands are given to open it again, as it was typed; '' if that is not known."""
 
@@ -264,8 +266,8 @@ def find(address: Address) -> Stored:
     try:
         with connections.told(address), _undamaged(address):
             study = storage.find(store)
-            work = leases.shown(store.engine)
-            return replace(described(study, address).frozen(), note=note, work=work)
+            work, waiting = leases.shown(store.engine), requests.shown(store.engine)
+            return replace(described(study, address).frozen(), note=note, work=work, waiting=waiting)
     finally:
         storage.close(store)
 

@@ -181,6 +181,7 @@ def status_of(stored: Stored, now: Front, runs: bool | None = None) -> dict[str,
         "hypervolume": now.hypervolume,
         "reference": now.reference,
         **({"ways": ways_of(stored), "absent": absent_of(stored)} if stored.ways else {}),
+        **({"waiting": stored.waiting} if stored.waiting else {}),
         **({"workers": [asdict(each) for each in stored.workers]} if stored.workers else {}),
     }
 
