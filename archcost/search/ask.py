@@ -21,7 +21,7 @@ from threadpoolctl import ThreadpoolController
 
 from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
 from archcost.search.local_search import apart, promising
-from archcost.search.points import GAVE_WAY, Key, Seen, Unwanted, key, read_point, seen, stored, untried
+from archcost.search.points import GAVE_WAY, Key, Memory, Seen, Unwanted, key, read_point, seen, stored, untried
 from archcost.search.samplers import Name, fixed, propose, sampler, suggest
 
 GiveUp: TypeAlias = Callable[[optuna.Study, Trial, Unwanted, str], None]
