@@ -172,19 +172,31 @@ def warm(url: str, known: Read) -> None:
         arm(url, known, lambda one: one())
 
 
-def trial_s(arm: str, url: str, known: Read, workers: int, count: int) -> tuple[float, int]:
-    """Return the seconds a trial of so many processes that share `count` trials, and how many were lost to errors."""
+@dataclass(frozen=True)
+class Took:
+    """What a trial took: seconds that passed, and of the processes' own processor time; lost: trials that failed."""
+
+    wall_s: float
+    cpu_s: float
+    lost: int
+
+
+def took(arm: str, url: str, known: Read, workers: int, count: int) -> Took:
+    """Return what each of `count` trials took that so many processes share."""
     left, lost = _WORK.Value("i", count), _WORK.Value("i", 0)
-    ready, last = _WORK.Barrier(workers + 1), _WORK.Value("d", 0.0)
+    ready, last, spent = _WORK.Barrier(workers + 1), _WORK.Value("d", 0.0), _WORK.Value("d", 0.0)
 
     def turn(one: Callable[[], object]) -> None:
         ready.wait()
+        begin_s = time.process_time()
         while _taken(left):
             while not _done(one) and lost.value < 10 * count:
                 with lost.get_lock():
                     lost.value += 1
         with last.get_lock():
             last.value = max(last.value, time.monotonic())
+        with spent.get_lock():
+            spent.value += time.process_time() - begin_s
 
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     each = [_WORK.Process(target=ARMS[arm], args=(url, known, turn)) for _ in range(workers)]
@@ -194,7 +206,7 @@ def trial_s(arm: str, url: str, known: Read, workers: int, count: int) -> tuple[
     begin = time.monotonic()
     for process in each:
         process.join()
-    return (last.value - begin) / count, lost.value
+    return Took((last.value - begin) / count, spent.value / count, lost.value)
 
 
 def _done(one: Callable[[], object]) -> bool:

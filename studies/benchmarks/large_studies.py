@@ -6,24 +6,27 @@ of six choices of five, as the cells of NAS-Bench-201, and values from a formula
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import optuna
 import sqlalchemy
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.storages._rdb.models import BaseModel
+from optuna.trial import FrozenTrial
 
 from archcost.search.domains import Choice, Pick, Point
 from archcost.study.records.database import leases, storage
-from archcost.study.records.database.addresses import Address, address
+from archcost.study.records.database.addresses import address
+from archcost.study.records.trials import Recorded
 
 sys.path.append(str(Path(__file__).parents[2] / "tests" / "support"))
 
@@ -106,7 +109,7 @@ def _copied(file: Path, url: str) -> None:
             rows = [dict(row) for row in source.execute(sqlalchemy.select(table)).mappings()]
             for first in range(0, len(rows), 1000):
                 into.execute(table.insert(), rows[first : first + 1000])
-            for column in table.primary_key.columns:  # the next row has the next number
+            for column in table.primary_key.columns if rows else ():  # the next row has the next number
                 name = f"pg_get_serial_sequence('{table.name}', '{column.name}')"
                 into.exec_driver_sql(f"SELECT setval({name}, max({column.name})) FROM {table.name}")  # noqa: S608  # Optuna's own names
     with there.connect().execution_options(isolation_level="AUTOCOMMIT") as into:
@@ -119,7 +122,7 @@ def shown(folder: Path, trials: int) -> Path:
     """Return the file of a study whose networks have real graphs, for commands; it is kept in the folder."""
     file = folder / f"shown{trials}.db"
     if not file.exists():
-        made(file, Wanted(trials=trials))
+        _written(file, made(wanted=Wanted(trials=trials)).study, trials)
     return file
 
 
@@ -128,21 +131,45 @@ def searched(folder: Path, trials: int) -> Path:
     file = folder / f"searched{trials}.db"
     if file.exists():
         return file
-    held = made(wanted=Wanted(trials=max(trials, 20), confirmed=0, only="complete")).study.get_trials(deepcopy=False)
+    study = made(wanted=Wanted(trials=max(trials, 20), confirmed=0, only="complete")).study
     chance, kinds = random.Random(trials), CategoricalDistribution(OPERATIONS.options)
-    for each in held:
+    for each in study.get_trials(deepcopy=False):
         point: Point = {edge: chance.choice(OPERATIONS.options) for edge in EDGES}
         each.distributions = dict.fromkeys(EDGES, kinds)
         each.params, each.values = point, values(point)
-    _written(address(str(file), folder), lambda study: study.add_trials(held[:trials]))
+    _written(file, study, trials)
     return file
 
 
-def _written(where: Address, fill: Callable[[optuna.Study], object]) -> None:
+def _written(file: Path, study: Recorded, trials: int) -> None:
+    """Write a study, and of its trials the first ones, as rows: Optuna's own way takes a transaction for each trial."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    begin = lambda store: optuna.create_study(  # noqa: E731
-        study_name="small", storage=store, directions=["minimize"] * 2
-    ).set_user_attr("archcost:about", {})
-    store = storage.opened(where, begin)
-    fill(storage.find(store))
-    storage.close(store)
+
+    def begin(store: optuna.storages.RDBStorage) -> None:
+        new = optuna.create_study(study_name="small", storage=store, directions=["minimize"] * 2)
+        for name, value in study.user_attrs.items():
+            new.set_user_attr(name, value)
+        with store.engine.begin() as connection:
+            for table, rows in _rows(study.get_trials(deepcopy=False)[:trials]).items():
+                connection.execute(BaseModel.metadata.tables[table].insert(), rows)
+
+    storage.close(storage.opened(address(str(file), Path.cwd()), begin))
+
+
+def _rows(every: list[FrozenTrial]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of trials, by table."""
+    rows: dict[str, list[dict[str, Any]]] = {f"trial{name}": [] for name in ("s", "_params", "_values")}
+    rows["trial_user_attributes"] = []
+    for each in every:
+        mark = {"trial_id": each.number + 1}
+        dates = {"datetime_start": each.datetime_start, "datetime_complete": each.datetime_complete}
+        rows["trials"].append({**mark, "number": each.number, "study_id": 1, "state": each.state.name, **dates})
+        for name, value in each.params.items():
+            kind = each.distributions[name]
+            stored = {"param_value": kind.to_internal_repr(value), "distribution_json": distribution_to_json(kind)}
+            rows["trial_params"].append({**mark, "param_name": name, **stored})
+        for place, value in enumerate(each.values or ()):
+            rows["trial_values"].append({**mark, "objective": place, "value": value, "value_type": "FINITE"})
+        for name, value in each.user_attrs.items():
+            rows["trial_user_attributes"].append({**mark, "key": name, "value_json": json.dumps(value)})
+    return rows

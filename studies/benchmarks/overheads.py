@@ -2,7 +2,8 @@
 
 trials: milliseconds a trial of search and storage (`ask_and_tell.py`), in studies that hold many already; a hundred
 trials in all, by 1 to 32 processes, on SQLite and PostgreSQL. The ways take turns, their order drawn anew in each
-round; medians over rounds. ask: one ask alone, in memory, on the cells of NAS-Bench-201. commands: seconds of commands
+round; medians over rounds, in brackets of the processes' own processor
+time, without a server's. ask: one ask alone, in memory, on the cells of NAS-Bench-201. commands: seconds of commands
 that read a study of 5,000 trials, a process each. memory: of a process over a thousand trials.
 
 Results are kept in the file of --keep, so that a second call goes on; studies and their copies in --folder.
@@ -24,7 +25,7 @@ from pathlib import Path
 from statistics import median
 
 import optuna
-from ask_and_tell import ARMS, DEFAULT, MULTIVARIATE, SAMPLER, Read, memory_bytes, read, trial_s, warm
+from ask_and_tell import ARMS, DEFAULT, MULTIVARIATE, SAMPLER, Read, memory_bytes, read, took, warm
 from kept import Kept
 from large_studies import Places, places, searched, shown
 
@@ -82,11 +83,12 @@ def trials(bench: Bench) -> None:
         held: Read = knowledge.setdefault(known, None) or read(file)
         knowledge[known] = held
         url = bench.there.copy(file, kind, plain=not arm.startswith(DEFAULT))
-        took_s, lost = trial_s(arm, url, held, int(workers), given.trials)
+        each = took(arm, url, held, int(workers), given.trials)
         bench.there.drop(url)
-        bench.measured(key, 1000 * took_s)
-        if lost:
-            bench.measured(("lost", *key[1:]), lost)
+        bench.measured(("cpu", *key[1:]), 1000 * each.cpu_s)
+        if each.lost:
+            bench.measured(("lost", *key[1:]), each.lost)
+        bench.measured(key, 1000 * each.wall_s)
     shown_trials(bench)
 
 
@@ -102,7 +104,8 @@ def shown_trials(bench: Bench) -> None:
                     place = [(kind, known, workers, arm, str(turn)) for turn in range(given.rounds)]
                     each = [found["trials", *key] for key in place if ("trials", *key) in found]
                     lost = sum(found.get(("lost", *key), 0.0) for key in place)
-                    text = f"{median(each):.0f} ms" if each else "-"
+                    spent = [found["cpu", *key] for key in place if ("cpu", *key) in found]
+                    text = f"{median(each):.0f} ms ({median(spent):.0f} ms)" if each and spent else "-"
                     row.append(f"{text}, {lost:.0f} errors" if lost else text)
                 rows.append(tuple(row))
         print(f"{as_markdown((kind + ', trials held', 'workers', *given.arms), rows)}\n", flush=True)
