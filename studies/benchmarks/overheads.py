@@ -2,9 +2,9 @@
 
 trials: milliseconds a trial of search and storage (`ask_and_tell.py`), in studies that hold many already; a hundred
 trials in all, by 1 to 32 processes, on SQLite and PostgreSQL. The ways take turns, their order drawn anew in each
-round; medians over rounds, in brackets of the processes' own processor
-time, without a server's. ask: one ask alone, in memory, on the cells of NAS-Bench-201. commands: seconds of commands
-that read a study of 5,000 trials, a process each. memory: of a process over a thousand trials.
+round; medians over rounds, in brackets the processor time of these processes, without a server's. ask: one ask alone,
+in memory, on the cells of NAS-Bench-201. commands: seconds of commands that read a study of 5,000 trials, a process
+each. memory: of a process over a thousand trials.
 
 Results are kept in the file of --keep, so that a second call goes on; studies and their copies in --folder.
 
