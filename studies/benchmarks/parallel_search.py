@@ -34,8 +34,12 @@ TRIALS = 200
 DEVICES = ("gold_6226", "raspi4")
 LOSS = {8: 1.0, 32: 2.0}
 """Points that so many workers may lose."""
-# two-sided 95% quantiles of Student's distribution by degrees of freedom, from tables
-STUDENT = {3: 3.182, 4: 2.776, 9: 2.262, 11: 2.201, 19: 2.093, 23: 2.069, 39: 2.023}
+# two-sided 95% quantiles of Student's distribution by degrees of freedom, from tables; further on that of 30
+STUDENT = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
 
 
 def searched(problem: Problem, workers: int, seed: int) -> float:
@@ -75,7 +79,7 @@ def report(name: str, workers: list[int], seeds: range, known: dict[tuple[str, .
         lost = [100 * (a - b) for a, b in zip(one, shares, strict=True)]
         cells = ("", "", "")
         if each > 1:
-            reach = STUDENT.get(len(lost) - 1, 1.96) * stdev(lost) / math.sqrt(len(lost))
+            reach = STUDENT[min(len(lost) - 1, 30) - 1] * stdev(lost) / math.sqrt(len(lost))
             met = "" if each not in LOSS else "met" if fmean(lost) <= LOSS[each] else "missed"
             interval = f"{fmean(lost) - reach:+.2f} to {fmean(lost) + reach:+.2f}"
             cells = (f"{fmean(lost):+.2f} ({interval})", f"{max(lost):+.2f}", met)
