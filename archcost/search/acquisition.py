@@ -14,7 +14,7 @@ from archcost.search.domains import Point
 from archcost.search.features import Axis, axes, features
 from archcost.search.gaussian_process import FITTED, PRIOR, WIDE, Array, Process, fit, predict, process
 from archcost.search.pareto import front
-from archcost.search.points import Seen, key
+from archcost.search.points import Seen
 
 LEARNT: Final = 300
 """Trials that are learnt from, the newest: the cost grows with their cube."""
@@ -171,8 +171,8 @@ def _objective(
 
 def _gives(seen: Sequence[Seen], along: Sequence[Axis], chance: np.random.Generator) -> Process | None:
     """Return where trials gave values, 1, and where they failed or were stopped, 0; what gave some at last is a 1."""
-    given = {key(each.point) for each in seen if each.values}
-    ended = [each for each in seen if each.values or not (each.state is TrialState.RUNNING or key(each.point) in given)]
+    given = {each.key for each in seen if each.values}
+    ended = [each for each in seen if each.values or not (each.state is TrialState.RUNNING or each.key in given)]
     ended = ended[-LEARNT:]
     if all(each.values for each in ended):
         return None

@@ -1,6 +1,6 @@
 """The next point of a study, by Optuna's ask and tell.
 
-Nothing is kept between two calls but what the storage holds.
+Nothing is kept between two calls but what the storage holds, and what the caller remembers of trials that have ended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from threadpoolctl import ThreadpoolController
 
 from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
 from archcost.search.local_search import apart, promising
-from archcost.search.points import GAVE_WAY, Key, Seen, Unwanted, key, read_point, seen, stored, untried
+from archcost.search.points import GAVE_WAY, Key, Memory, Seen, Unwanted, key, read_point, seen, stored, untried
 from archcost.search.samplers import Name, fixed, propose, sampler, suggest
 
 GiveUp: TypeAlias = Callable[[optuna.Study, Trial, Unwanted, str], None]
@@ -93,14 +93,20 @@ def _failed(study: optuna.Study, trial: Trial, _: Unwanted, __: str) -> None:
 
 
 def ask(
-    study: optuna.Study, draw: Draw, method: Method, give_up: GiveUp = _failed, begin: Begin = optuna.Study.ask
+    study: optuna.Study,
+    draw: Draw,
+    method: Method,
+    give_up: GiveUp = _failed,
+    begin: Begin = optuna.Study.ask,
+    memory: Memory | None = None,
 ) -> Asked:
     """Begin a study's next trial: one that waits, or else at a point that no other trial has.
 
     What is random in it follows from the method's seed and the trial's number, so that neither a restart nor another
     worker repeats it. The study's own sampler has no say. If every point is known (`exhausted`), one is repeated.
 
-    give_up: ends a trial whose point is another one's, or none of this study; begin: begins the next trial.
+    give_up: ends a trial whose point is another one's, or none of this study; begin: begins the next trial; memory: the
+    caller's, for all asks of one study, which then reads each trial once.
     """
     mine = copy.copy(study)  # several threads may ask, each with a sampler of its own
     mine.sampler = RandomSampler(seed=0)  # proposes nothing before a parameter is suggested
@@ -113,7 +119,7 @@ def ask(
         waited = frozen.system_attrs.get("fixed_params")
         if waited is None:
             with one_thread():
-                begun = list(seen(mine, others, draw))
+                begun = list(seen(mine, others, draw, memory))
                 point, origin = chosen(Question(mine, frozen, begun, choosing(frozen, others), draw, method, chance))
             asked = Asked(trial, point, origin, _written(mine, trial, draw, point))
             if origin == "repeated" or not _clashes(mine, asked, draw):
@@ -139,14 +145,14 @@ def exhausted(study: optuna.Study, draw: Draw, method: Method) -> bool:
     trials = study.get_trials(deepcopy=False)
     if any(each.state is TrialState.WAITING for each in trials):
         return False
-    known = {key(each.point) for each in seen(study, trials, draw)}
+    known = {each.key for each in seen(study, trials, draw)}
     return bool(known) and untried(draw, known, random.Random(0), grid=method.sampler == "grid") is None
 
 
 def chosen(asked: Question) -> tuple[Point, Origin]:
     """Return a trial's point, one that no other trial has unless every point is known, and where it came from."""
     method, chance, begun = asked.method, asked.chance, asked.begun
-    known = {key(each.point) for each in begun}
+    known = {each.key for each in begun}
     learnt = sum(bool(each.values) for each in begun)
     if method.around and learnt < _FIRST:
         if (point := apart(asked.draw, begun, known, chance)) is not None:
@@ -182,7 +188,8 @@ def _clashes(study: optuna.Study, asked: Asked, draw: Draw) -> bool:
     """Return whether another trial that runs has the point too: workers that begin at once do not see each other."""
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     others = (each for each in running if each.number != asked.trial.number)
-    return any(key(each.point) == key(asked.point) for each in seen(study, others, draw))
+    mine = key(asked.point)
+    return any(each.key == mine for each in seen(study, others, draw))
 
 
 def _written(study: optuna.Study, trial: Trial, draw: Draw, point: Point) -> object:

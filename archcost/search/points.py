@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
@@ -53,13 +53,22 @@ _TIMES: Final = 100
 class Seen:
     """A trial that has a point: its domains, its state and what it gave, minimised.
 
-    values: empty if it is not complete, breaks a constraint or gave what is not finite.
+    values: empty if it is not complete, breaks a constraint or gave what is not finite; key: of its point.
     """
 
     point: Point
     domains: dict[str, Domain]
     state: TrialState
     values: tuple[float, ...]
+    key: Key = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the key once: it is asked for at every ask."""
+        object.__setattr__(self, "key", key(self.point))
+
+
+Memory: TypeAlias = dict[int, Seen | None]
+"""What was read of the trials of one study that have ended, by their numbers; None: no point, or one left to others."""
 
 
 class _StrangeError(LookupError):
@@ -68,7 +77,7 @@ class _StrangeError(LookupError):
 
 def key(point: Point) -> Key:
     """Return a point as a member of a set."""
-    return frozenset((name, type(value).__name__, value) for name, value in point.items())
+    return frozenset([(name, type(value).__name__, value) for name, value in point.items()])  # quicker than one by one
 
 
 def distribution(domain: Domain) -> BaseDistribution:
@@ -134,14 +143,30 @@ def read_point(
     return point, domains
 
 
-def seen(study: optuna.Study, trials: Iterable[FrozenTrial], draw: Draw) -> Iterator[Seen]:
-    """Yield what is known of the trials that have begun and whose parameters are a point's."""
-    ways = signs(study)
+def seen(
+    study: optuna.Study, trials: Iterable[FrozenTrial], draw: Draw, memory: Memory | None = None
+) -> Iterator[Seen]:
+    """Yield what is known of the trials that have begun and whose parameters are a point's.
+
+    memory: the caller's, of this study and `draw`: what has ended never changes, and is read once.
+    """
+    ways, memory = signs(study), {} if memory is None else memory
     for trial in trials:
-        if trial.state is TrialState.WAITING or GAVE_WAY in trial.user_attrs:
-            continue
-        if (found := read_point(draw, trial.params)) is not None:
-            yield Seen(*found, trial.state, minimised(trial, ways))
+        if trial.number in memory:
+            found = memory[trial.number]
+        else:
+            found = _seen(trial, draw, ways)
+            if trial.state.is_finished():
+                memory[trial.number] = found
+        if found is not None:
+            yield found
+
+
+def _seen(trial: FrozenTrial, draw: Draw, ways: Sequence[float]) -> Seen | None:
+    if trial.state is TrialState.WAITING or GAVE_WAY in trial.user_attrs:
+        return None
+    found = read_point(draw, trial.params)
+    return None if found is None else Seen(*found, trial.state, minimised(trial, ways))
 
 
 def signs(study: optuna.Study) -> tuple[float, ...]:

@@ -73,11 +73,10 @@ def cells(device: int) -> Problem:
     def counts(values: Values) -> Values:
         return values[0], math.exp(values[1])
 
+    operation = Choice(names)
     reference = (20.0, float(np.percentile(latencies, 95)))
     whole = hypervolume(list(zip(errors, latencies, strict=True)), reference)
-    return Problem(
-        lambda pick: [pick(f"edge{edge}", Choice(names)) for edge in range(6)], value, reference, whole, counts
-    )
+    return Problem(lambda pick: [pick(f"edge{edge}", operation) for edge in range(6)], value, reference, whole, counts)
 
 
 def rugged() -> Problem:

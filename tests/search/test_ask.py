@@ -16,7 +16,7 @@ from archcost.search import ask as searching
 from archcost.search.ask import Asked, Method, ask, exhausted
 from archcost.search.domains import Choice, Draw, Pick, Point, Real, Whole
 from archcost.search.pareto import hypervolume
-from archcost.search.points import key, seen
+from archcost.search.points import Memory, key, seen
 from archcost.search.samplers import Name
 from archcost.study.records.reasons import Reason
 from archcost.study.records.trials import give_up, read
@@ -100,6 +100,39 @@ def test_a_restart_goes_on_as_if_there_was_none(name: Name, connect: Callable[[]
     halves += run(second, mixed, method, 9)
     assert [each.point for each in whole] == [each.point for each in halves]
     assert [each.origin for each in whole] == [each.origin for each in halves]
+
+
+def test_who_remembers_proposes_the_same() -> None:
+    """What has ended is built once, however often is asked, and the proposals stay: also those that follow failures."""
+    method, drawn = Method(seed=5, trials=20), [0, 0]
+    found: list[list[object]] = [[], []]
+    for place, memory in enumerate((None, Memory())):
+
+        def counted(pick: Pick, place: int = place) -> object:
+            drawn[place] += 1
+            return mixed(pick)
+
+        study = study_of()
+        for number in range(20):
+            asked = ask(study, counted, method, memory=memory)
+            found[place].append((key(asked.point), asked.origin))
+            if number % 5 == 4:
+                study.tell(asked.trial, state=TrialState.FAIL)
+            else:
+                study.tell(asked.trial, score(asked.point))
+    assert found[0] == found[1]
+    # each ask builds all before it, or the newest alone: 0 + 1 + ... + 19 against 19
+    assert drawn[0] - drawn[1] == 190 - 19
+
+
+def test_what_runs_is_not_remembered() -> None:
+    """A trial that runs is read again when it has ended, with its values."""
+    study, memory = study_of(), Memory()
+    asked = ask(study, flat, Method("random"), memory=memory)
+    assert [TrialState.RUNNING] == [each.state for each in seen(study, study.trials, flat, memory)]
+    study.tell(asked.trial, score(asked.point))
+    assert [score(asked.point)] == [each.values for each in seen(study, study.trials, flat, memory)]
+    assert [0] == list(memory)
 
 
 def test_the_trap_of_a_seed_that_starts_anew() -> None:

@@ -162,11 +162,12 @@ def _counted(run: Run, trial: Running, event: Counted) -> None:
         run.say(f"trial {number}: {visible(note)}")
     identity = run.plan.identity(model, event.digest)
     trials.begin(trial.asked.trial, Begun(trial.asked.origin, model.name, model.family, model.yaml, identity))
-    trial.passed = open_trainings.passed(run.trials(), identity)
+    found = run.trials()
+    trial.passed = open_trainings.passed(found, identity)
     if why := over(run.plan, event):
         run.in_vain += 1
         _lost(run, trial, why, counts=False)
-    elif (known := same_as(run, identity, number)) is not None:
+    elif (known := same_as(found, identity, number)) is not None:
         run.in_vain += 1
         repeat(run, trial.asked, known)
         _forget(run, trial)
@@ -187,9 +188,9 @@ def readable(reason: Reason) -> Reason:
     return replace(reason, text=visible(reason.text))
 
 
-def same_as(run: Run, identity: str, number: int) -> trials.Trial | None:
+def same_as(found: Sequence[trials.Trial], identity: str, number: int) -> trials.Trial | None:
     """Return a complete trial of the same network and training as that of a number, None if there is none."""
-    for each in run.trials():
+    for each in found:
         if each.number != number and each.state == "complete" and each.begun and each.begun.identity == identity:
             return each
     return None

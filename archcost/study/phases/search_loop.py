@@ -43,6 +43,7 @@ from archcost.units import counted_words
 
 _TICK_S: Final = 0.5
 _LOOK_S: Final = 2.0
+Trials: TypeAlias = Sequence[trials.Trial]
 End: TypeAlias = Literal["time", "trials", "exhausted"]
 """Why no other trial begins."""
 ENDS: Final[dict[End, str]] = {
@@ -65,7 +66,7 @@ def search(stored: Stored, plan: StudyPlan, place: Workplace, watch: Watch, say:
     assert isinstance(stored.study, optuna.Study)
     run = Run(stored, stored.study, plan, place, processes.server(), watch, say, foretold(plan))
     try:
-        if _end(run) is None and exhausted(run.study, plan.spec.space.draw, _method(plan)):
+        if _end(run, run.trials()) is None and exhausted(run.study, plan.spec.space.draw, _method(plan)):
             run.in_vain = _IN_VAIN  # no trial is begun that could only say so
         while (end := _step(run)) is None:
             pass
@@ -87,21 +88,22 @@ def _step(run: Run) -> End | None:
 
     It goes on as long as another process has a trial under way, which is taken up if that process ends.
     """
-    _take_up(run)
+    found = _take_up(run)
     with held_back():
         elsewhere.serve(run)
         _start_measured(run)
     trains = run.place.options.trains
-    while trains and elsewhere.room(run) and _end(run) is None:
+    while trains and elsewhere.room(run) and _end(run, found) is None:
         with held_back():
             _begin(run)
-    end = _end(run)
+        found = run.trials()
+    end = _end(run, found)
     if end == "time":
         return end
     if run.under_way:
         _hear(run)
         return None
-    works = bool(run.pending or run.serving or any(each.state == "running" for each in run.trials()))
+    works = bool(run.pending or run.serving or any(each.state == "running" for each in found))
     if end is not None and not works:
         return end
     if works or not trains:
@@ -133,19 +135,21 @@ def _put_back(run: Run, each: Pending, reason: Reason | None = None) -> None:
         run.team.leases.give_back(each.lease)
 
 
-def _take_up(run: Run) -> None:
-    """Take up the trials of processes that are gone, and give up those that others have taken up."""
+def _take_up(run: Run) -> Trials:
+    """Take up the trials of processes that are gone, and give up those that others have taken up; return all trials."""
     for each in [each for each in run.under_way if run.team.leases.lost(each.lease)]:
         drop(run, each)
     for pending in [each for each in run.pending if run.team.leases.lost(each.lease)]:
         run.pending.remove(pending)
-    now = time.monotonic()
-    under_way = sum(each.state == "running" for each in run.trials())
-    if under_way > len(run.under_way) + len(run.pending) and now - run.looked >= _LOOK_S:
-        run.looked = now
-        with held_back():
-            if lost := recover(run.stored, run.place.weights, run.team):
-                run.say(f"the process of {counted_words(lost, 'trial')} is gone: to be tried again")
+    found, now = run.trials(), time.monotonic()
+    under_way = sum(each.state == "running" for each in found)
+    if under_way <= len(run.under_way) + len(run.pending) or now - run.looked < _LOOK_S:
+        return found
+    run.looked = now
+    with held_back():
+        if lost := recover(run.stored, run.place.weights, run.team):
+            run.say(f"the process of {counted_words(lost, 'trial')} is gone: to be tried again")
+    return run.trials()
 
 
 def _hear(run: Run) -> None:
@@ -179,9 +183,8 @@ def _last_epochs(run: Run, deadline: float) -> None:
             _hear(run)
 
 
-def _end(run: Run) -> End | None:
-    """Return why no other trial shall begin, None if one shall."""
-    found = run.trials()
+def _end(run: Run, found: Trials) -> End | None:
+    """Return why no other trial shall begin, None if one shall; found: all trials as they are now."""
     if time.monotonic() >= run.place.deadline - reserve_s(found, run.plan, run.place.options):
         return "time"
     counted = sum(each.state in ("complete", "pruned", "failed") and each.counts for each in found)
@@ -195,7 +198,9 @@ def _end(run: Run) -> End | None:
 def _begin(run: Run) -> None:
     """Ask for a point, and begin or end its trial; where that cannot be done, the point is asked for again."""
     try:
-        asked = ask(run.study, run.plan.spec.space.draw, _method(run.plan), trials.give_up, partial(_next, run))
+        asked = ask(
+            run.study, run.plan.spec.space.draw, _method(run.plan), trials.give_up, partial(_next, run), run.seen
+        )
         with ExitStack() as undoing:
             undoing.callback(again, run.study, asked.trial, 0.0)
             _begun(run, asked)
@@ -218,7 +223,7 @@ def _next(run: Run, study: optuna.Study) -> optuna.trial.Trial:
         run.team.leases.give_back(run.lease)
         run.lease = None
     with run.team.alone():
-        if _end(run) is not None:
+        if _end(run, run.trials()) is not None:
             raise _Enough
         trial = study.ask()
         run.lease = run.team.leases.take(f"{TRIAL}{trial.number}")
@@ -246,7 +251,8 @@ def _begun(run: Run, asked: Asked) -> None:
     if isinstance(model, Model) and (why := over(run.plan, counted(run.plan, model)) or run.foretold.over(model.graph)):
         _refuse(run, asked, why)
         return
-    if (known := same_as(run, identity, asked.trial.number)) is not None:
+    found = run.trials()
+    if (known := same_as(found, identity, asked.trial.number)) is not None:
         run.in_vain += 1
         open_trainings.remove(_kept(run, model))
         repeat(run, asked, known)

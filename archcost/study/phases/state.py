@@ -12,6 +12,7 @@ from typing import TypeAlias
 import optuna
 
 from archcost.search.ask import Asked
+from archcost.search.points import Memory
 from archcost.study.drawn import Drawn
 from archcost.study.options import Workplace
 from archcost.study.phases.foretold import Foretold
@@ -112,6 +113,8 @@ class Run:
     foretold: Foretold
     under_way: list[Running] = field(default_factory=list)
     in_vain: int = 0
+    seen: Memory = field(default_factory=dict)
+    """What the search has read of trials that have ended."""
     lease: Lease | None = None
     """That of the trial which is being begun."""
     pending: list[Pending] = field(default_factory=list)

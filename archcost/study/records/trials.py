@@ -191,14 +191,13 @@ def _told(
     What has ended stays as it is; where it ended otherwise than it is told, that is logged.
     """
     kept = asdict(ended)
-    if not _now(study, trial).state.is_finished():
-        try:
-            trial.set_user_attr(f"{PREFIX}ended", kept)
-            study.tell(trial, values, state)
-        except UpdateFinishedTrialError:  # another process was faster
-            pass
-        else:
-            return True
+    try:
+        trial.set_user_attr(f"{PREFIX}ended", kept)
+        study.tell(trial, values, state)
+    except UpdateFinishedTrialError:  # it has ended before, or another process was faster
+        pass
+    else:
+        return True
     held = _now(study, trial)
     reason = (held.user_attrs.get(f"{PREFIX}ended") or {}).get("reason")
     if (held.state, held.values, reason) != (state, values, kept["reason"]):
@@ -218,9 +217,10 @@ def read(study: Recorded, ended: dict[int, Trial]) -> tuple[Trial, ...]:
     """
     found = []
     for frozen in study.get_trials(deepcopy=False):
-        trial = ended.get(frozen.number) or typed(frozen)
-        if frozen.state.is_finished():
-            ended[frozen.number] = trial
+        if (trial := ended.get(frozen.number)) is None:
+            trial = typed(frozen)
+            if frozen.state.is_finished():
+                ended[frozen.number] = trial
         found.append(trial)
     return tuple(found)
 
