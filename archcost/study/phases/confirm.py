@@ -95,15 +95,23 @@ def confirm(
         now = front()
         beside |= _measured_since(study, place, now)
         alone = {each.file: each for each in now.members if each.standing and each.file not in beside}
-        waits = candidate is not None and not place.options.trains and _others(place, "trains")
-        if candidate is not None and place.options.trains:
+        waits = candidate is not None and not _mine(study, plan, place, candidate)
+        if candidate is not None and not waits:
             (done if _seeds(study, plan, place, candidate, say) else busy).append(candidate.network)
-        elif waits or (soon and (busy or place.team.leases.living(_SEED))):
+        elif waits and _others(place, "trains"):
+            time.sleep(_TICK_S)
+        elif soon and (busy or place.team.leases.living(_SEED)):
             time.sleep(_TICK_S)
             busy = [each for each in busy if place.team.leases.living(f"{_SEED}{each}:")]
         elif not alone or not _by_turns(study, plan, place, (beside, alone), now, say):
             break
     return tuple(done)
+
+
+def _mine(study: optuna.Study, plan: StudyPlan, place: Workplace, candidate: Candidate) -> bool:
+    """Return whether a process confirms a network, or finds it done: if it does not train, others do that."""
+    found = _found(study, plan, candidate)
+    return place.options.trains or not found.missing(plan.spec.study.confirm.seeds) or found.reason is not None
 
 
 def _by_turns(
@@ -180,7 +188,7 @@ def _seeds(
     Return whether no other process trains it too.
     """
     missing = _found(study, plan, candidate).missing(plan.spec.study.confirm.seeds)
-    if not missing or time.monotonic() >= place.deadline:
+    if not missing or time.monotonic() >= place.deadline or not place.options.trains:
         return True
     name, team = candidate.network, place.team
     with ExitStack() as leases:
