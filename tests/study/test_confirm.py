@@ -31,8 +31,9 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[[optuna.Study, dict[s
     """Confirms so many members, each of which is found to have the error given instead of being trained."""
 
     def run(study: optuna.Study, errors: dict[str, float], members: int) -> tuple[str, ...]:
-        def seeds(_: object, __: object, ___: object, ____: object, candidate: Candidate, _____: object) -> None:
+        def seeds(_: object, __: object, ___: object, candidate: Candidate, ____: object) -> bool:
             confirmed.keep(study, candidate.name, again(errors[candidate.name]))
+            return True
 
         monkeypatch.setattr(confirming, "_seeds", seeds)
         plan = planned(objectives=[{"error": "min"}], confirm={"seeds": 1, "members": members})
@@ -74,7 +75,7 @@ def test_who_comes_back_by_latency_is_measured_beside_the_others(monkeypatch: py
             confirmed.keep(study, name, again(0.1 + 0.1 * int(name), by_turns=(taken(0.3 - 0.1 * int(name)),)))
         return True
 
-    monkeypatch.setattr(confirming, "_seeds", lambda *_: None)
+    monkeypatch.setattr(confirming, "_seeds", lambda *_: True)
     monkeypatch.setattr(confirming, "_turns", turns)
     plan = planned(objectives=[{"error": "min"}])
     confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda: fronted(study), lambda _: None)
@@ -153,8 +154,9 @@ def searched(plan: StudyPlan) -> optuna.Study:
 
 
 def confirm(study: optuna.Study, plan: StudyPlan, place: Workplace) -> tuple[tuple[str, ...], list[str]]:
-    """Confirm a front; return whose turn it was and what was said."""
+    """Confirm a front, as another run does; return whose turn it was and what was said."""
     said: list[str] = []
+    place = replace(place, turned=confirming.turned(study).number)
 
     def now() -> Front:
         return front(candidates(study, trials.read(study, {}), plan.objectives), None)
