@@ -36,6 +36,7 @@ from archcost.study.workers.messages import (
     Scored,
     Trained,
     Waits,
+    Wanted,
 )
 from archcost.study.workers.tasks import (
     Code,
@@ -45,6 +46,7 @@ from archcost.study.workers.tasks import (
     Job,
     Make,
     Measure,
+    MeasureTrial,
     OfCode,
     OfGraph,
     ReadData,
@@ -95,10 +97,14 @@ TRAININGS = st.builds(
     keep=st.none() | st.builds(Checkpoint, TEXT, TEXT, TEXT),
     optional=st.lists(NATURAL, max_size=2).map(tuple),
     quantise=st.none() | QUANTISE,
+    given=st.lists(TEXT, max_size=2).map(tuple),
+    elsewhere=st.booleans(),
 )
+NAMES = st.lists(st.lists(TEXT, max_size=2).map(tuple), max_size=2).map(tuple)
 JOBS: dict[type[Job], st.SearchStrategy[Any]] = {
     Train: TRAININGS,
     Measure: st.builds(Measure, st.lists(NETWORKS, max_size=2).map(tuple), WAYS, st.none() | CODES),
+    MeasureTrial: st.builds(MeasureTrial, TRAININGS, st.lists(NATURAL, max_size=2).map(tuple), NAMES),
     Foresee: st.builds(Foresee, TRAININGS),
     Survey: st.builds(Survey, st.lists(OF_CODE, max_size=2).map(tuple), MEMORY, CODES),
     Import: st.builds(Import, st.lists(TEXT, max_size=2).map(tuple), CODES),
@@ -127,6 +133,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Quantised: st.builds(Quantised, NATURAL, NATURAL, st.sampled_from(("validation", "test")), st.none() | SCORES,
                          REASONS, st.lists(TEXT, max_size=2).map(tuple), NATURAL,
                          st.lists(LAYERS, max_size=2).map(tuple)),
+    Wanted: st.builds(Wanted, NATURAL, NAMES),
     Foreseen: st.builds(Foreseen, NUMBER, NUMBER),
     Done: st.just(Done()),
     Failed: st.from_type(Failed),
