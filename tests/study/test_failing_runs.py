@@ -11,7 +11,7 @@ from planted import RUN, STUDY, again, begun, planted
 from archcost.study.records.database.addresses import address
 from archcost.study.records.stored import find
 
-AFTER_A_TRIAL = ("archcost.study.phases.search_loop", "_over", "after")
+AFTER_A_TRIAL = ("archcost.study.phases.events", "_over", "after")
 SWEEP = "import glob, tempfile; [os.remove(f) for f in glob.glob(tempfile.gettempdir() + '/archcost-*/data.pt')]"
 
 
