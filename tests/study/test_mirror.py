@@ -97,7 +97,7 @@ def test_weights_come_from_the_second_place(
     assert not [each.name for each in place.iterdir() if each.name.endswith((".checkpoint", ".part"))]
     shutil.rmtree("study.db.weights")
     (name, *_) = [
-        each["name"] for each in json.loads(run(capsys, "study", "front", "study.yaml", "--json")[1])["members"]
+        each["trial"] for each in json.loads(run(capsys, "study", "front", "study.yaml", "--json")[1])["members"]
     ]
     assert {f"{name}.pt", f"{name}.seed1.pt"} == {each.name for each in place.iterdir()}
     code, _, said = run(capsys, "export", "study.yaml", "--trial", name, "--to", "onnx", "-o", "net.onnx")
