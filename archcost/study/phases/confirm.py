@@ -38,7 +38,7 @@ from archcost.training.score import Score
 from archcost.units import counted_words
 
 _SEED: Final = "seed:"
-_TICK_S: Final = 0.5
+_TICK_S: Final = 2.0  # who waits for others makes the front anew each time, with all its draws
 
 
 def following(front: Members, done: Collection[str], most: int) -> Candidate | None:
