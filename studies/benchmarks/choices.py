@@ -37,8 +37,8 @@ from archcost.profiling.budget import Budget
 from archcost.search.domains import Choice as Domain
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX
-from archcost.study.phases.confirm import following
 from archcost.study.records.best.choice import ENOUGH, Choice, Field, decide
+from archcost.study.records.best.due import following
 from archcost.study.records.confirmed import Confirmed
 from archcost.study.records.database.addresses import Address
 from archcost.study.records.part import Part, achieved

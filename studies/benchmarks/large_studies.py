@@ -24,7 +24,7 @@ from optuna.storages._rdb.models import BaseModel
 from optuna.trial import FrozenTrial
 
 from archcost.search.domains import Choice, Pick, Point
-from archcost.study.records.database import leases, storage
+from archcost.study.records.database import own_tables, storage
 from archcost.study.records.database.addresses import address
 from archcost.study.records.trials import Recorded
 
@@ -101,7 +101,7 @@ def _copied(file: Path, url: str) -> None:
     """Copy all tables of a study in a file into an empty database of a PostgreSQL."""
     there, here = sqlalchemy.create_engine(url), sqlalchemy.create_engine(f"sqlite:///{file}")
     storage.close(optuna.storages.RDBStorage(url))  # makes the tables
-    leases.make(there)
+    own_tables.make(there)
     with there.begin() as into, here.connect() as source:
         for table in BaseModel.metadata.sorted_tables:
             if table.name == "version_info":

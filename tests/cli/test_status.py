@@ -12,9 +12,9 @@ from fronts import fronted, part, told
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from stored_studies import Wanted, made
 
-from archcost.cli.study.run import unconfirmed_lines
-from archcost.study.phases.confirm import outstanding
+from archcost.cli.study.lines import unconfirmed_lines
 from archcost.study.records import tables, trials
+from archcost.study.records.best.due import outstanding
 from archcost.study.records.best.standings import Standing
 from archcost.study.records.part import achieved
 from archcost.study.records.trials import Begun, Ended

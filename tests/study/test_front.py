@@ -9,7 +9,7 @@ import pytest
 from fronts import OBJECTIVES, again, fronted, part, taken, told
 from measurements import samples
 
-from archcost.cli.study.run import status_lines
+from archcost.cli.study.lines import status_lines
 from archcost.study.records import confirmed, tables, trials
 from archcost.study.records.database.addresses import address
 from archcost.study.records.front import bounds, restored

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from fronts import OBJECTIVES, fronted, part, taken, told
 
-from archcost.cli.study.run import front_lines
+from archcost.cli.study.lines import front_lines
 from archcost.errors import InputError
 from archcost.profiling.budget import Budget
 from archcost.study.records import confirmed, trials

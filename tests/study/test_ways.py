@@ -20,11 +20,11 @@ from archcost.profiling.budget import Budget
 from archcost.study import jobs
 from archcost.study.parts import counted, parts
 from archcost.study.phases import points
-from archcost.study.phases.confirm import following
 from archcost.study.phases.limits import exceeded
 from archcost.study.phases.points import quantised
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, tables, trials
+from archcost.study.records.best.due import following
 from archcost.study.records.confirmed import Again, Confirmed
 from archcost.study.records.front import Front, by_way, candidates, front
 from archcost.study.records.names import Way, names_of

@@ -159,7 +159,7 @@ def import_(
 @debugged
 def status(file: str, storage: str | None, as_json: bool) -> None:
     """Say how far a study is: trials by state, why some ended early, its front."""
-    from archcost.cli.study.run import status_lines
+    from archcost.cli.study.lines import status_lines
     from archcost.cli.study.stored import confirmable, opened_with_run
     from archcost.study.records.tables import status_of
 
@@ -180,7 +180,7 @@ def status(file: str, storage: str | None, as_json: bool) -> None:
 @debugged
 def front(file: str, storage: str | None, form: str, as_json: bool, folder: str | None) -> None:
     """Show the networks that no other one beats in every objective."""
-    from archcost.cli.study.run import front_lines, front_rows, write_members
+    from archcost.cli.study.lines import front_lines, front_rows, write_members
     from archcost.cli.study.stored import opened
     from archcost.study.records.tables import front_of
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from archcost.cli.study.run import planned, unconfirmed_lines
+from archcost.cli.study.lines import unconfirmed_lines
+from archcost.cli.study.run import planned
 from archcost.cli.study.stored import opened
 from archcost.cli.terminal import wrapped
 from archcost.errors import visible

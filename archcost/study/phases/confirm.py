@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.context import ForkServerContext
@@ -13,7 +13,6 @@ import optuna
 
 from archcost.errors import visible
 from archcost.latency.samples import Samples
-from archcost.search import pareto
 from archcost.study import jobs
 from archcost.study.options import Workplace
 from archcost.study.phases import turns
@@ -22,6 +21,7 @@ from archcost.study.phases.events import refuse
 from archcost.study.phases.turns import Say
 from archcost.study.plan import StudyPlan
 from archcost.study.records import confirmed, open_trainings
+from archcost.study.records.best.due import following
 from archcost.study.records.confirmed import Again, Confirmed, Extent
 from archcost.study.records.database.leases import Lease, held
 from archcost.study.records.front import Candidate, File
@@ -39,36 +39,6 @@ from archcost.units import counted_words
 
 _SEED: Final = "seed:"
 _TICK_S: Final = 2.0  # who waits for others makes the front anew each time, with all its draws
-
-
-def following(front: Members, done: Collection[str], most: int) -> Candidate | None:
-    """Return the member to confirm next: the one without which the front would lose most of its hypervolume.
-
-    done: networks, each of which is confirmed in all its ways at once. Of members with the same values one stands for
-    the others. None if all members, or `most` of them, are done.
-    """
-    left = [place for place, each in enumerate(front.members) if each.network not in done]
-    if not left or len({each.network for each in front.members} & set(done)) >= most:
-        return None
-    if front.reference is None:
-        return front.members[left[0]]
-    points = list(dict.fromkeys(each.values for each in front.members))
-    lost = dict(zip(points, pareto.contributions(points, front.reference), strict=True))
-    lost |= dict.fromkeys([each.values for each in front.members if each.network in done], -1.0)
-    return front.members[max(left, key=lambda place: lost[front.members[place].values])]
-
-
-def outstanding(front: Members, most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of members that another run confirms, and of those that it does not: they are more than `most`.
-
-    As the front is now: members that leave it when they are confirmed make room for others.
-    """
-    done: list[str] = []
-    while (each := following(front, done, most)) is not None:
-        done.append(each.network)
-    left = [each for each in front.members if not each.standing]
-    soon, never = ([each.name for each in left if (each.network in done) is holds] for holds in (True, False))
-    return tuple(soon), tuple(never)
 
 
 def confirm(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite
 
 from archcost.errors import quoted
@@ -33,7 +34,7 @@ _Place = tuple[int, frozenset[str]]
 """The place of a setup, and the layers in float32 of what was measured there."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Candidate:
     """A network that could be on the front, as it runs in one way: a complete trial's, or a column of it.
 
@@ -66,6 +67,10 @@ class Candidate:
 
     def latencies(self) -> tuple[Latency, ...]:
         """Return the statistics of its measurements, of those by turns where there are any."""
+        return self._latencies
+
+    @cached_property
+    def _latencies(self) -> tuple[Latency, ...]:
         return tuple(map(summarise, self.part.samples))
 
     @property
@@ -290,14 +295,10 @@ def absent(part: Part, way: Way, limits: Budget | None) -> Reason | None:
 
 def _foreseen_over(part: Part, way: Way, limits: Budget | None) -> Reason | None:
     """Return by which prediction a network cannot keep the limit in a way, None if it may."""
-    allowed_s = limits.latency_s if limits else None
+    if limits is None or (allowed_s := limits.latency_s) is None:
+        return None
     for each in part.predicted:
-        if (
-            allowed_s is not None
-            and each.place in way.places
-            and each.place not in part.measured
-            and each.low_s > allowed_s
-        ):
+        if each.place in way.places and each.place not in part.measured and each.low_s > allowed_s:
             words = f"latency predicted {duration(each.median_s)}, at least {duration(each.low_s)}"
             return Reason("limit", f"limits: {words}; allowed: {duration(allowed_s)}", "latency, predicted")
     return None

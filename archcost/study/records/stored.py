@@ -221,10 +221,9 @@ class Stored:
 
     def frozen(self) -> Stored:
         """Return the study as it is now, which needs its storage no more."""
-        study = self.study
-        return (
-            self if isinstance(study, Held) else replace(self, study=Held(tuple(study.get_trials()), study.user_attrs))
-        )
+        if isinstance(self.study, Held):
+            return self
+        return replace(self, study=Held(tuple(self.study.get_trials(deepcopy=False)), self.study.user_attrs))
 
     def undamaged(self) -> AbstractContextManager[None]:
         """Raise InputError inside where what others have changed in a storage has a form that nothing is made of.

@@ -12,7 +12,6 @@ from archcost.profiling.budget import Budget
 from archcost.study.objectives import quantity_of
 from archcost.study.records import tables
 from archcost.study.records.best.choice import ENOUGH, Change, Choice, Field, Option, decide, exceeded
-from archcost.study.records.best.entrants import entrants
 from archcost.study.records.front import Candidate
 from archcost.units import counted_words, data_size, duration, percent, points, scaled
 
@@ -171,9 +170,9 @@ def _doubts(field: Field, taken: Option, limits: Mapping[str, float]) -> Iterato
             yield f"The latency of {taken.name}{label} is not stable: {latency.why}."
     if "latency" in limits:
         yield from _of_measuring(field, each)
-    if due := [each.name for each in entrants(field.stored)]:
+    if due := [each.name for each in field.entrants]:
         yield f"{_and(due)} may be better: running the study again measures what is only predicted of them."
-    elif limits and (waiting := len(field.stored.awaited())):
+    elif limits and (waiting := len(field.awaited)):
         yield f"{counted_words(waiting, 'network')} could not be taken: their latency is predicted, not measured."
 
 

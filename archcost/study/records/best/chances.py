@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
 from typing import Final
 
@@ -37,7 +38,7 @@ class Occasion:
     turns: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measured:
     """All measurements of a study's networks in one way, by the digests of their graphs.
 
@@ -64,13 +65,20 @@ class Measured:
         The next logarithm is what is known of the network's, plus Student's t times the standard deviation of their
         difference: the drift of the next measurement, of those that are known, and what their blocks leave open.
         """
-        known = self.occasions.get(digest, ())
-        if not known:
+        if digest not in self._next:
             return 0.0
+        middle, deviation = self._next[digest]
+        return student((math.log(limit_s) - middle) / deviation, self.freedom)
+
+    @cached_property
+    def _next(self) -> Mapping[str, tuple[float, float]]:
+        """For each network, its logarithm and the standard deviation of the difference of one more: of every limit."""
+        return {digest: self._following(known) for digest, known in self.occasions.items() if known}
+
+    def _following(self, known: Sequence[Occasion]) -> tuple[float, float]:
         middle, weight = self._known(known)
         open_ones = fmean(self._within(each) for each in known)
-        variance = self.drift**2 * (1 + 1 / weight) + open_ones / len(known)
-        return student((math.log(limit_s) - middle) / math.sqrt(variance), self.freedom)
+        return middle, math.sqrt(self.drift**2 * (1 + 1 / weight) + open_ones / len(known))
 
     def _known(self, known: Sequence[Occasion]) -> tuple[float, float]:
         """Return a network's logarithm, and as many independent measurements as it is known like.

@@ -16,7 +16,8 @@ from archcost.profiling.budget import UNITS, Budget
 from archcost.study.objectives import first_learnt, quantity_of
 from archcost.study.records import tables
 from archcost.study.records.best import chances
-from archcost.study.records.front import Candidate, Front
+from archcost.study.records.best.entrants import entrants
+from archcost.study.records.front import Awaited, Candidate, Front
 from archcost.study.records.names import Name
 from archcost.study.records.part import achieved
 from archcost.study.records.stored import Stored, network
@@ -130,6 +131,16 @@ class Field:
     def candidates(self) -> tuple[Candidate, ...]:
         """Every network of a complete trial: a budget may leave no member of the front."""
         return self.now.comparable
+
+    @cached_property
+    def awaited(self) -> tuple[Awaited, ...]:
+        """Every network with a latency that is predicted, not measured."""
+        return self.stored.awaited()
+
+    @cached_property
+    def entrants(self) -> tuple[Awaited, ...]:
+        """Those of them that would be measured next if the study ran again."""
+        return entrants(self.stored) if self.awaited else ()
 
     @cached_property
     def learnt(self) -> int:

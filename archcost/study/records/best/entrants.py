@@ -11,7 +11,8 @@ from archcost.study.records.stored import Stored
 
 def entrants(stored: Stored) -> tuple[Awaited, ...]:
     """Return who would be measured next if the study ran again; nobody if no other one may enter the front."""
-    return following(stored.searched(), stored.awaited())
+    waiting = stored.awaited()
+    return following(stored.searched(), waiting) if waiting else ()
 
 
 def following(known: Sequence[Candidate], waiting: Sequence[Awaited]) -> tuple[Awaited, ...]:
