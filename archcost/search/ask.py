@@ -63,12 +63,16 @@ class Method:
 @final
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A trial that has begun: its point, where that came from, and what `draw` built of it."""
+    """A trial that has begun: its point, where that came from, and what `draw` built of it.
+
+    others: every other trial, as it was then.
+    """
 
     trial: Trial
     point: Point
     origin: Origin
     built: object
+    others: Sequence[FrozenTrial] = ()
 
 
 @final
@@ -121,13 +125,13 @@ def ask(
             with one_thread():
                 begun = list(seen(mine, others, draw, memory))
                 point, origin = chosen(Question(mine, frozen, begun, choosing(frozen, others), draw, method, chance))
-            asked = Asked(trial, point, origin, _written(mine, trial, draw, point))
+            asked = Asked(trial, point, origin, _written(mine, trial, draw, point), others)
             if origin == "repeated" or not _clashes(mine, asked, draw):
                 return asked
             trial.set_user_attr(GAVE_WAY, True)
             give_up(mine, trial, "gave_way", "another worker began the same point at the same moment")
         elif (found := read_point(draw, waited, partial(_drawn, chance))) is not None:
-            return Asked(trial, found[0], "enqueued", _written(mine, trial, draw, found[0]))
+            return Asked(trial, found[0], "enqueued", _written(mine, trial, draw, found[0]), others)
         else:
             give_up(mine, trial, "enqueued", "what was enqueued is not a point of this study")
 

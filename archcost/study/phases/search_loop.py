@@ -251,8 +251,8 @@ def _begun(run: Run, asked: Asked) -> None:
     if isinstance(model, Model) and (why := over(run.plan, counted(run.plan, model)) or run.foretold.over(model.graph)):
         _refuse(run, asked, why)
         return
-    found = run.trials()
-    if (known := same_as(found, identity, asked.trial.number)) is not None:
+    others = trials.read(trials.Held(tuple(asked.others), {}), run.stored.known)
+    if (known := same_as(others, identity, asked.trial.number)) is not None:
         run.in_vain += 1
         open_trainings.remove(_kept(run, model))
         repeat(run, asked, known)

@@ -193,7 +193,8 @@ def _told(
     kept = asdict(ended)
     try:
         trial.set_user_attr(f"{PREFIX}ended", kept)
-        study.tell(trial, values, state)
+        # as `study.tell` does, which reads the trial twice more
+        study._storage.set_trial_state_values(trial._trial_id, state, values)
     except UpdateFinishedTrialError:  # it has ended before, or another process was faster
         pass
     else:

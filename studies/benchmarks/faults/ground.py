@@ -101,7 +101,7 @@ class Worker:
         """Return whether nothing is left soon of what it has started, nor of processes of some numbers."""
         return soon(lambda: not marked(MARK, self.mark) and not any(map(alive, family)), within_s)
 
-    def ended(self, within_s: float = 240.0) -> int | None:
+    def ended(self, within_s: float = 1200.0) -> int | None:
         """Return its exit code, None if it has not ended after some time."""
         try:
             return self.process.wait(within_s)

@@ -55,7 +55,7 @@ def _round(here: Ground, team: list[Worker], wanted: int, tally: Tally) -> None:
         tally.check("no process of it left", gone, f"after 60 s: {family}")
         kept(here, seen[-1], tally)
         team[place] = here.fork() if forks else here.worker()
-    codes = [each.ended() for each in team]
+    codes = [each.ended(1200) for each in team]
     tally.check("workers end with 0", codes == [0] * TEAM, f"{codes} {[each.said[-400:] for each in team]}")
     whole(here, seen, tally, wanted + _MORE)
     (here.fork() if forks else here.worker()).ended(1200)  # removes what the killed ones have left

@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Double, Engine, func, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from archcost import scratch
@@ -51,23 +51,24 @@ class Held:
 
 @dataclass(slots=True)
 class _Row:
+    """A lease as it is stored; left_s: until it ends, by the server's clock."""
+
     lease: Lease
     owner: str
     beat: int
-    until_s: float
+    left_s: float
     about: str
 
 
-def _server_s(engine: Engine) -> Callable[[Connection], float]:
-    """Return what gives the time by which a lease ends: a server's own, of a file that of its one machine."""
-    asked = {
-        "postgresql": select(func.extract("epoch", func.clock_timestamp())),
-        "mysql": select(func.unix_timestamp(func.now(6))),
-        "mariadb": select(func.unix_timestamp(func.now(6))),
-    }.get(engine.dialect.name)
-    if asked is None:
-        return lambda _: now_s()
-    return lambda connection: float(connection.execute(asked).scalar_one())
+def _now_s(engine: Engine) -> sqlalchemy.ColumnElement[float]:
+    """Return the time by which a lease ends, for a statement: a server's own, of a file that of its one machine."""
+    match engine.dialect.name:
+        case "postgresql":
+            return func.extract("epoch", func.clock_timestamp()).cast(Double)
+        case "mysql" | "mariadb":
+            return func.unix_timestamp(func.now(6)).cast(Double)
+        case _:
+            return literal(now_s())
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Watch:
     clock: Callable[[], float] = now_s
     _seen: dict[str, tuple[Lease, str, int, float]] = field(default_factory=dict)
 
-    def lives(self, row: _Row, server_s: float) -> bool:
+    def lives(self, row: _Row) -> bool:
         """Return whether a lease's holder lives: as far as this process can see, and has waited to see.
 
         A lease is over at once if its holder is known to have ended on this machine. If its time is over by the
@@ -96,7 +97,7 @@ class Watch:
         owner = owner_of(row.owner)
         if owner is not None and scratch.is_dead(owner):
             return False
-        return silent_s < (2.5 * BEAT_S if row.until_s < server_s else LASTS_S + BEAT_S)
+        return silent_s < (2.5 * BEAT_S if row.left_s < 0 else LASTS_S + BEAT_S)
 
 
 def owner_of(text: str) -> Owner | None:
@@ -115,7 +116,6 @@ class Leases:
 
     def __init__(self, engine: Engine, watch: Watch | None = None) -> None:
         self._engine, self._watch = engine, watch or Watch()
-        self._now = _server_s(engine)
         self.me: Final = "-".join([*map(str, astuple(scratch.this())), uuid4().hex])
         self._lock = Lock()
         self._mine: dict[str, Lease] = {}
@@ -126,14 +126,13 @@ class Leases:
         return patiently(self._take, name, json.dumps(about or {}))
 
     def _take(self, name: str, about: str) -> Lease | None:
-        with self._engine.connect() as connection:
-            now, row = self._now(connection), _one(connection, name)
+        row = next(iter(_rows(self._engine, TABLE.c.name == name)), None)
         if row is not None and row.owner == self.me and name not in self._mine:
             return self._noted(row.lease)  # taken, before the server stopped answering
-        if row is not None and row.owner and self._lives(row, now):
+        if row is not None and row.owner and self._lives(row):
             return None
         lease = Lease(name, row.lease.number + 1 if row else 1)
-        new = {"owner": self.me, "beat": 0, "until_s": now + LASTS_S, "about": about}
+        new = {"owner": self.me, "beat": 0, "until_s": self._end, "about": about}
         return self._noted(lease) if self._taken(row, lease, new) else None
 
     def _noted(self, lease: Lease) -> Lease:
@@ -160,7 +159,7 @@ class Leases:
         if not mine:
             return
         with self._engine.begin() as connection:
-            more = {"beat": TABLE.c.beat + 1, "until_s": self._now(connection) + LASTS_S}
+            more = {"beat": TABLE.c.beat + 1, "until_s": self._end}
             connection.execute(TABLE.update().where(TABLE.c.owner == self.me).values(**more))
             query = select(TABLE.c.name, TABLE.c.number).where(TABLE.c.owner == self.me)
             still = {Lease(name, number) for name, number in connection.execute(query)}
@@ -174,8 +173,8 @@ class Leases:
 
     def holds(self, lease: Lease) -> bool:
         """Return whether a lease is this process's still, as the storage says: what is written of it counts."""
-        row = patiently(self._read, TABLE.c.name == lease.name)[1]
-        return any(each.lease == lease and each.owner == self.me for each in row)
+        rows = patiently(_rows, self._engine, TABLE.c.name == lease.name)
+        return any(each.lease == lease and each.owner == self.me for each in rows)
 
     def give_back(self, lease: Lease) -> None:
         """End a lease that this process may hold; its number stays, so that none is given twice."""
@@ -188,33 +187,33 @@ class Leases:
 
     def every(self, prefix: str = "") -> tuple[Held, ...]:
         """Return the leases that somebody holds, those whose holder is not heard of any more among them."""
-        now, rows = patiently(self._read, (TABLE.c.owner != "") & TABLE.c.name.startswith(prefix, autoescape=True))
-        return tuple(Held(row.lease, row.owner, json.loads(row.about), self._lives(row, now)) for row in rows)
+        held = (TABLE.c.owner != "") & TABLE.c.name.startswith(prefix, autoescape=True)
+        rows = patiently(_rows, self._engine, held)
+        return tuple(Held(row.lease, row.owner, json.loads(row.about), self._lives(row)) for row in rows)
 
     def living(self, prefix: str = "") -> dict[str, Held]:
         """Return the leases whose holders live, by name; this process's own among them."""
         return {each.lease.name: each for each in self.every(prefix) if each.lives}
 
-    def _read(self, where: sqlalchemy.ColumnElement[bool]) -> tuple[float, Sequence[_Row]]:
-        with self._engine.connect() as connection:
-            return self._now(connection), _rows(connection, where)
+    @property
+    def _end(self) -> sqlalchemy.ColumnElement[float]:
+        """When a lease ends whose last beat is now."""
+        return _now_s(self._engine) + LASTS_S
 
     def _write(self, statement: sqlalchemy.Update) -> None:
         with self._engine.begin() as connection:
             connection.execute(statement)
 
-    def _lives(self, row: _Row, now: float) -> bool:
-        return row.owner == self.me or self._watch.lives(row, now)
+    def _lives(self, row: _Row) -> bool:
+        return row.owner == self.me or self._watch.lives(row)
 
 
-def _one(connection: Connection, name: str) -> _Row | None:
-    return next(iter(_rows(connection, TABLE.c.name == name)), None)
-
-
-def _rows(connection: Connection, where: sqlalchemy.ColumnElement[bool]) -> Sequence[_Row]:
-    columns = (TABLE.c.name, TABLE.c.number, TABLE.c.owner, TABLE.c.beat, TABLE.c.until_s, TABLE.c.about)
-    found = connection.execute(select(*columns).where(where))
-    return [_Row(Lease(name, number), *rest) for name, number, *rest in found]
+def _rows(engine: Engine, where: sqlalchemy.ColumnElement[bool]) -> Sequence[_Row]:
+    left_s = TABLE.c.until_s - _now_s(engine)
+    columns = (TABLE.c.name, TABLE.c.number, TABLE.c.owner, TABLE.c.beat, left_s, TABLE.c.about)
+    with engine.connect() as connection:
+        found = connection.execute(select(*columns).where(where))
+        return [_Row(Lease(name, number), *rest) for name, number, *rest in found]
 
 
 def shown(engine: Engine) -> tuple[Held, ...]:
@@ -224,17 +223,15 @@ def shown(engine: Engine) -> tuple[Held, ...]:
     """
     if not there(engine):
         return ()
-    with engine.connect() as connection:
-        now, rows = _server_s(engine)(connection), _rows(connection, TABLE.c.owner != "")
-    local = engine.dialect.name == "sqlite"
-    return tuple(Held(row.lease, row.owner, json.loads(row.about), _goes_on(row, now, local=local)) for row in rows)
+    rows, local = _rows(engine, TABLE.c.owner != ""), engine.dialect.name == "sqlite"
+    return tuple(Held(row.lease, row.owner, json.loads(row.about), _goes_on(row, local=local)) for row in rows)
 
 
-def _goes_on(row: _Row, now: float, *, local: bool) -> bool:
+def _goes_on(row: _Row, *, local: bool) -> bool:
     owner, own = owner_of(row.owner), scratch.this()
     if owner is None or scratch.is_dead(owner, own) or (local and owner.boot != own.boot):
         return False
-    return row.until_s >= now
+    return row.left_s >= 0
 
 
 @contextmanager

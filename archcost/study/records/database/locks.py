@@ -23,13 +23,19 @@ from archcost.study.records.database.snapshot import PATIENCE_S
 LOCK: Final = "archcost study run"
 """What the lock of a run is called in a MySQL."""
 _MONTH_S: Final = 30 * 86400
-_ENDS: Final = "SELECT set_config(name, '{}', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+_IDLE: Final = (  # an earlier server than PostgreSQL 14 ends no connection for that, and has no such setting
+    "CASE WHEN current_setting('idle_session_timeout', true) IS NULL THEN 'none'"
+    " ELSE set_config('idle_session_timeout', '{}', false) END"
+)
 _KNOWS: Final = "SELECT set_config(name, '10', false) FROM pg_settings WHERE name LIKE 'tcp_keepalives_%%'"
 """Lets the server know within two minutes that the other end is gone."""
 NUMBER: Final = 0x61726368636F7374
 """The lock of a run in a PostgreSQL, whose advisory locks have numbers: "archcost"."""
 _SHORT: Final = {
-    "postgresql": (f"SELECT pg_try_advisory_lock({NUMBER + 1})", f"SELECT pg_advisory_unlock({NUMBER + 1})"),
+    "postgresql": (  # a process that is stopped inside keeps nobody out for long
+        f"SELECT CASE WHEN pg_try_advisory_lock({NUMBER + 1}) THEN {_IDLE.format(f'{PATIENCE_S // 2}s')} END",
+        f"SELECT pg_advisory_unlock({NUMBER + 1}), {_IDLE.format(0)}",
+    ),
     **dict.fromkeys(
         ("mysql", "mariadb"),
         tuple(f"SELECT {each}" for each in (
@@ -127,7 +133,7 @@ class _There:
         """Take the lock; raises InputError if another process has it."""
         self.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         if self.engine.dialect.name == "postgresql":
-            self.connection.exec_driver_sql(_ENDS.format("0"))
+            self.connection.exec_driver_sql(f"SELECT {_IDLE.format(0)}")
             self.connection.exec_driver_sql(_KNOWS)
             held = self.connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({NUMBER})").scalar()
         else:
@@ -192,8 +198,6 @@ def alone(address: Address, engine: sqlalchemy.Engine) -> Iterator[None]:
     finally:
         try:
             connection.exec_driver_sql(unlock)
-            if engine.dialect.name == "postgresql":
-                connection.exec_driver_sql(_ENDS.format("0"))
         except DBAPIError as error:
             if not is_cut(error):  # else the server has ended the lock
                 raise
@@ -211,8 +215,6 @@ def _taken(engine: sqlalchemy.Engine, lock: str, address: Address) -> sqlalchemy
                 where = quoted(str(address))
                 raise ArchcostError(f"the storage {where} is busy: another process has written to it for a minute")
             time.sleep(_SOON_S)
-        if engine.dialect.name == "postgresql":  # a process that is stopped inside keeps nobody out for long
-            connection.exec_driver_sql(_ENDS.format(f"{PATIENCE_S // 2}s"))
         closing_it.pop_all()
         return connection
 
