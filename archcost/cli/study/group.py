@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archcost.cli.options import Read, debugged, gathered
+from archcost.cli.options import debugged, gathered
 from archcost.cli.sections import Sectioned
 from archcost.cli.study.new import new
+from archcost.cli.study.options import STORED, consented, limited, overridden, stored
 from archcost.cli.terminal import say
 from archcost.errors import InputError, Mistake, visible
 from archcost.rows import of_mappings
-from archcost.units import parse_duration
 
 if TYPE_CHECKING:
     from archcost.cli.study.engine import Manner
@@ -23,26 +23,13 @@ if TYPE_CHECKING:
     from archcost.study.records.stored import Stored
 
 _PASSED_ON = "What an engine is asked for, such as partition=gpu, num_cpus=2 (repeatable)."
-_STORED = "A file or the URL of a database; beside STUDY if left out."
 _FORMS = ("table", "json", "csv")
-
-
-def _wanted() -> type[Wanted]:
-    from archcost.study.options import Wanted  # loads pydantic
-
-    return Wanted
 
 
 def _manner() -> type[Manner]:
     from archcost.cli.study.engine import Manner  # loads pydantic
 
     return Manner
-
-
-def _consent() -> type[Consent]:
-    from archcost.study.code.consent import Consent  # loads pydantic
-
-    return Consent
 
 
 @click.group(cls=Sectioned)
@@ -52,19 +39,14 @@ def study() -> None:
 
 @study.command()
 @click.argument("file", metavar="STUDY")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
-@click.option("--trials", type=click.IntRange(1, 10**6), help="Trials in all, those of earlier runs among them.")
-@click.option("--time", "time_s", type=Read("duration", parse_duration), help="Longest time, confirming included.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Trials at once; the physical cores, at most 4.")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
+@overridden
+@limited
+@stored
 @click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
 @click.option("--engine", type=click.Choice(("ray", "slurm")), help="Let Ray or Slurm start workers, and show them.")
 @click.option("--jobs", type=click.IntRange(1, 10**4), help="How many workers an engine starts; 1.")
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help=_PASSED_ON)
-@click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
-@click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
-@gathered("wanted", _wanted)
-@gathered("consent", _consent)
+@consented
 @gathered("manner", _manner)
 @debugged
 def run(
@@ -87,17 +69,12 @@ def run(
 
 @study.command()
 @click.argument("file", metavar="STUDY")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable).")
-@click.option("--trials", type=click.IntRange(1, 10**6), help="Trials in all, those of all processes among them.")
-@click.option("--time", "time_s", type=Read("duration", parse_duration), help="Longest time, confirming included.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Trials at once here; the physical cores, at most 4.")
-@click.option("--storage", envvar="ARCHCOST_STORAGE", show_envvar=True, help=_STORED)
-@click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
-@click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
+@overridden
+@limited
+@click.option("--storage", envvar="ARCHCOST_STORAGE", show_envvar=True, help=STORED)
+@consented
 @click.option("--trains", is_flag=True, help="Train here; measure only where --measures says.")
 @click.option("--measures", multiple=True, metavar="TARGET", help="Measure on this target; train only with --trains.")
-@gathered("wanted", _wanted)
-@gathered("consent", _consent)
 @debugged
 def worker(file: str, overrides: tuple[str, ...], storage: str | None, wanted: Wanted, consent: Consent) -> int:
     """Work on a study beside other processes, here or on other machines, until no work is left."""
@@ -110,11 +87,9 @@ def worker(file: str, overrides: tuple[str, ...], storage: str | None, wanted: W
 @study.command()
 @click.argument("file", metavar="STUDY")
 @click.argument("networks", metavar="FILE ...", nargs=-1, required=True)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of STUDY (repeatable).")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
-@click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
-@click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
-@gathered("consent", _consent)
+@overridden
+@stored
+@consented
 @debugged
 def enqueue(
     file: str, networks: tuple[str, ...], overrides: tuple[str, ...], storage: str | None, consent: Consent
@@ -129,12 +104,10 @@ def enqueue(
 @study.command("import")
 @click.argument("earlier", metavar="OLD")
 @click.option("--into", "file", required=True, metavar="STUDY", help="The study they come to.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of STUDY (repeatable).")
+@overridden
 @click.option("--storage", help="Of STUDY: a file or the URL of a database; beside it if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--allow-code", is_flag=True, help="Run the code of your own that the study names.")
-@click.option("--code-changed", is_flag=True, help="Go on though files of that code are not as they were.")
-@gathered("consent", _consent)
+@consented
 @debugged
 def import_(
     earlier: str, file: str, overrides: tuple[str, ...], storage: str | None, as_json: bool, consent: Consent
@@ -154,7 +127,7 @@ def import_(
 
 @study.command()
 @click.argument("file", metavar="STUDY")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
+@stored
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @debugged
 def status(file: str, storage: str | None, as_json: bool) -> None:
@@ -173,7 +146,7 @@ def status(file: str, storage: str | None, as_json: bool) -> None:
 
 @study.command()
 @click.argument("file", metavar="STUDY")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
+@stored
 @click.option("--format", "form", type=click.Choice(_FORMS), default="table", help="How to print.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--yaml", "folder", type=click.Path(file_okay=False), help="Also write each member's YAML to a folder.")
@@ -202,7 +175,7 @@ def front(file: str, storage: str | None, form: str, as_json: bool, folder: str 
 
 @study.command()
 @click.argument("file", metavar="STUDY")
-@click.option("--storage", help="A file or the URL of a database; beside STUDY if left out.")
+@stored
 @click.option("--format", "form", type=click.Choice(("csv", "json")), default="csv", help="How to print.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file; printed if left out.")
 @debugged

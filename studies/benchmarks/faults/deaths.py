@@ -33,7 +33,7 @@ class Net(nn.Module):
                 self.exhausted()
             if self.number % 12 == 1:
                 ctypes.string_at(0)
-        return self.head(x.flatten(1)) * (1 + self.number)
+        return self.head(x.flatten(1)) * (1 + self.number / 100)
 
     def exhausted(self):
         """Take more than there is: by a limit of its own, or as the system's killer ends it."""
