@@ -211,3 +211,17 @@ def test_an_owner_that_is_no_process_is_waited_for(times: Times, text: str) -> N
     assert other.take("trial:0") is None
     times.pass_s(GONE_S)
     assert Lease("trial:0", 2) == other.take("trial:0")
+
+
+def test_tidying_leaves_who_lives_and_what_others_are_called(times: Times) -> None:
+    """Rows of processes that have ended here, and those given back, are removed: of the prefix alone."""
+    one, dead, gone = times.process(), times.dead(), times.process()
+    assert one.take("worker:1")
+    assert dead.take("worker:2")
+    assert dead.take("trial:0")
+    gone.give_back(gone.take("worker:3") or Lease("", 0))
+    one.tidy("worker:")
+    with times.engine.connect() as connection:
+        left = {name for (name,) in connection.execute(sqlalchemy.select(TABLE.c.name))}
+    assert {"worker:1", "trial:0"} == left
+    assert Lease("trial:0", 2) == one.take("trial:0")

@@ -94,10 +94,14 @@ class Watch:
         if known is None or known[:3] != said:
             known = self._seen[row.lease.name] = (*said, now)
         silent_s = now - known[3]
-        owner = owner_of(row.owner)
-        if owner is not None and scratch.is_dead(owner):
+        if _is_dead(row.owner):
             return False
         return silent_s < (2.5 * BEAT_S if row.left_s < 0 else LASTS_S + BEAT_S)
+
+
+def _is_dead(owner: str) -> bool:
+    known = owner_of(owner)
+    return known is not None and scratch.is_dead(known)
 
 
 def owner_of(text: str) -> Owner | None:
@@ -185,6 +189,16 @@ class Leases:
         same = (TABLE.c.name == lease.name) & (TABLE.c.number == lease.number) & (TABLE.c.owner == self.me)
         patiently(self._write, TABLE.update().where(same).values(owner=""))
 
+    def tidy(self, prefix: str) -> None:
+        """Remove the leases of a prefix that nobody holds, or whose process has ended here; their names are used once.
+
+        Not those of other names: their numbers stay.
+        """
+        rows = patiently(_rows, self._engine, TABLE.c.name.startswith(prefix, autoescape=True))
+        over = [row.lease.name for row in rows if not row.owner or _is_dead(row.owner)]
+        if over:
+            patiently(self._write, TABLE.delete().where(TABLE.c.name.in_(over)))
+
     def every(self, prefix: str = "") -> tuple[Held, ...]:
         """Return the leases that somebody holds, those whose holder is not heard of any more among them."""
         held = (TABLE.c.owner != "") & TABLE.c.name.startswith(prefix, autoescape=True)
@@ -200,7 +214,7 @@ class Leases:
         """When a lease ends whose last beat is now."""
         return _now_s(self._engine) + LASTS_S
 
-    def _write(self, statement: sqlalchemy.Update) -> None:
+    def _write(self, statement: sqlalchemy.Update | sqlalchemy.Delete) -> None:
         with self._engine.begin() as connection:
             connection.execute(statement)
 

@@ -72,6 +72,7 @@ def joined(address: Address, engine: sqlalchemy.Engine, about: Mapping[str, Any]
     if team.note and team.others():
         words = f"{quoted(str(address))} is on a network file system, where a second process would damage it"
         raise InputError(Mistake(f"{words}; allowed: one process, or a PostgreSQL as the 'storage' of several"))
+    leases.tidy(WORKER)
     said = {"host": socket.gethostname(), "pid": os.getpid(), **about}
     mine = leases.take(f"{WORKER}{leases.me}", said)
     thread = Thread(target=team._beat, name="leases", daemon=True)
