@@ -15,7 +15,7 @@ from archcost.data.known import shown, unread
 from archcost.data.pictures import COLOUR, ENDINGS, opened, values
 from archcost.data.remote import copies
 from archcost.data.remote.copies import Most
-from archcost.data.remote.systems import is_url
+from archcost.data.remote.systems import below, is_url
 from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
 from archcost.errors import InputError, Mistake, quoted
@@ -23,7 +23,7 @@ from archcost.units import data_size
 
 _LAYOUT: Final = "a folder with train/CLASS/*.png and test/CLASS/*.png, its path from the study's folder"
 _MOST_BYTES: Final = 2**32  # of all images of a split in memory
-_PARTS: Final = ("train", "valid", "test")
+_PARTS: Final = below("train", "valid", "test")
 _MOST: Final = Most(2**21, 3 * _MOST_BYTES)  # of files that are copied from a URL
 
 
@@ -48,7 +48,7 @@ def names(spec: DataSpec, folder: Path) -> tuple[str, ...]:
 def _root(spec: DataSpec, folder: Path) -> Path:
     """Return the folder of the images, of those at a URL one of copies."""
     given = spec.path or ""
-    return copies.folder(given, _is_image, _MOST, ("data", "path"), _PARTS) if is_url(given) else folder / given
+    return copies.folder(given, _PARTS, _is_image, _MOST, ("data", "path")) if is_url(given) else folder / given
 
 
 def _is_image(parts: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from filelock import FileLock
 
-from archcost.data.remote.systems import System, get, has_secret, opened, why
+from archcost.data.remote.systems import Listing, System, get, has_secret, opened, why
 from archcost.errors import InputError, Mistake, quoted, visible
 from archcost.errors import Path as Key
 from archcost.files import cache, safe_name, write_whole
@@ -105,20 +105,23 @@ def names(url: str, key: Key = ()) -> frozenset[str]:
         return frozenset(each["name"].rstrip("/").rpartition("/")[2] for each in listed if each["type"] == "file")
 
 
-def folder(
-    url: str, wanted: Callable[[tuple[str, ...]], bool], most: Most, key: Key = (), parts: tuple[str, ...] = ("",)
-) -> Path:
+def path(url: str) -> Path:
+    """Return where the copy of a file is, if it was made."""
+    above, _, name = url.rpartition("/")
+    return _Place(above).folder / name
+
+
+def folder(url: str, listing: Listing, wanted: Callable[[tuple[str, ...]], bool], most: Most, key: Key = ()) -> Path:
     """Return a folder with copies of the files below a folder there; those that are gone there are removed.
 
-    wanted: whether a file is copied, by the parts of its name from the folder on; parts: the folders in it that are
-    looked into, by default all. Of other files the copies do not change.
+    wanted: whether a file is copied, by the parts of its name from the folder on. Copies of other files do not change.
     Raises InputError if the folder is not reached, has more than may be copied, or a file whose name leaves it.
     """
     place = _Place(_checked(url, key))
     with _explained(url, key):
         system, at = opened(url)
-        every = [system.find(f"{at}/{part}".rstrip("/"), detail=True) for part in parts]
-    listed = {name: about for each in every for name, about in _below(at, each) if wanted(tuple(name.split("/")))}
+        there = listing(system, at)
+    listed = {name: about for name, about in _below(at, there) if wanted(tuple(name.split("/")))}
     found = _Found(place, system, key)
     found.copy({name: (str(about["name"]), about) for name, about in listed.items()}, most, wanted)
     return place.folder

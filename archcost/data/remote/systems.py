@@ -6,16 +6,19 @@ import os
 import posixpath
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from archcost.errors import named, one_line
+from archcost.errors import InputError, named, one_line, quoted
 from archcost.urls import shown
 
 System: TypeAlias = Any
 """A file system as fsspec has it, which has no annotations."""
+
+Listing: TypeAlias = Callable[[System, str], Mapping[str, Mapping[str, Any]]]
+"""Gives what a file system says of the files below a folder, by their whole names."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _USER: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://[^/]*@")
@@ -73,6 +76,37 @@ def _beside(file: Path) -> Iterator[Path]:
 def names(system: System, root: str) -> list[str]:
     """Return the names of the files in a folder there, none if it is not there."""
     return [posixpath.basename(each) for each in system.ls(root, detail=False)] if system.exists(root) else []
+
+
+def below(*parts: str) -> Listing:
+    """Return what lists all files below some folders of a folder."""
+
+    def listing(system: System, at: str) -> Mapping[str, Mapping[str, Any]]:
+        return {name: about for part in parts for name, about in system.find(f"{at}/{part}", detail=True).items()}
+
+    return listing
+
+
+def near(depth: int, most: int, allowed: str) -> Listing:
+    """Return what lists the files in a folder and in those below it that may be Python packages, by their names.
+
+    It raises InputError, with what is allowed, after more than so many files and folders.
+    """
+
+    def listing(system: System, at: str) -> Mapping[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        level, seen = [at], 0
+        for _ in range(depth):
+            every = [about for folder in level for about in system.ls(folder, detail=True)]
+            seen += len(every)
+            if seen > most:
+                raise InputError(f"{quoted(at)} has more than {most} files to look at; allowed: {allowed}")
+            found |= {about["name"]: about for about in every if about["type"] == "file"}
+            folders = [about["name"].rstrip("/") for about in every if about["type"] == "directory"]
+            level = [each for each in folders if posixpath.basename(each).isidentifier() and each not in level]
+        return found
+
+    return listing
 
 
 def why(error: Exception) -> str:
