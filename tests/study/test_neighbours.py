@@ -121,7 +121,7 @@ def test_a_mistake_in_a_study_at_a_url_names_the_url(there: str, capsys: pytest.
     file.write_text(STUDY.replace("waves", "gone"), "utf-8")
     err = refused(capsys, "study", "run", f"{there}/study.yaml", "--allow-code")
     above = there.rpartition("/")[0]
-    assert f"{there}/study.yaml:5:32: data.path: cannot read '{above}/gone.npz': there is no such file" in err
+    assert f"{there}/study.yaml:5:31: data.path: cannot read '{above}/gone.npz': there is no such file" in err
     file.write_text(STUDY.replace("epochs: 1", "epochs: x"), "utf-8")
     assert f"{there}/study.yaml:7:15: fit.epochs: given 'x'" in refused(capsys, "study", "run", f"{there}/study.yaml")
 

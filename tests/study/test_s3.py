@@ -19,7 +19,9 @@ from commands import refused, run
 from archcost.data.remote import copies
 from archcost.data.remote.copies import Most
 from archcost.data.remote.systems import below, opened
+from archcost.study.records.database.addresses import address
 from archcost.study.records.mirror import Mirror, mirror
+from archcost.study.records.stored import find
 
 moto = pytest.importorskip("moto.server", reason="moto with its server is not installed")
 pytest.importorskip("s3fs", reason="the extra remote is not installed")
@@ -35,7 +37,7 @@ confirm: {members: 1, seeds: 1}
 weights: s3://bucket/weights
 """
 NET = """
-import torch
+import time, torch
 
 class Small(torch.nn.Module):
     def __init__(self, classes, input, width=2):
@@ -164,8 +166,12 @@ def test_a_study_there_runs_and_its_weights_are_there(
 
 def test_a_killed_training_goes_on_elsewhere(bucket: Any, tmp_path: Path) -> None:
     """From its checkpoint in the bucket: the machine that goes on has no folder of weights."""
-    put(bucket, "mine/study.yaml", STUDY.replace("../data/", "").replace("epochs: 1, rungs: [1]", "epochs: 600"))
-    put(bucket, "mine/mynet.py", NET)
+    put(bucket, "mine/study.yaml", STUDY.replace("../data/", "").replace("epochs: 1, rungs: [1]", "epochs: 100"))
+    put(
+        bucket,
+        "mine/mynet.py",
+        NET.replace("        return", "        time.sleep(0.2 * self.training)\n        return"),
+    )
     put(bucket, "mine/waves.npz", waves(tmp_path))
     words = ["-m", "archcost", "study", "worker", "s3://bucket/mine/study.yaml", "--workers", "1", "--allow-code"]
     words += ["--set", "search.trials=1", "--set", "confirm.members=0", "--storage", str(tmp_path / "killed.db")]
@@ -179,7 +185,10 @@ def test_a_killed_training_goes_on_elsewhere(bucket: Any, tmp_path: Path) -> Non
     shutil.rmtree(tmp_path / "killed.db.weights")
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr
-    assert "goes on" in done.stderr
+    lost, found = find(address("killed.db", tmp_path)).trials()
+    assert ("interrupted", "complete") == (lost.fate, found.fate)
+    assert found.ended is not None
+    assert found.ended.before_s > 0
 
 
 def _checkpoints() -> list[str]:

@@ -1,4 +1,4 @@
-"""A study's file at a URL, and the files of its folder there: each is copied when it is used."""
+"""A study's file at a URL, and the files beside it: each is copied when it is used."""
 
 from __future__ import annotations
 
