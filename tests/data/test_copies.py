@@ -18,11 +18,12 @@ from archcost.data import names
 from archcost.data.load import load
 from archcost.data.remote import copies
 from archcost.data.remote.copies import Most
-from archcost.data.remote.systems import has_secret, is_url
+from archcost.data.remote.systems import below, has_secret, is_url, near, opened
 from archcost.data.spec import DataSpec
 from archcost.errors import InputError
 
 MOST = Most(100, 10**6)
+ALL = below("")
 
 
 @pytest.fixture
@@ -126,10 +127,10 @@ def test_a_folder_follows_that_of_the_url(there: Path) -> None:
         (there / name).write_text(name)
     url = f"file://{there}"
     note = copies.file(f"{url}/notes", 100)
-    found = copies.folder(url, lambda parts: parts[-1].endswith(".py"), MOST)
+    found = copies.folder(url, ALL, lambda parts: parts[-1].endswith(".py"), MOST)
     assert (found, ["notes", "x", "y"]) == (note.parent, sorted(each.name for each in found.iterdir()))
     (there / "y" / "b.py").unlink()
-    copies.folder(url, lambda parts: parts[-1].endswith(".py"), MOST)
+    copies.folder(url, ALL, lambda parts: parts[-1].endswith(".py"), MOST)
     assert ["notes", "x"] == sorted(each.name for each in found.iterdir())
 
 
@@ -139,7 +140,7 @@ def test_another_kind_of_file_system() -> None:
         file.write("there")
     found = copies.file("memory://bucket/deep/a.txt", 10)
     assert ("there", "memory://bucket/deep/a.txt") == (found.read_text(), copies.origin(found))
-    assert found == copies.folder("memory://bucket/deep/", every, MOST) / "a.txt"
+    assert found == copies.folder("memory://bucket/deep/", ALL, every, MOST) / "a.txt"
     assert ("", True) == (copies.origin(Path("elsewhere")), copies.is_file("memory://bucket/deep/a.txt"))
     assert frozenset({"a.txt"}) == copies.names("memory://bucket/deep")
 
@@ -158,7 +159,7 @@ def test_a_name_stays_in_its_folder(name: str, monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(copies, "opened", lambda _: (Hostile(), "/far"))
     with pytest.raises(InputError, match="names that stay in their folder"):
-        copies.folder("memory://far", every, MOST)
+        copies.folder("memory://far", ALL, every, MOST)
     assert [] == [each for each in tmp_path.rglob("*") if each.is_file()]
 
 
@@ -168,7 +169,7 @@ def test_no_more_is_copied_than_is_allowed(there: Path) -> None:
         (there / name).write_bytes(bytes(600))
     url = f"file://{there}"
     with pytest.raises(InputError, match=r"has 2 files of 1\.20 kB to copy; allowed: 1 of 5\.00 kB"):
-        copies.folder(url, every, Most(1, 5000))
+        copies.folder(url, ALL, every, Most(1, 5000))
     with pytest.raises(InputError, match="a' has 1 file of 600 B to copy; allowed: 1 of 100 B"):
         copies.file(f"{url}/a", 100)
     with pytest.raises(InputError, match="is not a file; allowed: a file"):
@@ -195,13 +196,25 @@ def test_a_place_that_no_package_opens(place: Path) -> None:
         copies.file("nosuch://x/y", 10)
 
 
+def test_code_is_looked_for_nearby(there: Path) -> None:
+    """Not deeper than was asked for, and in folders alone that Python can import from."""
+    for name in ("a.py", "b/c.py", "b/d/e.py", "b/d/f/g.py", "no-package/h.py", ".git/i.py"):
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_text("")
+    system, at = opened(f"file://{there}")
+    listed = near(3, 100, "fewer")(system, at)
+    assert ["a.py", "b/c.py", "b/d/e.py"] == sorted(name.removeprefix(f"{at}/") for name in listed)
+    with pytest.raises(InputError, match="more than 3 files to look at; allowed: fewer"):
+        near(3, 3, "fewer")(system, at)
+
+
 def test_several_processes_copy_at_once(there: Path) -> None:
     """They wait for each other, and each finds the whole of every file."""
     for name in range(30):
         (there / f"{name}.py").write_text(f"{name}\n" * 1000)
     program = (
-        "import sys; from archcost.data.remote import copies\n"
-        f"found = copies.folder('file://{there}', lambda _: True, copies.Most(99, 10**9))\n"
+        "from archcost.data.remote import copies, systems\n"
+        f"found = copies.folder('file://{there}', systems.below(''), lambda _: True, copies.Most(99, 10**9))\n"
         "print(sum(len(each.read_text().split()) for each in found.iterdir()))"
     )
     several = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
