@@ -159,6 +159,13 @@ def test_a_url_of_yaml_is_a_study_and_no_storage(typed: str) -> None:
     assert TYPED[typed] == is_storage(typed)
 
 
+def test_what_is_no_study_at_a_url_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A storage is a file here or a database, and a study's file ends as YAML does."""
+    for typed in ("s3://bucket/study", "https://host/study.db"):
+        err = refused(capsys, "study", "status", typed)
+        assert f"given '{typed}'; allowed: the URL of a database, or for a study that of its file, which ends in" in err
+
+
 def test_a_folder_that_is_too_large_is_not_looked_through(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A study at the root of a bucket is refused, if it names code."""
     monkeypatch.setattr(neighbours, "_LISTED", 5)
