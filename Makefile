@@ -17,9 +17,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 help:
 	@echo "make demo          profile a published network: a table and reports/demo.html"
 	@echo "make test          lint, types and tests: what CI runs"
-	@echo "make test-extras   the tests of the extras openvino, ray and slurm (which this"
-	@echo "                   installs), those that need sshd, and all of torch's own"
-	@echo "                   samples of its operators"
+	@echo "make test-extras   the tests of the extras openvino, ray, remote and slurm"
+	@echo "                   (which this installs; moto serves s3), those that need"
+	@echo "                   sshd, and all of torch's own samples of its operators"
 	@echo "make test-gpu      the tests that need a GPU: targets, latencies, a training"
 	@echo "                   step; without a GPU it says so"
 	@echo "make faults        signals at every step of a study, by both kinds, each with"
@@ -65,11 +65,12 @@ test: $(READY)
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-extras: $(READY)
-	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[openvino,ray,slurm]' --group manifests
+	@$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[openvino,ray,remote,slurm]' --group manifests \
+		--group object-store
 	@$(BIN)/python -m pytest -q tests/latency/test_agreement.py tests/latency/test_gpu.py \
 		tests/latency/layers/test_openvino.py tests/cli/test_model_files.py
 	@$(BIN)/python -m pytest -q tests/latency/test_ssh.py
-	@$(BIN)/python -m pytest -q tests/study/test_engines.py tests/study/test_kubernetes.py
+	@$(BIN)/python -m pytest -q tests/study/test_engines.py tests/study/test_kubernetes.py tests/study/test_s3.py
 	@ARCHCOST_EVERY_SAMPLE=1 $(BIN)/python -m pytest -q tests/counting/test_operators.py tests/counting/test_kinds.py
 
 test-gpu: $(READY)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from archcost import urls
 from archcost.cli.options import debugged
 from archcost.errors import visible
 
@@ -31,12 +32,11 @@ def datasets(context: click.Context, as_json: bool) -> None:
     # imported when the command runs, to keep start-up fast
     from archcost.data.known import VARIABLE, folders, listed
 
-    found = listed()
+    found, places = listed(), [urls.shown(str(folder)) for folder in folders()]
     if as_json:
-        places = [str(folder) for folder in folders()]
         click.echo(json.dumps({"folders": places, "datasets": [asdict(each) for each in found]}, indent=1))
         return
-    click.echo("\n".join([*_table(found), "", *_where([visible(str(each)) for each in folders()], VARIABLE)]))
+    click.echo("\n".join([*_table(found), "", *_where([visible(each) for each in places], VARIABLE)]))
 
 
 @datasets.command(short_help="Download a data set into the cache.")

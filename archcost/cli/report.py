@@ -76,9 +76,10 @@ def report(
 
 def _kind(source: str, storage: str | None) -> str:
     """Return what a source is, by its name, of a YAML file by what it holds."""
+    from archcost.study.code.neighbours import is_far
     from archcost.study.records.source import is_storage
 
-    if storage is not None or is_storage(source):
+    if storage is not None or is_storage(source) or is_far(source):
         return _STUDY
     if source.endswith(".json"):
         return _JSON

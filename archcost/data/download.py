@@ -50,7 +50,7 @@ def _no_download(about: Known) -> str:
         return f"{about.name} is your own; allowed: {known.PLACED[about.name]}"
     if not about.choices:
         return f"{about.name} is in the package, there is nothing to download"
-    places = " or ".join(known.shown(folder / about.name) for folder in known.folders())
+    places = " or ".join(known.shown(known.below(folder, about.name)) for folder in known.folders())
     return f"{about.name} cannot be downloaded; allowed: {about.get}: {places}"
 
 

@@ -13,6 +13,9 @@ import torch
 
 from archcost.data.known import shown, unread
 from archcost.data.pictures import COLOUR, ENDINGS, opened, values
+from archcost.data.remote import copies
+from archcost.data.remote.copies import Most
+from archcost.data.remote.systems import below, is_url
 from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, held_out, of_images
 from archcost.errors import InputError, Mistake, quoted
@@ -20,10 +23,12 @@ from archcost.units import data_size
 
 _LAYOUT: Final = "a folder with train/CLASS/*.png and test/CLASS/*.png, its path from the study's folder"
 _MOST_BYTES: Final = 2**32  # of all images of a split in memory
+_PARTS: Final = below("train", "valid", "test")
+_MOST: Final = Most(2**21, 3 * _MOST_BYTES)  # of files that are copied from a URL
 
 
 def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
-    root = folder / (spec.path or "")
+    root = _root(spec, folder)
     classes = _classes(root / "train")
     if len(classes) < 2:
         raise _wrong(f"{shown(root / 'train')} has {len(classes)} folders of a class; allowed: 2 or more")
@@ -37,7 +42,17 @@ def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
 
 def names(spec: DataSpec, folder: Path) -> tuple[str, ...]:
     """Return the names of the classes in the order of their labels."""
-    return tuple(_classes(folder / (spec.path or "") / "train"))
+    return tuple(_classes(_root(spec, folder) / "train"))
+
+
+def _root(spec: DataSpec, folder: Path) -> Path:
+    """Return the folder of the images, of those at a URL one of copies."""
+    given = spec.path or ""
+    return copies.folder(given, _PARTS, _is_image, _MOST, ("data", "path")) if is_url(given) else folder / given
+
+
+def _is_image(parts: tuple[str, ...]) -> bool:
+    return len(parts) == 3 and parts[1][:1] != "." and parts[2].lower().endswith(ENDINGS)
 
 
 def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from archcost.data.remote import copies
+from archcost.data.remote.copies import origin
+from archcost.data.remote.systems import is_url
 from archcost.errors import InputError, Mistake, one_line, quoted, visible
 from archcost.files import cache, home
+from archcost.urls import shown as url_shown
 
 VARIABLE: Final = "ARCHCOST_DATA"
 
@@ -64,6 +68,9 @@ class Listing:
 
 
 _FOLDERS: Final = f"a folder in {VARIABLE} and in XDG_CACHE_HOME"
+_PATH: Final = ("data", "path")
+_MOST_BYTES: Final = 2**34  # of a file of a data set that has a name
+_NAME: Final = ("data", "name")
 _LONG: Final = 160  # characters of a path in a message
 
 _IDX: Final = tuple(
@@ -131,31 +138,47 @@ def known(name: str) -> Known:
     return next(each for each in KNOWN if each.name == name)
 
 
-def folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Return the folders that hold a folder of each data set: $ARCHCOST_DATA, then the cache."""
+def folders(environment: Mapping[str, str] = os.environ) -> tuple[Path | str, ...]:
+    """Return what holds a folder of each data set: $ARCHCOST_DATA, a folder or a URL, then the cache."""
     given = environment.get(VARIABLE, "")
-    return (*((home(given, _FOLDERS),) if given else ()), cache(environment))
+    first = given.rstrip("/") if is_url(given) else home(given, _FOLDERS)
+    return (*((first,) if given else ()), cache(environment))
 
 
-def present(name: str) -> tuple[Path, ...]:
-    """Return the files of a data set, of the first place and form that has them all; nothing if none has."""
-    for place in (folder / name for folder in folders()):
+def below(folder: Path | str, name: str) -> Path | str:
+    """Return the folder of a data set in one of `folders`."""
+    return f"{folder}/{name}" if isinstance(folder, str) else folder / name
+
+
+def present(name: str) -> tuple[Path | str, tuple[str, ...]] | None:
+    """Return where a data set is, and the names of its files: the first place and form that has them all.
+
+    Raises InputError for a URL that is not reached.
+    """
+    for place in (below(folder, name) for folder in folders()):
+        there = copies.names(place, _NAME) if isinstance(place, str) and known(name).choices else frozenset()
         for choice in known(name).choices:
-            paths = tuple(place / file for file in choice)
-            if all(_is_file(path) for path in paths):
-                return paths
-    return ()
+            if all(file in there if isinstance(place, str) else _is_file(place / file) for file in choice):
+                return place, choice
+    return None
 
 
 def found(name: str) -> tuple[Path, ...]:
-    """Return the files of a data set; raises InputError, which says what to do, if they are not all there."""
-    if paths := present(name):
-        return paths
+    """Return the files of a data set, those at a URL as copies.
+
+    Raises InputError, which says what to do, if they are not all there.
+    """
+    if there := present(name):
+        place, names = there
+        return tuple(
+            copies.file(f"{place}/{file}", _MOST_BYTES, _NAME) if isinstance(place, str) else place / file
+            for file in names
+        )
     about = known(name)
-    looked = " or ".join(shown(folder / name) for folder in folders())
+    looked = " or ".join(shown(below(folder, name)) for folder in folders())
     wanted = ", or ".join(" and ".join(choice[:4]) for choice in about.choices)
     message = f"data set {quoted(name)} is not in {looked} (wanted: {wanted}); allowed: {_how(about)}"
-    raise InputError(Mistake(f"{message}, or set {VARIABLE} to the folder that holds '{name}'", ("data", "name")))
+    raise InputError(Mistake(f"{message}, or set {VARIABLE} to the folder that holds '{name}'", _NAME))
 
 
 def listed() -> tuple[Listing, ...]:
@@ -168,10 +191,11 @@ def _listing(about: Known) -> Listing:
         return Listing(about.name, about.words, about.licence, None, "", (), f"path: {PLACED[about.name]}")
     if not about.choices:
         return Listing(about.name, about.words, about.licence, True, "in the package", (), "")
-    paths = present(about.name)
-    places = tuple(str(folder / about.name) for folder in folders())
-    source = str(paths[0].parent) if paths else ""
-    return Listing(about.name, about.words, about.licence, bool(paths), source, places, "" if paths else _how(about))
+    places = tuple(url_shown(str(below(folder, about.name))) for folder in folders())
+    there = present(about.name)
+    if there is None:
+        return Listing(about.name, about.words, about.licence, False, "", places, _how(about))
+    return Listing(about.name, about.words, about.licence, True, url_shown(str(there[0])), places, "")
 
 
 def _how(about: Known) -> str:
@@ -185,10 +209,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def shown(path: Path) -> str:
-    """Return a path as messages show it: visible, in quotes, its end kept where it is long."""
-    text = str(path)
+def shown(path: Path | str) -> str:
+    """Return a path or URL as messages show it: visible, in quotes, its end kept if it is long; of a copy its URL."""
+    text = url_shown((origin(path) if isinstance(path, Path) else "") or str(path))
     return f"'{visible(text if len(text) <= _LONG else f'...{text[-_LONG:]}')}'"
+
+
+def yours(given: str, folder: Path, most_bytes: int) -> Path:
+    """Return a file that a user gave, from the study's folder on, or the copy of one at a URL.
+
+    Raises InputError if it is no file, or too large.
+    """
+    return copies.file(given, most_bytes, _PATH) if is_url(given) else regular(folder / given, most_bytes)
 
 
 def regular(path: Path, most_bytes: int) -> Path:
@@ -198,16 +230,16 @@ def regular(path: Path, most_bytes: int) -> Path:
     except OSError as error:
         raise unread(path, error) from None
     if not is_file:
-        raise InputError(Mistake(f"{shown(path)} is not a file; allowed: a file", ("data", "path")))
+        raise InputError(Mistake(f"{shown(path)} is not a file; allowed: a file", _PATH))
     if size > most_bytes:
-        raise InputError(Mistake(f"{shown(path)} has {size} bytes; allowed: {most_bytes}", ("data", "path")))
+        raise InputError(Mistake(f"{shown(path)} has {size} bytes; allowed: {most_bytes}", _PATH))
     return path
 
 
 def unread(path: Path, error: OSError, allowed: str = "a file, its path from the study's folder") -> InputError:
     """Return the error for a path that a user gave and the disk refuses."""
     message = f"cannot read {shown(path)}: {error.strerror or error}; allowed: {allowed}"
-    return InputError(Mistake(message, ("data", "path")))
+    return InputError(Mistake(message, _PATH))
 
 
 def broken(path: Path, why: object) -> InputError:

@@ -16,7 +16,7 @@ from typing import IO, Final
 import numpy as np
 import torch
 
-from archcost.data.known import broken, regular
+from archcost.data.known import broken, yours
 from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, first, held_out, of_sequences
 from archcost.errors import shorten
@@ -35,7 +35,7 @@ _REFUSED: Final = (
 
 
 def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
-    return (regular(folder / (spec.path or ""), _MOST_FILE),)
+    return (yours(spec.path or "", folder, _MOST_FILE),)
 
 
 def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from archcost.config.types import Arguments, Code, Count, Strict, wrong
 from archcost.data.known import NAMES, PLACED
+from archcost.data.remote.systems import has_secret, is_url
 from archcost.errors import unknown
 
 V = TypeVar("V")
@@ -25,7 +26,7 @@ class DataSpec(Strict):
     name: str
     """digits, fashion-mnist, mnist, cifar10, cifar100, ptb, or your own: images, text, sequences."""
     path: Annotated[Annotated[str, Field(min_length=1, max_length=4096)] | None, Field(validate_default=True)] = None
-    """From the study's folder: images (a folder with train/CLASS/*.png), a text (a file) or sequences (.npz)."""
+    """From the study's folder, or a URL: images (a folder with train/CLASS/*.png), a text or sequences (.npz)."""
     read_as: Annotated[Literal["image", "rows"], Field(alias="as")] = "image"
     """For images: rows reads an image as H steps of W*C features."""
     steps: Count = 35
@@ -54,6 +55,9 @@ class DataSpec(Strict):
             raise wrong(f"goes with {', '.join(PLACED)} only: {name} is found by its name")
         if value is not None and ("\0" in value or not _encodable(value)):
             raise wrong("given a path with characters that no file's name has; allowed: a path")
+        if value is not None and is_url(value) and has_secret(value):
+            words = "given a URL with a user or password, which are kept nowhere"
+            raise wrong(f"{words}; allowed: one without, and the environment or a profile of that service")
         return value
 
     @field_validator("read_as")

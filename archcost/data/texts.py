@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from archcost.data.known import broken, found, regular, shown, unread
+from archcost.data.known import broken, found, shown, unread, yours
 from archcost.data.spec import DataSpec
 from archcost.data.splits import Dataset, Reader, Split, fingerprint
 from archcost.errors import InputError, Mistake
@@ -39,12 +39,10 @@ def _files(spec: DataSpec, folder: Path) -> tuple[Path, ...]:
     """Return the three files of ptb, or of NAME.train.txt with its two beside it, or the one file of a text."""
     if spec.name == "ptb":
         return found("ptb")
-    path = folder / (spec.path or "")
-    ending = ".train.txt"
-    if not path.name.endswith(ending):
-        return (regular(path, _MOST_BYTES),)
-    stem = path.name.removesuffix(ending)
-    return tuple(regular(path.with_name(f"{stem}.{part}.txt"), _MOST_BYTES) for part in ("train", "valid", "test"))
+    path, ending = spec.path or "", ".train.txt"
+    stem = path.removesuffix(ending)
+    every = [f"{stem}.{part}.txt" for part in ("train", "valid", "test")] if path.endswith(ending) else [path]
+    return tuple(yours(each, folder, _MOST_BYTES) for each in every)
 
 
 def _read(spec: DataSpec, paths: tuple[Path, ...]) -> Dataset:

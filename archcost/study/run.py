@@ -18,7 +18,7 @@ from optuna.storages import RDBStorage
 from archcost import scratch
 from archcost.errors import ArchcostError, InputError, Mistake, TargetError, quoted, visible
 from archcost.study import jobs
-from archcost.study.code import digests
+from archcost.study.code import digests, neighbours
 from archcost.study.objectives import quantity_of, worst
 from archcost.study.options import Options, Role, Workplace
 from archcost.study.phases import confirm, search_loop, shortlist
@@ -242,10 +242,12 @@ def _workplace(
 
 
 def _second(plan: StudyPlan) -> str | None:
-    """Return the second place of a study's weights: a folder is relative to that of its file."""
+    """Return the second place of a study's weights: a folder is relative to that of its file, here or at a URL."""
     given = plan.spec.study.weights
     if given is None or "://" in given:
         return given
+    if plan.spec.url:
+        return neighbours.joined(plan.spec.url, given)
     return str((Path(plan.spec.source.file).parent / given).resolve())
 
 

@@ -16,7 +16,7 @@ from archcost.config import document
 from archcost.config.document import Document, Value
 from archcost.config.types import Each, Strict, all_wrong, wrong
 from archcost.config.validation import conform, keys_wrong, located, reading_order, shown
-from archcost.data.spec import AnyData, DataCode
+from archcost.data.spec import AnyData, DataCode, DataSpec
 from archcost.errors import InputError, Mistake, one_of, unknown
 from archcost.models import sources
 from archcost.models.code import FAMILY, Foreign
@@ -27,6 +27,7 @@ from archcost.search import templates
 from archcost.search.choices import untakable
 from archcost.search.rules import kind_of
 from archcost.search.space import Space
+from archcost.study.code import neighbours
 from archcost.study.keys.confirm import Confirm
 from archcost.study.keys.objective import Objective
 from archcost.study.keys.search import Search
@@ -104,6 +105,8 @@ class StudySpec:
     study: Study
     source: Document
     space: Space
+    url: str = ""
+    """The folder of its file at a URL, '' if it is in a folder here."""
 
     @property
     def templates(self) -> list[Value]:
@@ -146,13 +149,26 @@ def _templates(source: Document) -> list[Value]:
 
 
 def load_study(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> StudySpec:
-    """Return the study in a file; raises InputError with every mistake found, each with file, line and column."""
-    sources.refuse_for_study(os.fspath(path))
-    source = document.read_file(path)
+    """Return the study in a file, here or at a URL; raises InputError with every mistake found, each with its place."""
+    given = os.fspath(path)
+    is_far = neighbours.is_far(given)
+    if not is_far:
+        sources.refuse_for_study(given)
+    source = neighbours.read(given) if is_far else document.read_file(path)
     sources.refuse_text(source, "study")
     for assignment in overrides:
         source = document.override(source, assignment)
-    return read_study(source)
+    return _from_url(source) if is_far else read_study(source)
+
+
+def _from_url(source: Document) -> StudySpec:
+    """Return a study whose file is at a URL: its data are found from there on."""
+    url = source.file.rpartition("/")[0]
+    spec = read_study(neighbours.local(source))
+    data = spec.study.data
+    if isinstance(data, DataSpec) and data.path is not None:
+        data = data.model_copy(update={"path": neighbours.joined(url, data.path)})
+    return replace(spec, url=url, study=spec.study.model_copy(update={"data": data}))
 
 
 def read_study(source: Document) -> StudySpec:

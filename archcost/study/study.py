@@ -66,7 +66,7 @@ class Member:
 class Study:
     """A search that trains: `archcost.Study("study.yaml").run().front()`.
 
-    source: the study's file, or what it would hold as a mapping, whose paths are relative to the current folder;
+    source: the study's file or its URL, or what it would hold as a mapping, with paths from the current folder on;
     allow_code: consent to run the code that it names. Works in scripts without `if __name__ == "__main__"` and in
     notebooks, on any thread. Raises InputError with every mistake found.
     """

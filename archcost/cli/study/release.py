@@ -85,7 +85,7 @@ def bundled(where: Where, folder: str) -> bool:
     study = where.again()
     found = source(where.stored, where.trial, study.offered)
     held = study.material(where.stored, found)
-    data, beside = study.spec.study.data, Path(where.file).parent
+    data, beside = study.spec.study.data, Path(study.spec.source.file).parent
     release = bundle.Release(where.stored, found, found.trained.net(), held, data, beside)
     with progress(f"exporting {where.trial} as a bundle"):
         said, checks = bundle.write(release, Path(folder))

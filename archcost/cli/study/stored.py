@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from pathlib import Path
 
 from archcost.cli.terminal import say
 from archcost.errors import quoted
 from archcost.study.records.database import holder
 from archcost.study.records.database.addresses import is_url, shown
-from archcost.study.records.source import address_named, is_storage
+from archcost.study.records.source import address_named, is_readable
 from archcost.study.records.stored import Stored, find
 from archcost.study.spec import load_study
 
 
 def opened(file: str, where: str | None) -> Stored:
-    """Return the study that a file's storage holds; a file that ends in .db, or a URL, is the storage itself.
+    """Return the study that a file's storage holds; a .db file, or a URL of no YAML, is the storage itself.
 
     How it was read is said on standard error if that is not as usual.
     """
@@ -43,11 +42,11 @@ def opened_with_run(file: str, where: str | None) -> tuple[Stored, bool | None]:
 
 def confirmable(file: str) -> int:
     """Return how many members of its front the study in a file confirms; of a storage, which does not say, 0."""
-    return 0 if is_storage(file) or not Path(file).is_file() else load_study(file).study.confirm.members
+    return load_study(file).study.confirm.members if is_readable(file) else 0
 
 
 def _differing(file: str, stored: Stored) -> list[str]:
     """Return the keys of a study's file that say something else than the study that is stored; of a storage none."""
-    if is_storage(file) or not Path(file).is_file():
+    if not is_readable(file):
         return []
     return stored.changed(load_study(file).fixed)

@@ -14,6 +14,7 @@ from archcost.data.spec import DataCode
 from archcost.errors import InputError, Mistake, quoted
 from archcost.errors import Path as Key
 from archcost.models.code import FAMILY
+from archcost.study.code import neighbours
 from archcost.study.spec import StudySpec
 from archcost.study.workers.tasks import Code
 
@@ -64,4 +65,7 @@ def consented(spec: StudySpec, *, allow_code: bool) -> Code | None:
         words = "is code; code named in a file runs only with --allow-code (Python: allow_code=True)"
         mistakes = (located(spec.source, Mistake(f"{quoted(text)} {words}", key), at_key=True) for key, text in found)
         raise InputError(*mistakes)
-    return Code(str(Path(spec.source.file).parent.resolve())) if found else None
+    if not found:
+        return None
+    folder = neighbours.code(spec.url) if spec.url else Path(spec.source.file).parent
+    return Code(str(folder.resolve()))

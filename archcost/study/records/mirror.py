@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import posixpath
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from typing import Final
 
+from archcost.data.remote.systems import System, get, has_secret, names, opened, put
 from archcost.errors import InputError, Mistake, one_line, quoted
 from archcost.files import safe_name
-
-System: TypeAlias = Any
-"""A file system as fsspec has it, which has no annotations."""
 
 _LOG: Final = logging.getLogger(__name__)
 _KEY: Final = ("weights",)
@@ -37,12 +31,12 @@ class Mirror:
     def push(self, path: str | Path) -> None:
         """Copy a file there, if it is in the study's folder."""
         if (file := Path(path)).is_file():
-            self._tried("written", file, lambda system, at: _put(system, file, at))
+            self._tried("written", file, lambda system, at: put(system, file, at))
 
     def fetch(self, path: str | Path) -> None:
         """Copy a file from there to the study's folder, if it is not in it, and is there."""
         if not (file := Path(path)).exists():
-            self._tried("read", file, lambda system, at: _get(system, at, file))
+            self._tried("read", file, lambda system, at: get(system, at, file) if system.exists(at) else None)
 
     def discard(self, path: str | Path) -> None:
         """Remove a file there."""
@@ -51,12 +45,12 @@ class Mirror:
     def names(self) -> tuple[str, ...]:
         """Return the names of the files there."""
         found: list[str] = []
-        self._tried("listed", self.folder, lambda system, at: found.extend(_names(system, posixpath.dirname(at))))
+        self._tried("listed", self.folder, lambda system, at: found.extend(names(system, posixpath.dirname(at))))
         return tuple(found)
 
     def _tried(self, what: str, file: Path, do: Callable[[System, str], object]) -> None:
         try:
-            system, root = _opened(self.url)
+            system, root = opened(self.url)
             do(system, f"{root}/{file.name}")
         except Exception as error:  # a server's own, of any kind
             _LOG.warning("%s cannot be %s in %s: %s", file.name, what, quoted(self.url), one_line(error, 200))
@@ -75,51 +69,13 @@ def mirror(given: str | None, folder: Path, name: str, identity: str) -> Mirror 
 
 def check(given: str) -> None:
     """Raise InputError for a place with a password in it, and for one that no installed package opens."""
-    parts = urlsplit(given)
-    if parts.scheme and (parts.password or "@" in parts.netloc):
+    if has_secret(given):
         words = "given a URL with a user or password, which are kept nowhere"
         allowed = "one without, and the environment or a profile of that service"
         raise InputError(Mistake(f"{words}; allowed: {allowed}", _KEY))
     try:
-        _opened(given)
+        opened(given)
     except (ImportError, ValueError) as error:
         words = f"given {quoted(given)}, which cannot be opened: {one_line(error, 200)}"
         allowed = "a folder, or a URL of fsspec, some of which need pip install 'archcost[remote]'"
         raise InputError(Mistake(f"{words}; allowed: {allowed}", _KEY)) from None
-
-
-def _opened(url: str) -> tuple[System, str]:
-    from fsspec.core import url_to_fs  # noqa: PLC0415  # only who has a second place needs it
-
-    system, root = url_to_fs(url)
-    return system, str(root)
-
-
-def _put(system: System, file: Path, at: str) -> None:
-    system.makedirs(posixpath.dirname(at), exist_ok=True)
-    part = f"{at}.{os.getpid()}.part"  # whoever reads it finds it whole
-    system.put_file(str(file), part)
-    system.mv(part, at)
-
-
-def _get(system: System, at: str, file: Path) -> None:
-    if not system.exists(at):
-        return
-    with _beside(file) as part:
-        system.get_file(at, str(part))
-        part.replace(file)
-
-
-@contextmanager
-def _beside(file: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-
-
-def _names(system: System, root: str) -> list[str]:
-    return [posixpath.basename(each) for each in system.ls(root, detail=False)] if system.exists(root) else []

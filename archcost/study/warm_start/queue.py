@@ -16,7 +16,9 @@ from archcost.models import published
 from archcost.models.load import open_document
 from archcost.search.domains import Draw, Point, active
 from archcost.search.points import key, read_point, stored
+from archcost.study.code import neighbours
 from archcost.study.plan import StudyPlan
+from archcost.study.spec import StudySpec
 from archcost.study.warm_start.networks import Placed, placed
 
 
@@ -47,18 +49,21 @@ def read(plan: StudyPlan, files: Iterable[str]) -> list[Placed]:
 
 def starts(plan: StudyPlan) -> list[Placed]:
     """Return the points of the networks that a study tries first; raises InputError as `read` does."""
-    source = plan.spec.source
+    found: list[str] = []
     for place, name in enumerate(plan.spec.study.search.start):
-        if not os.path.lexists(_beside(source.file, name)) and name not in published.names():
+        if (file := _beside(plan.spec, name)) is None:
             message = f"given {quoted(name)}; allowed: a model.yaml, from the study's folder, or a shipped network"
-            raise InputError(located(source, Mistake(message, ("search", "start", place))))
-    return read(plan, [_beside(source.file, name) for name in plan.spec.study.search.start])
+            raise InputError(located(plan.spec.source, Mistake(message, ("search", "start", place))))
+        found.append(file)
+    return read(plan, found)
 
 
-def _beside(study: str, name: str) -> str:
-    """Return a file beside a study's, or if there is none, the name as it is."""
-    path = Path(study).parent / name
-    return str(path) if os.path.lexists(path) or name not in published.names() else name
+def _beside(spec: StudySpec, name: str) -> str | None:
+    """Return a file beside a study's, or if there is none, the name of a network that ships; None if it is neither."""
+    path = neighbours.beside(spec.url, name) if spec.url else Path(spec.source.file).parent / name
+    if path is not None and os.path.lexists(path):
+        return str(path)
+    return name if name in published.names() else None
 
 
 def begin(study: optuna.Study, plan: StudyPlan) -> int:

@@ -20,6 +20,8 @@ _MEMORY: Final = "a database in memory ends with its process"
 _LONGEST: Final = 220
 _TELLING: Final = 4  # characters: a shorter secret is in every other word
 _FILE: Final = "a file, or the URL of a database"
+_STORES: Final = frozenset({"s3", "gs", "gcs", "abfs", "az", "http", "https", "ftp", "sftp", "hdfs", "file", "memory"})
+_STUDY: Final = "the URL of a database, or for a study that of its file, which ends in .yaml or .yml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def _database(storage: str) -> Address:
         url = make_url(storage.strip())
     except (ArgumentError, ValueError):  # the words of neither are shown: they hold parts of the URL
         raise _wrong(storage, "dialect://user@host:port/database") from None
+    if url.get_backend_name() in _STORES:
+        raise _wrong(storage, _STUDY)
     if url.get_backend_name() != "sqlite":
         if storage.count("@") > 1:  # what follows the first would be asked for as a host, and shown
             raise _wrong(storage, "one @, before the host; in a password or any other part it is written %40")

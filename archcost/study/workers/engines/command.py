@@ -10,6 +10,7 @@ from typing import Final
 from archcost import urls
 from archcost.errors import InputError, Mistake
 from archcost.study.code.consent import Consent
+from archcost.study.code.neighbours import is_far
 from archcost.study.options import Wanted
 from archcost.study.records.database.addresses import Address
 from archcost.study.workers.engines import passfile
@@ -46,7 +47,7 @@ def command(asked: Asked, kept: Address, wanted: Wanted, consent: Consent) -> Co
     _refuse_secrets(overrides)
     explicit = asked.storage is not None or len(overrides) < len(asked.overrides)
     given = _stored(kept, explicit)
-    words = ["-m", "archcost", "study", "worker", str(Path(asked.file).resolve()), *given.arguments]
+    words = ["-m", "archcost", "study", "worker", _study(asked.file), *given.arguments]
     for each in overrides:
         words += ["--set", each]
     words += [] if wanted.trials is None else ["--trials", str(wanted.trials)]
@@ -55,6 +56,10 @@ def command(asked: Asked, kept: Address, wanted: Wanted, consent: Consent) -> Co
     words += ["--allow-code"] * consent.allow_code + ["--code-changed"] * consent.code_changed
     unset = f"{VARIABLE}="  # what an engine's machines have there is another study's
     return Command(tuple(words), (unset, *given.environment), given.line)
+
+
+def _study(file: str) -> str:
+    return file if is_far(file) else str(Path(file).resolve())
 
 
 def _stored(kept: Address, explicit: bool) -> Command:
