@@ -34,10 +34,10 @@ def load_trained(
 
     study_or_bundle: the folder of a bundle, or a study's file, its URL or its storage, of which `trial` names the
     network: '12', of a column '12/2'; it may be left out if the front has one network alone. In another way to run,
-    '12@onnxruntime', it is the same module; in 8 bits it is a file and no module, and is refused. The weights are those that `archcost
-    export` writes. A network that code makes needs `allow_code`; the code is looked for in the study's folder, of a
-    bundle in the current one, and refused if it has changed since the study ran, unless `code_changed` is given. Raises
-    InputError if there is no such network, or its weights are not there or not its own.
+    '12@onnxruntime', it is the same module; in 8 bits it is a file and no module, and is refused. The weights are those
+    that `archcost export` writes. A network that code makes needs `allow_code`; the code is looked for in the study's
+    folder, of a bundle in the current one, and refused if it has changed since the study ran, unless `code_changed` is
+    given. Raises InputError if there is no such network, or its weights are not there or not its own.
     """
     consent = Consent(allow_code, code_changed)
     given = os.fspath(study_or_bundle)
