@@ -83,6 +83,7 @@ def main() -> None:
     if strange := [each for each in given.cases if each not in CASES]:
         options.error(f"no case {', '.join(strange)}; allowed: {', '.join(CASES)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts with `&` ignore it
     found = kept(given.kept) if given.table and given.kept else []
     for name in given.cases or ([] if given.table else CASES):
         for storage in [each for each in CASES[name].storages if given.storage in (None, each)]:
