@@ -120,11 +120,11 @@ def asks(_: Bench) -> None:
 
     problem, rows = PROBLEMS["gold_6226"](), []
     for known in (200, 1000, 5000):
-        study = optuna.create_study(directions=["minimize", "minimize"])
+        study, memory = optuna.create_study(directions=["minimize", "minimize"]), Memory()
         for _ in range(known):
-            asked = ask(study, problem.draw, Method("random"))
+            asked = ask(study, problem.draw, Method("random"), memory=memory)
             study.tell(asked.trial, problem.value(asked.point))
-        held, memory = study.get_trials(), Memory()
+        held = study.get_trials()
         list(seen(study, held, problem.draw, memory))
         spent: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
         for seed in range(-2, ASKS):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 from dataclasses import replace
+from typing import Final
 
 from archcost.cli.terminal import say
 from archcost.errors import quoted
@@ -13,12 +15,16 @@ from archcost.study.records.source import address_named, is_readable
 from archcost.study.records.stored import Stored, find
 from archcost.study.spec import load_study
 
+_NEW_OBJECTS: Final = 50_000
+"""After so many Python looks for cycles among objects, not after 700: the trials of a large study are none."""
+
 
 def opened(file: str, where: str | None) -> Stored:
     """Return the study that a file's storage holds; a .db file, or a URL of no YAML, is the storage itself.
 
     How it was read is said on standard error if that is not as usual.
     """
+    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
     typed = [shown(each) if is_url(each) else each for each in (file, *(["--storage", where] if where else []))]
     stored = replace(find(address_named(file, where)), typed=shlex.join(typed))
     if stored.note:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Final
 
 from archcost.latency.samples import Samples
-from archcost.latency.statistics import FEWEST_BLOCKS, blocks, median
+from archcost.latency.statistics import FEWEST_BLOCKS, blocks, deviation, median
 from archcost.study.records.front import Candidate
 
 # How far two measurements of a network are apart is known in a study only if networks were measured more than once.
@@ -121,7 +121,7 @@ def measured(candidates: Iterable[Candidate], place: int) -> Measured:
 
 def _occasion(samples: Samples, turns: bool) -> Occasion:
     medians = [math.log(median(block)) for block in blocks([burst.samples_s for burst in samples.bursts])]
-    spread = stdev(medians) if len(medians) > 1 else None
+    spread = deviation(medians) if len(medians) > 1 else None
     return Occasion(math.log(median(samples.samples_s)), len(medians), spread, turns)
 
 
@@ -140,7 +140,7 @@ def _drift(every: Sequence[Sequence[Occasion]], supposed: float) -> tuple[float,
     """
     alone = [[one.middle for one in each if not one.turns] for each in every]
     several = [each for each in alone if len(each) > 1]
-    squares = math.fsum((len(each) - 1) * stdev(each) ** 2 for each in several)
+    squares = math.fsum((len(each) - 1) * deviation(each) ** 2 for each in several)
     seen = sum(len(each) - 1 for each in several)
     if moved := list(_moved(every)):
         middle = fmean(by for by, _ in moved)

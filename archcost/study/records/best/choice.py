@@ -18,7 +18,7 @@ from archcost.study.records import tables
 from archcost.study.records.best import chances
 from archcost.study.records.best.entrants import entrants
 from archcost.study.records.front import Awaited, Candidate, Front
-from archcost.study.records.names import Name
+from archcost.study.records.names import Name, Way
 from archcost.study.records.part import achieved
 from archcost.study.records.stored import Stored, network
 
@@ -161,7 +161,12 @@ class Field:
 
     def ways(self, each: Candidate) -> tuple[chances.Measured, ...]:
         """Return what was measured, for each latency of a network as it runs in its way."""
-        return tuple(self._measured[place] for place in each.way.places)
+        return self._of_ways[each.way]
+
+    @cached_property
+    def _of_ways(self) -> dict[Way, tuple[chances.Measured, ...]]:
+        ways = {each.way for each in self.candidates}
+        return {way: tuple(self._measured[place] for place in way.places) for way in ways}
 
     def lost(self, *, column: bool) -> float | None:
         """Return by how much confirmed networks are worse than their first scores: what luck had given them.
