@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import run
+from mirrors import goes_round
 
 from archcost.errors import InputError
 from archcost.study.records.mirror import Mirror, check, mirror
@@ -39,16 +40,7 @@ def both(tmp_path: Path, url: str) -> tuple[Mirror, Mirror]:
 def test_a_file_goes_there_and_comes_back(tmp_path: Path, url: str) -> None:
     """One machine writes it, another one reads it, a third time it is replaced, and it is removed once."""
     one, two = both(tmp_path, url.format(tmp_path))
-    for content in (b"first", b"second"):
-        (one.folder / "7.pt").write_bytes(content)
-        one.push(one.folder / "7.pt")
-        (two.folder / "7.pt").unlink(missing_ok=True)
-        two.fetch(two.folder / "7.pt")
-        assert content == (two.folder / "7.pt").read_bytes()
-    assert ("7.pt",) == two.names()
-    two.discard(two.folder / "7.pt")
-    two.discard(two.folder / "7.pt")
-    assert () == one.names()
+    goes_round(one, two)
     assert ["7.pt"] == [each.name for each in two.folder.iterdir()]
 
 

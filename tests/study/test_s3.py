@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import refused, run
+from mirrors import goes_round
 
 from archcost.data.remote import copies
 from archcost.data.remote.copies import Most
@@ -99,16 +100,7 @@ def test_weights_go_there_and_come_back(bucket: Any, tmp_path: Path) -> None:
     assert isinstance(one, Mirror)
     assert isinstance(two, Mirror)
     assert () == two.names()
-    for content in (b"first", b"second"):
-        (one.folder / "7.pt").write_bytes(content)
-        one.push(one.folder / "7.pt")
-        (two.folder / "7.pt").unlink(missing_ok=True)
-        two.fetch(two.folder / "7.pt")
-        assert content == (two.folder / "7.pt").read_bytes()
-    assert ("7.pt",) == two.names()
-    two.discard(two.folder / "7.pt")
-    two.discard(two.folder / "7.pt")
-    assert () == one.names()
+    goes_round(one, two)
 
 
 def test_copies_are_renewed_by_the_tag_of_an_object(bucket: Any) -> None:
