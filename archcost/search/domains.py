@@ -163,17 +163,17 @@ def active(draw: Draw, known: Point, missing: Callable[[str, Domain], Scalar]) -
 def contains(domain: Domain, value: Scalar) -> bool:
     """Return whether a value is one of a domain's."""
     match domain:
+        case Choice():
+            if value not in domain.options:  # asked most often of all: first what takes least
+                return False
+            equal = domain.options[domain.options.index(value)]
+            return type(equal) is type(value) or any(_same(option, value) for option in domain.options)
         case Whole():
             if not isinstance(value, int) or isinstance(value, bool):
                 return False
             return domain.low <= value <= domain.high and (value - domain.low) % domain.step == 0
         case Real():
             return isinstance(value, int | float) and not isinstance(value, bool) and domain.low <= value <= domain.high
-        case Choice():
-            if value not in domain.options:  # asked most often of all: first what takes least
-                return False
-            equal = domain.options[domain.options.index(value)]
-            return type(equal) is type(value) or any(_same(option, value) for option in domain.options)
 
 
 def values_of(domain: Domain) -> Sequence[Scalar]:

@@ -88,13 +88,8 @@ def features(points: Sequence[Point], along: Sequence[Axis]) -> Array:
     """Return the features of points, (n, q), parameter after parameter."""
     columns = [np.empty((len(points), 0))]
     for axis in along:
-        made: dict[tuple[type, Scalar], tuple[float, ...]] = {}
-        rows = []
-        for point in points:
-            value = point.get(axis.name)
-            known = (type(value), value) if axis.name in point else (Axis, None)
-            if known not in made:
-                made[known] = axis.features(value) if axis.name in point else axis.absent
-            rows.append(made[known])
-        columns.append(np.array(rows).reshape(len(points), axis.width))
+        values = [(type(point[axis.name]), point[axis.name]) if axis.name in point else None for point in points]
+        distinct = {value: place for place, value in enumerate(dict.fromkeys(values))}
+        made = [axis.absent if value is None else axis.features(value[1]) for value in distinct]
+        columns.append(np.array(made).reshape(-1, axis.width)[[distinct[value] for value in values]])
     return np.concatenate(columns, axis=1)

@@ -26,6 +26,8 @@ ROUGH: Final = 2.0
 """How much greater the logarithms of scales are where a rough function is tried."""
 NOISE: Final = 0.03
 """Share of the variance that is noise, before anything is known of it."""
+BLOCK: Final = 32
+"""Rows up to which LAPACK inverts a triangle at once; larger ones in halves: products are quicker than its solver."""
 
 
 @final
@@ -51,7 +53,28 @@ class Process:
 def process(scales: Scales, points: Array, values: Array) -> Process:
     """Return a function with known scales and values; points: (n, q), values: (n,)."""
     covariance = kernel(scales.weights, points, points) + scales.noise * np.eye(len(values))
-    return Process(scales, points, values, np.linalg.inv(covariance).astype(np.float64))
+    return Process(scales, points, values, inverted(covariance)[0])
+
+
+def inverted(covariance: Array) -> tuple[Array, float]:
+    """Return the inverse of a symmetric positive definite matrix, (n, n), and the logarithm of its determinant.
+
+    By its Cholesky factor L, as (1 / L)' (1 / L): a third to two thirds of the time of numpy's `inv`.
+    """
+    factor = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
+    root = _triangle_inverted(factor)
+    return root.T @ root, 2 * float(np.log(factor.diagonal()).sum())
+
+
+def _triangle_inverted(factor: Array) -> Array:
+    n, half = len(factor), len(factor) // 2
+    if n <= BLOCK:
+        return np.linalg.inv(factor).astype(np.float64, copy=False)
+    found = np.zeros_like(factor)
+    found[:half, :half] = first = _triangle_inverted(factor[:half, :half])
+    found[half:, half:] = last = _triangle_inverted(factor[half:, half:])
+    found[half:, :half] = -last @ (factor[half:, :half] @ first)
+    return found
 
 
 def predict(function: Process, others: Array) -> tuple[Array, Array]:
@@ -79,10 +102,14 @@ def means(function: Process) -> Callable[[Array], Array]:
 
 def kernel(weights: Array, some: Array, others: Array) -> Array:
     """Return covariances exp(-sum of weight times squared distance); some: (n, q), others: (m, q) -> (n, m)."""
-    a, b = some * np.sqrt(weights), others * np.sqrt(weights)
-    apart = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * (a @ b.T)
-    covariance: Array = np.exp(-np.maximum(apart, 0.0))
-    return covariance
+    roots = np.sqrt(weights)
+    a = some * roots
+    b = a if others is some else others * roots
+    near: Array = a @ b.T
+    near *= 2
+    near -= (a**2).sum(axis=1)[:, None]
+    near -= (b**2).sum(axis=1)
+    return np.exp(np.minimum(near, 0.0, out=near), out=near)
 
 
 def fit(points: Array, groups: Groups, values: Array, prior: float = PRIOR) -> Scales:
@@ -131,10 +158,10 @@ def _likelihood(logs: Array, points: Array, groups: Groups, values: Array) -> tu
     weights, noise = np.exp(logs[:-1]), float(np.exp(logs[-1]))
     smooth = kernel(weights[groups], points, points)
     covariance = smooth + noise * np.eye(n)
-    inverse = np.linalg.inv(covariance)
+    inverse, logarithm = inverted(covariance)
     scaled = inverse @ values
     variance = max(float(values @ scaled) / n, 1e-12)
-    likelihood = -0.5 * n * np.log(variance) - 0.5 * float(np.linalg.slogdet(covariance)[1])
+    likelihood = -0.5 * n * np.log(variance) - 0.5 * logarithm
     pull = 0.5 * (np.outer(scaled, scaled) / variance - inverse)
     moved = pull * smooth
     along = 2 * (moved.sum(axis=1) @ points**2 - (points * (moved @ points)).sum(axis=0))  # (q,)

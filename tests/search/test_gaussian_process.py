@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from archcost.search import gaussian_process
 from archcost.search.domains import Choice, Domain, Point, Real, Whole
 from archcost.search.features import axes, features
-from archcost.search.gaussian_process import Array, Scales, fit, kernel, predict, process
+from archcost.search.gaussian_process import BLOCK, Array, Scales, fit, inverted, kernel, predict, process
 
 MIXED: dict[str, Domain] = {
     "kind": Choice((1, True, "x")),
@@ -79,6 +79,18 @@ def test_far_from_everything_a_process_knows_the_mean() -> None:
     covariance = kernel(np.full(3, 5.0), points, points) + 0.01 * np.eye(30)
     assert mean[0] == pytest.approx(values.mean())
     assert deviation[0] == pytest.approx(math.sqrt(centred @ np.linalg.solve(covariance, centred) / 30))
+
+
+@pytest.mark.parametrize("n", [1, 2, BLOCK, BLOCK + 1, 2 * BLOCK + 3, 300])
+def test_inversion_by_blocks_equals_lapack(n: int) -> None:
+    """The inverse is symmetric and LAPACK's, as is the logarithm of the determinant, with little noise too."""
+    points, _ = wavy(n, 4)
+    covariance = kernel(np.full(3, 5.0), points, points) + 1e-4 * np.eye(n)
+    inverse, logarithm = inverted(covariance)
+    np.testing.assert_allclose(inverse, np.linalg.inv(covariance), atol=1e-12 / 1e-4**2)
+    np.testing.assert_allclose(inverse, inverse.T, atol=1e-12 / 1e-4**2)
+    np.testing.assert_allclose(inverse @ covariance, np.eye(n), atol=1e-7)
+    assert logarithm == pytest.approx(np.linalg.slogdet(covariance)[1], abs=1e-6)
 
 
 def test_the_slope_is_the_likelihoods() -> None:
