@@ -20,7 +20,8 @@ _WORKERS: Final = 4  # by default at most: each holds a network, and the sampler
 class Wanted:
     """What a run is asked for; None: what the study says, or the machine suggests.
 
-    trains, measures: only that, and only on those targets; neither: everything.
+    trains, measures: only that, and only on those targets; neither: everything; anew: the front is measured by turns
+    though it was.
     """
 
     trials: int | None = None
@@ -28,6 +29,7 @@ class Wanted:
     workers: int | None = None
     trains: bool = False
     measures: tuple[str, ...] = ()
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Options:
 
     time_s: infinite if there is no limit; threads: of each trial that trains; patience_s: silence after which a trial
     is taken to hang; role: of this process among those that work on the study;
-    trains: whether it trains; measures: the targets on which it measures, None for all.
+    trains: whether it trains; measures: the targets on which it measures, None for all; anew: as of `Wanted`.
     """
 
     trials: int
@@ -47,6 +49,7 @@ class Options:
     role: Role = "run"
     trains: bool = True
     measures: tuple[str, ...] | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +85,5 @@ def options(wanted: Wanted, search: Search, cores: int, role: Role = "run") -> O
         role,
         wanted.trains or not split,
         wanted.measures if split else None,
+        wanted.anew,
     )

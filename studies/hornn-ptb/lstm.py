@@ -36,7 +36,7 @@ def fit(network: Any, data: Any, context: Any, lr: float = 4e-3, streams: int = 
     tokens, targets = data.train
     length = len(tokens) // streams
     tokens, targets = (each[: streams * length].view(streams, length) for each in (tokens, targets))
-    optimiser = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.0, fused=True)
+    optimiser = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.1, fused=True)
     if (state := context.load()) is not None:
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])

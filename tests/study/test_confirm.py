@@ -25,6 +25,8 @@ from archcost.study.records.part import achieved
 from archcost.study.records.trials import Begun, Ended
 from archcost.training.score import Score
 
+STANDS = "latencies stand as they were measured by turns in an earlier run"
+
 
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[[optuna.Study, dict[str, float], int], tuple[str, ...]]:
@@ -60,6 +62,43 @@ def test_no_more_members_are_confirmed_than_wanted(
     """Of two members one is enough where it stays on the front."""
     study = told(part("a", 0.1, 0.2), part("b", 0.2, 0.1))
     assert ("0",) == pretended(study, {"0": 0.1, "1": 0.2}, 1)
+
+
+def test_what_an_earlier_run_confirmed_counts_too(
+    pretended: Callable[[optuna.Study, dict[str, float], int], tuple[str, ...]],
+) -> None:
+    """Of two members one is enough, which was confirmed before; the other is confirmed if two are asked for."""
+    study = told(part("a", 0.1, 0.2), part("b", 0.2, 0.1))
+    confirmed.keep(study, "1", again(0.2))
+    assert () == pretended(study, {"0": 0.1}, 1)
+    assert ("0",) == pretended(study, {"0": 0.1}, 2)
+
+
+def test_members_that_are_not_confirmed_are_measured_beside_the_others(
+    monkeypatch: pytest.MonkeyPatch, plan: StudyPlan
+) -> None:
+    """The front compares what was measured by turns alone; who was not trained again gets samples and no seed."""
+    study = told(part("a", 0.1, 0.2), part("b", 0.2, 0.1), part("c", 0.3, 0.3))
+    confirmed.keep(study, "0", again(0.1))
+    monkeypatch.setattr(confirming.turns, "measuring", lambda _, __, networks: networks)
+    monkeypatch.setattr(confirming.turns, "measured", lambda _, job, *__: (tuple(taken(0.5) for _ in job), ""))
+    now = fronted(study)
+    beside = {each.file: each for each in now.members}
+    assert confirming._turns(study, plan, WORKPLACE, beside, now, lambda _: None)
+    after = {each.name: each for each in fronted(study).members}
+    held = confirmed.everything(study)
+    assert ({"0", "2"}, {"0", "1"}, ()) == (set(after), set(held), held["1"].seeds)
+    assert [0.5, None] == [after["0"].latencies()[0].median_s, after["2"].standing]
+    assert {str(each) for each in beside} == set(confirming.turned(study).files)
+
+
+def test_without_a_confirmed_member_nothing_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No seed could be trained: the front rests on the search alone, whose measurements compare with each other."""
+    study = told(part("a", 0.1, 0.1))
+    monkeypatch.setattr(confirming, "_seeds", lambda *_: True)
+    plan, said = planned(objectives=[{"error": "min"}]), list[str]()
+    confirming.confirm(study, plan, WORKPLACE, lambda: fronted(study), lambda: fronted(study), said.append)
+    assert [] == said
 
 
 def test_who_comes_back_by_latency_is_measured_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,19 +137,18 @@ def following(front: Front, done: Sequence[str] = (), most: int = 9) -> str | No
 
 
 def test_who_holds_most_of_the_hypervolume_is_next() -> None:
-    """Alone they dominate 1, 4 and 1 of the area up to (4, 4); of those that are done none is taken again."""
+    """After the best in the first objective; alone they dominate 1, 4 and 1 of the area up to (4, 4)."""
     now = members((0, 3), (1, 1), (3, 0))
-    assert "1" == following(now)
-    assert {"0", "2"} == {following(now, ["1", "0"]), following(now, ["1", "2"])}
-    assert None is following(now, ["0", "1", "2"])
+    assert ("0", "1", "2") == (following(now), following(now, ["0"]), following(now, ["0", "1"]))
+    assert ("0", None) == (following(now, ["1"]), following(now, ["0", "1", "2"]))
 
 
 def test_of_members_with_the_same_values_one_stands_for_all() -> None:
     """Alone neither would lose the front anything; once one is done, the other can wait."""
     now = members((0, 3), (1, 1), (1, 1), (3, 0))
-    first = following(now)
+    first = following(now, ["0", "3"])
     assert first in ("1", "2")
-    assert {"0", "3"} == {following(now, [first, "0"]), following(now, [first, "3"])}
+    assert "3" == following(now, ["0", first])
     assert {"1", "2"} == {first, following(now, [first, "0", "3"])}
     beyond = members((1, 1), (1, 1), (0, 5))  # the last lies beyond the reference: it holds nothing
     assert "2" == following(beyond, ["0"])
@@ -169,7 +207,7 @@ def confirm(study: optuna.Study, plan: StudyPlan, place: Workplace) -> tuple[tup
 
 
 def test_every_seed_is_trained_and_tested_once(plan: StudyPlan, place: Workplace) -> None:
-    """Each gives a score on validation and test split, then the graph is measured; a second run trains nothing."""
+    """Each gives a score on validation and test split, then the graph is measured; a second run has nothing to do."""
     study = searched(plan)
     done, said = confirm(study, plan, place)
     first = confirmed.confirmed(study, "0")
@@ -185,7 +223,9 @@ def test_every_seed_is_trained_and_tested_once(plan: StudyPlan, place: Workplace
     assert [60, 60] == [each.count for each in first.tests]
     assert ["0.seed1.pt", "0.seed2.pt"] == sorted(each.name for each in place.weights.iterdir())
     more = replace(plan, spec=planned(images(120), confirm={"seeds": 3, "members": 1}).spec)
-    assert ["measuring 1 network by turns on fake"] == confirm(study, plan, place)[1]
+    assert ((), [STANDS]) == confirm(study, plan, place)
+    anew = replace(place, options=replace(place.options, anew=True))
+    assert ((), ["measuring 1 network by turns on fake"]) == confirm(study, plan, anew)
     assert "confirming 0 with 1 seed" == confirm(study, more, place)[1][0]
     now = confirmed.confirmed(study, "0")
     assert now is not None
@@ -211,7 +251,7 @@ def test_members_are_trained_longer_if_asked_and_anew_if_that_changes(plan: Stud
     assert after is not None
     assert (0, 3, (1, 2)) == (before.epochs, after.epochs, after.seeds)
     assert before.scores != after.scores
-    assert ["measuring 1 network by turns on fake"] == confirm(study, longer, place)[1]
+    assert [STANDS] == confirm(study, longer, place)[1]
 
 
 def test_when_the_time_is_over_nothing_is_confirmed(plan: StudyPlan, place: Workplace) -> None:

@@ -43,6 +43,7 @@ def study() -> None:
 @limited
 @stored
 @click.option("--dry-run", is_flag=True, help="Say what would be searched, and run nothing.")
+@click.option("--measure-again", "anew", is_flag=True, help="Measure the front by turns though it was.")
 @click.option("--engine", type=click.Choice(("ray", "slurm")), help="Let Ray or Slurm start workers, and show them.")
 @click.option("--jobs", type=click.IntRange(1, 10**4), help="How many workers an engine starts; 1.")
 @click.option("--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE", help=_PASSED_ON)

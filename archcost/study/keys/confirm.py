@@ -20,6 +20,6 @@ class Confirm(Strict):
     examples: Amount | None = None
     """Training examples (tokens of a text) of each, at least those of `data`; `all` there are. Default: as many."""
     members: Annotated[int, Field(ge=0, le=1000)] = 8
-    """At most this many members are confirmed; 0: none."""
+    """At most this many members of the front are confirmed; 0: none. Who leaves it makes room for another."""
     keep: Literal["median", "all"] = "median"
     """Whose weights are kept: those of the seed with the median validation result, of two the worse; or of all."""

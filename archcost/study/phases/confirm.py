@@ -52,19 +52,22 @@ def confirm(
     """Confirm members of the front as far as the time allows, and keep what was found; return the names of those.
 
     contenders: of which front members are confirmed, as it is now, asked for anew after each one: who does worse when
-    trained again may leave it, and who takes its place is confirmed too. front: what came of that. All are then
-    measured by turns, with those of earlier runs: only then are they comparable. If that changes the front, it begins
-    again. A network is confirmed when its seeds are trained; each of them looks at the test split once.
+    trained again may leave it, and who takes its place is confirmed too. front: what came of that. All its members are
+    then measured by turns, those that are not confirmed too: only then are they comparable. If that changes the front,
+    it begins again. What was measured by turns before is not measured again for nothing but a wish (`anew`). A network
+    is confirmed when its seeds are trained; each of them looks at the test split once.
     """
     done: list[str] = []
     busy: list[str] = []  # what other processes train
     beside: dict[File, Candidate] = {}  # of each file one, all measured together
     while True:
         soon = contenders() if time.monotonic() < place.deadline else None
-        candidate = following(soon, [*done, *busy], plan.spec.study.confirm.members) if soon else None
+        over = _over(study, plan, soon) if soon else ()
+        candidate = following(soon, [*over, *done, *busy], plan.spec.study.confirm.members) if soon else None
         now = front()
         beside |= _measured_since(study, place, now)
-        alone = {each.file: each for each in now.members if each.standing and each.file not in beside}
+        sure = any(each.standing for each in now.members)
+        alone = {each.file: each for each in now.members if sure and each.file not in beside}
         waits = candidate is not None and not _mine(study, plan, place, candidate)
         if candidate is not None and not waits:
             (done if _seeds(study, plan, place, candidate, say) else busy).append(candidate.network)
@@ -75,7 +78,16 @@ def confirm(
             busy = [each for each in busy if place.team.leases.living(f"{_SEED}{each}:")]
         elif not alone or not _by_turns(study, plan, place, (beside, alone), now, say):
             break
+    if beside and not alone and turned(study).number == place.turned:
+        say("latencies stand as they were measured by turns in an earlier run")
     return tuple(done)
+
+
+def _over(study: optuna.Study, plan: StudyPlan, soon: Members) -> tuple[str, ...]:
+    """Return the members of which nothing is left to confirm."""
+    every = {each.network: each for each in soon.members if each.standing}
+    return tuple(name for name, each in every.items()
+                 if not _found(study, plan, each).missing(plan.spec.study.confirm.seeds))  # fmt: skip
 
 
 def _mine(study: optuna.Study, plan: StudyPlan, place: Workplace, candidate: Candidate) -> bool:
@@ -139,11 +151,11 @@ def turned(study: optuna.Study) -> Turned:
 
 
 def _measured_since(study: optuna.Study, place: Workplace, now: Members) -> dict[File, Candidate]:
-    """Return the members that another process has measured by turns since this one began."""
+    """Return the members that were measured by turns the last time; if all shall be anew, since this run began."""
     last = turned(study)
-    if last.number <= place.turned:
+    if place.options.anew and last.number <= place.turned:
         return {}
-    return {each.file: each for each in now.members if each.standing and str(each.file) in last.files}
+    return {each.file: each for each in now.members if str(each.file) in last.files}
 
 
 def _seeds(
@@ -244,7 +256,7 @@ def _turns(
 ) -> bool:
     """Measure networks by turns in every way of the study; return whether all could be.
 
-    beside: by their files; what one gives holds for every confirmed network of its file, on the front or not.
+    beside: by their files; what one gives holds for every network of its file.
     """
     for number, way in enumerate(plan.setups):
         able = {file: each for file, each in beside.items() if number not in each.kept.skipped}
@@ -253,10 +265,12 @@ def _turns(
         samples, why = turns.measured(processes.server(), job, place, say)
         taken: dict[File, Samples | None] = dict.fromkeys(beside.keys() - able.keys())
         taken.update(zip(able, samples, strict=False))
+        members = {each.network for each in front.members}
         networks = {each.network: each.file for each in (*front.members, *front.others)}
         with place.team.alone():
             for name, file in networks.items():
-                if file in taken and (found := confirmed.confirmed(study, name)):
+                found = confirmed.confirmed(study, name) or (Confirmed() if name in members else None)
+                if file in taken and found:
                     confirmed.keep(study, name, found.measured(number, taken[file]))
         if why:
             say(f"not measured again: {why}")

@@ -116,7 +116,8 @@ def _notes(source: Source, found: tuple[Check, ...], meta: Meta) -> Iterator[str
 def _seeds(source: Source, found: tuple[Check, ...]) -> Iterator[str]:
     again = source.network.confirmed
     if source.seed is None or again is None:
-        what = "The network was not confirmed" if again is None else "These are not the weights that were confirmed"
+        tried = again is not None and again.seeds
+        what = "These are not the weights that were confirmed" if tried else "The network was not confirmed"
         yield f"{what}: the search chose it by the validation split, which is optimistic. The test split was not read."
         return
     if not again.tests:
