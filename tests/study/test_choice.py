@@ -22,6 +22,7 @@ from archcost.study.records.names import Name
 from archcost.study.records.part import achieved
 from archcost.study.records.stored import Stored
 from archcost.study.records.trials import Ended, remember
+from archcost.training.score import Score
 
 THREE = (part("a", 0.1, 0.3), part("b", 0.2, 0.2), part("c", 0.3, 0.1))
 KEYS = ["take", "trial", "column", "way", "objectives", "probability", "runner_up", "why", "export"]
@@ -115,6 +116,17 @@ def test_the_runner_up_says_what_each_costs_more() -> None:
     found = chosen(told(*THREE), Budget(latency_s=0.5))
     assert {"error": pytest.approx(0.1), "latency_s": pytest.approx(-0.1), "params": 0} == found.more
     assert found.why[1].endswith("it costs 10.0 points of error more, 0 costs 100.0 ms of latency more.")
+
+
+@pytest.mark.parametrize(("test", "contradicts"), [(0.3, True), (0.05, False)])
+def test_what_is_compared_is_the_validation_split(test: float, contradicts: bool) -> None:
+    """Where the test split is shown, differences say that they are not its, and it is said if its order is another."""
+    study = told(part("a", 0.1, 0.2), part("b", 0.2, 0.1))
+    for name, error, tested in (("0", 0.1, test), ("1", 0.2, 0.2)):
+        confirmed.keep(study, name, replace(again(error), tests=(Score(0.1, 100, tested),)))
+    why = chosen(study, Budget(latency_s=0.5)).why
+    assert "it costs 10.0 points of validation error more, 0 costs 100.0 ms of latency more." in why[1]
+    assert contradicts == why[2].startswith("The test split says otherwise")
 
 
 def test_columns_with_shared_weights_are_doubted() -> None:

@@ -102,10 +102,17 @@ def _over(times: float) -> str:
 
 
 def _beside(field: Field, found: Choice) -> Iterator[str]:
-    """Yield what the runner-up costs more, and what the one that is taken does."""
+    """Yield what the runner-up costs more, and what the one that is taken does.
+
+    Differences are of what the choice is made by, of an accuracy that of the validation split; where the test split is
+    shown beside it, that is said.
+    """
     if found.taken is None or found.runner_up is None:
         return
-    more = list(zip(field.stored.labels, field.stored.objectives, found.more.values(), strict=True))
+    labels = list(field.stored.labels)
+    if found.taken.test is not None:
+        labels[field.learnt] = f"validation {labels[field.learnt]}"
+    more = list(zip(labels, field.stored.objectives, found.more.values(), strict=True))
     worse = [(label, name, -by if quantity_of(name).goal == "max" else by) for label, (name, _), by in more]
     theirs = [_difference(label, name, by) for label, name, by in worse if by > 0]
     ours = [_difference(label, name, -by) for label, name, by in worse if by < 0]
@@ -114,6 +121,19 @@ def _beside(field: Field, found: Choice) -> Iterator[str]:
     costs = [f"{name} costs {_and(each)} more"
              for name, each in (("it", theirs), (str(found.taken.name), ours)) if each]  # fmt: skip
     yield f"{said}: {', '.join(costs) or 'it costs the same'}."
+    if _contradicted(field, found.taken, found.runner_up):
+        yield "The test split says otherwise; it is not chosen by, else it would be no test."
+
+
+def _contradicted(field: Field, taken: Option, other: Option) -> bool:
+    """Return whether the test split has two networks in another order than the validation split."""
+    if taken.test is None or other.test is None:
+        return False
+    quantity, key = (quantity_of(field.stored.objectives[field.learnt][0]),
+                     tables.column_names(field.stored.objectives)[field.learnt])  # fmt: skip
+    tests, values = ([quantity.stored(each) for each in pair] for pair in (
+        (taken.test, other.test), (taken.objectives[key], other.objectives[key])))  # fmt: skip
+    return (tests[0] - tests[1]) * (values[0] - values[1]) < 0
 
 
 def _difference(label: str, name: str, value: float) -> str:
