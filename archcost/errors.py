@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from archcost.urls import shown
 Path: TypeAlias = tuple[str | int, ...]
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, bidirectional and zero-width formats, line separators
+_BELOW = re.compile(r"^(\S.*?):?\n {4}")  # a first line, and the break before what is indented below it
 _CARET_WIDTH = 160  # a longer source line is cut around the caret
 
 
@@ -33,8 +35,12 @@ def shorten(text: str, length: int = 60) -> str:
 
 
 def one_line(words: object, length: int = 400) -> str:
-    """Return what an error says, or other words, as one line of visible characters, cut to `length`."""
-    return visible(shorten(" ".join(str(words).split()), length))
+    """Return what an error says, or other words, as one line of visible characters, cut to `length`.
+
+    What stands indented below a first line is what came of it: a colon is put between.
+    """
+    text = _BELOW.sub(r"\1: ", str(words), count=1)
+    return visible(shorten(" ".join(text.split()), length))
 
 
 def named(error: BaseException) -> str:

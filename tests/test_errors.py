@@ -42,3 +42,10 @@ def test_an_error_has_its_type_in_front(case: str) -> None:
     """Words or not, even if its own text cannot be made."""
     error, expected = NAMED[case]
     assert expected == named(error)
+
+
+def test_what_is_indented_below_comes_after_a_colon() -> None:
+    """As in a mistake of one's own code, whose error stands in the lines below it."""
+    assert one_line("it failed\n    ValueError: no\n    at a.py:3") == "it failed: ValueError: no at a.py:3"
+    assert one_line("it failed:\n    ValueError: no") == "it failed: ValueError: no"
+    assert one_line("    only\n    this") == "only this"

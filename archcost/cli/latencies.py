@@ -88,7 +88,8 @@ def _why(latency: Latency, room: int) -> str:
     """Return as many doubts in a few words as there is room for, and how many there are besides."""
     told = [brief(doubt) for doubt in latency.doubts]
     for count in range(len(told), 0, -1):
-        words = ", ".join(told[:count]) + (f" and {left} more" if (left := len(told) - count) else "")
+        left = len(told) - count
+        words = ", ".join(told[:count]) + (f" and {counted_words(left, 'doubt')} more" if left else "")
         if len(words) <= room:
             return words
     return told[0][:room]

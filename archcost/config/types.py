@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from archcost.errors import quoted
+from archcost.units import counted_words
 
 T = TypeVar("T")
 
@@ -98,5 +99,5 @@ def one_or_each(value: object) -> str:
 def same_length(values: tuple[T, ...] | None, other: tuple[object, ...] | None, name: str) -> tuple[T, ...] | None:
     """Return `values` where they are as many as the `other` key's; raise otherwise."""
     if values is not None and other is not None and len(values) != len(other):
-        raise wrong(f"given {len(values)} values; allowed: {len(other)}, one for each of '{name}'")
+        raise wrong(f"given {counted_words(len(values), 'value')}; allowed: {len(other)}, one for each of '{name}'")
     return values

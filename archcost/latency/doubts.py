@@ -106,7 +106,7 @@ def brief(doubt: Doubt) -> str:
         case "warmup":
             return "warm-up did not settle"
         case "few_blocks":
-            return f"{_count(value)} blocks are too few"
+            return f"{_count(value)} {'block is' if value == 1 else 'blocks are'} too few"
         case "wide_interval":
             return f"blocks +-{_upwards(value)}"
         case "machine_slowed":

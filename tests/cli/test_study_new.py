@@ -17,7 +17,7 @@ from torch import nn
 
 
 def net(width=64, blocks: int = 2, ratio=0.5, scale=1.0, sizes=(8, 16), norm=True,
-        act: Literal["relu", "gelu"] = "relu", kind="plain", depth: int = 3, spare=None,
+        act: Literal["relu", "gelu"] = "relu", kind="plain", depth: int = 3, kernel_size=5, spare=None,
         zero=0, classes=10, input=None, *, order: int):
     return nn.Linear(1, classes)
 
@@ -48,6 +48,7 @@ ARGS = {
     "act": {"choice": ["relu", "gelu"]},
     "kind": "plain",
     "depth": {"int": [1, 6]},
+    "kernel_size": {"int": [3, 7], "step": 2},
     "zero": 0,
     "order": {"int": [1, 4]},
 }

@@ -18,7 +18,7 @@ from archcost.cli.terminal import progress, say, tail
 from archcost.errors import InputError, Mistake, TargetError, shorten, visible
 from archcost.profiling.bounds import against, said
 from archcost.rows import aligned, as_csv, as_markdown, escaped
-from archcost.units import data_size, duration, grouped, scaled
+from archcost.units import counted_words, data_size, duration, grouped, scaled
 
 if TYPE_CHECKING:
     from archcost.latency.measure import Request
@@ -207,7 +207,7 @@ def _interval(latency: Latency, bounds: tuple[float, float] | None) -> str:
 
 def _verdict(b: str, timed: Timed) -> str:
     if timed.paired.interval is None:
-        return f"cannot tell, {timed.paired.rounds} rounds are too few"
+        return f"cannot tell, {counted_words(timed.paired.rounds, 'round')} of turns: too few"
     low, high = timed.paired.interval
     where = f"99% interval {low:.3f} to {high:.3f}"
     if timed.differ is None:

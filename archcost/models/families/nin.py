@@ -15,6 +15,7 @@ from archcost.graph.graph import Builder, Graph
 from archcost.graph.ops import Act, Dropout, GlobalPool, Input, Pool, Window
 from archcost.graph.recipe import Recipe
 from archcost.models.families.parts import OnImages, same
+from archcost.units import counted_words
 
 Pattern = Each[Literal[0, 1]]
 
@@ -69,7 +70,8 @@ class NiN(OnImages):
         for i, layer in enumerate(layers):
             pattern = layer.sparse or sparse or ()
             if pattern and len(pattern) != len(layer.widths):
-                found.append((f"given {len(pattern)} values; allowed: {len(layer.widths)}, as 'widths'", (i, "sparse")))
+                given = counted_words(len(pattern), "value")
+                found.append((f"given {given}; allowed: {len(layer.widths)}, as 'widths'", (i, "sparse")))
             if any(pattern) and (layer.span or span) is None:
                 found.append(("a sparse place needs it; allowed: 'span', how many channels a kernel sees", (i, "span")))
         classes, last = info.data.get("classes"), layers[-1].widths[-1]

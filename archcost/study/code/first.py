@@ -98,7 +98,7 @@ def _line(each: Parameter) -> str:
     if not each.default:
         return ""
     value = json.loads(each.default)
-    domain = _domain(value)
+    domain = _domain(each.name, value)
     if domain is None:
         return "" if value is None else value if isinstance(value, str) and value.isidentifier() else json.dumps(value)
     return domain + _default(each)
@@ -120,11 +120,13 @@ def _options(hint: str) -> list[object]:
     return found if all(isinstance(value, str | int | float) for value in found) else []
 
 
-def _domain(value: object) -> str | None:
-    """Return a domain around a default, None if it has no size."""
+def _domain(name: str, value: object) -> str | None:
+    """Return a domain around the default of a parameter, None if it has no size; an odd kernel stays odd."""
     match value:
         case bool():
             return "{choice: [false, true]}"
+        case int() if "kernel" in name and value >= 3 and value % 2:
+            return f"{{int: [{value - 2}, {value + 2}], step: 2}}"
         case int() if value >= _WIDE and value % _STEP == 0:
             return f"{{int: [{max(_STEP, value // 2 // _STEP * _STEP)}, {2 * value}], step: {_STEP}}}"
         case int() if value >= 1:

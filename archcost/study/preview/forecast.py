@@ -112,4 +112,6 @@ def lines(plan: StudyPlan, found: Span, workers: int) -> Iterator[str]:
 def _span(seconds: float) -> str:
     if seconds < 100:
         return duration(seconds)
+    if seconds < 570:  # 2.5 min is no 2
+        return f"{seconds / 60:.1f}".removesuffix(".0") + " min"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -128,7 +128,8 @@ def _refuse_empty(plan: StudyPlan, template: int, found: Sequence[Part | InputEr
         reason, path = f"over the limit on {narrow.name}, {told}", ("limits", narrow.name)
     elif same := _one_key(errors):
         reason, path = same.message, same.path
-    message = f"no feasible point among {counted_words(len(found), 'point')} of models.{template}: {reason}"
+    where = "" if path == ("models", template) else f" of models.{template}"  # else the path says so
+    message = f"no feasible point among {counted_words(len(found), 'point')}{where}: {reason}"
     raise InputError(located(plan.spec.source, Mistake(message, path)))
 
 
