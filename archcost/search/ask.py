@@ -21,8 +21,22 @@ from threadpoolctl import ThreadpoolController
 
 from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, neighbours, sample
 from archcost.search.local_search import apart, promising
-from archcost.search.points import GAVE_WAY, Key, Memory, Seen, Unwanted, key, read_point, seen, stored, untried
-from archcost.search.samplers import Name, fixed, propose, sampler, suggest
+from archcost.search.points import (
+    GAVE_WAY,
+    Key,
+    Memory,
+    Seen,
+    Unwanted,
+    distribution,
+    key,
+    meant,
+    read_point,
+    seen,
+    stored,
+    untried,
+)
+from archcost.search.samplers import Name, propose, sampler
+from archcost.search.transaction import Written, write
 
 GiveUp: TypeAlias = Callable[[optuna.Study, Trial, Unwanted, str], None]
 """Ends a trial that shall not run, and says why, in words too."""
@@ -197,10 +211,11 @@ def _clashes(study: optuna.Study, asked: Asked, draw: Draw) -> bool:
 
 
 def _written(study: optuna.Study, trial: Trial, draw: Draw, point: Point) -> object:
-    """Suggest a point's parameters to its trial and return what `draw` builds of them."""
+    """Give a trial the parameters of a point and return what `draw` builds of them."""
     domains = active(draw, point, lambda name, _: point[name])[1]
-    study.sampler = fixed({name: stored(domain, point[name]) for name, domain in domains.items()})
-    return draw(lambda name, domain: suggest(trial, name, domain))
+    given = {name: (distribution(domain), stored(domain, point[name])) for name, domain in domains.items()}
+    write(study, trial._trial_id, Written(parameters=given))
+    return draw(lambda name, domain: meant(domain, given[name][1]))
 
 
 def _drawn(chance: random.Random, _: str, domain: Domain) -> Scalar:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias, assert_never
 
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, PartialFixedSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, Trial
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial
 
-from archcost.search.domains import Choice, Domain, Draw, Point, Real, Scalar, Whole, contains
-from archcost.search.points import distribution, meant, stored
+from archcost.search.domains import Domain, Draw, Point, Scalar, contains
+from archcost.search.points import distribution, meant
 
 Name: TypeAlias = Literal["tpe", "nsga2", "random", "grid"]
 
@@ -33,12 +33,6 @@ def sampler(name: Name, seed: int, trials: int, *, alone: bool) -> BaseSampler:
             return RandomSampler(seed=seed)
         case _:
             assert_never(name)
-
-
-def fixed(values: Mapping[str, Scalar]) -> BaseSampler:
-    """Return a sampler that gives these values, as they are stored, to the parameters of these names."""
-    with _experimental():  # it is, since 2.4
-        return PartialFixedSampler(dict(values), RandomSampler(seed=0))
 
 
 _ONE: Final = threading.Lock()
@@ -66,16 +60,3 @@ def propose(study: optuna.Study, trial: FrozenTrial, by: BaseSampler, draw: Draw
 
     draw(pick)
     return point
-
-
-def suggest(trial: Trial, name: str, domain: Domain) -> Scalar:
-    """Let a trial have a parameter, and return the value its sampler gives."""
-    match domain:
-        case Whole():
-            return trial.suggest_int(name, domain.low, domain.last, step=domain.step, log=domain.log)
-        case Real():
-            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-        case Choice():
-            return meant(domain, trial.suggest_categorical(name, [stored(domain, each) for each in domain.options]))
-        case _:
-            assert_never(domain)

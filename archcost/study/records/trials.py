@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from archcost.errors import InputError, Mistake
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX, Unwanted
+from archcost.search.transaction import Written, write
 from archcost.study.records.part import Part
 from archcost.study.records.reasons import Kept, Reason
 
@@ -142,16 +143,15 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 def begin(trial: optuna.trial.Trial, begun: Begun) -> None:
     """Keep what is known of a trial before it runs."""
-    trial.set_user_attr(f"{PREFIX}begun", asdict(begun))
+    _keep(trial, {f"{PREFIX}begun": asdict(begun)})
 
 
 def reach(
     trial: optuna.trial.Trial, epoch: int, values: Sequence[float], columns: Sequence[Sequence[float]] = ()
 ) -> None:
     """Keep the stored values a trial has at a rung, and those of its columns and other ways."""
-    if columns:  # first: who reads the rung finds them
-        trial.set_user_attr(f"{_COLUMNS}{epoch}", list(map(list, columns)))
-    trial.set_user_attr(f"{_RUNG}{epoch}", list(values))
+    there = {f"{_COLUMNS}{epoch}": list(map(list, columns))} if columns else {}  # first: who reads the rung finds them
+    _keep(trial, {**there, f"{_RUNG}{epoch}": list(values)})
 
 
 def writes(trial: optuna.trial.Trial, training: str = "") -> None:
@@ -159,8 +159,11 @@ def writes(trial: optuna.trial.Trial, training: str = "") -> None:
 
     training: what its checkpoint is of.
     """
-    trial.set_user_attr(f"{PREFIX}training", training)
-    trial.set_user_attr(f"{PREFIX}writes", True)
+    _keep(trial, {f"{PREFIX}training": training, f"{PREFIX}writes": True})
+
+
+def _keep(trial: optuna.trial.Trial, attributes: Mapping[str, object]) -> None:
+    write(trial.study, trial._trial_id, Written(attributes=attributes))
 
 
 def end(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended, values: Sequence[float] | None) -> bool:
@@ -192,9 +195,8 @@ def _told(
     """
     kept = asdict(ended)
     try:
-        trial.set_user_attr(f"{PREFIX}ended", kept)
-        # as `study.tell` does, which reads the trial twice more
-        study._storage.set_trial_state_values(trial._trial_id, state, values)
+        # `study.tell` would read the trial twice more
+        write(study, trial._trial_id, Written(attributes={f"{PREFIX}ended": kept}, state=state, values=values))
     except UpdateFinishedTrialError:  # it has ended before, or another process was faster
         pass
     else:

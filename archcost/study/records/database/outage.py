@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
+from archcost.study.records.database.together import WholeStorage
 from archcost.study.workers import signals
 
 P = ParamSpec("P")
@@ -103,6 +103,7 @@ _CALLS: Final = (
     "set_trial_state_values",
     "set_trial_system_attr",
     "set_trial_user_attr",
+    "write_together",
 )
 """What Optuna's cache asks of a storage; each of them done twice leaves at most a trial that nobody works on."""
 
@@ -115,7 +116,7 @@ def _patient(name: str) -> Callable[..., Any]:
     return call
 
 
-class PatientStorage(RDBStorage):
+class PatientStorage(WholeStorage):
     """Optuna's storage on a server, which waits while that does not answer."""
 
 

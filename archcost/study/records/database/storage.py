@@ -25,6 +25,7 @@ from archcost.study.records.database import connections, locks, outage, own_tabl
 from archcost.study.records.database.addresses import Address
 from archcost.study.records.database.outage import PatientStorage
 from archcost.study.records.database.snapshot import PATIENCE_S, TABLES, recognised
+from archcost.study.records.database.together import WholeStorage
 from archcost.study.workers.signals import held_back
 
 _MADE: Final = frozenset({*BaseModel.metadata.tables, "alembic_version"})  # what Optuna would make, or take for its own
@@ -152,7 +153,7 @@ def _connected(address: Address, file: Path) -> RDBStorage:
     return storage
 
 
-def _stored(url: str, arguments: dict[str, Any], address: Address, kind: type[RDBStorage] = RDBStorage) -> RDBStorage:
+def _stored(url: str, arguments: dict[str, Any], address: Address, kind: type[RDBStorage] = WholeStorage) -> RDBStorage:
     """Return the Optuna storage of tables that are there; raises InputError if it is another Optuna's."""
     with connections.told(address):
         try:
