@@ -38,7 +38,7 @@ ROOMS: Final[dict[str, tuple[str, ...]]] = {
 
 DOORS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("training", "latency"): frozenset({"lock", "targets.cpu"}),
-    ("latency", "search"): frozenset({"surrogate.gaussian_process"}),
+    ("latency", "search"): frozenset({"gaussian_process"}),
     ("study", "counting"): frozenset({"module"}),
     ("study", "profiling"): frozenset({"budget"}),
     ("report", "study"): frozenset({"objectives", "records"}),
