@@ -10,12 +10,12 @@ from typing import Final
 
 import numpy as np
 
+from archcost.search.acquisition import learn, promise
 from archcost.search.domains import Domain, Draw, Point, Scalar, active, at_random, blurred, neighbours, sample
+from archcost.search.features import axes, features
+from archcost.search.gaussian_process import kernel
 from archcost.search.pareto import front
 from archcost.search.points import Key, Seen, key
-from archcost.search.surrogate.acquisition import learn, promise
-from archcost.search.surrogate.features import axes, features
-from archcost.search.surrogate.gaussian_process import kernel
 
 AROUND: Final = 250
 """Candidates next to the front, and in all as many as are looked at in a climb."""

@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 from rung_curves import DATA, EPOCHS, OUT, SEEDS
 from sidebyside import table
 
-from archcost.search import halving
+from archcost.search import gaussian_process, halving
 from archcost.search.pareto import dominates, front, hypervolume, ranks
-from archcost.search.surrogate import gaussian_process
 
 Array: TypeAlias = NDArray[np.float64]
 ENOUGH: Final = 0.95

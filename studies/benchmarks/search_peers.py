@@ -46,11 +46,11 @@ from sidebyside import table
 from archcost.config import document
 from archcost.search import ask, halving
 from archcost.search.domains import Choice, Domain, Draw, Point, Scalar, active
+from archcost.search.features import Axis, axes, features
 from archcost.search.pareto import front, hypervolume
 from archcost.search.points import distribution, stored
 from archcost.search.samplers import suggest
 from archcost.search.space import MODEL
-from archcost.search.surrogate.features import Axis, axes, features
 from archcost.study.drawn import Gives
 from archcost.study.plan import StudyPlan
 from archcost.study.spec import read_study

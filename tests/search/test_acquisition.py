@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
+from archcost.search.acquisition import direction, everywhere, learn, promise, segments, warp
 from archcost.search.domains import Point, Whole, active
+from archcost.search.gaussian_process import Array
 from archcost.search.pareto import hypervolume
 from archcost.search.points import Seen
-from archcost.search.surrogate.acquisition import direction, everywhere, learn, promise, segments, warp
-from archcost.search.surrogate.gaussian_process import Array
 
 
 @given(st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=40))

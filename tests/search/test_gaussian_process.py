@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archcost.search import gaussian_process
 from archcost.search.domains import Choice, Domain, Point, Real, Whole
-from archcost.search.surrogate import gaussian_process
-from archcost.search.surrogate.features import axes, features
-from archcost.search.surrogate.gaussian_process import BLOCK, Array, Scales, fit, inverted, kernel, predict, process
+from archcost.search.features import axes, features
+from archcost.search.gaussian_process import BLOCK, Array, Scales, fit, inverted, kernel, predict, process
 
 MIXED: dict[str, Domain] = {
     "kind": Choice((1, True, "x")),

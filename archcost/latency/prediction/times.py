@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from archcost.latency.prediction.operators import Features, Operator, weights
-from archcost.search.surrogate.gaussian_process import Array, Scales, fit, means, process
+from archcost.search.gaussian_process import Array, Scales, fit, means, process
 
 FEWEST: Final = 4  # of a kind: from fewer nothing is learnt
 _MANY: Final = 12  # of a setting

@@ -11,7 +11,7 @@ import numpy as np
 
 from archcost.latency.prediction.operators import CONVOLUTION, DENSE, GROUPED, POINTWISE
 from archcost.latency.prediction.times import Sums
-from archcost.search.surrogate.gaussian_process import Array, Scales, fit, means, process
+from archcost.search.gaussian_process import Array, Scales, fit, means, process
 
 ENOUGH: Final = 25
 """Networks from which on more is learnt than one factor and one overhead."""

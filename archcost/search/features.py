@@ -13,7 +13,7 @@ from typing import Final, final
 import numpy as np
 
 from archcost.search.domains import Choice, Domain, Point, Scalar
-from archcost.search.surrogate.gaussian_process import Array
+from archcost.search.gaussian_process import Array
 
 FINE: Final = 10
 """Values of an ordered parameter beyond which it counts as fine."""

@@ -11,10 +11,10 @@ import numpy as np
 from optuna.trial import TrialState
 
 from archcost.search.domains import Point
+from archcost.search.features import Axis, axes, features
+from archcost.search.gaussian_process import FITTED, PRIOR, WIDE, Array, Process, fit, predict, process
 from archcost.search.pareto import front
 from archcost.search.points import Seen
-from archcost.search.surrogate.features import Axis, axes, features
-from archcost.search.surrogate.gaussian_process import FITTED, PRIOR, WIDE, Array, Process, fit, predict, process
 
 LEARNT: Final = 300
 """Trials that are learnt from, the newest: the cost grows with their cube."""
