@@ -27,6 +27,7 @@ from archcost.search.points import (
     Memory,
     Seen,
     Unwanted,
+    Written,
     distribution,
     key,
     meant,
@@ -34,9 +35,9 @@ from archcost.search.points import (
     seen,
     stored,
     untried,
+    write,
 )
 from archcost.search.samplers import Name, propose, sampler
-from archcost.search.transaction import Written, write
 
 GiveUp: TypeAlias = Callable[[optuna.Study, Trial, Unwanted, str], None]
 """Ends a trial that shall not run, and says why, in words too."""

@@ -1,4 +1,4 @@
-"""Points in an Optuna storage: distributions of domains, and trials with their points."""
+"""Points in an Optuna storage: their distributions, trials that have them, and writing them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Final, Literal, TypeAlias, assert_never
+from typing import Any, Final, Literal, Protocol, TypeAlias, assert_never, final, runtime_checkable
 
 import optuna
 from optuna.distributions import (
@@ -200,3 +200,43 @@ def _on_grid(draw: Draw, chance: random.Random) -> Point:
         return chance.choice(domain.grid()) if isinstance(domain, Real) else at_random(domain, chance)
 
     return active(draw, {}, drawn)[0]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Parts of a trial: values of parameters as they are stored, with their distributions; attributes; how it ended.
+
+    values: of the objectives, of a trial that is complete.
+    """
+
+    parameters: Mapping[str, tuple[BaseDistribution, Scalar]] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    state: TrialState | None = None
+    values: Sequence[float] | None = None
+
+
+@runtime_checkable
+class Together(Protocol):
+    """A storage that writes parts of a trial together: all of them, or none."""
+
+    def write_together(self, trial_id: int, what: Written) -> None:
+        """Write them; raises UpdateFinishedTrialError if the trial has ended."""
+
+
+def write(study: optuna.Study, trial_id: int, what: Written) -> None:
+    """Write parts of a trial, one after the other where the storage knows no other way.
+
+    Raises UpdateFinishedTrialError if the trial has ended.
+    """
+    storage = study._storage
+    backend = getattr(storage, "_backend", storage)  # behind Optuna's cache, which holds trials that have ended alone
+    if isinstance(backend, Together):
+        backend.write_together(trial_id, what)
+        return
+    for name, (distribution, value) in what.parameters.items():
+        storage.set_trial_param(trial_id, name, distribution.to_internal_repr(value), distribution)
+    for key, told in what.attributes.items():
+        storage.set_trial_user_attr(trial_id, key, told)
+    if what.state is not None:
+        storage.set_trial_state_values(trial_id, what.state, what.values)

@@ -12,7 +12,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from archcost.search.transaction import Written, write
+from archcost.search.points import Written, write
 from archcost.study.records.database.together import WholeStorage
 
 PARAMETERS = Written(

@@ -18,8 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from archcost.errors import InputError, Mistake
 from archcost.search.domains import Point
-from archcost.search.points import PREFIX, Unwanted
-from archcost.search.transaction import Written, write
+from archcost.search.points import PREFIX, Unwanted, Written, write
 from archcost.study.records.part import Part
 from archcost.study.records.reasons import Kept, Reason
 

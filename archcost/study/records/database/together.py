@@ -15,7 +15,7 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from sqlalchemy.dialects import postgresql, sqlite
 
 from archcost.search.domains import Scalar
-from archcost.search.transaction import Written
+from archcost.search.points import Written
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
