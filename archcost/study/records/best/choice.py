@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any, Final, Literal, TypeAlias
@@ -240,15 +240,20 @@ class Field:
     def options(self, limits: Mapping[str, float]) -> list[tuple[Candidate, Option]]:
         """Return every network, the best first, with the probability that it keeps to limits."""
         found = []
-        for each, option in self._ranked:
+        for (each, option), ways in zip(self._ranked, self._ranked_ways, strict=True):
             counts = option.counts
             if "weights" in limits:
                 counts = {**counts, "weights": self._weights_bytes(each)}
             likely = float(all(counts[name] <= limit for name, limit in limits.items() if name != "latency"))
             if likely and "latency" in limits:  # it is one limit in every way
-                likely = math.prod(way.chance(each.part.digest, limits["latency"]) for way in self.ways(each))
-            found.append((each, replace(option, counts=counts, probability=likely)))
+                likely = math.prod(way.chance(each.part.digest, limits["latency"]) for way in ways)
+            found.append((each, Option(option.name, option.objectives, option.test, counts, likely)))
         return found
+
+    @cached_property
+    def _ranked_ways(self) -> list[tuple[chances.Measured, ...]]:
+        """What was measured in the way of each of them: a report asks for the options of many budgets."""
+        return [self.ways(each) for each, _ in self._ranked]
 
 
 def within(stored: Stored, given: Mapping[str, float | None]) -> Budget | None:
