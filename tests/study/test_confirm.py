@@ -92,6 +92,15 @@ def test_members_that_are_not_confirmed_are_measured_beside_the_others(
     assert {str(each) for each in beside} == set(confirming.turned(study).files)
 
 
+@pytest.mark.parametrize(("count", "measured"), [(40, 40), (41, 1)])
+def test_of_a_long_front_the_confirmed_are_measured(count: int, measured: int) -> None:
+    """More networks would take minutes in each way."""
+    study = told(*(part(str(place), 0.01 * place, 10.0 - 0.1 * place) for place in range(count)))
+    confirmed.keep(study, "7", again(0.07))
+    now = fronted(study)
+    assert (count, measured) == (len(now.members), len(confirming._comparable(now)))
+
+
 def test_without_a_confirmed_member_nothing_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """No seed could be trained: the front rests on the search alone, whose measurements compare with each other."""
     study = told(part("a", 0.1, 0.1))

@@ -38,6 +38,7 @@ from archcost.training.score import Score
 from archcost.units import counted_words
 
 _SEED: Final = "seed:"
+_LONG: Final = 40  # networks on a front: to measure more by turns takes minutes in each way
 _TICK_S: Final = 2.0  # who waits for others makes the front anew each time, with all its draws
 
 
@@ -66,8 +67,7 @@ def confirm(
         candidate = following(soon, [*over, *done, *busy], plan.spec.study.confirm.members) if soon else None
         now = front()
         beside |= _measured_since(study, place, now)
-        sure = any(each.standing for each in now.members)
-        alone = {each.file: each for each in now.members if sure and each.file not in beside}
+        alone = {file: each for file, each in _comparable(now).items() if file not in beside}
         waits = candidate is not None and not _mine(study, plan, place, candidate)
         if candidate is not None and not waits:
             (done if _seeds(study, plan, place, candidate, say) else busy).append(candidate.network)
@@ -88,6 +88,13 @@ def _over(study: optuna.Study, plan: StudyPlan, soon: Members) -> tuple[str, ...
     every = {each.network: each for each in soon.members if each.standing}
     return tuple(name for name, each in every.items()
                  if not _found(study, plan, each).missing(plan.spec.study.confirm.seeds))  # fmt: skip
+
+
+def _comparable(now: Members) -> dict[File, Candidate]:
+    """Return the members to measure by turns: all, if one is confirmed; of a front that is long the confirmed ones."""
+    sure = {each.file: each for each in now.members if each.standing}
+    every = {each.file: each for each in now.members}
+    return every if sure and len(every) <= _LONG else sure
 
 
 def _mine(study: optuna.Study, plan: StudyPlan, place: Workplace, candidate: Candidate) -> bool:
