@@ -55,8 +55,8 @@ def confirm(
     contenders: of which front members are confirmed, as it is now, asked for anew after each one: who does worse when
     trained again may leave it, and who takes its place is confirmed too. front: what came of that. All its members are
     then measured by turns, those that are not confirmed too: only then are they comparable. If that changes the front,
-    it begins again. What was measured by turns before is not measured again for nothing but a wish (`anew`). A network
-    is confirmed when its seeds are trained; each of them looks at the test split once.
+    it begins again. What an earlier run has measured by turns is measured again if a new member comes, or if that is
+    asked for. A network is confirmed when its seeds are trained; each of them looks at the test split once.
     """
     done: list[str] = []
     busy: list[str] = []  # what other processes train
