@@ -26,6 +26,7 @@ from time import process_time
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from optuna_point import suggest
 from sidebyside import table
 
 from archcost import ParetoSampler
@@ -33,7 +34,6 @@ from archcost.search.ask import Method, ask
 from archcost.search.domains import Choice, Draw, Pick, Point, Real, Scalar, Whole, neighbours, points, sample
 from archcost.search.pareto import front, hypervolume
 from archcost.search.points import key
-from archcost.search.samplers import suggest
 
 MARKS = (50, 100, 200)
 DATA = Path(os.environ.get("ARCHCOST_DATA", Path(__file__).parents[3] / "shared/data")) / "nasbench201/nasbench201.npz"

@@ -39,6 +39,7 @@ import yaml
 from nasbench201_search import multivariate
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.trial import Trial, TrialState
+from optuna_point import suggest
 from rung_curves import DATA, EPOCHS, MACS, OUT, SPACES, STUDY, points, spec
 from rung_rules import ENOUGH, Array, Curves, Past, Rule, halved, measures, read
 from sidebyside import table
@@ -49,7 +50,6 @@ from archcost.search.domains import Choice, Domain, Draw, Point, Scalar, active
 from archcost.search.features import Axis, axes, features
 from archcost.search.pareto import front, hypervolume
 from archcost.search.points import distribution, stored
-from archcost.search.samplers import suggest
 from archcost.search.space import MODEL
 from archcost.study.drawn import Gives
 from archcost.study.plan import StudyPlan
