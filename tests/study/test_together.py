@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -11,6 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from servers import postgresql
 
 from archcost.search.points import Written, write
 from archcost.study.records.database.together import WholeStorage
@@ -96,3 +100,77 @@ def test_a_point_takes_one_commit(tmp_path: Path) -> None:
     sqlalchemy.event.listen(storage.engine, "commit", commits.append)
     write(study, trial._trial_id, PARAMETERS)
     assert 1 == len(commits)
+
+
+def read(storage: RDBStorage, name: str, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:
+    """Return the trials of a study, without Optuna's cache."""
+    study_id = storage.get_study_id_from_name(name)
+    return storage.get_all_trials(study_id, deepcopy=False, states=states)
+
+
+def several(storage: RDBStorage) -> str:
+    """Make a study with trials of every kind and return its name."""
+    study = optuna.create_study(storage=storage, directions=["minimize"] * 2)
+    study.enqueue_trial({"width": 16})
+    kept(storage)  # of another study
+    first, second, third = study.ask(), study.ask(), study.ask()
+    write(study, first._trial_id, PARAMETERS)
+    write(study, first._trial_id, replace(END, values=[float("-inf"), -0.0]))
+    second.suggest_float("rate", 1e-4, 1e-1, log=True)
+    for step, value in ((3, 0.5), (1, float("nan")), (2, float("inf"))):
+        storage.set_trial_intermediate_value(second._trial_id, step, value)
+    study.tell(third, state=TrialState.FAIL)
+    study.add_trial(optuna.trial.create_trial(values=[1.0, 2.0], user_attrs={"a": None, "b": "\u20ac\0".strip("\0")}))
+    return study.study_name
+
+
+def alike(some: list[FrozenTrial], others: list[FrozenTrial]) -> bool:
+    """Return whether trials are the same in all that they hold, parameters in their order too, NaN being NaN."""
+
+    def held(trial: FrozenTrial) -> str:
+        unordered = ("user_attrs", "system_attrs", "intermediate_values")
+        return repr(
+            {
+                **vars(trial),
+                "intermediate_values": "",
+                **{f"_{name}": sorted(getattr(trial, name).items()) for name in unordered},
+            }
+        )
+
+    return list(map(held, some)) == list(map(held, others))
+
+
+@contextmanager
+def places(kind: str, folder: Path) -> Iterator[str]:
+    """Yield the URL of a database: a file, or one on a server that ends with the context."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'study.db'}"
+        return
+    with postgresql() as server:
+        server.sql("CREATE DATABASE together")
+        yield server.url("together")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_trials_are_read_as_optuna_reads_them(tmp_path: Path, kind: str) -> None:
+    """All, those of a state, a few by their ids, and none; more than are named one by one."""
+    with places(kind, tmp_path) as url:
+        ours, theirs = WholeStorage(url), RDBStorage(url)
+        name = several(ours)
+        everything = read(theirs, name)
+        assert alike(everything, read(ours, name))
+        assert {TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL} <= {each.state for each in everything}
+        assert alike(read(theirs, name, (TrialState.RUNNING,)), read(ours, name, (TrialState.RUNNING,)))
+        study_id, ids = ours.get_study_id_from_name(name), [each._trial_id for each in everything]
+        for named, after in ((set[int](), -1), ({ids[0], ids[-1]}, ids[1]), (set[int](), ids[-1]), ({ids[2]}, ids[-1])):
+            assert alike(
+                theirs._get_trials(study_id, None, named, after), ours._get_trials(study_id, None, named, after)
+            )
+        study = optuna.load_study(study_name=name, storage=ours)
+        study.add_trials([optuna.trial.create_trial(values=[0.0, float(number)]) for number in range(600)])
+        assert alike(read(theirs, name), read(ours, name))
+        with pytest.raises(KeyError):
+            ours._get_trials(99, None, set(), -1)
+        for storage in (ours, theirs):
+            storage.remove_session()
+            storage.engine.dispose()

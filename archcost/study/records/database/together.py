@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,12 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 from archcost.search.domains import Scalar
 from archcost.search.points import Written
+from archcost.study.records.database import frozen
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -27,11 +29,26 @@ _UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.in
 
 
 class WholeStorage(RDBStorage):
-    """Optuna's storage with one commit for all that is known of a trial at once, in place of one for each part."""
+    """Optuna's storage with one commit for all that is known of a trial at once, and few queries to read it."""
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401  # as Optuna's own
         super().__init__(*given, **named)
         self._distributions: dict[tuple[int, str], BaseDistribution] = {}
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        """Return trials as Optuna does, by two queries in place of seven where that is sure to go."""
+        if self.engine.name not in _UPSERTS:
+            return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+        asked = None if states is None else [each for each in TrialState if each in states]
+        named = {each for each in included_trial_ids if each <= trial_id_greater_than}
+        with _create_scoped_session(self.scoped_session) as session:
+            return frozen.trials(session, study_id, asked, named, trial_id_greater_than)
 
     def write_together(self, trial_id: int, what: Written) -> None:
         """Write parts of a trial that has not ended; done twice, it is as done once."""
