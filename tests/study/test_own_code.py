@@ -94,7 +94,7 @@ def test_reading_a_study_runs_no_code(capsys: pytest.CaptureFixture[str], copied
 
 
 HOSTILE = {
-    1: ("code", "'mynet:strange' failed SystemExit: enough"),
+    1: ("code", "'mynet:strange' failed: SystemExit: enough"),
     2: ("code", "the process ended by itself with code 7"),
     3: ("refused", "refused: no such width (ValueError at "),
     6: ("memory", "out of memory: "),
