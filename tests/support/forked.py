@@ -74,12 +74,16 @@ def _empty() -> IO[str]:
     return tempfile.NamedTemporaryFile("r+")  # closed, and so removed, by whoever holds it
 
 
+def _nameless() -> IO[str]:
+    return tempfile.TemporaryFile("r+")  # its name could be gone before this process ends
+
+
 @cache
 def _server(also: str) -> tuple[socket.socket, IO[str]]:
     """Return the far side of a server and what it and its children print; it ends with this process."""
     ours, theirs = socket.socketpair()
     ours.settimeout(120)
-    log = _empty()
+    log = _nameless()
     script = Path(__file__).with_name("fork_server.py")
     typed = [sys.executable, script, str(theirs.fileno()), *filter(None, [also])]
     paths = os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])

@@ -17,7 +17,7 @@ from archcost.study.records.best.entrants import entrants
 from archcost.study.records.best.fidelity import fidelity
 from archcost.study.records.front import Candidate, Front
 from archcost.study.records.reasons import alike
-from archcost.study.records.stored import Stored, worded
+from archcost.study.records.stored import Stored, labelled, worded
 from archcost.study.records.tables import front_of, status_of, yaml_of
 from archcost.units import counted_words, duration, percent, scaled
 
@@ -180,8 +180,7 @@ def _left(stored: Stored, now: Front) -> Iterator[str]:
         yield ""
         yield "Confirmed, and no longer on the front:"
     for each in now.left:
-        values = zip(stored.labels, worded(stored, each.values), strict=True)
-        words = ", ".join(f"{visible(label)} {value}" for label, value in values)
+        words = visible(labelled(stored, each.values))
         seeds = counted_words(len(each.confirmed.seeds) if each.confirmed else 0, "seed")
         yield from wrap(f"{f'{each.name} ':<6}{words}; test {_tested(stored, each)}, {seeds}", 78,
                         initial_indent="  ", subsequent_indent=" " * 8)  # fmt: skip

@@ -18,7 +18,7 @@ from archcost.errors import shorten, visible
 from archcost.study.options import Options
 from archcost.study.phases.state import Running, State
 from archcost.study.records.database.addresses import Address
-from archcost.study.records.stored import Stored, worded
+from archcost.study.records.stored import Stored, labelled, worded
 from archcost.units import counted_words
 
 _EVERY_S: Final = 2.0  # between looks at the storage
@@ -101,12 +101,10 @@ def _best(stored: Stored) -> str:
     members = stored.front().members
     if not members and (waiting := stored.awaited()):
         first = min(waiting, key=lambda each: each.expected)
-        words = ", ".join(map(" ".join, zip(stored.labels, worded(stored, first.expected), strict=True)))
-        return f"best so far {first.name}, with a predicted latency: {words}"
+        return f"best so far {first.name}, with a predicted latency: {labelled(stored, first.expected)}"
     if not members:
         return "no network yet"
-    values = zip(stored.labels, worded(stored, members[0].values), strict=True)
-    words = ", ".join(f"{label} {value}" for label, value in values)
+    words = labelled(stored, members[0].values)
     return f"best so far {members[0].name}: {words}; {counted_words(len(members), 'network')} on the front"
 
 

@@ -16,7 +16,7 @@ from archcost.study.plan import StudyPlan
 from archcost.study.records.database.addresses import Address
 from archcost.study.records.front import only
 from archcost.study.records.part import achieved
-from archcost.study.records.stored import Stored, find, worded
+from archcost.study.records.stored import Stored, find, labelled
 from archcost.units import counted_words
 
 
@@ -50,7 +50,7 @@ def _outcome(stored: Stored, number: int) -> str:
     found = [achieved(each.in_way(way), stored.objectives) for each in parts]
     best = min((each for each in found if all(map(isfinite, each))), default=None)
     if best is not None and trial.state == "complete":
-        return ", ".join(map(" ".join, zip(stored.labels, worded(stored, best), strict=True)))
+        return labelled(stored, best)
     return trial.reason.text if trial.reason else trial.fate
 
 

@@ -307,6 +307,11 @@ def worded(stored: Stored, values: Sequence[float]) -> list[str]:
     return [quantity_of(name).words(value) for (name, _), value in each]
 
 
+def labelled(stored: Stored, values: Sequence[float]) -> str:
+    """Return stored values of the objectives in a line, each after its label."""
+    return ", ".join(map(" ".join, zip(stored.labels, worded(stored, values), strict=True)))
+
+
 def member(stored: Stored, name: str, weights: Sequence[int] | None = None) -> Candidate:
     """Return the network of that name, on the front or not; raises InputError with some of those there are.
 
