@@ -20,7 +20,7 @@ _QUANTITY: Final = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,16})?)[ ]{0,8}([a-zA-Z]
 _COUNTS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _DECIMAL_SIZES: Final = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZES: Final = {**_DECIMAL_SIZES, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_LATENCIES: Final = {"us": Fraction(1, 10**6), "ms": Fraction(1, 10**3), "s": Fraction(1)}
+_LATENCIES: Final = {"ns": Fraction(1, 10**9), "us": Fraction(1, 10**6), "ms": Fraction(1, 10**3), "s": Fraction(1)}
 _BATCHES: Final = re.compile(r"([0-9]{1,12})(?:\.\.([0-9]{1,12}))?")
 _SHARE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(%)?")
 

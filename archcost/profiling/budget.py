@@ -236,7 +236,7 @@ class Limits(Strict):
     weights: Size = None
     """Parameters and buffers, in bytes: `10 MB`."""
     latency: Time = None
-    """The median time of a call, with its unit: `5 ms` (us, ms, s)."""
+    """The median time of a call, with its unit: `5 ms` (ns, us, ms, s)."""
 
     @model_validator(mode="after")
     def _some(self) -> Limits:

@@ -147,8 +147,8 @@ def test_sizes_are_exact_or_refused(number: int, unit: str) -> None:
 
 @given(st.integers(1, 10**9))
 def test_units_of_time_agree(number: int) -> None:
-    """The same time in three units is the same float."""
-    spelled = [f"{number} us", f"{Decimal(number) / 1_000:f}ms", f"{Decimal(number) / 1_000_000:f} s"]
+    """The same time in four units is the same float."""
+    spelled = [f"{number * 1000} ns", f"{number} us", f"{Decimal(number) / 1000:f}ms", f"{Decimal(number) / 10**6:f} s"]
     assert {number / 10**6} == {parse_latency(text) for text in spelled}
 
 
