@@ -14,8 +14,9 @@ from stored_studies import HOSTILE, Wanted, made
 from archcost.errors import InputError
 from archcost.report.blocks import Bars, Block, Chart, Document, Lines, Scatter, Series, Slider, Table, Verdicts
 from archcost.report.page import page
+from archcost.report.study import verdict
 from archcost.report.study.document import study
-from archcost.report.study.facts import found
+from archcost.report.study.facts import found, some
 from archcost.report.study.progress import saved
 from archcost.search import pareto
 from archcost.study.objectives import quantity_of
@@ -120,6 +121,17 @@ def test_what_is_against_trusting_the_front_is_said(report: Document) -> None:
     for words in ("confirmed in part", "On a single seed", "shared weights", "is not stable", "1 trial not over yet"):
         assert words in said
     assert "not confirmed: each member rests on one seed" in lines(study(made(None, Wanted(confirmed=0))), "verdict")
+
+
+def test_of_many_latencies_that_are_not_stable_one_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All members are named in a line, and what speaks against the first of them."""
+    monkeypatch.setattr(verdict, "_TOLD", 0)
+    stored = made(None, Wanted(confirmed=0))
+    doubts = [(each.name, one.why) for each in stored.front().members for one in each.latencies() if not one.stable]
+    said = lines(study(stored), "verdict")
+    assert f"not stable: {some(list(dict.fromkeys(name for name, _ in doubts)))}." in said
+    assert f"Against that of {doubts[0][0]} speaks: {doubts[0][1]}" in said
+    assert f"The latency of {doubts[0][0]} is not stable" not in said
 
 
 def test_a_front_without_a_knee_says_so() -> None:

@@ -20,8 +20,8 @@ from archcost.study.records.front import Candidate
 from archcost.study.records.stored import network
 from archcost.units import counted_words, data_size, duration, grouped, percent
 
-_NAMED: Final = 10
-"""Latencies whose doubts are told."""
+_TOLD: Final = 3
+"""Of so many latencies at most it is told one by one what speaks against them."""
 
 
 def head(found: Found, command: str) -> tuple[tuple[str, str], ...]:
@@ -187,7 +187,11 @@ def _confirmed(members: Sequence[Candidate]) -> Iterator[str]:
 
 def _unsteady(members: Sequence[Candidate]) -> Iterator[str]:
     doubts = [(each.name, one.why) for each in members for one in each.latencies() if not one.stable]
-    for name, why in doubts[:_NAMED]:
+    if len(doubts) > _TOLD:
+        names = list(dict.fromkeys(name for name, _ in doubts))
+        yield f"The latencies of {counted_words(len(names), 'member')} are not stable: {some(names)}."
+        (name, why), more = doubts[0], "; 'archcost study front --json' says what speaks against the others"
+        yield f"Against that of {name} speaks: {why}{more}."
+        return
+    for name, why in doubts:
         yield f"The latency of {name} is not stable: {why}."
-    if len(doubts) > _NAMED:
-        yield f"{grouped(len(doubts) - _NAMED)} more latencies of members are not stable."
