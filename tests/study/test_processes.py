@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import archcost
+from archcost import scratch
 from archcost.data import load, shared
 from archcost.data.spec import DataSpec
 from archcost.files import placed
@@ -149,20 +151,25 @@ if __name__ == "__main__":
 """
 
 
-def test_children_end_with_their_parent(job: Train, tmp_path: Path) -> None:
-    """A parent that is killed leaves nothing running."""
+def test_children_end_with_their_parent(job: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parent that is killed leaves nothing running, and no folder that the next one does not remove."""
     (tmp_path / "job.json").write_bytes(messages.encode(job))
     (tmp_path / "parent.py").write_text(PARENT, "utf-8")
     command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path / "job.json")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        parent.kill()
-    for _ in range(600):
-        if not _runs(pid):
-            break
-        time.sleep(0.1)
-    assert not _runs(pid)
+    with tempfile.TemporaryDirectory() as temporary:  # the name of a test's own is too long for sockets in it
+        there = {**os.environ, "TMPDIR": temporary}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=there) as parent:
+            assert parent.stdout is not None
+            pid = int(parent.stdout.readline())
+            parent.kill()
+        for _ in range(600):
+            if not _runs(pid):
+                break
+            time.sleep(0.1)
+        assert not _runs(pid)
+        monkeypatch.setattr(tempfile, "tempdir", temporary)
+        scratch.sweep()
+        assert not [*Path(temporary).glob("pymp-*"), *Path(temporary).glob("archcost-*-*")]
 
 
 def _runs(pid: int) -> bool:

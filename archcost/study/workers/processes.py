@@ -15,13 +15,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.util import Finalize
 from types import ModuleType
 from typing import Final
 
+from archcost import scratch
 from archcost.study.records.reasons import JobKind, Reason
 from archcost.study.workers import messages
 from archcost.study.workers.isolation import isolate
@@ -35,6 +37,8 @@ STOP: Final = b"stop"
 LOADED: Final = ("archcost.study.workers.job", "torch._dynamo")
 """What children have in memory from the start; each would take a second to load the second, which optimisers need."""
 
+_LONGEST: Final = 80
+"""Bytes of a folder's name, from which a socket's in it may be longer than systems take: 104 bytes on macOS."""
 _HIDING: Final = threading.Lock()
 _GRACE_S: Final = 2.0
 _KILLED: Final = {
@@ -46,9 +50,24 @@ _KILLED: Final = {
 
 def server() -> ForkServerContext:
     """Return the context that children are forked from."""
+    _keep_sockets()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(LOADED))
     return context
+
+
+@cache
+def _keep_sockets() -> None:
+    """Let multiprocessing keep its sockets in a folder that is removed later though this process is killed."""
+    settings = getattr(multiprocessing.current_process(), "_config")  # noqa: B009  # there is no other way in
+    if "tempdir" in settings:  # it has some already
+        return
+    held = scratch.folder()
+    with suppress(OSError):  # what is in its way is told when a child starts
+        folder = str(held.__enter__())
+        Finalize(None, held.__exit__, args=(None, None, None), exitpriority=-100)  # as its own folder goes: the last
+        if len(os.fsencode(folder)) <= _LONGEST:
+            settings["tempdir"] = folder
 
 
 @dataclass(eq=False)
