@@ -218,8 +218,9 @@ class Samples:
     findings: Findings | None = None
 
     def __post_init__(self) -> None:
-        wrong = [value for value in self.samples_s if not 0 < value < math.inf]
-        if wrong or not self.samples_s:
+        every = self.samples_s
+        wrong = [value for value in every if not 0 < value < math.inf]
+        if wrong or not every:
             given = f"a sample of {wrong[0]} s" if wrong else "no sample"
             raise TargetError(f"target '{self.origin.target}' gave {given}: its clock is too coarse or was set back")
 

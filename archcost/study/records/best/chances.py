@@ -160,6 +160,8 @@ def student(t: float, freedom: int) -> float:
     term = total = (cosine if odd else 1.0) * (freedom > 1)
     for step in range(2 + odd, freedom - 1, 2):
         term *= cosine**2 * (step - 1) / step
+        if total + term == total:  # so do all that follow, which are smaller: far from the middle few terms count
+            break
         total += term
     inside = math.sin(angle) * total
     return 0.5 + (inside + angle) / math.pi if odd else 0.5 + inside / 2
