@@ -48,12 +48,17 @@ def folder() -> Iterator[Path]:
 
     Raises OSError if it cannot be made.
     """
-    sweep()
-    path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{'-'.join(map(str, astuple(this())))}-"))
+    path = made()
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def made() -> Path:
+    """Return a new folder of this process, which the caller removes; raises OSError if it cannot be made."""
+    sweep()
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{'-'.join(map(str, astuple(this())))}-"))
 
 
 def sweep() -> None:

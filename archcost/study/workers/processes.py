@@ -20,6 +20,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.util import Finalize
+from shutil import rmtree
 from types import ModuleType
 from typing import Final
 
@@ -62,10 +63,10 @@ def _keep_sockets() -> None:
     settings = getattr(multiprocessing.current_process(), "_config")  # noqa: B009  # there is no other way in
     if "tempdir" in settings:  # it has some already
         return
-    held = scratch.folder()
     with suppress(OSError):  # what is in its way is told when a child starts
-        folder = str(held.__enter__())
-        Finalize(None, held.__exit__, args=(None, None, None), exitpriority=-100)  # as its own folder goes: the last
+        folder = str(scratch.made())
+        # as multiprocessing's own folder goes: last, and not with a process that was forked from this one
+        Finalize(None, rmtree, args=(folder, True), exitpriority=-100)
         if len(os.fsencode(folder)) <= _LONGEST:
             settings["tempdir"] = folder
 
