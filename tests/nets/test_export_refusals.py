@@ -70,7 +70,7 @@ class Eight(Linear):
 
 class Dropout(Linear):
     def forward(self, x):
-        return F.dropout(self.fc(x), 0.5, training=True)
+        return F.dropout(torch.cat([self.fc(x)] * 64), 0.5, training=True)  # so many never fall alike twice
 
 class Rand(Linear):
     def forward(self, x):
