@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from archcost.errors import ArchcostError, TargetError, named, one_line
+from archcost.latency.bursts import Burst
 from archcost.latency.runtimes import Call, Prepared
-from archcost.latency.samples import Burst
 from archcost.latency.statistics import BLOCKS, median, settled
 
 if TYPE_CHECKING:

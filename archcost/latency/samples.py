@@ -6,11 +6,13 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 
 from archcost import errors
 from archcost.errors import InputError, Mistake, TargetError
 from archcost.graph.dtypes import PRECISIONS
+from archcost.latency.bursts import Burst, Bursts, Seconds, packed_bursts, packed_seconds
+from archcost.latency.statistics import median
 from archcost.nets.export.quantisation.spec import Findings
 from archcost.units import counted_words
 
@@ -143,25 +145,6 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Burst:
-    """Samples taken in a row, apart from other bursts by a pause; `wall_s` is the time all of it took.
-
-    A sample is the time of one call, or, where one call is too short for a clock, the mean of several.
-    calibration_s: what a fixed kernel took next to it, None if the target has none; cpu_s: CPU time of the process;
-    waited_s: summed over threads, the time they were ready and had no core; these two None if not known; process,
-    copy: which of those that the network ran in, and which of the network's copies there, each in memory of its own.
-    """
-
-    samples_s: tuple[float, ...]
-    wall_s: float
-    calibration_s: float | None = None
-    cpu_s: float | None = None
-    waited_s: float | None = None
-    process: int = 0
-    copy: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """What a network held before its samples and did not hold after them: each sample was of another network.
 
@@ -206,8 +189,8 @@ class Samples:
     origin: Origin
     plan: Plan
     first_s: float
-    warmup_s: tuple[float, ...]
-    bursts: tuple[Burst, ...]
+    warmup_s: tuple[float, ...] | Seconds
+    bursts: tuple[Burst, ...] | Bursts
     loops: int = 1
     change: Change | None = None
     work: Work | None = None
@@ -218,11 +201,16 @@ class Samples:
     findings: Findings | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.bursts, Bursts):
+            return  # they were looked at before they were packed
         every = self.samples_s
         wrong = [value for value in every if not 0 < value < math.inf]
         if wrong or not every:
             given = f"a sample of {wrong[0]} s" if wrong else "no sample"
             raise TargetError(f"target '{self.origin.target}' gave {given}: its clock is too coarse or was set back")
+
+    def __hash__(self) -> int:
+        return hash((self.origin, self.plan, self.first_s, self.median_s))  # of what is packed nothing is read
 
     @property
     def way(self) -> Way:
@@ -234,7 +222,22 @@ class Samples:
         """The samples of all bursts."""
         return tuple(value for burst in self.bursts for value in burst.samples_s)
 
+    @property
+    def median_s(self) -> float:
+        """The median of all samples."""
+        return self.bursts.median_s if isinstance(self.bursts, Bursts) else median(self.samples_s)
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return self.bursts.samples if isinstance(self.bursts, Bursts) else sum(len(b.samples_s) for b in self.bursts)
+
+    @property
+    def packed(self) -> Samples:
+        """The same, with what was taken as texts: a fortieth of the memory."""
+        return replace(self, warmup_s=packed_seconds(self.warmup_s), bursts=packed_bursts(self.bursts))
+
     def to_dict(self) -> dict[str, object]:
         """Return what was measured as JSON holds it: all but the origin and the plan."""
-        raw = asdict(self)
+        raw = asdict(replace(self, warmup_s=tuple(self.warmup_s), bursts=tuple(self.bursts)))
         return {key: raw[key] for key in ("first_s", "warmup_s", "loops", "bursts")}

@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from archcost.latency import summary
+from archcost.latency.bursts import Burst
 from archcost.latency.player import MOST, Here, Instruments, Player, Turn, Warm
 from archcost.latency.runtimes import Prepared
-from archcost.latency.samples import Burst, Change, Origin, Plan, Samples
+from archcost.latency.samples import Change, Origin, Plan, Samples
 from archcost.latency.statistics import BLOCKS, median
 from archcost.latency.summary import half_width
 from archcost.machine import collector_off

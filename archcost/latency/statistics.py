@@ -89,7 +89,11 @@ def blocks(bursts: Sequence[Sequence[float]]) -> list[list[float]]:
 
 def block_range(bursts: Sequence[Sequence[float]]) -> tuple[float, float] | None:
     """Return the smallest and largest median of the blocks, None if there are fewer than six."""
-    medians = [median(block) for block in blocks(bursts)]
+    return enclosing([median(block) for block in blocks(bursts)])
+
+
+def enclosing(medians: Sequence[float]) -> tuple[float, float] | None:
+    """Return the smallest and largest of the medians of blocks, None if there are fewer than six."""
     return (min(medians), max(medians)) if len(medians) >= FEWEST_BLOCKS else None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from archcost.latency import statistics
+from archcost.latency.bursts import Burst
 from archcost.latency.doubts import Doubt, why, words
-from archcost.latency.samples import Burst, Conditions, Samples, Way
+from archcost.latency.samples import Conditions, Samples, Way
 from archcost.latency.statistics import BLOCKS, FEWEST_BLOCKS, interval, median
 from archcost.nets.export.quantisation.spec import Findings
 
@@ -113,7 +114,8 @@ class Latency:
 def summarise(samples: Samples) -> Latency:
     """Return the statistics of `samples`, with what is against trusting them."""
     origin, plan, durations = samples.origin, samples.plan, sorted(samples.samples_s)
-    middle, several = median(durations), samples.loops > 1
+    middle, several, medians = median(durations), samples.loops > 1, _medians(samples)
+    bounds = statistics.enclosing(medians)
     return Latency(
         target=origin.target,
         runtime=origin.runtime,
@@ -127,12 +129,12 @@ def summarise(samples: Samples) -> Latency:
         min_s=durations[0],
         p90_s=None if several else statistics.percentile(durations, 90),  # a mean of several calls hides the slow one
         p99_s=None if several else statistics.percentile(durations, 99),
-        interval_s=interval_s(samples),
+        interval_s=bounds,
         spread=statistics.spread(durations),
-        doubts=tuple(_doubts(samples)),
+        doubts=tuple(_doubts(samples, medians, statistics.half_width(bounds, middle))),
         examples_per_s=plan.batch / middle,
         first_s=samples.first_s,
-        blocks=len(_blocks(samples)),
+        blocks=len(medians),
         cold_cache=plan.cold_cache,
         contention=contention(samples),
         calibration_s=_middle([burst.calibration_s for burst in samples.bursts]),
@@ -141,7 +143,7 @@ def summarise(samples: Samples) -> Latency:
         fingerprint=origin.device.fingerprint,
         conditions=origin.conditions,
         versions=origin.versions,
-        enough_s=_enough_s(samples),
+        enough_s=_enough_s(samples, len(medians)),
         export_s=samples.export_s,
         settings=samples.settings,
         processes=len({burst.process for burst in samples.bursts}),
@@ -151,8 +153,9 @@ def summarise(samples: Samples) -> Latency:
     )
 
 
-def _blocks(samples: Samples) -> list[list[float]]:
-    return statistics.blocks([burst.samples_s for burst in samples.bursts])
+def _medians(samples: Samples) -> list[float]:
+    """Return the median of each block."""
+    return [median(block) for block in statistics.blocks([burst.samples_s for burst in samples.bursts])]
 
 
 def interval_s(samples: Samples) -> tuple[float, float] | None:
@@ -162,7 +165,7 @@ def interval_s(samples: Samples) -> tuple[float, float] | None:
 
 def half_width(samples: Samples) -> float:
     """Return half the length of the interval over the median, infinite if there is no interval."""
-    return statistics.half_width(interval_s(samples), median(samples.samples_s))
+    return statistics.half_width(interval_s(samples), samples.median_s)
 
 
 def contention(samples: Samples) -> float | None:
@@ -199,8 +202,9 @@ def _speed(samples: Samples) -> float | None:
     return min(known) / median(known) if known else None
 
 
-def _doubts(samples: Samples) -> Iterator[Doubt]:
-    count, asked = len(_blocks(samples)), samples.plan.precision
+def _doubts(samples: Samples, medians: Sequence[float], width: float) -> Iterator[Doubt]:
+    """Yield them; medians: of the blocks; width: half of the interval over the median."""
+    count, asked = len(medians), samples.plan.precision
     if samples.change and samples.change.shapes:
         yield Doubt("state_changed", samples.change.after_bytes, samples.change.before_bytes)
     elif samples.change and (drift := _drift(samples)) > _DRIFTED:
@@ -209,9 +213,9 @@ def _doubts(samples: Samples) -> Iterator[Doubt]:
         yield Doubt("warmup", len(samples.warmup_s))
     if count < FEWEST_BLOCKS:
         yield Doubt("few_blocks", count, FEWEST_BLOCKS)
-    elif (found := half_width(samples)) > asked:
-        yield Doubt("wide_interval", found, asked)
-        yield from _disturbances(samples)
+    elif width > asked:
+        yield Doubt("wide_interval", width, asked)
+        yield from _disturbances(samples, medians)
     if (share := contention(samples)) is not None and share > CONTENDED:
         yield Doubt("contention", share, CONTENDED)
     if samples.denormals > _DENORMAL:
@@ -237,17 +241,16 @@ def _drift(samples: Samples) -> float:
     return abs(median(medians[-(count // 4) :]) / median(medians[: count // 4]) - 1)
 
 
-def _enough_s(samples: Samples) -> float | None:
-    """Return for how long to measure so that eight blocks as long as these bursts fit, None if there are enough."""
-    if len(_blocks(samples)) >= FEWEST_BLOCKS:
+def _enough_s(samples: Samples, count: int) -> float | None:
+    """Return for how long to measure so that eight blocks as long as these bursts fit, None if `count` are enough."""
+    if count >= FEWEST_BLOCKS:
         return None
     burst_s = math.fsum(burst.wall_s for burst in samples.bursts) / len(samples.bursts)
     return max(2 * samples.plan.time_s, _SPARE * BLOCKS * burst_s)
 
 
-def _disturbances(samples: Samples) -> Iterator[Doubt]:
+def _disturbances(samples: Samples, medians: Sequence[float]) -> Iterator[Doubt]:
     """Yield what moved the medians of the blocks apart, as far as it was seen."""
-    medians = [median(block) for block in _blocks(samples)]
     known = [burst.calibration_s for burst in samples.bursts if burst.calibration_s is not None]
     if known and (slowed := max(known) / min(known) - 1) > _SLOWED:
         yield Doubt("machine_slowed", 1 + slowed, 1 + _SLOWED)

@@ -150,7 +150,7 @@ def by_optuna(url: str, known: Read, turn: Callable[[Callable[[], object]], obje
         trial.set_user_attr("archcost:writes", True)
         for epoch in (1, 3):
             trial.set_user_attr(f"archcost:rung:{epoch}", list(values(point)))
-        trial.set_user_attr("archcost:ended", asdict(known.ended))
+        trial.set_user_attr("archcost:ended", trials.as_kept(known.ended))
         study.tell(trial, values(point))
 
     turn(one)

@@ -32,7 +32,8 @@ import numpy as np
 from nasbench201_search import DATA, Problem, by_steps
 from sidebyside import table
 
-from archcost.latency.samples import Burst, Conditions, Device, Origin, Plan, Samples
+from archcost.latency.bursts import Burst
+from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
 from archcost.profiling.budget import Budget
 from archcost.search.domains import Choice as Domain
 from archcost.search.domains import Point

@@ -35,6 +35,8 @@ from stored_studies import Wanted, made
 
 OPERATIONS: Final = Choice(("none", "skip", "conv1", "conv3", "pool"))
 EDGES: Final = tuple(f"edge{edge}" for edge in range(6))
+FEW, MANY = 5, 250
+"""Samples in each of the eight bursts of a latency: hardly any, and 2,000 in all, as a second of 500 us each has."""
 _COST: Final = (0.0, 0.1, 1.0, 3.0, 0.5)
 
 
@@ -118,20 +120,20 @@ def _copied(file: Path, url: str) -> None:
     here.dispose()
 
 
-def shown(folder: Path, trials: int) -> Path:
+def shown(folder: Path, trials: int, size: int = MANY) -> Path:
     """Return the file of a study whose networks have real graphs, for commands; it is kept in the folder."""
-    file = folder / f"shown{trials}.db"
+    file = folder / f"shown{trials}x{size}.db"
     if not file.exists():
-        _written(file, made(wanted=Wanted(trials=trials)).study, trials)
+        _written(file, made(wanted=Wanted(trials=trials, size=size)).study, trials)
     return file
 
 
-def searched(folder: Path, trials: int) -> Path:
+def searched(folder: Path, trials: int, size: int = FEW) -> Path:
     """Return the file of a study that a search goes on with, kept in the folder: trials of made-up cells, all ended."""
-    file = folder / f"searched{trials}.db"
+    file = folder / f"searched{trials}x{size}.db"
     if file.exists():
         return file
-    study = made(wanted=Wanted(trials=max(trials, 20), confirmed=0, only="complete")).study
+    study = made(wanted=Wanted(trials=max(trials, 20), confirmed=0, only="complete", size=size)).study
     chance, kinds = random.Random(trials), CategoricalDistribution(OPERATIONS.options)
     for each in study.get_trials(deepcopy=False):
         point: Point = {edge: chance.choice(OPERATIONS.options) for edge in EDGES}

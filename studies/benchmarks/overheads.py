@@ -29,7 +29,7 @@ from statistics import median
 import optuna
 from ask_and_tell import ARMS, DEFAULT, MULTIVARIATE, SAMPLER, Read, memory_bytes, read, took, warm
 from kept import Kept
-from large_studies import Places, places, searched, shown
+from large_studies import MANY, Places, places, searched, shown
 
 from archcost.rows import as_markdown
 from archcost.search.ask import Method, ask
@@ -194,7 +194,7 @@ def memory(bench: Bench) -> None:
     """Show the memory of a worker's process that goes on."""
     rows = []
     for kind in bench.given.storages:
-        file = searched(bench.there.folder, 1)
+        file = searched(bench.there.folder, 1, MANY)
         url = bench.there.copy(file, kind, plain=False)
         found = memory_bytes(url, read(file), 1000, 200)
         bench.there.drop(url)

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from archcost.latency import runtimes, targets
+from archcost.latency.bursts import Burst
 from archcost.latency.runtimes import Prepared, Source
-from archcost.latency.samples import Burst, Plan, Samples
+from archcost.latency.samples import Plan, Samples
 from archcost.latency.sampling import take
 from archcost.latency.summary import summarise
 from archcost.latency.targets.fake import Machine, Script

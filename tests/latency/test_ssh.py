@@ -28,9 +28,10 @@ from archcost.cli import cli
 from archcost.cli.device.measure import answer
 from archcost.errors import InputError, TargetError
 from archcost.latency import runtimes, targets
+from archcost.latency.bursts import Burst
 from archcost.latency.prediction import predictor
 from archcost.latency.runtimes import Source
-from archcost.latency.samples import Burst, Conditions, Origin, Plan, Samples
+from archcost.latency.samples import Conditions, Origin, Plan, Samples
 from archcost.latency.targets import device, ssh
 from archcost.latency.targets.wire import (
     AskFacts,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from archcost import load
 from archcost.errors import InputError, TargetError
-from archcost.latency.samples import Burst, Conditions, Device, Origin, Plan, Samples
+from archcost.latency.bursts import Burst
+from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
 from archcost.latency.targets import Facts
 from archcost.latency.targets.wire import (
     LARGEST_BYTES,

@@ -228,3 +228,30 @@ def test_values_are_stored_so_that_less_is_better(part: Part, expected: tuple[fl
 def test_a_count_is_exact(name: str, expected: Any) -> None:
     """What is measured or learnt is none."""
     assert expected == counted(PART, name)
+
+
+def test_samples_are_kept_as_texts(study: optuna.Study) -> None:
+    """Of thousands of seconds a process that reads many trials holds one text; they are the same when they are read."""
+    trial = study.ask({"width": WIDTH})
+    trials.end(study, trial, Ended((PART,)), (0.25, -6.9, 6274.0))
+    (kept,) = study.trials[0].user_attrs["archcost:ended"]["parts"][0]["samples"]
+    assert isinstance(kept["bursts"], str)
+    assert isinstance(kept["warmup_s"], str)
+    ended = read(study).ended
+    assert ended is not None
+    assert (PART,) == ended.parts
+    assert 1 < len(ended.parts[0].samples[0].bursts)
+    assert Ended((PART,)) == Ended(tuple(part.packed for part in ended.parts))
+
+
+def test_a_changed_text_of_samples_is_told(study: optuna.Study) -> None:
+    """By its checksum, when the trial is read."""
+    trial = study.ask({"width": WIDTH})
+    kept = trials.as_kept(Ended((PART,)))
+    (taken,) = kept["parts"][0]["samples"]
+    taken["bursts"] = taken["bursts"].replace(":8:", ":9:", 1)
+    trial.set_user_attr("archcost:ended", kept)
+    with pytest.raises(
+        InputError, match=r"^trial 0 is not archcost's: parts\.0\.samples\.0\.bursts: .*samples were changed"
+    ):
+        read(study)

@@ -6,7 +6,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from archcost.latency.samples import Burst, Conditions, Device, Origin, Plan, Samples
+from archcost.latency.bursts import Burst
+from archcost.latency.samples import Conditions, Device, Origin, Plan, Samples
 
 DEVICE = Device("AMD EPYC", 2, 8_000_000_000, "Linux 6 x86_64")
 ORIGIN = Origin("cpu", "eager", DEVICE, Conditions((0, 1), "performance", 1.5, 0.25), (("torch", "2.13.0"),))

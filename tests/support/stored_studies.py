@@ -52,7 +52,8 @@ class Wanted:
     """What a study shall hold.
 
     trials: in all; confirmed: members of the front that are; hostile: whether texts are attacks; objectives: with the
-    place of a latency's way; limits: as `study.yaml` holds them, in base units; only: the one state of all trials.
+    place of a latency's way; limits: as `study.yaml` holds them, in base units; only: the one state of all trials;
+    size: samples in each of eight bursts.
     """
 
     trials: int = 60
@@ -62,6 +63,7 @@ class Wanted:
     limits: dict[str, float] | None = None
     only: str = ""
     seed: int = 0
+    size: int = 5
 
 
 def made(file: Path | None = None, wanted: Wanted | None = None) -> Stored:
@@ -229,7 +231,7 @@ def _sampled(part: Part, way: int, wanted: Wanted, seed: int) -> Samples:
     noise = 0.2 if seed % 7 == 0 else 0.005
     plan = Plan(threads=1 + way)
     base_s = (1e-4 + part.macs * 2e-9) / (1 + way) * random.Random(seed).uniform(0.8, 1.25)
-    taken = measurements.noisy(base_s, seed=seed, noise=noise)
+    taken = measurements.noisy(base_s, seed=seed, noise=noise, size=wanted.size)
     text = HOSTILE if wanted.hostile else ""
     device = Device(text or "AMD EPYC", 2, 8_000_000_000, "Linux 6 x86_64")
     origin = Origin("cpu", text or "eager", device, Conditions((0, 1)), (("torch", text or "2.13.0"),))

@@ -17,9 +17,10 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from archcost import scratch
 from archcost.errors import TargetError, shorten, visible
+from archcost.latency.bursts import Burst
 from archcost.latency.player import Turn, Warm
 from archcost.latency.runtimes import OnnxFile, Prepared, Runtime, spare
-from archcost.latency.samples import Burst, Plan
+from archcost.latency.samples import Plan
 from archcost.machine import available_memory_bytes, shortage
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationE
 from archcost.errors import InputError, Mistake, TargetError, quoted, shorten, visible
 from archcost.graph import codec
 from archcost.graph.graph import Graph
+from archcost.latency.bursts import Bursts, Seconds
 from archcost.latency.samples import Plan, Samples
 from archcost.latency.targets import Facts
 from archcost.units import data_size
@@ -186,6 +187,8 @@ def _shown(content: Any) -> Any:
 def _check(samples: tuple[Samples, ...]) -> None:
     """Raise TargetError if no sampling could have given these: statistics stand on it."""
     for each in samples:
+        if isinstance(each.bursts, Bursts) or isinstance(each.warmup_s, Seconds):
+            raise TargetError("samples that are packed; allowed: a list of them")
         spans = (each.first_s, *each.warmup_s, *(burst.wall_s for burst in each.bursts))
         if each.loops < 1 or min(spans) < 0 or not all(burst.samples_s for burst in each.bursts):
             raise TargetError("samples that no measurement gives: an empty burst, no loop or a negative time")

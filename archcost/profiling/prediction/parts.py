@@ -9,7 +9,6 @@ from typing import Final
 from archcost.errors import TargetError
 from archcost.latency.measure import Request, measured
 from archcost.latency.prediction.predictor import Predictor
-from archcost.latency.statistics import median
 from archcost.profiling.prediction.bench import Bench
 from archcost.profiling.subjects import of_module
 
@@ -45,4 +44,4 @@ def module_call_s(bench: Bench, predictor: Predictor) -> float:
     except TargetError:
         return 0.0
     found = predictor.predict(operators_of(module, 1, own))
-    return max(0.0, median(samples.samples_s) - found.median_s) / len(layers)
+    return max(0.0, samples.median_s - found.median_s) / len(layers)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from archcost.latency.samples import Samples
-from archcost.latency.statistics import median, ranks
+from archcost.latency.statistics import ranks
 from archcost.latency.summary import interval_s
 from archcost.report.blocks import Block, Chart, Scatter, Section, Series, Text
 from archcost.report.study.facts import Found, quantity_axis, thinned
@@ -60,7 +60,7 @@ def _timed(found: Found, place: int) -> Iterator[_Timed]:
             one = again.get(named(trial, part), {}).get(place) or part.measured.get(place)
             if one and part.macs > 0:
                 name = str(Name(trial.number, part.column, way.name))
-                yield _Timed(name, part.macs, one, median(one.samples_s))
+                yield _Timed(name, part.macs, one, one.median_s)
 
 
 def _chart(found: Found, place: int, way: str, timed: Sequence[_Timed]) -> Chart:

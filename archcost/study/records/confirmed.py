@@ -11,6 +11,7 @@ from typing import Any, Final
 import optuna
 from pydantic import TypeAdapter
 
+from archcost.latency.bursts import as_texts
 from archcost.latency.samples import Samples
 from archcost.latency.statistics import blocks, median
 from archcost.search.points import PREFIX
@@ -153,7 +154,8 @@ def keep(study: optuna.Study, name: str, found: Confirmed) -> None:
 
 
 def _held(found: Confirmed) -> dict[str, Any]:
-    return {key: value for key, value in asdict(found).items() if value or key not in _ADDED}
+    packed = replace(found, samples=tuple(each.packed for each in found.samples))
+    return {key: value for key, value in asdict(packed, dict_factory=as_texts).items() if value or key not in _ADDED}
 
 
 def confirmed(study: Recorded, name: str) -> Confirmed | None:

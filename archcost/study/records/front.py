@@ -264,7 +264,7 @@ def _speeds(parts: Sequence[Part]) -> Mapping[int, float]:
         known = part.measured
         for each in part.predicted:
             if each.place in known:
-                ratios.setdefault(each.place, []).append(median(known[each.place].samples_s) / each.median_s)
+                ratios.setdefault(each.place, []).append(known[each.place].median_s / each.median_s)
     return {place: median(each) for place, each in ratios.items()}
 
 
@@ -311,7 +311,7 @@ def _of_graphs(networks: Sequence[tuple[Part, Confirmed | None]]) -> Mapping[str
         best = alone.setdefault(part.digest, {})
         for place, each in part.measured.items():
             file = place, _in_float32(each)
-            if file not in best or len(each.samples_s) > len(best[file].samples_s):
+            if file not in best or each.count > best[file].count:
                 best[file] = each
     for part, held in networks:
         if held:  # confirming keeps the same ones for all networks of a file

@@ -8,7 +8,6 @@ from itertools import count, takewhile
 from math import nan
 
 from archcost.latency.samples import Samples
-from archcost.latency.statistics import median
 from archcost.nets.export.quantisation.spec import FloatLayer
 from archcost.profiling.budget import Budget
 from archcost.study.objectives import quantity_of
@@ -76,6 +75,11 @@ class Part:
         """Its samples by the place of their setup."""
         return placed(self.samples, self.skipped)
 
+    @property
+    def packed(self) -> Part:
+        """The same with samples as they are kept."""
+        return replace(self, samples=tuple(each.packed for each in self.samples))
+
     def in_way(self, way: Way) -> Part:
         """Return it as it is in one way: with the score, the bytes and the samples that it has there.
 
@@ -97,7 +101,7 @@ class Part:
         """
         measured = self.measured
         known = {each.place: each.low_s if least else each.median_s for each in self.predicted}
-        known |= {place: median(measured[place].samples_s) for place in way.places if place in measured}
+        known |= {place: measured[place].median_s for place in way.places if place in measured}
         return tuple(known.get(place, nan) for place in way.places)
 
     def awaits(self, way: Way) -> bool:
@@ -129,7 +133,7 @@ def achieved(
     latencies_s: as they are taken to be, by these places, None as they were measured. A value that is not known is not
     finite: it never enters.
     """
-    given = [median(each.samples_s) for each in part.samples] if latencies_s is None else latencies_s
+    given = [each.median_s for each in part.samples] if latencies_s is None else latencies_s
     return tuple(quantity_of(name).stored(_value(part, name, way, given)) for name, way in objectives)
 
 
@@ -161,7 +165,7 @@ def over(part: Part, limits: Budget | None) -> Reason | None:
         ("macs", part.macs, lambda value: grouped(round(value))),
         ("memory", part.memory_bytes, lambda value: data_size(round(value))),
         ("weights", part.weights_bytes, lambda value: data_size(round(value))),
-        *(("latency", median(each.samples_s), duration) for each in part.samples),
+        *(("latency", each.median_s, duration) for each in part.samples),
     ]
     for name, value, words in has:
         if name in allowed and value is not None and value > allowed[name]:

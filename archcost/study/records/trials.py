@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import TypeAdapter, ValidationError
 
 from archcost.errors import InputError, Mistake
+from archcost.latency.bursts import as_texts
 from archcost.search.domains import Point
 from archcost.search.points import PREFIX, Unwanted, Written, write
 from archcost.study.records.part import Part
@@ -180,6 +181,11 @@ def fail(study: optuna.Study, trial: optuna.trial.Trial, ended: Ended) -> bool:
     return _told(study, trial, ended, TrialState.FAIL, None)
 
 
+def as_kept(ended: Ended) -> dict[str, Any]:
+    """Return what a trial gave as its storage keeps it, for JSON: samples as texts."""
+    return asdict(replace(ended, parts=tuple(part.packed for part in ended.parts)), dict_factory=as_texts)
+
+
 def give_up(study: optuna.Study, trial: optuna.trial.Trial, kind: Unwanted, text: str) -> None:
     """Tell a trial FAIL that shall not run and does not count."""
     fail(study, trial, Ended(reason=Reason(kind, text), counts=False))
@@ -192,7 +198,7 @@ def _told(
 
     What has ended stays as it is; where it ended otherwise than it is told, that is logged.
     """
-    kept = asdict(ended)
+    kept = as_kept(ended)
     try:
         # `study.tell` would read the trial twice more
         write(study, trial._trial_id, Written(attributes={f"{PREFIX}ended": kept}, state=state, values=values))
@@ -238,8 +244,9 @@ def typed(frozen: FrozenTrial) -> Trial:
             for name, kind in (("begun", Begun), ("ended", Ended))
         )
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        every = error.errors(include_url=False)
+        first = next((each for each in every if each["type"] == "value_error"), every[0])  # what was changed since
+        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))  # no names of types
         raise InputError(Mistake(f"trial {frozen.number} is not archcost's: {where}: {first['msg']}")) from None
     values = tuple(map(float, frozen.values)) if frozen.state is TrialState.COMPLETE and frozen.values else ()
     state, dates = _STATES[frozen.state], (frozen.datetime_start, frozen.datetime_complete)

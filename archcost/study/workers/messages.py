@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
+from archcost.latency.bursts import as_texts
 from archcost.latency.samples import Samples
 from archcost.nets.export.quantisation.spec import FloatLayer
 from archcost.study.records.reasons import Reason
@@ -236,7 +237,7 @@ def _events() -> TypeAdapter[Event]:
 
 def encode(value: Job | Event) -> bytes:
     """Return a job or an event as JSON."""
-    return json.dumps(asdict(value)).encode()
+    return json.dumps(asdict(value, dict_factory=as_texts)).encode()
 
 
 def decode_job(text: bytes) -> Job:

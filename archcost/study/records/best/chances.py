@@ -122,7 +122,7 @@ def measured(candidates: Iterable[Candidate], place: int) -> Measured:
 def _occasion(samples: Samples, turns: bool) -> Occasion:
     medians = [math.log(median(block)) for block in blocks([burst.samples_s for burst in samples.bursts])]
     spread = deviation(medians) if len(medians) > 1 else None
-    return Occasion(math.log(median(samples.samples_s)), len(medians), spread, turns)
+    return Occasion(math.log(samples.median_s), len(medians), spread, turns)
 
 
 def _moved(every: Iterable[Sequence[Occasion]]) -> Iterator[tuple[float, int]]:
