@@ -14,7 +14,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import accumulate, chain, pairwise
 from math import isnan, nan
 from typing import Final, TypeVar, final, overload
 
@@ -165,9 +165,12 @@ def _numbers(text: str) -> tuple[float, ...]:
 @lru_cache(_LATELY)
 def _bursts(text: str) -> tuple[Burst, ...]:
     count = int(text.split(":", 2)[1])
-    numbers = iter(_numbers(text))
-    known = [tuple(islice(numbers, _FIELDS)) for _ in range(count)]
-    return tuple(_burst(tuple(islice(numbers, int(size))), *rest) for size, *rest in known)
+    numbers = _numbers(text)
+    known = [numbers[_FIELDS * place : _FIELDS * (place + 1)] for place in range(count)]
+    ends = list(accumulate((int(size) for size, *_ in known), initial=_FIELDS * count))
+    return tuple(
+        _burst(numbers[low:high], *rest) for (low, high), (_, *rest) in zip(pairwise(ends), known, strict=True)
+    )
 
 
 def _burst(samples_s: tuple[float, ...], wall_s: float, *rest: float) -> Burst:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, astuple, dataclass, replace
+from itertools import chain
 
 from archcost import errors
 from archcost.errors import InputError, Mistake, TargetError
@@ -220,7 +221,7 @@ class Samples:
     @property
     def samples_s(self) -> tuple[float, ...]:
         """The samples of all bursts."""
-        return tuple(value for burst in self.bursts for value in burst.samples_s)
+        return tuple(chain.from_iterable(burst.samples_s for burst in self.bursts))
 
     @property
     def median_s(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final
 
 BLOCKS: Final = 8
@@ -84,7 +84,7 @@ def blocks(bursts: Sequence[Sequence[float]]) -> list[list[float]]:
     """
     count = min(BLOCKS, len(bursts))
     bounds = [i * len(bursts) // count for i in range(count + 1)] if count else [0]
-    return [[value for burst in bursts[low:high] for value in burst] for low, high in pairwise(bounds)]
+    return [list(chain.from_iterable(bursts[low:high])) for low, high in pairwise(bounds)]
 
 
 def block_range(bursts: Sequence[Sequence[float]]) -> tuple[float, float] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from typing import Final
 
 from archcost.latency import statistics
@@ -113,9 +114,9 @@ class Latency:
 
 def summarise(samples: Samples) -> Latency:
     """Return the statistics of `samples`, with what is against trusting them."""
-    origin, plan, durations = samples.origin, samples.plan, sorted(samples.samples_s)
-    middle, several, medians = median(durations), samples.loops > 1, _medians(samples)
-    bounds = statistics.enclosing(medians)
+    origin, plan, several = samples.origin, samples.plan, samples.loops > 1
+    by_burst, medians, durations = _in_order(samples)
+    middle, bounds = median(durations), statistics.enclosing(medians)
     return Latency(
         target=origin.target,
         runtime=origin.runtime,
@@ -138,7 +139,7 @@ def summarise(samples: Samples) -> Latency:
         cold_cache=plan.cold_cache,
         contention=contention(samples),
         calibration_s=_middle([burst.calibration_s for burst in samples.bursts]),
-        relative=_middle([_relative(burst) for burst in samples.bursts]),
+        relative=_middle(list(map(_relative, samples.bursts, by_burst))),
         machine_speed=_speed(samples),
         fingerprint=origin.device.fingerprint,
         conditions=origin.conditions,
@@ -148,14 +149,21 @@ def summarise(samples: Samples) -> Latency:
         settings=samples.settings,
         processes=len({burst.process for burst in samples.bursts}),
         copies=len({(burst.process, burst.copy) for burst in samples.bursts}),
-        repeat_s=statistics.next_median([median(burst.samples_s) for burst in samples.bursts], middle, _RUNS_APART),
+        repeat_s=statistics.next_median(by_burst, middle, _RUNS_APART),
         int8=samples.findings,
     )
 
 
-def _medians(samples: Samples) -> list[float]:
-    """Return the median of each block."""
-    return [median(block) for block in statistics.blocks([burst.samples_s for burst in samples.bursts])]
+def _in_order(samples: Samples) -> tuple[list[float], list[float], list[float]]:
+    """Return the medians of bursts and of blocks, and all samples, the shortest first: sorted in parts, once."""
+    bursts = [sorted(burst.samples_s) for burst in samples.bursts]
+    blocks = [sorted(block) for block in statistics.blocks(bursts)]
+    return list(map(median, bursts)), list(map(median, blocks)), sorted(chain.from_iterable(blocks))
+
+
+def _by_burst(samples: Samples) -> list[float]:
+    """Return the median of each burst."""
+    return [median(burst.samples_s) for burst in samples.bursts]
 
 
 def interval_s(samples: Samples) -> tuple[float, float] | None:
@@ -193,8 +201,8 @@ def _middle(values: list[float | None]) -> float | None:
     return median(known) if known else None
 
 
-def _relative(burst: Burst) -> float | None:
-    return None if burst.calibration_s is None else median(burst.samples_s) / burst.calibration_s
+def _relative(burst: Burst, middle: float) -> float | None:
+    return None if burst.calibration_s is None else middle / burst.calibration_s
 
 
 def _speed(samples: Samples) -> float | None:
@@ -230,9 +238,10 @@ def _drift(samples: Samples) -> float:
     Steadily: Spearman's rank correlation of a burst's place and its median, to which the calibration kernel is the
     measure if there is one, is at least 0.9.
     """
-    relative = [_relative(burst) for burst in samples.bursts]
+    by_burst = _by_burst(samples)
+    relative = list(map(_relative, samples.bursts, by_burst))
     known = [value for value in relative if value is not None]
-    medians = known if len(known) == len(relative) else [median(burst.samples_s) for burst in samples.bursts]
+    medians = known if len(known) == len(relative) else by_burst
     if (count := len(medians)) < BLOCKS:
         return 0.0
     apart = sum((place - rank) ** 2 for place, rank in enumerate(statistics.ranks(medians), 1))
@@ -254,7 +263,7 @@ def _disturbances(samples: Samples, medians: Sequence[float]) -> Iterator[Doubt]
     known = [burst.calibration_s for burst in samples.bursts if burst.calibration_s is not None]
     if known and (slowed := max(known) / min(known) - 1) > _SLOWED:
         yield Doubt("machine_slowed", 1 + slowed, 1 + _SLOWED)
-    if (at := statistics.change_point([median(burst.samples_s) for burst in samples.bursts])) is not None:
+    if (at := statistics.change_point(_by_burst(samples))) is not None:
         yield Doubt("level_changed", at, len(samples.bursts))
     elif not known:
         yield Doubt("slow_block", max(medians) / min(medians) - 1)

@@ -43,7 +43,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Run:
-    """One study: its points in the order in which they were found, and how many trials it began and ended so."""
+    """One study: its points in the order in which they were found; how many networks it trained, and a rung ended."""
 
     points: tuple[Found, ...]
     complete: int
@@ -61,7 +61,7 @@ def run(study: Stored) -> Run:
         assert each.trial.begun is not None
         network = (each.trial.begun.yaml, each.part.column, each.way.name)
         points.append(Found((each.trial.until - start).total_seconds() / 60, network, error, latency_s))
-    states = [each.state for each in trials]
+    states = [each.state for each in trials if each.ended and each.ended.repeats is None]
     return Run(tuple(sorted(points, key=lambda point: point.minute)), states.count("complete"), states.count("pruned"))
 
 
