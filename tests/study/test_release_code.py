@@ -46,8 +46,13 @@ confirm: {seeds: 2, members: 1}
 
 @pytest.fixture(autouse=True)
 def _forgotten() -> Iterator[None]:
-    """Let no test find the modules of another one's folder."""
+    """Let no test find the modules of another one's folder, nor those of another file's tests."""
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     for name in ("mynet", "mytrain", "mydata", "mybytes"):
         sys.modules.pop(name, None)
 
