@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import zlib
+from abc import abstractmethod
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,8 +67,9 @@ class Packed(Sequence[_T_co]):
         self._count, self.samples, self.median_s = int(parts[0]), int(parts[1]), float(parts[2])
 
     @property
+    @abstractmethod
     def _items(self) -> tuple[_T_co, ...]:
-        raise NotImplementedError
+        """Everything, read now."""
 
     def __len__(self) -> int:
         return self._count
